@@ -1,0 +1,1 @@
+"""Images in, calibration tables out: the streaming observation of a float graph."""

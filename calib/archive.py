@@ -1,0 +1,112 @@
+"""Named arrays and a JSON record in, one file whose bytes depend on nothing else out; and back.
+
+The file is a zip that ``numpy.load`` reads, written with fixed dates and flags. It appears under
+its name only when it is complete, so whoever is killed while writing leaves the old file.
+"""
+
+import io
+import json
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from calib.digest import canonical_json, sha256_bytes
+from calib.errors import CalibrationError, UsageError
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip can name
+_RECORD = "record.json"
+
+
+def write_archive(
+    path: Path,
+    arrays: Mapping[str, Array],
+    *,
+    record: Mapping[str, Any] | None = None,
+    compress: bool,
+) -> None:
+    """Write arrays, and a record if given, to ``path``, replacing what was there at once.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    kind = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
+    part = _part(path)
+    try:
+        with zipfile.ZipFile(part, "w") as archive:
+            if record is not None:
+                with archive.open(_entry(_RECORD, kind), "w") as stream:
+                    stream.write(canonical_json(record))
+            for name, array in arrays.items():
+                with archive.open(_entry(f"{name}.npy", kind), "w", force_zip64=True) as stream:
+                    np.lib.format.write_array(stream, array, allow_pickle=False)
+        part.replace(path)
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def read_archive(path: Path) -> tuple[dict[str, Array], dict[str, Any] | None]:
+    """Return the arrays and the record of a file that :func:`write_archive` made.
+
+    Raises:
+        CalibrationError: the file is missing, damaged, or holds something else.
+    """
+    arrays: dict[str, Array] = {}
+    record = None
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                content = archive.read(name)
+                if name == _RECORD:
+                    record = json.loads(content)
+                else:
+                    arrays[name.removesuffix(".npy")] = np.lib.format.read_array(
+                        io.BytesIO(content), allow_pickle=False
+                    )
+    except (OSError, ValueError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+        raise CalibrationError(f"{path.name} cannot be read: {error}") from error
+    return arrays, record
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a whole file, replacing what was there at once.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    part = _part(path)
+    try:
+        part.write_bytes(content)
+        part.replace(path)
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def content_digest(arrays: Mapping[str, Array]) -> str:
+    """Return one sha256 over names, dtypes, shapes and values; not over how they are packed."""
+    return sha256_bytes(
+        canonical_json(
+            {
+                name: [array.dtype.str, list(array.shape), sha256_bytes(array.tobytes())]
+                for name, array in arrays.items()
+            }
+        )
+    )
+
+
+def _part(path: Path) -> Path:
+    """Return where a file is written before it is complete: always the same, so none pile up."""
+    return path.with_name(f".{path.name}.part")
+
+
+def _entry(name: str, kind: int) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name, _EPOCH)
+    entry.compress_type = kind
+    entry.create_system = 3  # "Unix", whatever the platform
+    entry.external_attr = 0o644 << 16
+    return entry

@@ -1,0 +1,294 @@
+"""A folder of images in, a reproducible list of 128x128 patches out.
+
+A `PatchRef` holds no pixels: it knows how to make its patch again and which sha256 the patch
+must then have, so a list of 1,000 costs no more memory than its names, and a file that
+changed in the meantime is noticed. The two ways of making a patch:
+
+- ``whole``: the picture reduced to 128x128 by area, aspect ratio not kept (the vendor table's
+  protocol). A smaller picture is enlarged.
+- ``crop``: 128x128 pixels cut out as they are, what tiled inference sees. A picture with a
+  side under 128 px is first continued below and to the right by reflection, as tiles are.
+
+Order and cuts come from ``numpy.random.default_rng`` seeded with the seed and the image's
+rank, so a larger count begins with the same patches as a smaller one.
+"""
+
+import itertools
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from calib.digest import canonical_json, sha256_bytes, sha256_file
+from calib.div2k import calibration_images, image_files, is_div2k
+from calib.errors import ImageError, ImageSetError, UsageError
+from calib.images import PATCH_PX, Picture, read_image, resize_area
+
+Mode = Literal["whole", "crop"]
+Origin = Literal["sample", "folder"]
+
+# The generator's second seed word: the order of the images and the cuts are drawn apart.
+_ORDER, _CUTS = 0, 1
+
+
+class Photo(Protocol):
+    """Where the pixels of a patch come from; pickled when images are dealt to other machines."""
+
+    @property
+    def name(self) -> str:
+        """The photograph's name, without any machine's paths."""
+        ...
+
+    def read(self) -> Picture:
+        """Return uint8 [H, W, 3] in RGB."""
+        ...
+
+
+class View(Protocol):
+    """Which 128x128 pixels of a photograph make the patch."""
+
+    @property
+    def suffix(self) -> str:
+        """What tells this view from others of the same photograph in a patch's name."""
+        ...
+
+    def of(self, picture: Picture) -> Picture:
+        """Return the patch, uint8 [128, 128, 3]."""
+        ...
+
+
+@dataclass(frozen=True)
+class PhotoFile:
+    """An image file; ``name`` is its POSIX path within the folder it was found in."""
+
+    name: str
+    path: Path
+
+    def read(self) -> Picture:
+        """Return uint8 [H, W, 3] in RGB."""
+        return read_image(self.path)
+
+
+@dataclass(frozen=True)
+class WholeView:
+    """The whole picture, reduced to 128x128 by area."""
+
+    suffix: str = ""
+
+    def of(self, picture: Picture) -> Picture:
+        """Return the patch, uint8 [128, 128, 3]."""
+        return resize_area(picture, PATCH_PX, PATCH_PX)
+
+
+@dataclass(frozen=True)
+class CropView:
+    """128x128 pixels from row ``top`` and column ``left`` on, after reduction by area.
+
+    Attributes:
+        top: first row, in pixels of the reduced picture.
+        left: first column, in pixels of the reduced picture.
+        reduction: how many pixels of a side become one; 1 leaves the picture as it is.
+    """
+
+    top: int
+    left: int
+    reduction: int = 1
+
+    @property
+    def suffix(self) -> str:
+        """``@top,left``, and ``/reduction`` where there is one."""
+        scale = f"/{self.reduction}" if self.reduction > 1 else ""
+        return f"@{self.top},{self.left}{scale}"
+
+    def of(self, picture: Picture) -> Picture:
+        """Return the patch, uint8 [128, 128, 3]."""
+        if self.reduction > 1:
+            height, width, _ = picture.shape
+            picture = resize_area(picture, height // self.reduction, width // self.reduction)
+        missing = [max(0, PATCH_PX - side) for side in picture.shape[:2]]
+        if any(missing):
+            picture = np.pad(picture, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="reflect")
+        rows, columns = slice(self.top, self.top + PATCH_PX), slice(self.left, self.left + PATCH_PX)
+        return np.ascontiguousarray(picture[rows, columns])
+
+
+@dataclass(frozen=True)
+class PatchRef:
+    """One patch, by description.
+
+    Attributes:
+        name: the photograph's name and the view, unique within a set.
+        sha256: digest of the patch's uint8 RGB bytes in row order.
+        photo: where the pixels come from.
+        view: which of them.
+    """
+
+    name: str
+    sha256: str
+    photo: Photo
+    view: View
+
+    @classmethod
+    def describe(cls, photo: Photo, view: View, picture: Picture) -> "PatchRef":
+        """Make the reference to a view of ``photo``, whose pixels are ``picture``."""
+        patch = view.of(picture)
+        return cls(photo.name + view.suffix, sha256_bytes(patch.tobytes()), photo, view)
+
+    def load(self) -> Picture:
+        """Make the patch, uint8 [128, 128, 3] in RGB, and check that it is the same as before.
+
+        Raises:
+            ImageError: the image cannot be read any more, or is not the same.
+        """
+        patch = self.view.of(self.photo.read())
+        found = sha256_bytes(patch.tobytes())
+        if found != self.sha256:
+            raise ImageError(
+                f"{self.name}: not the patch that was listed: its pixels have sha256 {found}, "
+                f"expected {self.sha256}; the file or the image decoder changed: start again"
+            )
+        return patch
+
+
+@dataclass(frozen=True)
+class PatchSet:
+    """An ordered list of patches and how it was chosen.
+
+    Attributes:
+        origin: the embedded ``sample``, or a user's ``folder``.
+        mode: how the patches were cut; the sample holds both kinds and says ``crop``.
+        seed: what the choice was drawn with.
+        requested: how many were asked for; ``None`` is all there are.
+        patches: at least one reference; fewer than ``requested`` where there are no more.
+    """
+
+    origin: Origin
+    mode: Mode
+    seed: int
+    requested: int | None
+    patches: tuple[PatchRef, ...]
+
+    def __len__(self) -> int:
+        return len(self.patches)
+
+    @cached_property
+    def digest(self) -> str:
+        """Sha256 over the mode and every patch's name and sha256, in order."""
+        patches = [[patch.name, patch.sha256] for patch in self.patches]
+        return sha256_bytes(canonical_json({"mode": self.mode, "patches": patches}))
+
+    @property
+    def photos(self) -> frozenset[str]:
+        """The names of the photographs, to ``exclude`` them from another set."""
+        return frozenset(patch.photo.name for patch in self.patches)
+
+    def record(self) -> dict[str, Any]:
+        """Return what a calibration table keeps about its images: JSON values, no paths."""
+        return {
+            "origin": self.origin,
+            "mode": self.mode,
+            "seed": self.seed,
+            "requested": self.requested,
+            "count": len(self.patches),
+            "digest": self.digest,
+            "patches": [{"name": patch.name, "sha256": patch.sha256} for patch in self.patches],
+        }
+
+
+def folder_patches(
+    folder: Path,
+    *,
+    mode: Mode,
+    count: int | None,
+    seed: int,
+    exclude: Collection[str] = (),
+) -> PatchSet:
+    """Choose patches from a folder of images.
+
+    In a DIV2K layout the candidates are the LR images that are in no evaluation pair; in any
+    other folder they are all images, subfolders included (`calib.div2k.image_files`).
+
+    Args:
+        folder: where the images are.
+        mode: ``whole`` or ``crop``.
+        count: how many patches; ``None`` takes one of every image. ``whole`` stops at one per
+            image and ``crop`` at all different cuts: then the set is smaller, and says so.
+        seed: not negative; a different seed chooses other images and cuts.
+        exclude: names within the folder, file stems, or sha256 of whole files to pass over.
+
+    Raises:
+        UsageError: the count, the seed or the mode cannot be honoured.
+        ImageSetError: the folder holds no image that may be used.
+        ImageError: a chosen file does not decode.
+    """
+    if mode not in ("whole", "crop"):
+        raise UsageError(f"patch mode {mode!r}; expected 'whole' or 'crop'")
+    if count is not None and count < 1:
+        raise UsageError(f"{count} patches asked for; expected at least 1")
+    if seed < 0:
+        raise UsageError(f"seed {seed}; expected 0 or more")
+    photos = _candidates(folder, exclude)
+    order = np.random.default_rng([seed, _ORDER]).permutation(len(photos))
+    shuffled = [photos[index] for index in order]
+    if mode == "whole":
+        patches = [
+            PatchRef.describe(photo, WholeView(), photo.read()) for photo in shuffled[:count]
+        ]
+    else:
+        patches = _crops(shuffled, len(shuffled) if count is None else count, seed)
+    return PatchSet("folder", mode, seed, count, tuple(patches))
+
+
+def _candidates(folder: Path, exclude: Collection[str]) -> list[PhotoFile]:
+    paths = calibration_images(folder) if is_div2k(folder) else image_files(folder)
+    photos = [PhotoFile(path.relative_to(folder).as_posix(), path.resolve()) for path in paths]
+    # Hashing every file is slow, so it is left out where no excluded entry can be a sha256.
+    hashed = any(len(entry) == 64 for entry in exclude)
+    excluded = frozenset(exclude)
+    kept = [
+        photo
+        for photo in photos
+        if excluded.isdisjoint((photo.name, Path(photo.name).stem))
+        and not (hashed and _file_sha256(photo) in excluded)
+    ]
+    if not kept:
+        raise ImageSetError(
+            f"{folder}: all {len(photos)} images are excluded because they are used elsewhere; "
+            "add other photographs"
+        )
+    return kept
+
+
+def _file_sha256(photo: PhotoFile) -> str:
+    try:
+        return sha256_file(photo.path)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise ImageError(f"{photo.path}: cannot be read as an image file: {reason}") from error
+
+
+def _crops(photos: list[PhotoFile], count: int, seed: int) -> list[PatchRef]:
+    """Deal ``count`` crops to the photographs in rounds, each photograph being read once."""
+    each, left_over = divmod(count, len(photos))
+    rounds: list[list[PatchRef]] = []
+    for rank, photo in enumerate(photos[:count]):
+        picture = photo.read()
+        generator = np.random.default_rng([seed, _CUTS, rank])
+        cuts = itertools.islice(_cuts(picture.shape, generator), each + (rank < left_over))
+        rounds.append([PatchRef.describe(photo, cut, picture) for cut in cuts])
+    dealt = itertools.chain.from_iterable(itertools.zip_longest(*rounds))
+    return [patch for patch in dealt if patch is not None]
+
+
+def _cuts(shape: tuple[int, ...], generator: np.random.Generator) -> Iterator[CropView]:
+    """Yield every possible crop of a picture once, in random order."""
+    rows, columns = (max(1, side - PATCH_PX + 1) for side in shape[:2])
+    seen: set[tuple[int, int]] = set()
+    while len(seen) < rows * columns:
+        corner = int(generator.integers(rows)), int(generator.integers(columns))
+        if corner not in seen:
+            seen.add(corner)
+            yield CropView(*corner)

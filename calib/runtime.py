@@ -1,0 +1,109 @@
+"""An ONNX model in, named output arrays out: the one module that knows onnxruntime.
+
+Two ways of running the same file are told apart throughout the project:
+
+- ``optimized=False`` turns every graph rewrite off. QuantizeLinear and DequantizeLinear then
+  do exactly what the ONNX specification says; this is the *meaning* of a QDQ file.
+- ``optimized=True`` is what onnxruntime really executes: fused, with integer kernels. On
+  x86-64 CPUs without VNNI its 8-bit multiply saturates at 16 bits, so its result may differ
+  from the meaning of the file.
+"""
+
+import functools
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+
+from calib.errors import GraphError
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+ORT_VERSION: str = ort.__version__
+_WARNINGS_OFF = 3
+
+
+class Session:
+    """One loaded model on the CPU execution provider.
+
+    Args:
+        model: a serialized or parsed ONNX model, or the path of one.
+        optimized: run with all graph optimizations, or with none.
+        threads: intra-op threads; ``None`` takes every core.
+        config: further onnxruntime session entries, such as
+            ``{"session.x64quantprecision": "1"}``.
+        save_optimized: where onnxruntime writes the graph it made of the model, if anywhere.
+        shared_arena: take memory from one arena that all such sessions of the process share, so
+            that a chain of them needs no more than its largest member.
+
+    Raises:
+        GraphError: onnxruntime refuses the model.
+    """
+
+    def __init__(  # noqa: PLR0913  # five of them have defaults
+        self,
+        model: onnx.ModelProto | bytes | Path,
+        *,
+        optimized: bool,
+        threads: int | None = None,
+        config: Mapping[str, str] | None = None,
+        save_optimized: Path | None = None,
+        shared_arena: bool = False,
+    ) -> None:
+        options = ort.SessionOptions()
+        options.graph_optimization_level = (
+            ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+            if optimized
+            else ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        )
+        options.intra_op_num_threads = threads or os.cpu_count() or 1
+        options.log_severity_level = _WARNINGS_OFF
+        # Idle workers would otherwise spin and take the cores from numpy between two runs.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        if shared_arena:
+            _register_arena()
+            options.add_session_config_entry("session.use_env_allocators", "1")
+        for key, value in (config or {}).items():
+            options.add_session_config_entry(key, value)
+        if save_optimized is not None:
+            options.optimized_model_filepath = str(save_optimized)
+        source = model.SerializeToString() if isinstance(model, onnx.ModelProto) else model
+        try:
+            self._session = ort.InferenceSession(
+                str(source) if isinstance(source, Path) else source,
+                options,
+                providers=["CPUExecutionProvider"],
+            )
+        except Exception as error:  # onnxruntime's errors share no base class
+            reason = str(error).strip().splitlines()[0]
+            raise GraphError(f"onnxruntime cannot load the graph: {reason}") from error
+        self.inputs = tuple(node.name for node in self._session.get_inputs())
+        self.outputs = tuple(node.name for node in self._session.get_outputs())
+
+    def run(
+        self, feeds: Mapping[str, Array], outputs: Sequence[str] | None = None
+    ) -> dict[str, Array]:
+        """Run the model once.
+
+        Args:
+            feeds: an array for each graph input, in its dtype and shape.
+            outputs: which outputs to return; ``None`` returns all.
+
+        Returns:
+            The arrays by output name.
+        """
+        names = list(outputs) if outputs is not None else list(self.outputs)
+        return dict(zip(names, self._session.run(names, dict(feeds)), strict=True))
+
+
+@functools.cache
+def _register_arena() -> None:
+    """Give onnxruntime's process-wide environment an arena; it can be given once."""
+    place = ort.OrtMemoryInfo(
+        "Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT
+    )
+    ort.create_and_register_allocator(place, ort.OrtArenaCfg({}))

@@ -1,0 +1,55 @@
+"""Arguments in, exit code out: the ``esrdeploy`` command.
+
+Each command is one file here. Their heavy imports stand inside the functions, so that
+``esrdeploy --help`` answers without loading torch, onnxruntime or OpenCV.
+"""
+
+from typing import Annotated
+
+import typer
+
+from deploy import __version__
+from deploy.cli.build import build
+from deploy.cli.calibrate import calibrate
+from deploy.cli.inspect import inspect
+from deploy.cli.models import models
+from deploy.cli.verify import verify
+
+app = typer.Typer(
+    name="esrdeploy",
+    help="Turn Real-ESRGAN weights into verified float, fp16 and int8 ONNX models.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(requested: bool) -> None:
+    if requested:
+        typer.echo(f"esrdeploy {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[  # the callback acts on it
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+app.command()(build)
+app.command()(verify)
+app.command()(models)
+app.command()(calibrate)
+app.command()(inspect)
+
+
+def main() -> None:
+    """Run the command line and exit with 0 (done), 1 (verification failed) or 2 (bad input)."""
+    app()

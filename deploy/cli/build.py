@@ -1,0 +1,84 @@
+"""``esrdeploy build``: weights and images in, a verified set of ONNX models out."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deploy.cli.console import make_progress, print_json, reports_errors
+from deploy.cli.options import (
+    AsJson,
+    Calib,
+    CalibCount,
+    Mode,
+    Model,
+    Out,
+    PrecisionChoice,
+    Resume,
+    Seed,
+    Weights,
+    calibration_folder,
+    lowest,
+)
+from deploy.cli.verify import show_verification
+
+
+@reports_errors
+def build(
+    model: Model,
+    precision: Annotated[
+        list[PrecisionChoice] | None,
+        typer.Option(
+            "--precision",
+            "-p",
+            help="Lowest precision to build; every higher one is left beside it. Default: int8, "
+            "so all three.",
+        ),
+    ] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option("--target", "-t", help="Target profile of the int8 model; repeatable."),
+    ] = None,
+    weights: Weights = None,
+    calib: Calib = "sample",
+    calib_count: CalibCount = 50,
+    mode: Mode = "whole",
+    percentile: Annotated[
+        float | None,
+        typer.Option(
+            min=50.0,
+            max=100.0,
+            help="Force this two-sided percentile on every activation range, instead of choosing "
+            "each range by least squared error.",
+        ),
+    ] = None,
+    seed: Seed = 0,
+    out: Out = Path("dist"),
+    resume: Resume = True,
+    as_json: AsJson = False,
+) -> None:
+    """Build fp32, fp16 and int8 ONNX models and verify that they draw the same picture."""
+    from deploy.calibration import CalibrationRequest
+    from deploy.pipeline import build_model
+    from deploy.request import BuildRequest
+    from quant.plan import QuantOptions
+
+    request = BuildRequest(
+        model,
+        precision=lowest(precision or [PrecisionChoice.INT8]),
+        targets=tuple(dict.fromkeys(target or ["ort"])),
+        weights=weights,
+        calibration=CalibrationRequest(calibration_folder(calib), calib_count, mode, seed),
+        quantization=QuantOptions(percentile=percentile),
+        out=out,
+        resume=resume,
+    )
+    outcome = build_model(request, make_progress())
+    if as_json:
+        print_json(outcome.record())
+    else:
+        for artifact in outcome.manifest.artifacts:
+            typer.echo(f"{artifact.size_bytes / 1e6:9.2f} MB  {outcome.folder / artifact.path}")
+        show_verification(outcome.verification)
+    if not outcome.verification.passed:
+        raise typer.Exit(1)

@@ -1,0 +1,49 @@
+"""``esrdeploy calibrate``: weights and images in, a calibration table and its float model out."""
+
+from pathlib import Path
+
+import typer
+
+from deploy.cli.console import make_progress, print_json, reports_errors
+from deploy.cli.options import (
+    AsJson,
+    Calib,
+    CalibCount,
+    Mode,
+    Model,
+    Out,
+    Resume,
+    Seed,
+    Weights,
+    calibration_folder,
+)
+
+
+@reports_errors
+def calibrate(
+    model: Model,
+    weights: Weights = None,
+    calib: Calib = "sample",
+    calib_count: CalibCount = 50,
+    mode: Mode = "whole",
+    seed: Seed = 0,
+    out: Out = Path("dist"),
+    resume: Resume = True,
+    as_json: AsJson = False,
+) -> None:
+    """Observe the activation ranges of the float model over a folder of images."""
+    from deploy.calibration import CalibrationRequest
+    from deploy.pipeline import calibrate_model
+    from deploy.request import BuildRequest
+
+    images = CalibrationRequest(calibration_folder(calib), calib_count, mode, seed)
+    request = BuildRequest(model, weights=weights, calibration=images, out=out, resume=resume)
+    outcome = calibrate_model(request, make_progress())
+    if as_json:
+        print_json(outcome.record())
+        return
+    table = outcome.table
+    typer.echo(f"{len(table.tensors)} tensors over {len(table.images['patches'])} images")
+    typer.echo(f"table {table.digest} of graph {table.graph_digest}")
+    for artifact in outcome.artifacts:
+        typer.echo(f"{artifact.size_bytes / 1e6:9.2f} MB  {outcome.folder / artifact.path}")

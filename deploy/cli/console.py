@@ -1,0 +1,128 @@
+"""Results in, text on the terminal out: JSON or tables on stdout, progress on stderr."""
+
+import functools
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, ParamSpec
+
+import typer
+
+from calib.errors import EsrdeployError
+from deploy.progress import Advance
+
+P = ParamSpec("P")
+_LINE_EVERY_S = 10.0
+
+
+def print_json(value: object) -> None:
+    """Print ``value`` as the one JSON document on stdout."""
+    from calib.digest import canonical_json
+
+    sys.stdout.write(canonical_json(value).decode("ascii"))
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table on stdout; columns after the first whose cells are numbers align right."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for position, name in enumerate(columns):
+        numeric = position > 0 and all(_is_numeric(row[position]) for row in rows)
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    # A pipe or a log has no width of its own; 80 columns would fold file names there.
+    console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
+    console.print(table)
+
+
+def _is_numeric(cell: str) -> bool:
+    return cell in {"", "-"} or cell.strip("+-")[:1].isdigit()
+
+
+def error_line(message: str) -> None:
+    """Print one error line on stderr."""
+    typer.echo(f"esrdeploy: {' '.join(message.split())}", err=True)
+
+
+def reports_errors(command: Callable[P, None]) -> Callable[P, None]:
+    """Turn the errors of the tree into one line on stderr and their exit code.
+
+    With ``as_json=True`` among the arguments, stdout gets the same fact as JSON.
+    """
+
+    @functools.wraps(command)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except EsrdeployError as error:
+            error_line(str(error))
+            if kwargs.get("as_json"):
+                print_json({"error": {"kind": type(error).__name__, "message": str(error)}})
+            raise typer.Exit(error.exit_code) from error
+
+    return guarded
+
+
+class PlainProgress:
+    """Stages as lines on stderr, one at most every ten seconds: for logs and pipes."""
+
+    @contextmanager
+    def stage(self, title: str, steps: int) -> Iterator[Advance]:
+        """Print the stage's start, its advance now and then, and its end."""
+        started = last = time.monotonic()
+        done = 0
+        self.note(f"{title} ...")
+
+        def advance() -> None:
+            nonlocal done, last
+            done += 1
+            now = time.monotonic()
+            if now - last >= _LINE_EVERY_S and done < steps:
+                left_s = (now - started) / done * (steps - done)
+                self.note(f"{title}: {done}/{steps}, about {left_s:.0f} s left")
+                last = now
+
+        yield advance
+        self.note(f"{title}: done in {time.monotonic() - started:.1f} s")
+
+    def note(self, line: str) -> None:
+        """Print one line on stderr."""
+        typer.echo(line, err=True)
+
+
+class BarProgress:
+    """Stages as bars with an estimate on stderr: for a person at a terminal."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self._console = Console(stderr=True, highlight=False)
+
+    @contextmanager
+    def stage(self, title: str, steps: int) -> Iterator[Advance]:
+        """Show a bar that stays when the stage is over."""
+        from rich import progress
+
+        columns: tuple[Any, ...] = (
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(),
+            progress.MofNCompleteColumn(),
+            progress.TimeElapsedColumn(),
+            progress.TimeRemainingColumn(),
+        )
+        with progress.Progress(*columns, console=self._console) as bars:
+            task = bars.add_task(title, total=steps)
+            yield lambda: bars.advance(task)
+
+    def note(self, line: str) -> None:
+        """Print one line on stderr."""
+        self._console.print(line, markup=False)
+
+
+def make_progress() -> BarProgress | PlainProgress:
+    """Return bars where stderr is a terminal, lines elsewhere."""
+    return BarProgress() if sys.stderr.isatty() else PlainProgress()

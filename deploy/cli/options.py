@@ -1,0 +1,70 @@
+"""The options that several commands share, each defined once."""
+
+from collections.abc import Sequence
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from calib.errors import UsageError
+from deploy.precision import PRECISIONS, Precision
+
+
+class PrecisionChoice(str, Enum):
+    """What ``--precision`` takes, in the order of :data:`deploy.precision.PRECISIONS`."""
+
+    FP32 = "fp32"
+    FP16 = "fp16"
+    INT8 = "int8"
+
+
+ModeName = Literal["whole", "crop"]
+
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")
+]
+Model = Annotated[str, typer.Option("--model", "-m", help="Model name; see 'esrdeploy models'.")]
+Weights = Annotated[
+    Path | None,
+    typer.Option(
+        help="Checkpoint to build from: .pth, .safetensors, or either file of an ncnn pair. "
+        "Default: the weights that come with the installation."
+    ),
+]
+Calib = Annotated[
+    str,
+    typer.Option(
+        help="Folder of calibration images (DIV2K layout or any), or 'sample' for the embedded "
+        "photographs."
+    ),
+]
+CalibCount = Annotated[int, typer.Option(min=1, help="How many images to calibrate on.")]
+Mode = Annotated[
+    ModeName,
+    typer.Option(help="whole: resize each image to 128x128 (INTER_AREA); crop: cut 128x128."),
+]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of every random choice.")]
+Out = Annotated[Path, typer.Option("--out", "-o", help="Output folder; files go to OUT/MODEL.")]
+Resume = Annotated[
+    bool, typer.Option(help="Go on from an interrupted calibration of the same job.")
+]
+
+
+def lowest(choices: Sequence[PrecisionChoice]) -> Precision:
+    """Return the lowest of the precisions asked for."""
+    return PRECISIONS[max(list(PrecisionChoice).index(choice) for choice in choices)]
+
+
+def calibration_folder(calib: str) -> Path | None:
+    """Return the folder that ``--calib`` names, or ``None`` for the embedded sample.
+
+    Raises:
+        UsageError: there is no such folder.
+    """
+    if calib == "sample":
+        return None
+    folder = Path(calib)
+    if not folder.is_dir():
+        raise UsageError(f"--calib {calib}: found no such folder; give a folder of images")
+    return folder

@@ -1,0 +1,186 @@
+"""An architecture, its tensors and probe images in, a proven float ONNX model out.
+
+    trace      torch's TorchScript exporter, opset 17 (why: docs/decisions/0001-onnx-export.md)
+    simplify   onnxsim, without the fusions that would change weights
+    normalise  the graph spelled in one way only (deploy/normal_form.py)
+    prove      traced = simplified = torch, run on every probe and on noise
+
+Every weight in the result is bit for bit the checkpoint's; folding and equalizing are later,
+named passes.
+"""
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import onnx
+import onnxsim
+import torch
+from numpy.typing import NDArray
+
+from calib.errors import GraphError
+from calib.runtime import Session
+from deploy.architecture import RGB, Architecture, RRDBNet
+from deploy.networks import build_generator
+from deploy.normal_form import normal_form, require_sound
+
+INPUT_NAME = "input"
+OUTPUT_NAME = "output"
+OPSET = 17
+MIN_PSNR_DB = 110.0
+
+Array = NDArray[np.float32]
+
+# These would rewrite weights; a pass of ours does so openly, later.
+_WEIGHT_FUSIONS = [
+    "fuse_add_bias_into_conv",
+    "fuse_bn_into_conv",
+    "fuse_mul_into_conv",
+    "fuse_preceding_mul_into_conv",
+]
+_NOISE_SEED = 0
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How closely two runs of the same network agree, over all probes.
+
+    Attributes:
+        max_abs_error: largest absolute difference of two output values, output unit [0,1].
+        psnr_db: peak signal to noise ratio for peak 1, infinite when the outputs are equal.
+        probes: inputs compared.
+    """
+
+    max_abs_error: float
+    psnr_db: float
+    probes: int
+
+
+@dataclass(frozen=True)
+class ExportedModel:
+    """A float ONNX model with the evidence that it is the network.
+
+    Attributes:
+        model: opset 17, input ``input`` float32 ``[1,3,H,W]`` in [0,1], output ``output``
+            float32 ``[1,3,H*scale,W*scale]``, all shapes static.
+        architecture: what was exported.
+        against_torch: the model in onnxruntime, optimizations off, beside the torch module.
+        against_traced: the same beside the graph as traced, before simplification.
+    """
+
+    model: onnx.ModelProto
+    architecture: Architecture
+    against_torch: Agreement
+    against_traced: Agreement
+
+
+def export_float(
+    architecture: Architecture,
+    tensors: Mapping[str, Array],
+    probes: Sequence[Array],
+    *,
+    threads: int | None = None,
+) -> ExportedModel:
+    """Export the network and prove the export.
+
+    Args:
+        architecture: sizes, as ``identify`` reads them from ``tensors``.
+        tensors: float32 parameters by state dict key.
+        probes: real images, float32 ``[1,3,H,W]`` in [0,1], all of one shape; the graph is
+            fixed to that shape. Noise of the same shape is added to them.
+        threads: onnxruntime threads; ``None`` takes every core.
+
+    Returns:
+        The model and how closely it agrees with torch and with the traced graph.
+
+    Raises:
+        GraphError: there is no probe, the probes do not fit the network, or the simplified
+            graph differs from the traced one or from torch by more than ``MIN_PSNR_DB`` allows.
+    """
+    inputs = _with_noise(probes, architecture)
+    generator = build_generator(architecture, tensors)
+    traced = _trace(generator, inputs[0].shape)
+    model = normal_form(_simplify(traced))
+    require_sound(model, tensors)
+    outputs = _run(model, inputs, threads)
+    against_traced = _agreement(outputs, _run(traced, inputs, threads), "the graph as traced")
+    against_torch = _agreement(outputs, _run_torch(generator, inputs), "torch")
+    return ExportedModel(model, architecture, against_torch, against_traced)
+
+
+def _with_noise(probes: Sequence[Array], architecture: Architecture) -> list[Array]:
+    if not probes:
+        raise GraphError("an export is proven on real images: found no probe, expected at least 1")
+    shapes = {probe.shape for probe in probes}
+    shape = probes[0].shape
+    if len(shapes) != 1 or len(shape) != 4 or shape[:2] != (1, RGB):
+        raise GraphError(f"probes have shapes {sorted(shapes)}; expected one shape [1,3,H,W]")
+    if isinstance(architecture, RRDBNet) and any(
+        side % architecture.unshuffle for side in shape[2:]
+    ):
+        raise GraphError(
+            f"probes of {shape[2]}x{shape[3]} pixels do not divide by {architecture.unshuffle}, "
+            f"as the pixel-unshuffle of {architecture} demands"
+        )
+    noise: Array = np.random.default_rng(_NOISE_SEED).random(shape, dtype=np.float32)
+    return [*probes, noise]
+
+
+def _trace(generator: torch.nn.Module, shape: tuple[int, ...]) -> onnx.ModelProto:
+    with warnings.catch_warnings(), torch.no_grad(), TemporaryDirectory() as folder:
+        path = Path(folder) / "traced.onnx"
+        # We ask for the TorchScript exporter on purpose; see the decision record.
+        for message in (
+            "You are using the legacy TorchScript-based",
+            "The feature will be removed",
+        ):
+            warnings.filterwarnings("ignore", message=message, category=DeprecationWarning)
+        torch.onnx.export(
+            generator,
+            (torch.zeros(shape),),
+            path,
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=[INPUT_NAME],
+            output_names=[OUTPUT_NAME],
+        )
+        return onnx.load(path)
+
+
+def _simplify(traced: onnx.ModelProto) -> onnx.ModelProto:
+    simplified: onnx.ModelProto
+    simplified, checked = onnxsim.simplify(traced, skipped_optimizers=_WEIGHT_FUSIONS)
+    if not checked:
+        raise GraphError("onnxsim could not simplify the traced graph")
+    return simplified
+
+
+def _run(model: onnx.ModelProto, probes: Sequence[Array], threads: int | None) -> list[Array]:
+    session = Session(model, optimized=False, threads=threads)
+    return [session.run({INPUT_NAME: probe})[OUTPUT_NAME] for probe in probes]
+
+
+def _run_torch(generator: torch.nn.Module, probes: Sequence[Array]) -> list[Array]:
+    with torch.no_grad():
+        return [generator(torch.from_numpy(probe)).numpy() for probe in probes]
+
+
+def _agreement(outputs: Sequence[Array], expected: Sequence[Array], what: str) -> Agreement:
+    errors = [
+        np.subtract(one, other, dtype=np.float64)
+        for one, other in zip(outputs, expected, strict=True)
+    ]
+    max_abs_error = max(float(np.abs(error).max()) for error in errors)
+    mean_square = max(float(np.square(error).mean()) for error in errors)
+    psnr_db = -10 * math.log10(mean_square) if mean_square else math.inf
+    # Written so that NaN, which compares false with everything, is refused too.
+    if not psnr_db >= MIN_PSNR_DB:
+        raise GraphError(
+            f"the exported graph differs from {what}: found {psnr_db:.1f} dB, largest error "
+            f"{max_abs_error:.2g}, expected at least {MIN_PSNR_DB:.0f} dB"
+        )
+    return Agreement(max_abs_error, psnr_db, len(errors))

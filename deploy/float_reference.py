@@ -1,0 +1,59 @@
+"""The float file and the weights it was made from in, their parity through torch out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from calib.dataset import PatchRef
+from calib.errors import UsageError, WeightsError
+from deploy.checks import Build, Check
+from deploy.network import Network, load_network
+from deploy.parity import THRESHOLDS, ParityResult, measure
+from deploy.progress import Progress
+from deploy.running import model_runner
+
+REFERENCE = "torch"
+_PICTURES = 2  # torch and onnxruntime agree or not; more pictures say nothing new
+
+
+def check_float_network(
+    build: Build, patches: Sequence[PatchRef], weights: Path | None, progress: Progress
+) -> tuple[Check, tuple[ParityResult, ...]]:
+    """Run the float file beside the original network, if its weights are at hand.
+
+    Returns:
+        Whether the weights could be matched, and the parity result if they could.
+    """
+    float_file = build.manifest.float_artifact.path
+    network, check = _original_network(build, weights)
+    if network is None:
+        return check, ()
+    from deploy.networks import torch_runner  # noqa: PLC0415  # torch takes seconds to import
+
+    original = torch_runner(network.architecture, network.checkpoint.tensors)
+    shipped = model_runner(build.models[float_file], optimized=True)
+    pictures = patches[:_PICTURES]
+    title = f"{build.manifest.model}: comparing {float_file} with torch"
+    with progress.stage(title, len(pictures)) as advance:
+        measured = measure(original, {float_file: shipped}, pictures, advance)
+    result = ParityResult(float_file, REFERENCE, THRESHOLDS["fp32"], measured[float_file])
+    return check, (result,)
+
+
+def _original_network(build: Build, weights: Path | None) -> tuple[Network | None, Check]:
+    name, artifact = "weights", build.manifest.float_artifact.path
+    recorded = build.manifest.weights["sha256"]
+    try:
+        network = load_network(build.manifest.model, weights)
+    except (UsageError, WeightsError) as error:
+        if weights is not None:
+            raise
+        return None, Check.skipped(name, artifact, f"not compared with torch: {error}")
+    checkpoint = network.checkpoint
+    if checkpoint.sha256 == recorded:
+        return network, Check.of(True, name, artifact, f"sha256 {recorded}")
+    detail = f"built from weights {recorded}, found {checkpoint.sha256} ({checkpoint.origin})"
+    if weights is not None:
+        return None, Check.of(False, name, artifact, detail)
+    return None, Check.skipped(
+        name, artifact, f"not compared with torch: {detail}; name yours with --weights"
+    )

@@ -1,0 +1,208 @@
+"""An ONNX file in, what a deployment engineer asks of it out: operators, precision, size, cost.
+
+The precision of a node is read from the graph, not from its file name: a data input that comes
+out of a DequantizeLinear counts with the integer type that went in, an output that only
+QuantizeLinear reads counts with the type that comes out, everything else with its own type.
+"""
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+
+from calib.digest import sha256_file
+from calib.errors import GraphError
+from calib.graph import GraphIndex
+from deploy.artifacts import main_opset
+from deploy.complexity import Complexity, complexity
+
+QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
+_CARRIERS = frozenset({QUANTIZE, DEQUANTIZE, "Cast"})
+
+
+@dataclass(frozen=True)
+class NodePrecision:
+    """What one node computes with.
+
+    Attributes:
+        name: of the node.
+        op_type: its operator.
+        inputs: element type of each data input as stored, such as ``uint8``.
+        output: element type of the first output as stored.
+    """
+
+    name: str
+    op_type: str
+    inputs: tuple[str, ...]
+    output: str
+
+    @property
+    def kind(self) -> str:
+        """The types in one word, such as ``uint8 x int8 x int32 -> uint8``."""
+        return f"{' x '.join(self.inputs)} -> {self.output}"
+
+
+@dataclass(frozen=True)
+class QuantizedRange:
+    """The interval that one QuantizeLinear can represent.
+
+    Attributes:
+        tensor: what is quantized.
+        dtype: integer type of the codes.
+        scale: width of one step, in the tensor's unit.
+        zero_point: code of 0.0.
+        low: smallest value that survives.
+        high: largest value that survives.
+    """
+
+    tensor: str
+    dtype: str
+    scale: float
+    zero_point: int
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What is to be said of one ONNX file.
+
+    Attributes:
+        path: of the file, as given.
+        sha256: digest of its content.
+        size_bytes: its length.
+        opset: version of the ``ai.onnx`` operator set.
+        operators: how often each operator occurs.
+        nodes: precision of every node that computes (no quantization, no casts).
+        ranges: what each QuantizeLinear of an activation can represent.
+        cost: parameters and operations.
+    """
+
+    path: str
+    sha256: str
+    size_bytes: int
+    opset: int
+    operators: dict[str, int]
+    nodes: tuple[NodePrecision, ...]
+    ranges: tuple[QuantizedRange, ...]
+    cost: Complexity
+
+    @cached_property
+    def kinds(self) -> dict[tuple[str, str], int]:
+        """How many nodes there are of each operator and precision, most frequent first."""
+        return dict(Counter((node.op_type, node.kind) for node in self.nodes).most_common())
+
+    def record(self) -> dict[str, Any]:
+        """Return everything as a JSON-able mapping."""
+        return {
+            "path": self.path,
+            "sha256": self.sha256,
+            "size_bytes": self.size_bytes,
+            "opset": self.opset,
+            "operators": self.operators,
+            "precision": [
+                {"op_type": op_type, "kind": kind, "count": count}
+                for (op_type, kind), count in self.kinds.items()
+            ],
+            "nodes": [asdict(node) for node in self.nodes],
+            "ranges": [asdict(item) for item in self.ranges],
+            "cost": asdict(self.cost),
+        }
+
+
+def inspect_file(path: Path) -> Inspection:
+    """Read an ONNX file and say what is in it.
+
+    Raises:
+        GraphError: the file is missing, or is no ONNX model with static shapes.
+    """
+    model = read_model(path)
+    index = GraphIndex(model)
+    types = _element_types(model)
+    nodes = tuple(
+        _node_precision(node, index, types) for node in index.nodes if node.op_type not in _CARRIERS
+    )
+    return Inspection(
+        path=str(path),
+        sha256=sha256_file(path),
+        size_bytes=path.stat().st_size,
+        opset=main_opset(model),
+        operators=dict(Counter(node.op_type for node in index.nodes).most_common()),
+        nodes=nodes,
+        ranges=tuple(_ranges(index)),
+        cost=complexity(model),
+    )
+
+
+def read_model(path: Path) -> onnx.ModelProto:
+    """Parse an ONNX file and infer the shapes and types of all its tensors.
+
+    Raises:
+        GraphError: the file is missing or is no ONNX model.
+    """
+    try:
+        model = onnx.load(path)
+        onnx.checker.check_model(model)
+        return onnx.shape_inference.infer_shapes(model)
+    except OSError as error:
+        raise GraphError(f"cannot read {path}: {error.strerror or error}") from error
+    except (DecodeError, onnx.checker.ValidationError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise GraphError(f"{path} is no ONNX model ({reason}); expected a .onnx file") from error
+
+
+def _element_types(model: onnx.ModelProto) -> dict[str, str]:
+    graph = model.graph
+    types = {tensor.name: _type_name(tensor.data_type) for tensor in graph.initializer}
+    for value in (*graph.input, *graph.value_info, *graph.output):
+        types[value.name] = _type_name(value.type.tensor_type.elem_type)
+    return types
+
+
+def _type_name(elem_type: int) -> str:
+    return str(onnx.helper.tensor_dtype_to_np_dtype(elem_type))
+
+
+def _node_precision(
+    node: onnx.NodeProto, index: GraphIndex, types: dict[str, str]
+) -> NodePrecision:
+    inputs = tuple(_stored_type(name, index, types) for name in node.input if name)
+    readers = index.consumers(node.output[0])
+    quantized = bool(readers) and all(reader.op_type == QUANTIZE for reader in readers)
+    stored = readers[0].output[0] if quantized else node.output[0]
+    return NodePrecision(node.name, node.op_type, inputs, types.get(stored, "unknown"))
+
+
+def _stored_type(tensor: str, index: GraphIndex, types: dict[str, str]) -> str:
+    producer = index.producer(tensor)
+    if producer is not None and producer.op_type == DEQUANTIZE:
+        return types.get(producer.input[0], "unknown")
+    return types.get(tensor, "unknown")
+
+
+def _ranges(index: GraphIndex) -> list[QuantizedRange]:
+    ranges = []
+    for node in index.nodes:
+        if node.op_type != QUANTIZE or index.initializer(node.input[0]) is not None:
+            continue
+        scale, zero_point = index.initializer(node.input[1]), index.initializer(node.input[2])
+        if scale is None or zero_point is None or scale.size != 1:
+            continue  # a per-channel activation has no one interval to show
+        limits = np.iinfo(zero_point.dtype)
+        step, zero = float(scale.reshape(())), int(zero_point.reshape(()))
+        ranges.append(
+            QuantizedRange(
+                tensor=node.input[0],
+                dtype=str(zero_point.dtype),
+                scale=step,
+                zero_point=zero,
+                low=(int(limits.min) - zero) * step,
+                high=(int(limits.max) - zero) * step,
+            )
+        )
+    return ranges

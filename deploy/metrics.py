@@ -1,0 +1,143 @@
+"""Two pictures or two network outputs in, one figure of how much they agree out.
+
+    PSNR    10 log10(255^2 / mean((a - b)^2)) dB, uint8, over all pixels and channels
+    parity  10 log10(1 / mean((a - b)^2)) dB, float outputs in [0, 1]
+    SSIM    mean over pixels and channels of
+            (2 ma mb + C1)(2 cab + C2) / ((ma^2 + mb^2 + C1)(va + vb + C2)),
+            C1 = (0.01 * 255)^2, C2 = (0.03 * 255)^2
+
+where ma, va and cab are mean, population variance and covariance under an 11x11 Gaussian window
+of sigma 1.5, at the pixels where the window lies inside the picture (Wang et al. 2004,
+doi:10.1109/TIP.2003.819861): the vendor table's protocol, computed by scikit-image.
+
+Figures in decibels end at `CEILING_DB`, also for equal arrays: JSON cannot say infinity, and a
+mean over images stays a number. The ceiling is above what two unequal float32 outputs reach.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from skimage.metrics import structural_similarity
+
+from calib.errors import VerificationError
+
+Picture = npt.NDArray[np.uint8]
+Output = npt.NDArray[np.floating[Any]]
+
+CEILING_DB = 200.0
+"""What equal arrays get. One grey level in one value of a 512x512 picture is 107 dB."""
+
+_RADIUS_PX = 5
+_SIGMA_PX = 1.5
+
+
+def psnr_db(reference: Picture, candidate: Picture) -> float:
+    """Return the peak signal-to-noise ratio of two pictures, in dB, at most `CEILING_DB`.
+
+    Args:
+        reference: uint8 of any shape, [H, W, 3] by the vendor table's protocol.
+        candidate: uint8 of the same shape.
+
+    Raises:
+        VerificationError: the arrays cannot be compared.
+    """
+    _require_pictures(reference, candidate)
+    return _decibels(255.0, _mean_square(reference, candidate))
+
+
+def parity_db(reference: Output, candidate: Output) -> float:
+    """Return the PSNR of two network outputs for a peak of 1, in dB, at most `CEILING_DB`.
+
+    Args:
+        reference: floating-point array of any shape, nominally in [0, 1]; it is not clipped.
+        candidate: the same dtype and shape.
+
+    Raises:
+        VerificationError: the arrays cannot be compared.
+    """
+    _require_outputs(reference, candidate)
+    return _decibels(1.0, _mean_square(reference, candidate))
+
+
+def max_abs_error(reference: Output, candidate: Output) -> float:
+    """Return the largest absolute difference of two network outputs.
+
+    Args:
+        reference: floating-point array of any shape.
+        candidate: the same dtype and shape.
+
+    Raises:
+        VerificationError: the arrays cannot be compared.
+    """
+    _require_outputs(reference, candidate)
+    return float(np.abs(reference.astype(np.float64) - candidate).max())
+
+
+def ssim(reference: Picture, candidate: Picture) -> float:
+    """Return the structural similarity of two pictures, 1 for equal ones.
+
+    Args:
+        reference: uint8 [H, W, 3], at least 11 pixels high and wide.
+        candidate: uint8 of the same shape.
+
+    Raises:
+        VerificationError: the arrays cannot be compared.
+    """
+    _require_pictures(reference, candidate)
+    shape = reference.shape
+    if len(shape) != 3 or shape[2] != 3 or min(shape[:2]) < 2 * _RADIUS_PX + 1:
+        raise VerificationError(
+            f"SSIM of pictures of shape {list(shape)}; expected [H, W, 3] of at least 11x11 pixels"
+        )
+    return float(
+        structural_similarity(
+            reference,
+            candidate,
+            channel_axis=2,
+            data_range=255,
+            gaussian_weights=True,
+            sigma=_SIGMA_PX,
+            use_sample_covariance=False,
+        )
+    )
+
+
+def _mean_square(reference: npt.NDArray[Any], candidate: npt.NDArray[Any]) -> float:
+    difference = reference.astype(np.float64).ravel() - candidate.ravel()
+    return float(np.square(difference).mean())
+
+
+def _decibels(peak: float, mean_square: float) -> float:
+    if mean_square == 0:
+        return CEILING_DB
+    return min(CEILING_DB, 10 * math.log10(peak**2 / mean_square))
+
+
+def _require_pictures(reference: npt.NDArray[Any], candidate: npt.NDArray[Any]) -> None:
+    _require_alike(reference, candidate)
+    if reference.dtype != np.uint8:
+        raise VerificationError(f"pictures of {reference.dtype} compared; expected uint8")
+
+
+def _require_outputs(reference: npt.NDArray[Any], candidate: npt.NDArray[Any]) -> None:
+    _require_alike(reference, candidate)
+    if not np.issubdtype(reference.dtype, np.floating):
+        raise VerificationError(f"outputs of {reference.dtype} compared; expected floating point")
+    for role, output in (("reference", reference), ("candidate", candidate)):
+        broken = output.size - int(np.count_nonzero(np.isfinite(output)))
+        if broken:
+            raise VerificationError(
+                f"the {role} output holds {broken} NaN or infinite values of {output.size}"
+            )
+
+
+def _require_alike(reference: npt.NDArray[Any], candidate: npt.NDArray[Any]) -> None:
+    if reference.shape != candidate.shape or reference.dtype != candidate.dtype:
+        raise VerificationError(
+            f"cannot compare {candidate.dtype} {list(candidate.shape)} with the reference "
+            f"{reference.dtype} {list(reference.shape)}; expected the same type and shape"
+        )
+    if reference.size == 0:
+        raise VerificationError(f"nothing to compare: the arrays are empty {list(reference.shape)}")

@@ -1,0 +1,136 @@
+"""A build request in, a verified folder of artifacts out: the whole story, top to bottom."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from calib.dataset import PatchSet
+from calib.images import to_input
+from calib.sample import sample_patches
+from calib.table import CalibrationTable
+from deploy.artifacts import MANIFEST_NAME, Artifact, claim_folder, write_atomically
+from deploy.calibration import calibration_table, table_artifacts
+from deploy.emission import write_fp16, write_fp32, write_int8, write_parity
+from deploy.export import export_float
+from deploy.manifest import Manifest, describe
+from deploy.network import Network, load_network
+from deploy.progress import Progress
+from deploy.request import BuildRequest
+from deploy.verify import Verification, verify_build
+from quant.targets import find_profile
+
+
+@dataclass(frozen=True)
+class BuildOutcome:
+    """What was built, and whether it holds.
+
+    Attributes:
+        folder: where the artifacts lie.
+        manifest: what they are.
+        verification: what was checked of them.
+    """
+
+    folder: Path
+    manifest: Manifest
+    verification: Verification
+
+    def record(self) -> dict[str, Any]:
+        """Return everything as a JSON-able mapping."""
+        return {
+            "folder": str(self.folder),
+            "manifest": self.manifest.record(),
+            "verification": self.verification.record(),
+        }
+
+
+def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
+    """Build, verify and record one model.
+
+    All input is read and judged before the first file is written. The manifest is written last:
+    a folder without one holds no finished build.
+
+    Raises:
+        InputError: the request, the weights or the images cannot be used.
+    """
+    profiles = [find_profile(name) for name in request.targets]
+    network = load_network(request.model, request.weights)
+    images = request.calibration.patches() if request.builds("fp16") else None
+    pictures = sample_patches("verification")
+    folder = claim_folder(request.out / network.name)
+    (folder / MANIFEST_NAME).unlink(missing_ok=True)
+
+    model = _export(network, pictures, progress)
+    artifacts = write_fp32(folder, network.name, model)
+    table = None
+    if images is not None:
+        table = calibration_table(model, images, folder, resume=request.resume, progress=progress)
+        artifacts += table_artifacts(folder)
+        artifacts += write_fp16(folder, network.name, model, table)
+        for profile in profiles if request.builds("int8") else ():
+            artifacts += write_int8(
+                folder,
+                network.name,
+                model,
+                table,
+                profile=profile,
+                options=request.quantization,
+            )
+    draft = describe(network, table, request.choices(), artifacts)
+    verification = verify_build(folder, draft, pictures, weights=request.weights, progress=progress)
+    artifacts += write_parity(folder, verification.parity_record())
+    manifest = replace(draft, artifacts=tuple(artifacts), parity=verification.parity_summary())
+    write_atomically(folder / MANIFEST_NAME, manifest.content())
+    return BuildOutcome(folder, manifest, verification)
+
+
+@dataclass(frozen=True)
+class CalibrationOutcome:
+    """A calibration table on disk beside the float model it belongs to.
+
+    Attributes:
+        table: the statistics.
+        artifacts: the files written.
+        folder: where they lie.
+    """
+
+    table: CalibrationTable
+    artifacts: tuple[Artifact, ...]
+    folder: Path
+
+    def record(self) -> dict[str, Any]:
+        """Return everything as a JSON-able mapping."""
+        return {
+            "folder": str(self.folder),
+            "graph_digest": self.table.graph_digest,
+            "digest": self.table.digest,
+            "images": dict(self.table.images),
+            "tensors": len(self.table.tensors),
+            "artifacts": [artifact.record() for artifact in self.artifacts],
+        }
+
+
+def calibrate_model(request: BuildRequest, progress: Progress) -> CalibrationOutcome:
+    """Export one model and calibrate it, and stop there.
+
+    Raises:
+        InputError: the request, the weights or the images cannot be used.
+    """
+    network = load_network(request.model, request.weights)
+    images = request.calibration.patches()
+    folder = claim_folder(request.out / network.name)
+    model = _export(network, sample_patches("verification"), progress)
+    artifacts = write_fp32(folder, network.name, model)
+    table = calibration_table(model, images, folder, resume=request.resume, progress=progress)
+    artifacts += table_artifacts(folder)
+    return CalibrationOutcome(table, tuple(artifacts), folder)
+
+
+def _export(network: Network, pictures: PatchSet, progress: Progress) -> onnx.ModelProto:
+    """Trace, simplify and prove the float model on a real picture."""
+    with progress.stage(f"exporting {network.name}: {network.architecture}", 1) as advance:
+        probe = to_input(pictures.patches[0].load())
+        exported = export_float(network.architecture, network.checkpoint.tensors, [probe])
+        advance()
+    return exported.model

@@ -1,0 +1,52 @@
+"""What a build is asked to do, as one value."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from deploy.calibration import CalibrationRequest
+from deploy.precision import PRECISIONS, Precision
+from quant.plan import QuantOptions
+
+
+@dataclass(frozen=True)
+class BuildRequest:
+    """What to build.
+
+    Attributes:
+        model: name in the model table.
+        precision: the lowest one wanted; every higher one is built beside it.
+        targets: target profiles of the int8 models.
+        weights: the user's checkpoint, or ``None`` for the one that comes with the installation.
+        calibration: which images to calibrate on.
+        quantization: how to quantize.
+        out: the build goes to ``out/model``.
+        resume: use what an interrupted build of the same job left there.
+    """
+
+    model: str
+    precision: Precision = "int8"
+    targets: tuple[str, ...] = ("ort",)
+    weights: Path | None = None
+    calibration: CalibrationRequest = field(default_factory=CalibrationRequest)
+    quantization: QuantOptions = field(default_factory=QuantOptions)
+    out: Path = Path("dist")
+    resume: bool = True
+
+    def builds(self, precision: Precision) -> bool:
+        """Return whether models of that precision are asked for.
+
+        >>> BuildRequest("x4plus", precision="fp16").builds("fp32")
+        True
+        >>> BuildRequest("x4plus", precision="fp16").builds("int8")
+        False
+        """
+        return PRECISIONS.index(precision) <= PRECISIONS.index(self.precision)
+
+    def choices(self) -> dict[str, Any]:
+        """Return every choice that shapes the artifacts, for the manifest; no path is one."""
+        return {
+            "precision": self.precision,
+            "targets": list(self.targets),
+            "quantization": asdict(self.quantization),
+        }

@@ -1,0 +1,32 @@
+"""An ONNX model in, a function from picture to picture out."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from calib.runtime import Session
+from deploy.parity import Runner
+
+
+def model_runner(
+    model: onnx.ModelProto | bytes | Path, *, optimized: bool, threads: int | None = None
+) -> Runner:
+    """Load a model and return the function it computes.
+
+    Args:
+        model: with one input and one output, both float32 [1, 3, H, W].
+        optimized: as the runtime really executes it, or in the meaning of the file.
+        threads: for the runtime; ``None`` takes every core.
+
+    Raises:
+        GraphError: the runtime refuses the model.
+    """
+    session = Session(model, optimized=optimized, threads=threads)
+    (input_name,), (output_name,) = session.inputs, session.outputs
+
+    def run(network_input: NDArray[np.float32]) -> NDArray[np.float32]:
+        return session.run({input_name: network_input})[output_name]
+
+    return run

@@ -1,0 +1,1 @@
+"""A checkpoint file in, named float32 tensors with their origin out."""

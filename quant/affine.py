@@ -1,0 +1,155 @@
+"""Real values and a scale in, integer codes and back out: the arithmetic of QDQ.
+
+    q = saturate(round_half_even(x / scale) + zero_point)         QuantizeLinear
+    y = (q - zero_point) * scale                                  DequantizeLinear
+
+Both in float32, as the ONNX operators define them, so a value computed here is bit for bit what
+a conforming runtime computes. Weights use the restricted range [-127, 127]: it is symmetric, and
+TensorRT and LiteRT accept no other.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from onnx import TensorProto
+
+Array = np.ndarray[Any, np.dtype[Any]]
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class IntegerType:
+    """An integer type that a quantized tensor can have.
+
+    Attributes:
+        name: numpy's name of it, such as ``uint8``.
+        minimum: smallest code.
+        maximum: largest code.
+        onnx_type: its ``TensorProto`` element type.
+    """
+
+    name: str
+    minimum: int
+    maximum: int
+    onnx_type: int
+
+    @property
+    def steps(self) -> int:
+        """Number of scale steps between the smallest and the largest code."""
+        return self.maximum - self.minimum
+
+    @property
+    def signed(self) -> bool:
+        """Tell whether zero lies in the middle of the codes."""
+        return self.minimum < 0
+
+
+INTEGER_TYPES = {
+    "uint8": IntegerType("uint8", 0, 255, TensorProto.UINT8),
+    "int8": IntegerType("int8", -128, 127, TensorProto.INT8),
+    "uint16": IntegerType("uint16", 0, 65535, TensorProto.UINT16),
+    "int16": IntegerType("int16", -32768, 32767, TensorProto.INT16),
+    "int32": IntegerType("int32", -(2**31), 2**31 - 1, TensorProto.INT32),
+}
+
+# An int32 accumulator must not overflow when the bias is already in it, so a bias keeps to half
+# of int32; a channel of nearly zero weights gets a larger scale for its sake (onnxruntime's
+# quantizer: "adjust_weight_scale_for_int32_bias").
+BIAS_LIMIT = 2**30
+
+# Below this a float32 scale would be subnormal and its reciprocal infinite.
+SMALLEST_SCALE = float(np.finfo(np.float32).tiny) * 2**24
+
+
+def affine_parameters(
+    low: float, high: float, integer: IntegerType, *, symmetric: bool
+) -> tuple[float, int]:
+    """Return the scale (a float32 value) and zero point that cover ``[low, high]``.
+
+    The interval is first widened to hold 0, which then has an exact code. Symmetric
+    quantization puts it at code 0 of a signed type and covers ``max(-low, high)``.
+
+    Raises:
+        ValueError: the interval is empty or not finite.
+
+    >>> affine_parameters(0.0, 255.0, INTEGER_TYPES["uint8"], symmetric=False)
+    (1.0, 0)
+    >>> affine_parameters(-0.5, 254.0, INTEGER_TYPES["int8"], symmetric=True)
+    (2.0, 0)
+    """
+    if not (np.isfinite(low) and np.isfinite(high) and low <= high):
+        raise ValueError(f"a range must be finite and ordered, found [{low}, {high}]")
+    low, high = min(low, 0.0), max(high, 0.0)
+    if symmetric:
+        scale = _positive_float32(max(-low, high) / integer.maximum)
+        return scale, 0
+    scale = _positive_float32((high - low) / integer.steps)
+    zero_point = round(integer.minimum - low / scale)
+    return scale, int(np.clip(zero_point, integer.minimum, integer.maximum))
+
+
+def covered_range(scale: float, zero_point: int, integer: IntegerType) -> tuple[float, float]:
+    """Return the smallest and the largest real value that have a code of their own."""
+    return (integer.minimum - zero_point) * scale, (integer.maximum - zero_point) * scale
+
+
+def quantize(values: Array, scale: Array | float, zero_point: int, integer: IntegerType) -> Array:
+    """Return the codes of ``values``, with the dtype of ``integer``.
+
+    Args:
+        values: real numbers, any shape.
+        scale: positive; a number, or an array that broadcasts against ``values``.
+        zero_point: code of 0.
+        integer: type of the codes.
+    """
+    steps = np.rint(np.asarray(values, np.float32) / np.asarray(scale, np.float32))
+    codes = np.clip(steps.astype(np.float64) + zero_point, integer.minimum, integer.maximum)
+    return codes.astype(integer.name)
+
+
+def dequantize(codes: Array, scale: Array | float, zero_point: int) -> FloatArray:
+    """Return the float32 values that ``codes`` stand for."""
+    steps = (np.asarray(codes).astype(np.int64) - zero_point).astype(np.float32)
+    values: FloatArray = steps * np.asarray(scale, np.float32)
+    return values
+
+
+def weight_scales(weight: FloatArray, *, bits: int, bias_floor: FloatArray | None) -> FloatArray:
+    """Return one scale per output channel that maps the largest weight to the largest code.
+
+    Args:
+        weight: float32 ``[O, ...]``; the first axis is the output channel.
+        bits: 8 for codes in [-127, 127], 7 for [-63, 63].
+        bias_floor: float32 ``[O]``, smallest scales with which the bias fits int32, if any.
+
+    Returns:
+        float32 ``[O]``, all positive; a channel without weights gets the floor.
+    """
+    largest = np.abs(weight.reshape(len(weight), -1)).max(axis=1, initial=0.0)
+    scales = largest.astype(np.float64) / weight_limit(bits)
+    if bias_floor is not None:
+        scales = np.maximum(scales, bias_floor)
+    chosen: FloatArray = np.maximum(scales, SMALLEST_SCALE).astype(np.float32)
+    return chosen
+
+
+def weight_limit(bits: int) -> int:
+    """Return the largest weight code: the range is symmetric.
+
+    >>> weight_limit(8), weight_limit(7)
+    (127, 63)
+    """
+    return int(2 ** (bits - 1) - 1)
+
+
+def bias_scale_floor(bias: FloatArray, input_scale: float) -> FloatArray:
+    """Return float32 ``[O]``: smallest weight scales with which ``bias`` fits int32."""
+    floor = np.abs(bias.astype(np.float64)) / (input_scale * BIAS_LIMIT)
+    above: FloatArray = np.nextafter(floor.astype(np.float32), np.float32(np.inf))
+    return above
+
+
+def _positive_float32(value: float) -> float:
+    return float(np.float32(max(value, SMALLEST_SCALE)))

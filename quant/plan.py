@@ -1,0 +1,213 @@
+"""What a QDQ file is made from: every quantized edge and weight, and what stays in float and why.
+
+A plan is a value. It depends only on graph, table, target and options, survives JSON to the bit,
+and holds everything that emission needs besides the float graph.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from calib.errors import GraphError, UsageError
+from quant.affine import INTEGER_TYPES, IntegerType, covered_range
+from quant.targets import Precision
+
+PLAN_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class QuantOptions:
+    """What the user may ask of a plan.
+
+    Attributes:
+        percentile: one two-sided percentile for every range; ``None`` lets each edge have the
+            range of least squared error.
+        full_integer: quantize every edge the target's rules allow, for chips without float.
+        head: precision of the convolutions that see the picture; ``None``: the target's default.
+        trunk: precision of the residual additions, likewise.
+        tail: precision from the first upsampling on, likewise.
+        weight_bits: 8, or 7 where 16-bit accumulation would saturate.
+        keep_float: names of nodes to leave in float, with the reason.
+    """
+
+    percentile: float | None = None
+    full_integer: bool = False
+    head: Precision | None = None
+    trunk: Precision | None = None
+    tail: Precision | None = None
+    weight_bits: int = 8
+    keep_float: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse what no plan can honour.
+
+        Raises:
+            UsageError: a percentile outside (50, 100] or a weight width other than 7 or 8.
+        """
+        if self.percentile is not None and not 50.0 < self.percentile <= 100.0:
+            raise UsageError(
+                f"found percentile {self.percentile}; give a number above 50 and up to 100"
+            )
+        if self.weight_bits not in {7, 8}:
+            raise UsageError(f"found weight bits {self.weight_bits}; give 8, or 7")
+
+
+@dataclass(frozen=True)
+class EdgeQuant:
+    """A quantize-dequantize pair on a tensor.
+
+    Attributes:
+        tensor: name of the float tensor.
+        dtype: integer type of the codes.
+        scale: step, a float32 value.
+        zero_point: code of 0.
+        low: lower end of the range asked for.
+        high: upper end of the range asked for.
+        rule: how the range was found.
+        readers: nodes that read the dequantized value; ``<graph output>`` for the graph.
+        after: the edge whose dequantized value is quantized, or ``None``: the tensor itself.
+    """
+
+    tensor: str
+    dtype: str
+    scale: float
+    zero_point: int
+    low: float
+    high: float
+    rule: str
+    readers: tuple[str, ...]
+    after: str | None
+
+    @property
+    def integer(self) -> IntegerType:
+        """The integer type of the codes."""
+        return INTEGER_TYPES[self.dtype]
+
+    @property
+    def covered(self) -> tuple[float, float]:
+        """Smallest and largest real value with a code of their own."""
+        return covered_range(self.scale, self.zero_point, self.integer)
+
+
+@dataclass(frozen=True)
+class WeightQuant:
+    """A convolution's weight as int8, one scale per output channel, zero point 0.
+
+    Attributes:
+        node: the convolution.
+        scales: a float32 value per output channel.
+        bits: 8 for codes in [-127, 127], 7 for [-63, 63].
+        bias: name of the bias to be stored as int32, or ``None``.
+    """
+
+    node: str
+    scales: tuple[float, ...]
+    bits: int
+    bias: str | None
+
+    @property
+    def scale_array(self) -> npt.NDArray[np.float32]:
+        """The scales as float32 ``[O]``."""
+        return np.array(self.scales, np.float32)
+
+
+@dataclass(frozen=True)
+class ConstantQuant:
+    """A constant operand other than a convolution's weight, quantized per tensor.
+
+    Attributes:
+        dtype: integer type of the codes.
+        scale: step, a float32 value.
+        zero_point: code of 0.
+        readers: nodes that read the dequantized value.
+    """
+
+    dtype: str
+    scale: float
+    zero_point: int
+    readers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class QuantPlan:
+    """Everything that turns a float graph into the QDQ graph of one target.
+
+    Attributes:
+        target: name of the target profile.
+        graph_digest: digest of the float graph.
+        table_digest: digest of the calibration table.
+        options: record of the options, defaults filled in.
+        edges: pairs by name: the tensor's, with the precision behind it for a second pair.
+        weights: by the name of the weight's initializer.
+        constants: by the name of the constant.
+        kept_float: node or tensor to the reason why it is not quantized.
+    """
+
+    target: str
+    graph_digest: str
+    table_digest: str
+    options: Mapping[str, Any]
+    edges: Mapping[str, EdgeQuant]
+    weights: Mapping[str, WeightQuant]
+    constants: Mapping[str, ConstantQuant]
+    kept_float: Mapping[str, str]
+
+    def to_record(self) -> dict[str, Any]:
+        """Return the plan as JSON-able values; ``from_record`` gives it back."""
+        return {"schema": PLAN_SCHEMA, **asdict(self)}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> "QuantPlan":
+        """Return the plan that ``to_record`` made a record of.
+
+        Raises:
+            GraphError: the record is of another schema or does not hold a plan.
+        """
+        if record.get("schema") != PLAN_SCHEMA:
+            raise GraphError(
+                f"found a plan of schema {record.get('schema')!r}, expected {PLAN_SCHEMA}; "
+                "build again"
+            )
+        try:
+            return cls(
+                target=record["target"],
+                graph_digest=record["graph_digest"],
+                table_digest=record["table_digest"],
+                options=dict(record["options"]),
+                edges=_values(EdgeQuant, record["edges"]),
+                weights=_values(WeightQuant, record["weights"]),
+                constants=_values(ConstantQuant, record["constants"]),
+                kept_float=dict(record["kept_float"]),
+            )
+        except (KeyError, TypeError) as error:
+            raise GraphError(f"the record holds no quantization plan: {error}") from error
+
+    def edge_read_by(self, tensor: str, reader: str) -> str | None:
+        """Return the name of the edge through which ``reader`` reads ``tensor``, if any."""
+        return self._by_reader.get((tensor, reader))
+
+    @property
+    def uses_16_bits(self) -> bool:
+        """Tell whether any activation or constant has a 16-bit type."""
+        dtypes = {e.dtype for e in self.edges.values()} | {c.dtype for c in self.constants.values()}
+        return not dtypes.isdisjoint({"int16", "uint16"})
+
+    @cached_property
+    def _by_reader(self) -> dict[tuple[str, str], str]:
+        return {
+            (edge.tensor, reader): name
+            for name, edge in self.edges.items()
+            for reader in edge.readers
+        }
+
+
+def _values(kind: type[Any], record: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return instances of a plan's dataclass; JSON's lists become tuples again."""
+    return {
+        name: kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+        for name, fields in record.items()
+    }

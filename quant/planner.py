@@ -1,0 +1,296 @@
+"""A float graph, its calibration table, a target and options in, a quantization plan out.
+
+1. Placement says which edges carry a pair (quant/placement.py).
+2. Edges whose values are the same numbers, and those of one Concat, form groups with one scale,
+   so that moving and joining requantize nothing. A Concat's reader sees all its inputs on one
+   grid anyway: a finer scale on an input would only be rounded once more.
+3. Each group's range is the one of least squared error over its merged distribution, or a forced
+   percentile; the picture's and the output's are [0, 1].
+4. The pair before a LeakyReLU is chosen last, against the pair behind it
+   (quant/preactivation.py).
+5. Weights get one scale per output channel.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import onnx
+
+from calib.errors import GraphError, UsageError
+from calib.graph import GraphIndex, graph_digest
+from calib.table import CalibrationTable
+from quant.affine import (
+    FloatArray,
+    affine_parameters,
+    bias_scale_floor,
+    weight_scales,
+)
+from quant.distribution import least_squares_range, merge
+from quant.placement import Edge, Placement
+from quant.plan import ConstantQuant, EdgeQuant, QuantOptions, QuantPlan, WeightQuant
+from quant.preactivation import Affine, choose_before_activation
+from quant.ranges import PINNED_RANGE, Derivation, Ranges, leaky_slope
+from quant.targets import Precision, TargetProfile
+from quant.topology import MOVERS, RESIDUAL, Part, Topology
+
+WeightScales = Callable[[str, FloatArray], FloatArray]
+"""Initializer name and float32 ``[O, ...]`` weight to float32 ``[O]`` scales."""
+
+
+def make_plan(  # noqa: PLR0913  # the last two have defaults
+    model: onnx.ModelProto,
+    table: CalibrationTable,
+    profile: TargetProfile,
+    options: QuantOptions,
+    *,
+    fixed: Mapping[str, Affine] | None = None,
+    scales: WeightScales | None = None,
+) -> QuantPlan:
+    """Decide how ``model`` is quantized for a target.
+
+    Args:
+        model: the float graph that the table was calibrated on.
+        table: statistics of ``observed_tensors(model)``.
+        profile: the target's rules.
+        options: what the user asked for.
+        fixed: scale and zero point of edges, by edge name, that are already decided.
+        scales: chooses weight scales; the default maps each channel's largest weight to the
+            largest code.
+
+    Raises:
+        StaleTableError: the table is of another graph.
+        UsageError: the options ask for what the target cannot do.
+        GraphError: a node has no name of its own, or a convolution no weight of its own.
+    """
+    digest = graph_digest(model)
+    table.require_graph(digest)
+    parts = _parts(profile, options)
+    topology = Topology(GraphIndex(model))
+    _require_nodes(topology, options.keep_float)
+    placement = Placement(topology, profile, parts, options.keep_float, options.full_integer)
+    ranges = Ranges(Derivation(topology), {name: s.histogram for name, s in table.tensors.items()})
+    edges = _EdgePlanner(placement, ranges, options, fixed or {}).edges()
+    weights = _weights(placement, edges, options, scales)
+    return QuantPlan(
+        target=profile.name,
+        graph_digest=digest,
+        table_digest=table.digest,
+        options={
+            "percentile": options.percentile,
+            "full_integer": options.full_integer,
+            "weight_bits": options.weight_bits,
+            **{name: parts[name] for name in ("head", "trunk", "tail")},
+        },
+        edges=edges,
+        weights=weights,
+        constants=_constants(placement),
+        kept_float=placement.kept_float,
+    )
+
+
+def _parts(profile: TargetProfile, options: QuantOptions) -> dict[Part, Precision]:
+    """Return each part's precision, and refuse one that the target does not have."""
+    chosen: dict[Part, Precision] = {"body": profile.convolution}
+    asked: tuple[tuple[Part, Precision | None, Precision], ...] = (
+        ("head", options.head, profile.head),
+        ("trunk", options.trunk, profile.trunk),
+        ("tail", options.tail, profile.tail),
+    )
+    for part, wish, default in asked:
+        fallback = profile.convolution if options.full_integer else default
+        chosen[part] = fallback if wish is None else wish
+        if options.full_integer and wish == "float":
+            raise UsageError(f"found full-integer with {part} float; ask for one or the other")
+        if chosen[part] not in profile.precisions:
+            raise UsageError(
+                f"target {profile.name} cannot run the {part} in {chosen[part]}; "
+                f"choose one of {', '.join(profile.precisions)}"
+            )
+    return chosen
+
+
+def _require_nodes(topology: Topology, names: Iterable[str]) -> None:
+    known = {node.name for node in topology.operators}
+    for name in names:
+        if name not in known:
+            raise UsageError(f"found no node {name!r} to keep in float; name one of the graph's")
+
+
+@dataclass(frozen=True, eq=False)
+class _EdgePlanner:
+    """Gives every placed edge its scale and zero point."""
+
+    placement: Placement
+    ranges: Ranges
+    options: QuantOptions
+    fixed: Mapping[str, Affine]
+
+    def edges(self) -> dict[str, EdgeQuant]:
+        planned: dict[str, EdgeQuant] = {}
+        for members in self._groups.values():
+            if self._before_leaky(members[0]) is None:
+                planned.update(self._plan_group(members))
+        for edge in self.placement.edges:
+            activation = self._before_leaky(edge)
+            if activation is not None:
+                planned[edge.name] = self._plan_before_activation(edge, activation, planned)
+        planned |= {name: self._fix(planned[name], a) for name, a in self.fixed.items()}
+        return {edge.name: planned[edge.name] for edge in self.placement.edges}
+
+    @cached_property
+    def _groups(self) -> dict[str, list[Edge]]:
+        """Edges that share scale and zero point, by the name of one of them."""
+        edges = {edge.name: edge for edge in self.placement.edges}
+        through = {(e.tensor, r): e.name for e in edges.values() for r in e.readers}
+        leader = {name: name for name in edges}
+
+        def find(name: str) -> str:
+            while leader[name] != name:
+                name = leader[name]
+            return name
+
+        for node in self.placement.topology.operators:
+            joins = node.op_type in MOVERS or node.op_type == "Concat"
+            output = edges.get(node.output[0])
+            if not joins or output is None:
+                continue
+            for tensor in self.placement.topology.data_inputs(node):
+                read = through.get((tensor, node.name))
+                if read is not None and edges[read].precision == output.precision:
+                    leader[find(output.name)] = find(read)
+        groups: dict[str, list[Edge]] = {}
+        for name, edge in edges.items():
+            groups.setdefault(find(name), []).append(edge)
+        return groups
+
+    def _plan_group(self, members: list[Edge]) -> dict[str, EdgeQuant]:
+        profile = self.placement.profile
+        integer = profile.integer(members[0].precision)
+        low, high, rule = self._group_range(members)
+        if high - low < profile.minimum_range:
+            high = low + profile.minimum_range
+        scale, zero_point = affine_parameters(low, high, integer, symmetric=profile.symmetric)
+        if len(members) > 1:
+            rule += f", shared by {len(members)} edges"
+        return {
+            edge.name: EdgeQuant(
+                edge.tensor,
+                integer.name,
+                scale,
+                zero_point,
+                low,
+                high,
+                rule,
+                edge.readers,
+                edge.after,
+            )
+            for edge in members
+        }
+
+    def _group_range(self, members: list[Edge]) -> tuple[float, float, str]:
+        topology = self.placement.topology
+        ends = {*topology.index.inputs, *topology.index.outputs}
+        if any(edge.tensor in ends for edge in members):
+            return *PINNED_RANGE, "pinned"
+        values = merge(self.ranges.distribution(edge.tensor) for edge in members)
+        if self.options.percentile is not None:
+            low, high = values.percentile_range(self.options.percentile)
+            return min(low, 0.0), max(high, 0.0), f"percentile {self.options.percentile:g}"
+        profile = self.placement.profile
+        integer = profile.integer(members[0].precision)
+        return *least_squares_range(values, integer, symmetric=profile.symmetric), "least squares"
+
+    def _before_leaky(self, edge: Edge) -> onnx.NodeProto | None:
+        """Return the LeakyReLU behind an edge whose range is to be chosen for its sake."""
+        activation = self.placement.topology.activation_of(edge.tensor)
+        if activation is None or activation.op_type != "LeakyRelu":
+            return None
+        return activation if 0.0 < leaky_slope(activation) <= 1.0 else None
+
+    def _plan_before_activation(
+        self, edge: Edge, activation: onnx.NodeProto, planned: Mapping[str, EdgeQuant]
+    ) -> EdgeQuant:
+        profile = self.placement.profile
+        if self.options.percentile is not None:
+            return self._plan_group([edge])[edge.name]
+        integer = profile.integer(edge.precision)
+        behind = planned.get(activation.output[0])
+        output = None if behind is None else Affine(behind.scale, behind.zero_point)
+        affine = choose_before_activation(
+            self.ranges.distribution(activation.output[0]),
+            leaky_slope(activation),
+            integer,
+            output,
+            symmetric=profile.symmetric,
+        )
+        template = EdgeQuant(
+            edge.tensor, integer.name, 1.0, 0, 0.0, 0.0, "", edge.readers, edge.after
+        )
+        return replace(self._fix(template, affine), rule="least squares behind the activation")
+
+    def _fix(self, edge: EdgeQuant, affine: Affine) -> EdgeQuant:
+        fixed = replace(edge, scale=affine.scale, zero_point=affine.zero_point, rule="given")
+        low, high = fixed.covered
+        return replace(fixed, low=low, high=high)
+
+
+def _weights(
+    placement: Placement,
+    edges: Mapping[str, EdgeQuant],
+    options: QuantOptions,
+    scales: WeightScales | None,
+) -> dict[str, WeightQuant]:
+    index = placement.topology.index
+    through = {(e.tensor, r): e for e in edges.values() for r in e.readers}
+    planned: dict[str, WeightQuant] = {}
+    for node in placement.topology.operators:
+        weight = None if node.op_type != "Conv" else index.constant(node.input[1])
+        if weight is None or placement.precision(node) == "float":
+            continue
+        if node.input[1] in planned:
+            raise GraphError(
+                f"convolutions {planned[node.input[1]].node!r} and {node.name!r} share the weight "
+                f"{node.input[1]!r}; give each a weight of its own"
+            )
+        bias_name = node.input[2] if len(node.input) > 2 and node.input[2] else None
+        if placement.profile.bias != "int32":
+            bias_name = None
+        floor = None
+        bias = None if bias_name is None else index.constant(bias_name)
+        if bias is not None:
+            floor = bias_scale_floor(bias, through[node.input[0], node.name].scale)
+        chosen = weight_scales(weight, bits=options.weight_bits, bias_floor=floor)
+        if scales is not None:
+            asked = scales(node.input[1], weight)
+            chosen = asked if floor is None else np.maximum(asked, floor)
+        planned[node.input[1]] = WeightQuant(
+            node.name, tuple(map(float, chosen)), options.weight_bits, bias_name
+        )
+    return planned
+
+
+def _constants(placement: Placement) -> dict[str, ConstantQuant]:
+    """Return the constant operands, other than weights, of operators that run as integers."""
+    profile, index = placement.profile, placement.topology.index
+    if not profile.quantized_constants:
+        return {}
+    planned: dict[str, ConstantQuant] = {}
+    for node in placement.topology.operators:
+        slopes = node.op_type == "PRelu" and profile.every_operator
+        precision = placement.precision(node)
+        if precision == "float" or not (node.op_type in RESIDUAL or slopes):
+            continue
+        for name in node.input:
+            value = index.constant(name)
+            if value is None:
+                continue
+            known = planned.get(name)
+            readers = (node.name,) if known is None else (*known.readers, node.name)
+            integer = profile.integer(precision)
+            scale, zero_point = affine_parameters(
+                float(value.min()), float(value.max()), integer, symmetric=profile.symmetric
+            )
+            planned[name] = ConstantQuant(integer.name, scale, zero_point, readers)
+    return planned

@@ -1,0 +1,201 @@
+"""A target's name in, its quantization rules out, as data.
+
+A profile says what a consumer of QDQ graphs needs; the planner and the emitter ask the profile
+and know no target by name. Sources of the rules: the vendors' documents and issues named beside
+each profile, and measurements in docs/decisions.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from calib.errors import UsageError
+from quant.affine import INTEGER_TYPES, IntegerType
+
+Precision = Literal["float", "int16", "int8"]
+
+
+@dataclass(frozen=True)
+class TargetProfile:
+    """What one consumer of QDQ graphs accepts and runs as integers.
+
+    Attributes:
+        name: as on the command line.
+        summary: one line for people.
+        integers: integer type of an activation by precision; a precision that is missing
+            cannot be asked for. ``int8`` and ``int16`` name a width, not a sign.
+        symmetric: activations have zero point 0.
+        convolution: precision of the convolutions' activations.
+        bias: ``int32`` with scale ``input scale * weight scale``, or left ``float``; where the
+            target takes ``either`` it is left in float.
+        convolution_output_pair: a convolution runs as integers only if its output is quantized.
+        pair_before_activation: whether integer execution needs a pair between a convolution
+            and its LeakyReLU, refuses it, or does without.
+        residual_edges: which inputs of an integer Add carry QDQ; ``skip`` leaves the branch
+            that comes from the convolutions alone, so that it can be fused into them.
+        quantized_constants: constant operands of integer operators are quantized too.
+        concat_shared_scale: a Concat whose inputs and output differ in scale is refused. Where
+            it is not, ours share one all the same: see quant/planner.py.
+        every_operator: nothing may stay in float, not even the network's ends.
+        head: default precision of the convolutions that read the picture.
+        trunk: default precision of the residual additions and their constant factors.
+        tail: default precision of everything behind the first upsampling.
+        minimum_range: smallest width of a quantized interval.
+    """
+
+    name: str
+    summary: str
+    integers: tuple[tuple[Precision, str], ...]
+    symmetric: bool
+    convolution: Precision
+    bias: Literal["int32", "float", "either"]
+    convolution_output_pair: bool
+    pair_before_activation: Literal["needed", "refused", "unneeded"]
+    residual_edges: Literal["skip", "all"]
+    quantized_constants: bool
+    concat_shared_scale: bool
+    every_operator: bool
+    head: Precision
+    trunk: Precision
+    tail: Precision
+    minimum_range: float = 0.0
+
+    @property
+    def precisions(self) -> tuple[Precision, ...]:
+        """The precisions that parts of the network can have on this target."""
+        integers = tuple(precision for precision, _ in self.integers)
+        return integers if self.every_operator else ("float", *integers)
+
+    def integer(self, precision: Precision) -> IntegerType:
+        """Return the integer type of activations of that precision.
+
+        Raises:
+            UsageError: the target has no integers of that width, or ``precision`` is float.
+        """
+        for offered, name in self.integers:
+            if offered == precision:
+                return INTEGER_TYPES[name]
+        raise UsageError(
+            f"target {self.name} has no {precision} activations; "
+            f"choose one of {', '.join(self.precisions)}"
+        )
+
+
+# onnxruntime's CPU kernels (core/optimizer/qdq_transformer/selectors_actions/qdq_selectors.cc,
+# ConvNodeGroupSelector): QLinearConv needs DequantizeLinear on every input, an int32 bias, and
+# one QuantizeLinear of the input's type as the only reader of the output. Without the pair
+# before LeakyReLU, ConvActivationFusion turns the two into a float FusedConv.
+ORT = TargetProfile(
+    name="ort",
+    summary="onnxruntime CPU: uint8 activations, integer convolutions, float residual trunk",
+    integers=(("int8", "uint8"), ("int16", "uint16")),
+    symmetric=False,
+    convolution="int8",
+    bias="int32",
+    convolution_output_pair=True,
+    pair_before_activation="needed",
+    residual_edges="all",
+    quantized_constants=True,
+    concat_shared_scale=False,
+    every_operator=False,
+    head="float",
+    trunk="float",
+    tail="float",
+)
+
+# Explicit quantization: zero points other than 0 are refused (TensorRT issues 2774, 4698), a
+# pair between convolution and activation keeps them from fusing (2134), differing scales at a
+# Concat cost a requantization (3861, 4366), and a bias carries no QDQ.
+TENSORRT = TargetProfile(
+    name="tensorrt",
+    summary="TensorRT explicit quantization: symmetric int8, float bias, fused activations",
+    integers=(("int8", "int8"),),
+    symmetric=True,
+    convolution="int8",
+    bias="float",
+    convolution_output_pair=False,
+    pair_before_activation="refused",
+    residual_edges="skip",
+    quantized_constants=False,
+    concat_shared_scale=True,
+    every_operator=False,
+    head="float",
+    trunk="float",
+    tail="float",
+)
+
+# OpenVINO's CPU plugin runs a convolution of u8 inputs as integers whatever follows it; with
+# symmetric int8 activations it saturates on CPUs without VNNI (PEERS.md: 27.6 dB).
+OPENVINO = TargetProfile(
+    name="openvino",
+    summary="OpenVINO CPU: uint8 activations, fused activations, float bias and trunk",
+    integers=(("int8", "uint8"),),
+    symmetric=False,
+    convolution="int8",
+    bias="either",
+    convolution_output_pair=False,
+    pair_before_activation="unneeded",
+    residual_edges="all",
+    quantized_constants=False,
+    concat_shared_scale=False,
+    every_operator=False,
+    head="float",
+    trunk="float",
+    tail="float",
+)
+
+# Qualcomm AI Engine Direct (HTP): every operator quantized in and out, int32 bias, no range
+# narrower than 1e-4; fusing Conv and LeakyReLU into one group is for v73 and later only, so the
+# pair stays, which all versions take.
+QNN = TargetProfile(
+    name="qnn",
+    summary="Qualcomm QNN w8a8: uint8 on every edge, int32 bias",
+    integers=(("int8", "uint8"), ("int16", "uint16")),
+    symmetric=False,
+    convolution="int8",
+    bias="int32",
+    convolution_output_pair=True,
+    pair_before_activation="needed",
+    residual_edges="all",
+    quantized_constants=True,
+    concat_shared_scale=False,
+    every_operator=True,
+    head="int8",
+    trunk="int8",
+    tail="int8",
+    minimum_range=1e-4,
+)
+
+QNN_W8A16 = TargetProfile(
+    name="qnn-w8a16",
+    summary="Qualcomm QNN w8a16: uint16 on every edge, int8 weights, int32 bias",
+    integers=(("int16", "uint16"),),
+    symmetric=False,
+    convolution="int16",
+    bias="int32",
+    convolution_output_pair=True,
+    pair_before_activation="needed",
+    residual_edges="all",
+    quantized_constants=True,
+    concat_shared_scale=False,
+    every_operator=True,
+    head="int16",
+    trunk="int16",
+    tail="int16",
+    minimum_range=1e-4,
+)
+
+PROFILES = {profile.name: profile for profile in (ORT, TENSORRT, OPENVINO, QNN, QNN_W8A16)}
+
+
+def find_profile(name: str) -> TargetProfile:
+    """Return the profile of a target.
+
+    Raises:
+        UsageError: there is no target of that name.
+    """
+    try:
+        return PROFILES[name]
+    except KeyError:
+        raise UsageError(
+            f"unknown target {name!r}; choose one of {', '.join(sorted(PROFILES))}"
+        ) from None

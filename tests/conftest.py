@@ -1,0 +1,67 @@
+"""What the tests of every folder share: the DIV2K folder and real networks, made once a run."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from safetensors.numpy import save_file
+
+from calib.images import to_input
+from calib.sample import sample_patches
+from deploy.architecture import RRDBNet, tensor_shapes
+from deploy.artifacts import serialize
+from deploy.export import export_float
+from deploy.network import load_network
+
+# A loaded machine is no reason for a test to fail.
+settings.register_profile("steady", deadline=None)
+settings.load_profile("steady")
+
+PLAIN_CONVOLUTIONS = ("conv_first", "conv_up1", "conv_up2", "conv_hr", "conv_last")
+
+
+@pytest.fixture(scope="session")
+def div2k() -> Path:
+    """The DIV2K folder named by ESRDEPLOY_DIV2K."""
+    folder = os.environ.get("ESRDEPLOY_DIV2K")
+    if not folder:
+        pytest.skip("ESRDEPLOY_DIV2K does not name a DIV2K folder")
+    if not Path(folder).is_dir():
+        pytest.skip(f"ESRDEPLOY_DIV2K names no folder: {folder}")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def anime_float_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The float file of the real x4plus-anime-6b, as a build exports it."""
+    network = load_network("x4plus-anime-6b", None)
+    probe = to_input(sample_patches("verification", 1).patches[0].load())
+    exported = export_float(network.architecture, network.checkpoint.tensors, [probe])
+    path = tmp_path_factory.mktemp("anime") / "x4plus-anime-6b-fp32.onnx"
+    path.write_bytes(serialize(exported.model))
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An RRDBNet of one block that draws roughly the enlarged input, as a user's checkpoint.
+
+    Its weights are small noise around the identity, so that activations have the sizes real
+    ones have and the picture stays within [0, 1].
+    """
+    shapes = tensor_shapes(RRDBNet(blocks=1, features=8, growth=4))
+    generator = np.random.default_rng(7)
+    tensors = {}
+    for name, shape in shapes.items():
+        fan_in = int(np.prod(shape[1:])) or 1
+        values = generator.normal(0.0, 0.5 / np.sqrt(fan_in), shape).astype(np.float32)
+        if name in {f"{conv}.weight" for conv in PLAIN_CONVOLUTIONS}:
+            for channel in range(3):
+                values[channel, :3] *= 0.1
+                values[channel, channel, 1, 1] += 1.0
+        tensors[name] = values if name.endswith("weight") else values * np.float32(0.05)
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    save_file(tensors, path)
+    return path

@@ -1,0 +1,151 @@
+"""What the tests of weights, networks and export share: small networks in every file form."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from skimage import data
+
+from deploy.architecture import SRVGG, Architecture, RRDBNet, tensor_shapes
+
+Array = NDArray[np.float32]
+
+FLOAT16_FLAG = (0x01306B47).to_bytes(4, "little")
+FLOAT32_FLAG = bytes(4)
+
+
+@pytest.fixture(scope="session")
+def random_tensors():
+    """A function from architecture to a float32 state dict of usual magnitude."""
+
+    def make(architecture: Architecture, seed: int = 0) -> dict[str, Array]:
+        rng = np.random.default_rng(seed)
+        tensors = {}
+        for name, shape in tensor_shapes(architecture).items():
+            spread = (2 / np.prod(shape[1:])) ** 0.5 if len(shape) == 4 else 0.05
+            tensors[name] = (rng.standard_normal(shape) * spread).astype(np.float32)
+        return tensors
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def photo() -> Array:
+    """A 128x128 piece of a photograph as network input, float32 [1, 3, 128, 128]."""
+    patch = data.astronaut()[40:168, 150:278].astype(np.float32) / 255
+    return np.ascontiguousarray(patch.transpose(2, 0, 1)[np.newaxis])
+
+
+@pytest.fixture(scope="session")
+def ncnn_pair():
+    """A function from architecture and tensors to the text and the bytes of an ncnn pair."""
+
+    def make(
+        architecture: Architecture,
+        tensors: Mapping[str, Array],
+        *,
+        half: bool = True,
+        plain: bool = False,
+    ) -> tuple[str, bytes]:
+        writer = _NcnnWriter(tensors, half=half, plain=plain)
+        match architecture:
+            case RRDBNet():
+                writer.rrdbnet(architecture)
+            case SRVGG():
+                writer.srvgg(architecture)
+        return writer.text(), bytes(writer.content)
+
+    return make
+
+
+@dataclass
+class _NcnnWriter:
+    """Writes what ncnn's converters write: ``plain`` before, else after ncnnoptimize."""
+
+    tensors: Mapping[str, Array]
+    half: bool
+    plain: bool
+    layers: list[tuple[str, list[str], str, str]] = field(
+        default_factory=lambda: [("Input", [], "data", "")]
+    )
+    content: bytearray = field(default_factory=bytearray)
+
+    def text(self) -> str:
+        """Return the .param; a blob that several layers read goes through a Split."""
+        readers = Counter(blob for _, inputs, _, _ in self.layers for blob in inputs)
+        copies = {blob: iter(range(count)) for blob, count in readers.items() if count > 1}
+        lines, blobs = [], 0
+        for index, (kind, inputs, output, options) in enumerate(self.layers):
+            reads = [f"{b}_{next(copies[b])}" if b in copies else b for b in inputs]
+            words = [kind, f"{kind}_{index}", str(len(reads)), "1", *reads, output, options]
+            lines.append(" ".join(words).rstrip())
+            blobs += 1
+            if output in copies:
+                parts = [f"{output}_{copy}" for copy in range(readers[output])]
+                lines.append(f"Split split_{index} 1 {len(parts)} {output} {' '.join(parts)}")
+                blobs += len(parts)
+        return "\n".join(["7767517", f"{len(lines)} {blobs}", *lines]) + "\n"
+
+    def layer(self, kind: str, inputs: list[str], options: str = "") -> str:
+        output = f"b{len(self.layers)}"
+        self.layers.append((kind, [*inputs], output, options))
+        return output
+
+    def conv(self, blob: str, name: str, *, leaky: bool = False) -> str:
+        weight, bias = self.tensors[f"{name}.weight"], self.tensors[f"{name}.bias"]
+        options = f"0={len(bias)} 1=3 4=1 5=1 6={weight.size}"
+        if leaky and not self.plain:
+            options += " 9=2 -23310=1,2.000000e-01"
+        if self.half:
+            stored = weight.astype("<f2").tobytes()
+            self.content += FLOAT16_FLAG + stored + bytes(-len(stored) % 4)
+        else:
+            self.content += FLOAT32_FLAG + weight.astype("<f4").tobytes()
+        self.content += bias.astype("<f4").tobytes()
+        made = self.layer("Convolution", [blob], options)
+        if leaky and self.plain:
+            made = self.layer("ReLU", [made], "0=2.000000e-01")
+        return made
+
+    def residual(self, branch: str, skip: str) -> str:
+        if not self.plain:
+            coefficients = "0=1 -23301=2,2.000000e-01,1.000000e+00"
+            return self.layer("Eltwise", [branch, skip], coefficients)
+        scaled = self.layer("BinaryOp", [branch], "0=2 1=1 2=2.000000e-01")
+        return self.layer("BinaryOp", [scaled, skip], "0=0")
+
+    def dense_block(self, x: str, name: str) -> str:
+        seen = [x]
+        for index in range(1, 5):
+            joined = self.layer("Concat", seen, "0=0") if len(seen) > 1 else x
+            seen.append(self.conv(joined, f"{name}.conv{index}", leaky=True))
+        joined = self.layer("Concat", seen, "0=0")
+        return self.residual(self.conv(joined, f"{name}.conv5"), x)
+
+    def rrdbnet(self, sizes: RRDBNet) -> None:
+        features = trunk = self.conv("data", "conv_first")
+        for block in range(sizes.blocks):
+            inner = trunk
+            for index in range(1, 4):
+                inner = self.dense_block(inner, f"body.{block}.rdb{index}")
+            trunk = self.residual(inner, trunk)
+        x = self.layer("BinaryOp", [features, self.conv(trunk, "conv_body")], "0=0")
+        for name in ("conv_up1", "conv_up2"):
+            x = self.layer("Interp", [x], "0=1 1=2.000000e+00 2=2.000000e+00")
+            x = self.conv(x, name, leaky=True)
+        self.conv(self.conv(x, "conv_hr", leaky=True), "conv_last")
+
+    def srvgg(self, sizes: SRVGG) -> None:
+        x = "data"
+        for index in range(sizes.convs + 1):
+            x = self.conv(x, f"body.{2 * index}")
+            slopes = self.tensors[f"body.{2 * index + 1}.weight"]
+            self.content += slopes.astype("<f4").tobytes()
+            x = self.layer("PReLU", [x], f"0={slopes.size}")
+        x = self.conv(x, f"body.{2 * sizes.convs + 2}")
+        details = self.layer("PixelShuffle", [x], f"0={sizes.scale}")
+        base = self.layer("Interp", ["data"], f"0=1 1={sizes.scale}.0 2={sizes.scale}.0")
+        self.layer("BinaryOp", [details, base], "0=0")

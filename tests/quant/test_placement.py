@@ -1,0 +1,172 @@
+"""Which edges carry a pair on which target, and why the others do not."""
+
+import onnx
+import pytest
+
+from calib.errors import UsageError
+from calib.graph import GraphIndex
+from quant.plan import QuantOptions
+from quant.planner import make_plan
+from quant.targets import PROFILES, find_profile
+from quant.topology import Topology
+
+
+def readers(plan) -> dict[str, tuple[str, ...]]:
+    return {name: edge.readers for name, edge in plan.edges.items()}
+
+
+def plan_for(model, table, target: str, **options):
+    return make_plan(model, table, find_profile(target), QuantOptions(**options))
+
+
+def test_parts_follow_from_the_wiring(residual, compact) -> None:
+    topology = Topology(GraphIndex(residual))
+    parts = {node.name: topology.part(node) for node in topology.operators}
+    assert parts == {
+        "first": "head",
+        "conv1": "body",
+        "act1": "body",
+        "cat": "body",
+        "conv2": "body",
+        "scale": "trunk",
+        "sum": "trunk",
+        "up": "tail",
+        "conv_up": "tail",
+        "act_up": "tail",
+        "last": "tail",
+    }
+    topology = Topology(GraphIndex(compact))
+    parts = {node.name: topology.part(node) for node in topology.operators}
+    assert parts["conv0"] == parts["prelu0"] == parts["up"] == "head"
+    assert parts["conv1"] == parts["prelu1"] == parts["conv2"] == "body"
+    assert parts["shuffle"] == "tail"
+
+
+@pytest.mark.parametrize(("name", "branch"), [("residual", "scaled"), ("compact", "details")])
+def test_branch_of_the_residual_addition(name, branch, request) -> None:
+    topology = Topology(GraphIndex(request.getfixturevalue(name)))
+    addition = next(node for node in topology.operators if node.op_type == "Add")
+    assert topology.branch_input(addition) == branch
+
+
+def test_ort_keeps_trunk_and_ends_in_float_and_pairs_the_body(residual, residual_table) -> None:
+    plan = plan_for(residual, residual_table, "ort")
+    assert readers(plan) == {
+        "feat": ("conv1", "cat"),
+        "pre1": ("act1",),
+        "x1": ("cat",),
+        "joined": ("conv2",),
+        "branch": ("scale",),
+    }
+    assert set(plan.weights) == {"w1", "w2"}
+    assert set(plan.kept_float) == {
+        "first", "scale", "sum", "up", "conv_up", "act_up", "last",
+    }  # fmt: skip
+    assert "trunk" in plan.kept_float["sum"]
+
+
+def test_tensorrt_has_no_pair_before_the_activation_nor_on_the_branch(
+    residual, residual_table
+) -> None:
+    plan = plan_for(residual, residual_table, "tensorrt", trunk="int8")
+    assert readers(plan) == {
+        "feat": ("conv1", "cat", "sum"),
+        "x1": ("cat",),
+        "joined": ("conv2",),
+    }
+    assert {edge.zero_point for edge in plan.edges.values()} == {0}
+    assert {edge.dtype for edge in plan.edges.values()} == {"int8"}
+    assert "part them" in plan.kept_float["pre1"]
+
+
+@pytest.mark.parametrize("target", ["ort", "openvino", "qnn"])
+def test_full_integer_leaves_no_operator_in_float(target, residual, residual_table) -> None:
+    plan = plan_for(residual, residual_table, target, full_integer=True)
+    operators = {node.name for node in residual.graph.node}
+    assert not operators & set(plan.kept_float)
+    assert plan.edges["input"].readers == ("first",)
+    assert plan.edges["output"].readers == ("<graph output>",)
+    assert plan.edges["output"].scale == pytest.approx(1 / 255)
+    assert plan.edges["output"].zero_point == 0
+
+
+def test_one_scale_through_concat_and_resize(residual, residual_table) -> None:
+    edges = plan_for(residual, residual_table, "ort", full_integer=True).edges
+    assert edges["feat"].scale == edges["x1"].scale == edges["joined"].scale
+    assert edges["feat"].zero_point == edges["x1"].zero_point == edges["joined"].zero_point
+    assert edges["trunk"].scale == edges["large"].scale
+    assert edges["branch"].scale != edges["feat"].scale
+
+
+def test_two_widths_on_one_tensor_are_chained(residual, residual_table) -> None:
+    plan = plan_for(residual, residual_table, "qnn", trunk="int16")
+    assert plan.edges["feat"].dtype == "uint8"
+    assert plan.edges["feat:int16"].dtype == "uint16"
+    assert plan.edges["feat:int16"].after == "feat"
+    assert plan.edges["feat:int16"].readers == ("sum",)
+    assert plan.uses_16_bits
+
+
+def test_node_kept_in_float_is_named_with_its_reason(residual, residual_table) -> None:
+    plan = plan_for(residual, residual_table, "ort", keep_float={"conv2": "most sensitive"})
+    assert plan.kept_float["conv2"] == "most sensitive"
+    assert set(plan.weights) == {"w1"}
+    assert "joined" not in plan.edges
+    assert plan.edges["feat"].readers == ("conv1",)
+
+
+def test_forced_percentile_is_used_on_every_edge(residual, residual_table) -> None:
+    plan = plan_for(residual, residual_table, "ort", percentile=99.0, full_integer=True)
+    rules = {name: edge.rule for name, edge in plan.edges.items()}
+    assert rules.pop("input") == rules.pop("output") == "pinned"
+    assert all(rule.startswith("percentile 99") for rule in rules.values())
+
+
+def test_prelu_edges(compact, compact_table) -> None:
+    ort = plan_for(compact, compact_table, "ort")
+    assert readers(ort) == {
+        "p0": ("conv1",),
+        "c1": ("prelu1",),
+        "p1": ("conv2",),
+        "c2": ("shuffle",),
+    }
+    assert set(plan_for(compact, compact_table, "qnn").constants) == {"slope0", "slope1"}
+
+
+@pytest.mark.parametrize(
+    ("target", "options", "message"),
+    [
+        ("qnn", {"trunk": "float"}, "cannot run the trunk in float"),
+        ("tensorrt", {"trunk": "int16"}, "cannot run the trunk in int16"),
+        ("qnn-w8a16", {"tail": "int8"}, "cannot run the tail in int8"),
+        ("ort", {"full_integer": True, "tail": "float"}, "full-integer with tail float"),
+        ("ort", {"keep_float": {"nowhere": "?"}}, "no node 'nowhere'"),
+        ("ort", {"percentile": 50.0}, "above 50"),
+        ("ort", {"weight_bits": 4}, "weight bits 4"),
+    ],
+)
+def test_what_a_target_cannot_do_is_refused(
+    target, options, message, residual, residual_table
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        plan_for(residual, residual_table, target, **options)
+
+
+def test_unknown_target_is_refused() -> None:
+    with pytest.raises(UsageError, match="unknown target 'tpu'"):
+        find_profile("tpu")
+
+
+def test_unknown_operator_stays_in_float_with_its_reason(parsed, calibrated) -> None:
+    model: onnx.ModelProto = parsed(
+        """<ir_version: 8, opset_import: ["" : 17]>
+        g (float[1,2,4,4] input) => (float[1,2,4,4] output) <float[2,2,3,3] w0, float[2,2,3,3] w1>
+        {
+          [a] s = Conv<pads=[1,1,1,1]>(input, w0)
+          [b] t = Sigmoid(s)
+          [c] output = Conv<pads=[1,1,1,1]>(t, w1)
+        }"""
+    )
+    plan = make_plan(model, calibrated(model), PROFILES["ort"], QuantOptions(full_integer=True))
+    assert "Sigmoid" in plan.kept_float["b"]
+    assert set(plan.weights) == {"w0", "w1"}

@@ -1,0 +1,87 @@
+"""A plan as a value: JSON round trip, determinism, provenance."""
+
+import dataclasses
+import json
+
+import onnx
+import pytest
+
+from calib.digest import canonical_json
+from calib.errors import GraphError, StaleTableError
+from quant.plan import QuantOptions, QuantPlan
+from quant.planner import make_plan
+from quant.preactivation import Affine
+from quant.targets import PROFILES
+
+
+@pytest.mark.parametrize("target", sorted(PROFILES))
+def test_plan_survives_json_to_the_bit(target, residual, residual_table) -> None:
+    plan = make_plan(residual, residual_table, PROFILES[target], QuantOptions())
+    stored = canonical_json(plan.to_record())
+    assert QuantPlan.from_record(json.loads(stored)) == plan
+    again = make_plan(residual, residual_table, PROFILES[target], QuantOptions())
+    assert canonical_json(again.to_record()) == stored
+
+
+def test_plan_names_what_it_was_made_from(residual, residual_table) -> None:
+    plan = make_plan(residual, residual_table, PROFILES["ort"], QuantOptions(percentile=99.9))
+    assert plan.graph_digest == residual_table.graph_digest
+    assert plan.table_digest == residual_table.digest
+    assert plan.options["percentile"] == 99.9
+    assert plan.options["trunk"] == "float"
+
+
+def test_table_of_another_graph_is_refused(residual, residual_table) -> None:
+    other = onnx.ModelProto()
+    other.CopyFrom(residual)
+    other.graph.node[0].name = "renamed"
+    with pytest.raises(StaleTableError, match=residual_table.graph_digest):
+        make_plan(other, residual_table, PROFILES["ort"], QuantOptions())
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda r: r.update(schema=0), "schema 0"),
+        (lambda r: r.pop("edges"), "no quantization plan"),
+        (lambda r: r["edges"]["feat"].pop("scale"), "no quantization plan"),
+    ],
+    ids=["schema", "missing", "field"],
+)
+def test_record_that_is_no_plan_is_refused(spoil, message, residual, residual_table) -> None:
+    plan = make_plan(residual, residual_table, PROFILES["ort"], QuantOptions())
+    record = json.loads(canonical_json(plan.to_record()))
+    spoil(record)
+    with pytest.raises(GraphError, match=message):
+        QuantPlan.from_record(record)
+
+
+def test_given_parameters_replace_chosen_ones(residual, residual_table) -> None:
+    given = {"pre1": Affine(0.5, 3)}
+    plan = make_plan(residual, residual_table, PROFILES["ort"], QuantOptions(), fixed=given)
+    edge = plan.edges["pre1"]
+    assert (edge.scale, edge.zero_point, edge.rule) == (0.5, 3, "given")
+    assert edge.covered == (edge.low, edge.high) == (-1.5, 126.0)
+
+
+def test_two_convolutions_with_one_weight_are_refused(parsed, calibrated) -> None:
+    model = parsed(
+        """<ir_version: 8, opset_import: ["" : 17]>
+        g (float[1,2,4,4] input) => (float[1,2,4,4] output) <float[2,2,3,3] w0>
+        {
+          [a] s = Conv<pads=[1,1,1,1]>(input, w0)
+          [b] output = Conv<pads=[1,1,1,1]>(s, w0)
+        }"""
+    )
+    with pytest.raises(GraphError, match="share the weight 'w0'"):
+        make_plan(model, calibrated(model), PROFILES["qnn"], QuantOptions())
+
+
+def test_seven_bit_weights_keep_to_63(residual, residual_table) -> None:
+    plan = make_plan(residual, residual_table, PROFILES["ort"], QuantOptions(weight_bits=7))
+    eight = make_plan(residual, residual_table, PROFILES["ort"], QuantOptions())
+    ratio = plan.weights["w1"].scale_array / eight.weights["w1"].scale_array
+    assert ratio == pytest.approx(127 / 63)
+    assert dataclasses.replace(plan.weights["w1"], bits=8, scales=()) == dataclasses.replace(
+        eight.weights["w1"], scales=()
+    )
