@@ -40,7 +40,7 @@ except ImportError as error:
     ) from error
 
 _IN_FLIGHT_PER_WORKER = 2  # one at work and one waiting: the client holds few pictures
-_PATIENCE_S = 20
+PATIENCE_S = 20
 
 
 def calibrate_on_cluster(  # noqa: PLR0913  # two of them have defaults
@@ -66,12 +66,9 @@ def calibrate_on_cluster(  # noqa: PLR0913  # two of them have defaults
     if tally.remaining:
         plugin = ObservationPlugin(tally.job_digest, model.SerializeToString(), tuple(tensors))
         _await_worker(client)
-        client.register_plugin(plugin)
-        try:
+        with _registered(client, plugin):
             for number, statistics in _deal_out(client, plugin.name, tally.remaining):
                 tally.add(number, statistics)
-        finally:
-            client.unregister_worker_plugin(plugin.name)
     return tally.table()
 
 
@@ -89,7 +86,7 @@ def local_cluster(workers: int) -> Iterator["distributed.Client"]:
             n_workers=workers,
             threads_per_worker=max(1, (os.cpu_count() or 1) // workers),
             processes=True,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # any free port
             memory_limit=0,  # a calibration's memory is bounded by its design
             silence_logs=logging.ERROR,
         ) as cluster,
@@ -106,7 +103,7 @@ def connected(address: str) -> Iterator["distributed.Client"]:
         UsageError: no scheduler answers there.
     """
     try:
-        client = distributed.Client(address, timeout=_PATIENCE_S, set_as_default=False)
+        client = distributed.Client(address, timeout=PATIENCE_S, set_as_default=False)
     except (OSError, ValueError) as error:
         raise UsageError(
             f"no Dask scheduler answers at {address!r} ({error}); "
@@ -159,11 +156,27 @@ def _observe_on_worker(
 
 def _await_worker(client: "distributed.Client") -> None:
     try:
-        client.wait_for_workers(1, timeout=_PATIENCE_S)
+        client.wait_for_workers(1, timeout=PATIENCE_S)
     except TimeoutError as error:
         raise UsageError(
-            f"the Dask scheduler has had no worker for {_PATIENCE_S} s; start some with "
+            f"the Dask scheduler has had no worker for {PATIENCE_S} s; start some with "
             "'dask worker ADDRESS' in an environment that has esrdeploy"
+        ) from error
+
+
+@contextmanager
+def _registered(client: "distributed.Client", plugin: ObservationPlugin) -> Iterator[None]:
+    """Have the plugin on every worker, and say so if the scheduler is lost meanwhile."""
+    try:
+        client.register_plugin(plugin)
+        try:
+            yield
+        finally:
+            client.unregister_worker_plugin(plugin.name)
+    except (OSError, CancelledError) as error:
+        raise CalibrationError(
+            "the connection to the Dask scheduler was lost; "
+            "with a journal, the next run goes on from the last finished image"
         ) from error
 
 
@@ -172,7 +185,7 @@ def _deal_out(
 ) -> Iterator[tuple[int, dict[str, TensorStatistics]]]:
     """Submit images a few ahead of the workers; yield each one's statistics when they come."""
     waiting = iter(images)
-    finished = distributed.as_completed()
+    finished = distributed.as_completed(loop=client.loop)
     at_work: dict[str, tuple[int, str]] = {}
 
     def submit() -> None:
@@ -191,7 +204,7 @@ def _deal_out(
     while at_work:
         future = next(finished)
         number, name = at_work.pop(future.key)
-        version, statistics = _result(future, name)
+        version, statistics = worker_result(future, name)
         if version != ORT_VERSION:
             raise CalibrationError(
                 f"a worker runs onnxruntime {version}, this process {ORT_VERSION}; "
@@ -201,17 +214,17 @@ def _deal_out(
         yield number, statistics
 
 
-def _result(future: Any, name: str) -> tuple[str, dict[str, TensorStatistics]]:
+def worker_result(future: Any, name: str) -> tuple[str, dict[str, TensorStatistics]]:
+    """Return what came back for an image: the worker's onnxruntime version and the statistics.
+
+    Raises:
+        CalibrationError: an activation is not finite, or the image took down several workers.
+    """
     try:
         found: tuple[str, dict[str, TensorStatistics]] = future.result()
     except distributed.KilledWorker as error:
         raise CalibrationError(
             f"every worker that ran image {name!r} died, {error.last_worker.address} last; "
             "see that worker's log, most likely its memory ran out"
-        ) from error
-    except (CancelledError, distributed.comm.CommClosedError) as error:
-        raise CalibrationError(
-            f"the Dask scheduler went away while image {name!r} was at work; "
-            "with a journal, the next run goes on from here"
         ) from error
     return found

@@ -1,8 +1,10 @@
 """A built model in, a file with its digest out: names, atomic writes and records of artifacts."""
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import onnx
 
@@ -35,9 +37,20 @@ class Artifact:
     target: str | None = None
     opset: int | None = None
 
-    def record(self) -> dict[str, object]:
-        """Return the artifact as a JSON-able mapping."""
-        return asdict(self)
+    def record(self) -> dict[str, Any]:
+        """Return the artifact as the manifest spells it."""
+        fields = asdict(self)
+        return {"bytes": fields.pop("size_bytes"), **fields}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> "Artifact":
+        """Return the artifact that :meth:`record` made a record of.
+
+        Raises:
+            KeyError, TypeError: the record lacks or adds a field.
+        """
+        fields = dict(record)
+        return cls(size_bytes=fields.pop("bytes"), **fields)
 
 
 def model_file_name(model: str, precision: Precision, target: str | None = None) -> str:

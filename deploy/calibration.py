@@ -9,14 +9,14 @@ from pathlib import Path
 
 import onnx
 
-from calib.calibrate import calibrate
+from calib.calibrate import OnImage, calibrate
 from calib.dataset import Mode, PatchSet, folder_patches
 from calib.errors import CalibrationError
 from calib.graph import graph_digest
 from calib.sample import sample_patches
 from calib.table import CalibrationTable
 from deploy.artifacts import TABLE_NAME, Artifact, artifact_of
-from deploy.progress import Progress
+from deploy.progress import Advance, Progress
 from quant.ranges import observed_tensors
 
 JOURNAL_NAME = "calibration.journal"
@@ -85,12 +85,23 @@ def calibration_table(
         journal.unlink(missing_ok=True)
     progress.note(calibration_note(patches))
     with progress.stage("calibrating", len(patches.patches)) as advance:
-        table = calibrate(
-            model, tensors, patches, journal=journal, on_image=lambda _done, _count: advance()
-        )
+        table = calibrate(model, tensors, patches, journal=journal, on_image=_steps(advance))
     table.save(folder / TABLE_NAME)
     journal.unlink(missing_ok=True)
     return table
+
+
+def _steps(advance: Advance) -> OnImage:
+    """Turn the count of finished images, which starts high on a resumed run, into steps."""
+    reported = 0
+
+    def on_image(done: int, _count: int) -> None:
+        nonlocal reported
+        while reported < done:
+            reported += 1
+            advance()
+
+    return on_image
 
 
 def table_artifacts(folder: Path) -> list[Artifact]:

@@ -82,7 +82,8 @@ class Manifest:
 
     def record(self) -> dict[str, Any]:
         """Return the manifest as a JSON-able mapping."""
-        return {"schema_version": SCHEMA_VERSION, **asdict(self)}
+        artifacts = [item.record() for item in self.artifacts]
+        return {"schema_version": SCHEMA_VERSION, **asdict(self), "artifacts": artifacts}
 
     def content(self) -> bytes:
         """Return the bytes of ``manifest.json``."""
@@ -143,7 +144,7 @@ def read_manifest(path: Path) -> Manifest:
             f"{path} has schema version {found}, expected {SCHEMA_VERSION}; build again"
         )
     try:
-        artifacts = tuple(Artifact(**item) for item in fields.pop("artifacts"))
+        artifacts = tuple(Artifact.from_record(item) for item in fields.pop("artifacts"))
         manifest = Manifest(artifacts=artifacts, **fields)
     except (KeyError, TypeError) as error:
         raise VerificationError(f"{path} lacks or adds a field ({error}); build again") from error

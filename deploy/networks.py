@@ -46,13 +46,14 @@ def build_generator(architecture: Architecture, tensors: Mapping[str, Array]) ->
         ``[N,3,H*scale,W*scale]``.
     """
     generator: nn.Module
-    match architecture:
-        case RRDBNet():
-            generator = RRDBNetModule(architecture)
-        case SRVGG():
-            generator = SRVGGModule(architecture)
+    with torch.device("meta"):  # no time and memory for initial values that are never used
+        match architecture:
+            case RRDBNet():
+                generator = RRDBNetModule(architecture)
+            case SRVGG():
+                generator = SRVGGModule(architecture)
     state = {name: torch.from_numpy(np.array(tensor)) for name, tensor in tensors.items()}
-    generator.load_state_dict(state, strict=True)
+    generator.load_state_dict(state, strict=True, assign=True)
     return generator.eval().requires_grad_(requires_grad=False)
 
 

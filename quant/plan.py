@@ -144,6 +144,7 @@ class QuantPlan:
         edges: pairs by name: the tensor's, with the precision behind it for a second pair.
         weights: by the name of the weight's initializer.
         constants: by the name of the constant.
+        stored_half: names of weights of convolutions left in float that are stored as fp16.
         kept_float: node or tensor to the reason why it is not quantized.
     """
 
@@ -154,6 +155,7 @@ class QuantPlan:
     edges: Mapping[str, EdgeQuant]
     weights: Mapping[str, WeightQuant]
     constants: Mapping[str, ConstantQuant]
+    stored_half: tuple[str, ...]
     kept_float: Mapping[str, str]
 
     def to_record(self) -> dict[str, Any]:
@@ -181,6 +183,7 @@ class QuantPlan:
                 edges=_values(EdgeQuant, record["edges"]),
                 weights=_values(WeightQuant, record["weights"]),
                 constants=_values(ConstantQuant, record["constants"]),
+                stored_half=tuple(record["stored_half"]),
                 kept_float=dict(record["kept_float"]),
             )
         except (KeyError, TypeError) as error:

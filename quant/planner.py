@@ -86,6 +86,7 @@ def make_plan(  # noqa: PLR0913  # the last two have defaults
         edges=edges,
         weights=weights,
         constants=_constants(placement),
+        stored_half=_stored_half(placement, weights),
         kept_float=placement.kept_float,
     )
 
@@ -294,3 +295,18 @@ def _constants(placement: Placement) -> dict[str, ConstantQuant]:
             )
             planned[name] = ConstantQuant(integer.name, scale, zero_point, readers)
     return planned
+
+
+def _stored_half(placement: Placement, weights: Mapping[str, WeightQuant]) -> tuple[str, ...]:
+    """Return the convolution weights left in float that fp16 can hold, if the target reads it."""
+    if not placement.profile.half_storage:
+        return ()
+    index = placement.topology.index
+    names: dict[str, None] = {}
+    for node in placement.topology.operators:
+        value = index.initializer(node.input[1]) if node.op_type == "Conv" else None
+        if value is None or node.input[1] in weights:
+            continue
+        if np.abs(value).max(initial=0.0) <= np.finfo(np.float16).max:
+            names[node.input[1]] = None
+    return tuple(names)

@@ -39,6 +39,8 @@ class TargetProfile:
         head: default precision of the convolutions that read the picture.
         trunk: default precision of the residual additions and their constant factors.
         tail: default precision of everything behind the first upsampling.
+        half_storage: weights of convolutions left in float are stored as fp16 behind a Cast,
+            which is folded away when the file is loaded; their rounding is far below the rest.
         minimum_range: smallest width of a quantized interval.
     """
 
@@ -57,6 +59,7 @@ class TargetProfile:
     head: Precision
     trunk: Precision
     tail: Precision
+    half_storage: bool = False
     minimum_range: float = 0.0
 
     @property
@@ -100,6 +103,7 @@ ORT = TargetProfile(
     head="float",
     trunk="float",
     tail="float",
+    half_storage=True,
 )
 
 # Explicit quantization: zero points other than 0 are refused (TensorRT issues 2774, 4698), a
@@ -141,6 +145,7 @@ OPENVINO = TargetProfile(
     head="float",
     trunk="float",
     tail="float",
+    half_storage=True,
 )
 
 # Qualcomm AI Engine Direct (HTP): every operator quantized in and out, int32 bias, no range

@@ -46,7 +46,7 @@ def rehash(folder: Path, name: str) -> None:
     for artifact in manifest["artifacts"]:
         if artifact["path"] == name:
             artifact["sha256"] = sha256_file(folder / name)
-            artifact["size_bytes"] = (folder / name).stat().st_size
+            artifact["bytes"] = (folder / name).stat().st_size
     path.write_text(json.dumps(manifest))
 
 

@@ -45,7 +45,7 @@ def spoiled(**changes: object) -> bytes:
         (spoiled(surprise=1), "lacks or adds a field"),
         (spoiled(artifacts=[{"path": "a"}]), "lacks or adds a field"),
         (
-            spoiled(artifacts=[{"path": "../a", "sha256": "", "size_bytes": 0}]),
+            spoiled(artifacts=[{"path": "../a", "sha256": "", "bytes": 0}]),
             "expected a plain name",
         ),
     ],

@@ -8,6 +8,7 @@ import math
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from calib.runtime import Session
@@ -39,10 +40,13 @@ def run_ncnn(binary: Path, network_input: np.ndarray) -> np.ndarray:
             return np.array(output)[np.newaxis]
 
 
-def assert_same_picture(binary: Path, photo: np.ndarray) -> None:
+def exported(binary: Path, photo: np.ndarray) -> onnx.ModelProto:
     checkpoint = load_checkpoint(binary)
-    exported = export_float(identify(checkpoint.tensors), checkpoint.tensors, [photo], threads=2)
-    session = Session(exported.model, optimized=True, threads=2)
+    return export_float(identify(checkpoint.tensors), checkpoint.tensors, [photo], threads=2).model
+
+
+def assert_same_picture(binary: Path, model: onnx.ModelProto | Path, photo: np.ndarray) -> None:
+    session = Session(model, optimized=True, threads=2)
     noise = np.random.default_rng(7).random(photo.shape, dtype=np.float32)
     for network_input in (photo, noise):
         (expected,) = session.run({"input": network_input}).values()
@@ -51,7 +55,7 @@ def assert_same_picture(binary: Path, photo: np.ndarray) -> None:
         error = np.mean(np.square(found - expected, dtype=np.float64))
         parity_db = -10 * math.log10(error)
         print(f"{binary.stem}: {parity_db:.1f} dB, largest {np.abs(found - expected).max():.2g}")
-        assert MIN_PARITY_DB <= parity_db < 200
+        assert MIN_PARITY_DB <= parity_db < math.inf
 
 
 @pytest.mark.parametrize("architecture", [RRDBNet(2, 16, 8), SRVGG(3, 16, 4)], ids=str)
@@ -61,14 +65,23 @@ def test_small_random_network(architecture, random_tensors, ncnn_pair, photo, tm
     text, content = ncnn_pair(architecture, tensors)
     (tmp_path / "x.param").write_text(text)
     (tmp_path / "x.bin").write_bytes(content)
-    assert_same_picture(tmp_path / "x.bin", photo)
+    patch = np.ascontiguousarray(photo[:, :, :48, :64])
+    assert_same_picture(tmp_path / "x.bin", exported(tmp_path / "x.bin", patch), patch)
 
 
 def test_packaged_animevideov3(photo):
-    assert_same_picture(packaged_pair(find_model("animevideov3")), photo)
+    binary = packaged_pair(find_model("animevideov3"))
+    assert_same_picture(binary, exported(binary, photo), photo)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["x4plus-anime-6b", "x4plus"])
-def test_packaged_rrdbnet(name, photo):
-    assert_same_picture(packaged_pair(find_model(name)), photo)
+def test_packaged_anime_6b(anime_float_path, photo):
+    assert_same_picture(packaged_pair(find_model("x4plus-anime-6b")), anime_float_path, photo)
+
+
+@pytest.mark.slow
+def test_packaged_x4plus(photo):
+    # A quarter of the usual area: every layer runs, in a quarter of the time.
+    patch = np.ascontiguousarray(photo[:, :, :64, :64])
+    binary = packaged_pair(find_model("x4plus"))
+    assert_same_picture(binary, exported(binary, patch), patch)

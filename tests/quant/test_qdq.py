@@ -45,7 +45,7 @@ def test_onnx_reference_evaluator_agrees_with_onnxruntime(
     session = Session(emitted, optimized=False, threads=1)
     evaluator = reference(emitted)
     float_session = Session(model, optimized=False, threads=1)
-    for picture in probes(model, 2):
+    for picture in probes(model, 1):
         ours = session.run({"input": picture})["output"]
         (expected,) = evaluator.run(None, {"input": picture})
         # Sums in another order can move a value over a rounding boundary: one step of the
@@ -126,6 +126,19 @@ def test_bias_stays_float_where_the_target_wants_it(target, residual, residual_t
     emitted = emit_qdq(residual, plan_of(residual, residual_table, target))
     stored = {t.name: numpy_helper.to_array(t) for t in emitted.graph.initializer}
     np.testing.assert_array_equal(stored["b1"], GraphIndex(residual).constant("b1"))
+
+
+def test_weights_left_in_float_are_stored_as_fp16_where_the_target_reads_it(
+    residual, residual_table
+) -> None:
+    plan = plan_of(residual, residual_table, "ort")
+    assert plan.stored_half == ("w0", "w3", "w4")
+    stored = {t.name: numpy_helper.to_array(t) for t in emit_qdq(residual, plan).graph.initializer}
+    assert {"w0", "w3", "w4"}.isdisjoint(stored)
+    expected = GraphIndex(residual).constant("w3").astype(np.float16)
+    np.testing.assert_array_equal(stored["w3_half"], expected)
+    for target in ("tensorrt", "qnn"):
+        assert plan_of(residual, residual_table, target).stored_half == ()
 
 
 def test_sixteen_bits_raise_the_opset(residual, residual_table) -> None:

@@ -74,6 +74,12 @@ def transpose_scales(model: onnx.ModelProto) -> None:
     axis.i = 1
 
 
+def unpair_activation(model: onnx.ModelProto) -> None:
+    node_named(model, "act1").input[0] = "pre1"
+    for name in ("pre1_QuantizeLinear", "pre1_DequantizeLinear"):
+        model.graph.node.remove(node_named(model, name))
+
+
 SPOILS = {
     "quantized": ("ort", {}, float_only),
     "scale": ("ort", {}, scaled("x1_scale", 0.0)),
@@ -100,7 +106,7 @@ SPOILS = {
     "bias-int32": ("ort", {}, scaled("b1_scale", 1.01)),
     "bias-float": ("tensorrt", {}, None),
     "convolution-output": ("ort", {}, bypass("scale", 0, "branch")),
-    "pair-before-activation": ("ort", {}, bypass("act1", 0, "pre1")),
+    "pair-before-activation": ("ort", {}, unpair_activation),
     "no-pair-before-activation": ("tensorrt", {}, pair_after("pre1", "act1", "x1")),
     "residual-skip": ("tensorrt", {"trunk": "int8"}, pair_after("scaled", "sum", "x1")),
     "concat-scale": ("tensorrt", {}, scaled("x1_scale", 1.5)),
