@@ -4,6 +4,7 @@ A finished table of the same graph and images is read back; an interrupted one g
 journal; anything else starts anew.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,21 @@ JOURNAL_NAME = "calibration.journal"
 
 
 @dataclass(frozen=True)
+class Execution:
+    """How and where calibration images are run; it never shows in the table.
+
+    Attributes:
+        workers: processes of this machine to deal them to; ``None``: this process alone.
+        scheduler: address of a Dask scheduler whose workers get them instead.
+        resume: use what an interrupted run of the same job left in the folder.
+    """
+
+    workers: int | None = None
+    scheduler: str | None = None
+    resume: bool = True
+
+
+@dataclass(frozen=True)
 class CalibrationRequest:
     """Which images to calibrate on.
 
@@ -31,20 +47,25 @@ class CalibrationRequest:
         count: how many images at most.
         mode: resize whole images, or cut crops.
         seed: of the choice of images and crops.
+        table: a finished table to use instead of any images.
     """
 
     folder: Path | None = None
     count: int = 50
     mode: Mode = "whole"
     seed: int = 0
+    table: Path | None = None
 
-    def patches(self) -> PatchSet:
-        """Return the images, each decoded once to prove that it can be.
+    def source(self) -> PatchSet | CalibrationTable:
+        """Return the images, each decoded once to prove that it can be, or the finished table.
 
         Raises:
             ImageSetError: the folder holds no images.
             ImageError: an image does not decode.
+            CalibrationError: the table is missing or damaged.
         """
+        if self.table is not None:
+            return CalibrationTable.load(self.table)
         if self.folder is None:
             return sample_patches("calibration", self.count)
         return folder_patches(self.folder, mode=self.mode, count=self.count, seed=self.seed)
@@ -61,31 +82,44 @@ def calibration_note(patches: PatchSet) -> str:
 
 
 def calibration_table(
-    model: onnx.ModelProto, patches: PatchSet, folder: Path, *, resume: bool, progress: Progress
+    model: onnx.ModelProto,
+    source: PatchSet | CalibrationTable,
+    folder: Path,
+    *,
+    execution: Execution,
+    progress: Progress,
 ) -> CalibrationTable:
     """Observe the float model over the images and keep the table in ``folder``.
 
     Args:
         model: the float model that is shipped.
-        patches: images to observe.
+        source: the images to observe, or a finished table of this model.
         folder: where the table and, while it is being made, its journal lie.
-        resume: use what an earlier run of the same job left there.
+        execution: how and where the images are run.
         progress: told what is going on.
 
     Raises:
         CalibrationError: an activation is NaN or infinite.
+        StaleTableError: the finished table is of another graph.
     """
+    if isinstance(source, CalibrationTable):
+        source.require_graph(graph_digest(model))
+        source.save(folder / TABLE_NAME)
+        return source
+    patches = source
     tensors = observed_tensors(model)
-    finished = _finished_table(model, tensors, patches, folder) if resume else None
+    finished = _finished_table(model, tensors, patches, folder) if execution.resume else None
     if finished is not None:
         progress.note(f"using the finished calibration table of {len(patches.patches)} images")
         return finished
     journal = folder / JOURNAL_NAME
-    if not resume:
+    if not execution.resume:
         journal.unlink(missing_ok=True)
     progress.note(calibration_note(patches))
     with progress.stage("calibrating", len(patches.patches)) as advance:
-        table = calibrate(model, tensors, patches, journal=journal, on_image=_steps(advance))
+        table = _observe(
+            model, tensors, patches, journal=journal, execution=execution, on_image=_steps(advance)
+        )
     table.save(folder / TABLE_NAME)
     journal.unlink(missing_ok=True)
     return table
@@ -108,6 +142,31 @@ def table_artifacts(folder: Path) -> list[Artifact]:
     """Return what the manifest says of the calibration table in ``folder``."""
     path = folder / TABLE_NAME
     return [artifact_of(path), artifact_of(path.with_suffix(".npz"))]
+
+
+def _observe(  # noqa: PLR0913  # one job, wherever it runs
+    model: onnx.ModelProto,
+    tensors: Sequence[str],
+    patches: PatchSet,
+    *,
+    journal: Path,
+    execution: Execution,
+    on_image: OnImage,
+) -> CalibrationTable:
+    """Run the images in this process, on local workers or on a cluster: always the same table."""
+    if execution.scheduler is None and execution.workers is None:
+        return calibrate(model, tensors, patches, journal=journal, on_image=on_image)
+    from calib import cluster  # noqa: PLC0415  # an extra, and slow to import
+
+    opened = (
+        cluster.connected(execution.scheduler)
+        if execution.scheduler is not None
+        else cluster.local_cluster(execution.workers or 1)
+    )
+    with opened as client:
+        return cluster.calibrate_on_cluster(
+            model, tensors, patches, client, journal=journal, on_image=on_image
+        )
 
 
 def _finished_table(

@@ -56,16 +56,19 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
     """
     profiles = [find_profile(name) for name in request.targets]
     network = load_network(request.model, request.weights)
-    images = request.calibration.patches() if request.builds("fp16") else None
+    source = request.calibration.source() if request.builds("fp16") else None
     pictures = sample_patches("verification")
     folder = claim_folder(request.out / network.name)
     (folder / MANIFEST_NAME).unlink(missing_ok=True)
 
     model = _export(network, pictures, progress)
-    artifacts = write_fp32(folder, network.name, model)
     table = None
-    if images is not None:
-        table = calibration_table(model, images, folder, resume=request.resume, progress=progress)
+    if source is not None:
+        table = calibration_table(
+            model, source, folder, execution=request.execution, progress=progress
+        )
+    artifacts = write_fp32(folder, network.name, model)
+    if table is not None:
         artifacts += table_artifacts(folder)
         artifacts += write_fp16(folder, network.name, model, table)
         for profile in profiles if request.builds("int8") else ():
@@ -90,11 +93,13 @@ class CalibrationOutcome:
     """A calibration table on disk beside the float model it belongs to.
 
     Attributes:
+        model: the float model.
         table: the statistics.
         artifacts: the files written.
         folder: where they lie.
     """
 
+    model: onnx.ModelProto
     table: CalibrationTable
     artifacts: tuple[Artifact, ...]
     folder: Path
@@ -118,13 +123,12 @@ def calibrate_model(request: BuildRequest, progress: Progress) -> CalibrationOut
         InputError: the request, the weights or the images cannot be used.
     """
     network = load_network(request.model, request.weights)
-    images = request.calibration.patches()
+    source = request.calibration.source()
     folder = claim_folder(request.out / network.name)
     model = _export(network, sample_patches("verification"), progress)
-    artifacts = write_fp32(folder, network.name, model)
-    table = calibration_table(model, images, folder, resume=request.resume, progress=progress)
-    artifacts += table_artifacts(folder)
-    return CalibrationOutcome(table, tuple(artifacts), folder)
+    table = calibration_table(model, source, folder, execution=request.execution, progress=progress)
+    artifacts = write_fp32(folder, network.name, model) + table_artifacts(folder)
+    return CalibrationOutcome(model, table, tuple(artifacts), folder)
 
 
 def _export(network: Network, pictures: PatchSet, progress: Progress) -> onnx.ModelProto:

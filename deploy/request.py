@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deploy.calibration import CalibrationRequest
+from deploy.calibration import CalibrationRequest, Execution
 from deploy.precision import PRECISIONS, Precision
 from quant.plan import QuantOptions
 
@@ -19,9 +19,9 @@ class BuildRequest:
         targets: target profiles of the int8 models.
         weights: the user's checkpoint, or ``None`` for the one that comes with the installation.
         calibration: which images to calibrate on.
+        execution: how and where the calibration images are run.
         quantization: how to quantize.
         out: the build goes to ``out/model``.
-        resume: use what an interrupted build of the same job left there.
     """
 
     model: str
@@ -29,9 +29,9 @@ class BuildRequest:
     targets: tuple[str, ...] = ("ort",)
     weights: Path | None = None
     calibration: CalibrationRequest = field(default_factory=CalibrationRequest)
+    execution: Execution = field(default_factory=Execution)
     quantization: QuantOptions = field(default_factory=QuantOptions)
     out: Path = Path("dist")
-    resume: bool = True
 
     def builds(self, precision: Precision) -> bool:
         """Return whether models of that precision are asked for.

@@ -11,32 +11,24 @@
 5. Weights get one scale per output channel.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-import numpy as np
 import onnx
 
-from calib.errors import GraphError, UsageError
+from calib.errors import UsageError
 from calib.graph import GraphIndex, graph_digest
 from calib.table import CalibrationTable
-from quant.affine import (
-    FloatArray,
-    affine_parameters,
-    bias_scale_floor,
-    weight_scales,
-)
+from quant.affine import affine_parameters
 from quant.distribution import least_squares_range, merge
+from quant.operands import WeightScales, half_stored_weights, plan_constants, plan_weights
 from quant.placement import Edge, Placement
-from quant.plan import ConstantQuant, EdgeQuant, QuantOptions, QuantPlan, WeightQuant
+from quant.plan import EdgeQuant, QuantOptions, QuantPlan
 from quant.preactivation import Affine, choose_before_activation
 from quant.ranges import PINNED_RANGE, Derivation, Ranges, leaky_slope
 from quant.targets import Precision, TargetProfile
-from quant.topology import MOVERS, RESIDUAL, Part, Topology
-
-WeightScales = Callable[[str, FloatArray], FloatArray]
-"""Initializer name and float32 ``[O, ...]`` weight to float32 ``[O]`` scales."""
+from quant.topology import MOVERS, Part, Topology
 
 
 def make_plan(  # noqa: PLR0913  # the last two have defaults
@@ -72,7 +64,7 @@ def make_plan(  # noqa: PLR0913  # the last two have defaults
     placement = Placement(topology, profile, parts, options.keep_float, options.full_integer)
     ranges = Ranges(Derivation(topology), {name: s.histogram for name, s in table.tensors.items()})
     edges = _EdgePlanner(placement, ranges, options, fixed or {}).edges()
-    weights = _weights(placement, edges, options, scales)
+    weights = plan_weights(placement, edges, options, scales)
     return QuantPlan(
         target=profile.name,
         graph_digest=digest,
@@ -85,8 +77,8 @@ def make_plan(  # noqa: PLR0913  # the last two have defaults
         },
         edges=edges,
         weights=weights,
-        constants=_constants(placement),
-        stored_half=_stored_half(placement, weights),
+        constants=plan_constants(placement),
+        stored_half=half_stored_weights(placement, weights),
         kept_float=placement.kept_float,
     )
 
@@ -235,78 +227,3 @@ class _EdgePlanner:
         fixed = replace(edge, scale=affine.scale, zero_point=affine.zero_point, rule="given")
         low, high = fixed.covered
         return replace(fixed, low=low, high=high)
-
-
-def _weights(
-    placement: Placement,
-    edges: Mapping[str, EdgeQuant],
-    options: QuantOptions,
-    scales: WeightScales | None,
-) -> dict[str, WeightQuant]:
-    index = placement.topology.index
-    through = {(e.tensor, r): e for e in edges.values() for r in e.readers}
-    planned: dict[str, WeightQuant] = {}
-    for node in placement.topology.operators:
-        weight = None if node.op_type != "Conv" else index.constant(node.input[1])
-        if weight is None or placement.precision(node) == "float":
-            continue
-        if node.input[1] in planned:
-            raise GraphError(
-                f"convolutions {planned[node.input[1]].node!r} and {node.name!r} share the weight "
-                f"{node.input[1]!r}; give each a weight of its own"
-            )
-        bias_name = node.input[2] if len(node.input) > 2 and node.input[2] else None
-        if placement.profile.bias != "int32":
-            bias_name = None
-        floor = None
-        bias = None if bias_name is None else index.constant(bias_name)
-        if bias is not None:
-            floor = bias_scale_floor(bias, through[node.input[0], node.name].scale)
-        chosen = weight_scales(weight, bits=options.weight_bits, bias_floor=floor)
-        if scales is not None:
-            asked = scales(node.input[1], weight)
-            chosen = asked if floor is None else np.maximum(asked, floor)
-        planned[node.input[1]] = WeightQuant(
-            node.name, tuple(map(float, chosen)), options.weight_bits, bias_name
-        )
-    return planned
-
-
-def _constants(placement: Placement) -> dict[str, ConstantQuant]:
-    """Return the constant operands, other than weights, of operators that run as integers."""
-    profile, index = placement.profile, placement.topology.index
-    if not profile.quantized_constants:
-        return {}
-    planned: dict[str, ConstantQuant] = {}
-    for node in placement.topology.operators:
-        slopes = node.op_type == "PRelu" and profile.every_operator
-        precision = placement.precision(node)
-        if precision == "float" or not (node.op_type in RESIDUAL or slopes):
-            continue
-        for name in node.input:
-            value = index.constant(name)
-            if value is None:
-                continue
-            known = planned.get(name)
-            readers = (node.name,) if known is None else (*known.readers, node.name)
-            integer = profile.integer(precision)
-            scale, zero_point = affine_parameters(
-                float(value.min()), float(value.max()), integer, symmetric=profile.symmetric
-            )
-            planned[name] = ConstantQuant(integer.name, scale, zero_point, readers)
-    return planned
-
-
-def _stored_half(placement: Placement, weights: Mapping[str, WeightQuant]) -> tuple[str, ...]:
-    """Return the convolution weights left in float that fp16 can hold, if the target reads it."""
-    if not placement.profile.half_storage:
-        return ()
-    index = placement.topology.index
-    names: dict[str, None] = {}
-    for node in placement.topology.operators:
-        value = index.initializer(node.input[1]) if node.op_type == "Conv" else None
-        if value is None or node.input[1] in weights:
-            continue
-        if np.abs(value).max(initial=0.0) <= np.finfo(np.float16).max:
-            names[node.input[1]] = None
-    return tuple(names)

@@ -231,7 +231,12 @@ def _always(_: TargetProfile) -> bool:
 RULES = (
     Rule("quantized", "a float file keeps every rule by having nothing", _always, _quantized),
     Rule("scale", "ONNX QuantizeLinear", _always, _scale),
-    Rule("activation-type", "PEERS.md, Target rules", _always, _activation_type),
+    Rule(
+        "activation-type",
+        "activation types of the profile (quant/targets.py)",
+        _always,
+        _activation_type,
+    ),
     Rule(
         "activation-zero-point",
         "TensorRT issues 2774, 4698",
@@ -240,11 +245,13 @@ RULES = (
     ),
     Rule(
         "minimum-range",
-        "PEERS.md, qnn: minimum 1e-4",
+        "QNN refuses near-empty ranges: minimum 1e-4",
         lambda profile: profile.minimum_range > 0.0,
         _minimum_range,
     ),
-    Rule("weight", "PEERS.md: int8 per channel, [-127, 127]", _always, _weight),
+    Rule(
+        "weight", "TensorRT, LiteRT, QNN: symmetric int8 per channel, [-127, 127]", _always, _weight
+    ),
     Rule(
         "bias-int32",
         "onnxruntime qdq_selectors.cc, ConvNodeGroupSelector; QNN Conv2d",
@@ -289,7 +296,7 @@ RULES = (
     ),
     Rule(
         "every-operator",
-        "PEERS.md, qnn: every op in and out",
+        "QNN HTP: an integer graph quantizes every operator in and out",
         lambda profile: profile.every_operator,
         _every_operator,
     ),

@@ -1,8 +1,8 @@
 """A target's name in, its quantization rules out, as data.
 
 A profile says what a consumer of QDQ graphs needs; the planner and the emitter ask the profile
-and know no target by name. Sources of the rules: the vendors' documents and issues named beside
-each profile, and measurements in docs/decisions.
+and know no target by name. Sources of the rules: the documents, sources and issues named beside
+each profile.
 """
 
 from dataclasses import dataclass
@@ -128,7 +128,7 @@ TENSORRT = TargetProfile(
 )
 
 # OpenVINO's CPU plugin runs a convolution of u8 inputs as integers whatever follows it; with
-# symmetric int8 activations it saturates on CPUs without VNNI (PEERS.md: 27.6 dB).
+# symmetric int8 activations it saturates on CPUs without VNNI: 27.6 dB on a small RRDB.
 OPENVINO = TargetProfile(
     name="openvino",
     summary="OpenVINO CPU: uint8 activations, fused activations, float bias and trunk",

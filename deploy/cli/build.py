@@ -10,13 +10,16 @@ from deploy.cli.options import (
     AsJson,
     Calib,
     CalibCount,
+    CalibTable,
     Mode,
     Model,
     Out,
     PrecisionChoice,
     Resume,
+    Scheduler,
     Seed,
     Weights,
+    Workers,
     calibration_folder,
     lowest,
 )
@@ -42,6 +45,7 @@ def build(
     weights: Weights = None,
     calib: Calib = "sample",
     calib_count: CalibCount = 50,
+    calib_table: CalibTable = None,
     mode: Mode = "whole",
     percentile: Annotated[
         float | None,
@@ -53,12 +57,14 @@ def build(
         ),
     ] = None,
     seed: Seed = 0,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
     out: Out = Path("dist"),
     resume: Resume = True,
     as_json: AsJson = False,
 ) -> None:
     """Build fp32, fp16 and int8 ONNX models and verify that they draw the same picture."""
-    from deploy.calibration import CalibrationRequest
+    from deploy.calibration import CalibrationRequest, Execution
     from deploy.pipeline import build_model
     from deploy.request import BuildRequest
     from quant.plan import QuantOptions
@@ -68,10 +74,12 @@ def build(
         precision=lowest(precision or [PrecisionChoice.INT8]),
         targets=tuple(dict.fromkeys(target or ["ort"])),
         weights=weights,
-        calibration=CalibrationRequest(calibration_folder(calib), calib_count, mode, seed),
+        calibration=CalibrationRequest(
+            calibration_folder(calib), calib_count, mode, seed, calib_table
+        ),
+        execution=Execution(workers, scheduler, resume),
         quantization=QuantOptions(percentile=percentile),
         out=out,
-        resume=resume,
     )
     outcome = build_model(request, make_progress())
     if as_json:

@@ -1,6 +1,7 @@
 """``esrdeploy calibrate``: weights and images in, a calibration table and its float model out."""
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -13,8 +14,10 @@ from deploy.cli.options import (
     Model,
     Out,
     Resume,
+    Scheduler,
     Seed,
     Weights,
+    Workers,
     calibration_folder,
 )
 
@@ -27,18 +30,37 @@ def calibrate(
     calib_count: CalibCount = 50,
     mode: Mode = "whole",
     seed: Seed = 0,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the histograms of the tensors that lose most at 8 bits, with the ranges "
+            "chosen for them, to this PNG file."
+        ),
+    ] = None,
     out: Out = Path("dist"),
     resume: Resume = True,
     as_json: AsJson = False,
 ) -> None:
     """Observe the activation ranges of the float model over a folder of images."""
-    from deploy.calibration import CalibrationRequest
+    from deploy.calibration import CalibrationRequest, Execution
     from deploy.pipeline import calibrate_model
     from deploy.request import BuildRequest
 
     images = CalibrationRequest(calibration_folder(calib), calib_count, mode, seed)
-    request = BuildRequest(model, weights=weights, calibration=images, out=out, resume=resume)
+    request = BuildRequest(
+        model,
+        weights=weights,
+        calibration=images,
+        execution=Execution(workers, scheduler, resume),
+        out=out,
+    )
     outcome = calibrate_model(request, make_progress())
+    if plot is not None:
+        from deploy.calibration_plot import plot_worst_tensors
+
+        plot_worst_tensors(outcome.model, outcome.table, plot)
     if as_json:
         print_json(outcome.record())
         return

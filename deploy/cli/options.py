@@ -51,6 +51,20 @@ Resume = Annotated[
 ]
 
 
+CalibTable = Annotated[
+    Path | None,
+    typer.Option(help="A finished calibration.json of the same graph, instead of any images."),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, help="Calibrate on this many worker processes of this machine."),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(help="Calibrate on the Dask cluster of this scheduler, tcp://HOST:PORT."),
+]
+
+
 def lowest(choices: Sequence[PrecisionChoice]) -> Precision:
     """Return the lowest of the precisions asked for."""
     return PRECISIONS[max(list(PrecisionChoice).index(choice) for choice in choices)]

@@ -19,7 +19,9 @@ from calib.errors import CalibrationError, GraphError, UsageError
 from calib.graph import graph_digest
 from calib.images import to_input, write_image
 from calib.observe import SegmentedGraph
+from calib.sample import sample_patches
 from calib.table import CalibrationTable
+from quant.ranges import observed_tensors
 
 MakePatches = Callable[[int], PatchSet]
 WANTED = ("input", "act1", "act2", "joined", "trunk", "output")
@@ -242,6 +244,27 @@ def test_a_thousand_images_need_no_more_memory_than_eight(
         return int(done.stdout)
 
     assert peak_kib(1000) <= 1.05 * peak_kib(8)
+
+
+@pytest.mark.slow
+def test_percentiles_of_real_activations_are_within_a_thousandth(anime_float_path: Path) -> None:
+    model = onnx.load(anime_float_path)
+    patches = sample_patches("calibration", 2)
+    wanted = observed_tensors(model)[::8]
+    table = calibrate(model, wanted, patches)
+    graph = SegmentedGraph(model, wanted)
+    percents = (0.001, 0.01, 1, 50, 99, 99.99, 99.999)
+    seen: dict[str, list[np.ndarray]] = {name: [] for name in wanted}
+    for patch in patches.patches:
+        for appeared in graph.run({"input": to_input(patch.load())}):
+            for name, array in appeared.items():
+                seen[name].append(array.ravel())
+    for name, arrays in seen.items():
+        histogram = table.tensors[name].histogram
+        exact = np.percentile(np.concatenate(arrays).astype(np.float64), percents)
+        found = [histogram.percentile(percent) for percent in percents]
+        spread = histogram.maximum - histogram.minimum
+        np.testing.assert_allclose(found, exact, rtol=0, atol=1e-3 * spread)
 
 
 def test_no_images_are_refused(dense_block: onnx.ModelProto) -> None:

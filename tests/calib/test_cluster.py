@@ -17,7 +17,9 @@ import pytest
 from calib.calibrate import calibrate
 from calib.dataset import PatchSet
 from calib.errors import CalibrationError, UsageError
+from calib.sample import sample_patches
 from calib.table import CalibrationTable
+from quant.ranges import observed_tensors
 
 distributed = pytest.importorskip("distributed", reason="needs the extra esrdeploy[cluster]")
 from calib.cluster import (  # noqa: E402
@@ -101,6 +103,18 @@ def test_two_local_workers_make_the_same_bytes(
         )
     assert saved(together, tmp_path / "together") == alone
     assert told == [(done, 5) for done in range(1, 6)]
+
+
+@pytest.mark.slow
+def test_two_local_workers_make_the_same_bytes_of_a_real_network(
+    anime_float_path: Path, tmp_path: Path
+) -> None:
+    model = onnx.load(anime_float_path)
+    wanted, patches = observed_tensors(model), sample_patches("calibration", 3)
+    alone = saved(calibrate(model, wanted, patches), tmp_path / "alone")
+    with local_cluster(2) as client:
+        together = calibrate_on_cluster(model, wanted, patches, client)
+    assert saved(together, tmp_path / "together") == alone
 
 
 def test_a_killed_worker_costs_only_its_images(

@@ -3,9 +3,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
+from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner, Result
 
 from calib.digest import sha256_file
@@ -166,6 +168,48 @@ def test_verifying_nothing_is_a_failure(tmp_path: Path) -> None:
     result = run("verify", tmp_path)
     assert result.exit_code == 1
     assert "nothing to verify" in result.stderr
+
+
+def test_a_finished_table_gives_the_same_int8_model(
+    built: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    result = run(
+        "build", "--model", "tiny", "--weights", tiny_weights,
+        "--calib-table", built / "calibration.json", "--out", tmp_path,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    for name in ("calibration.json", "calibration.npz", "tiny-int8-ort.onnx"):
+        assert (tmp_path / "tiny" / name).read_bytes() == (built / name).read_bytes()
+
+
+def test_a_table_of_another_graph_is_refused_with_both_digests(
+    built: Path, tmp_path: Path, tiny_weights: Path
+) -> None:
+    other = tmp_path / "other.safetensors"
+    tensors = load_file(tiny_weights)
+    tensors["conv_last.bias"] = tensors["conv_last.bias"] + np.float32(0.01)
+    save_file(tensors, other)
+    result = run(
+        "build", "--model", "other", "--weights", other,
+        "--calib-table", built / "calibration.json", "--out", tmp_path / "dist",
+    )  # fmt: skip
+    assert result.exit_code == 2
+    assert sha256_file(built / "tiny-fp32.onnx") in result.stderr
+    assert not list((tmp_path / "dist" / "other").iterdir())
+
+
+def test_workers_and_one_process_calibrate_to_the_same_bytes(
+    built: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    plot = tmp_path / "ranges.png"
+    result = run(
+        "calibrate", "--model", "tiny", "--weights", tiny_weights, "--calib-count", 4,
+        "--workers", 2, "--plot", plot, "--out", tmp_path,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    for name in ("tiny-fp32.onnx", "calibration.json", "calibration.npz"):
+        assert (tmp_path / "tiny" / name).read_bytes() == (built / name).read_bytes()
+    assert plot.read_bytes().startswith(b"\x89PNG")
 
 
 def bad_inputs(tmp_path: Path, tiny_weights: Path) -> dict[str, list[str | Path]]:

@@ -53,7 +53,7 @@ def test_least_squares_range_beats_every_percentile(shape: str, symmetric: bool)
         assert ours <= other * 1.02
 
 
-@given(st.integers(0, 2**32 - 1), st.floats(50.1, 100.0))
+@given(st.integers(0, 2**32 - 1), st.floats(90.0, 100.0))
 def test_percentiles_commute_with_the_inverse_of_leaky_relu(seed: int, percentile: float) -> None:
     inputs = np.random.default_rng(seed).normal(0.1, 1.0, 400)
     behind = seen(leaky(inputs))
