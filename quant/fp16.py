@@ -6,7 +6,8 @@ every tensor's observed range and every weight is checked before anything is con
 
 Tensors take the type of the node that makes them; a Cast is placed, once per tensor, where a
 reader wants the other type. The graph's input and output stay float32 and fall under the same
-rule, as do nodes that are to be left in float32.
+rule, as do nodes that are to be left in float32. Constant factors that fp16 would round become
+divisions by their exact reciprocal (quant/fp16_factors.py).
 """
 
 from collections.abc import Collection
@@ -20,6 +21,7 @@ from calib.errors import GraphError, UsageError
 from calib.graph import GraphIndex
 from calib.table import CalibrationTable
 from quant.affine import Array
+from quant.fp16_factors import divide_where_exact
 from quant.ranges import Derivation, Ranges
 from quant.topology import Topology
 
@@ -117,7 +119,7 @@ def to_fp16(
             f"fp16 ends at {FP16_MAX:g}, found {named}{more}; "
             "keep the nodes that make and read them in float32"
         )
-    converted = _Converter(GraphIndex(model), keep).convert()
+    converted = _Converter(GraphIndex(divide_where_exact(model, keep)), keep).convert()
     onnx.checker.check_model(converted, full_check=True)
     return converted
 
