@@ -10,8 +10,9 @@ import pytest
 
 from calib.errors import CalibrationError, GraphError
 from calib.graph import GraphIndex
-from calib.observe import BUDGET_BYTES, Segment, SegmentedGraph, observe, split_graph
+from calib.observe import SegmentedGraph, observe
 from calib.runtime import Session
+from calib.segments import BUDGET_BYTES, Segment, split_graph
 from calib.statistics import TensorStatistics
 
 WANTED = ("input", "act1", "act2", "joined", "trunk", "output")

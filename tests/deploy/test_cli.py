@@ -11,6 +11,8 @@ from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner, Result
 
 from calib.digest import sha256_file
+from calib.images import write_image
+from calib.sample import sample_patches
 from deploy.cli import app
 
 HEAVY = ("torch", "onnxruntime", "onnx", "cv2", "skimage", "numpy", "scipy")
@@ -29,6 +31,15 @@ def built(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert result.exit_code == 0, result.output
     return out / "tiny"
+
+
+@pytest.fixture(scope="session")
+def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one picture to compare on, where a test is about other checks."""
+    folder = tmp_path_factory.mktemp("picture")
+    (patch,) = sample_patches("verification", 1).patches
+    write_image(folder / "one.png", patch.load())
+    return folder
 
 
 @pytest.fixture
@@ -120,18 +131,18 @@ def test_a_good_build_verifies(built: Path, tiny_weights: Path) -> None:
         "parity.json",
     ],
 )
-def test_one_flipped_byte_fails_and_names_the_file(copy: Path, name: str) -> None:
+def test_one_flipped_byte_fails_and_names_the_file(copy: Path, name: str, picture: Path) -> None:
     content = bytearray((copy / name).read_bytes())
     content[len(content) // 2] ^= 0x40
     (copy / name).write_bytes(content)
-    result = run("verify", copy)
+    result = run("verify", copy, "--images", picture)
     assert result.exit_code == 1, result.output
     assert f"FAIL  {name}  file: sha256" in result.stdout
 
 
-def test_a_missing_file_fails_and_is_named(copy: Path) -> None:
+def test_a_missing_file_fails_and_is_named(copy: Path, picture: Path) -> None:
     (copy / "tiny-fp16.onnx").unlink()
-    result = run("verify", copy)
+    result = run("verify", copy, "--images", picture)
     assert result.exit_code == 1
     assert "FAIL  tiny-fp16.onnx  file: cannot be read" in result.stdout
 
@@ -144,22 +155,26 @@ def spoil_initializer(path: Path, name: str) -> None:
     path.write_bytes(model.SerializeToString(deterministic=True))
 
 
-def test_one_changed_scale_fails_although_its_digest_was_recomputed(copy: Path) -> None:
+def test_one_changed_scale_fails_although_its_digest_was_recomputed(
+    copy: Path, picture: Path
+) -> None:
     path = copy / "tiny-int8-ort.onnx"
     scales = [item.name for item in onnx.load(path).graph.initializer if "scale" in item.name]
     name = scales[len(scales) // 2]
     spoil_initializer(path, name)
     rehash(copy, path.name)
-    result = run("verify", copy)
+    result = run("verify", copy, "--images", picture)
     assert result.exit_code == 1, result.output
     assert "FAIL  tiny-int8-ort.onnx  derivation" in result.stdout
     assert name in " ".join(result.stdout.split())
 
 
-def test_one_changed_float_weight_fails_although_its_digest_was_recomputed(copy: Path) -> None:
+def test_one_changed_float_weight_fails_although_its_digest_was_recomputed(
+    copy: Path, picture: Path
+) -> None:
     spoil_initializer(copy / "tiny-fp32.onnx", "conv_first.weight")
     rehash(copy, "tiny-fp32.onnx")
-    result = run("verify", copy)
+    result = run("verify", copy, "--images", picture)
     assert result.exit_code == 1
     assert "calibrated graph" in result.stdout
 
