@@ -6,11 +6,12 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 MODEL  ?= x4plus
 OUT    ?= dist
+IMAGES ?= 16
 
 .PHONY: build test check install clean
 
 build: $(VENV)/installed
-	$(BIN)/esrdeploy build --model $(MODEL) --precision int8 --out $(OUT)
+	$(BIN)/esrdeploy build --model $(MODEL) --precision int8 --calib-count $(IMAGES) --out $(OUT)
 
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest

@@ -1,10 +1,7 @@
 """A graph and the tensors wanted of it in, those tensors out as they appear, few at a time.
 
 The graph is cut into segments that run one after another, each as its own onnxruntime session,
-so that what a segment hands out stays under a byte budget. A cut costs the tensors that are alive
-there: they leave the runtime and enter it again, and no operators fuse across it. The cheapest
-set of cuts is found exactly, by dynamic programming over the positions between nodes: on a
-residual network these are the ends of the dense blocks.
+so that what a segment hands out stays under a byte budget (calib/segments.py).
 
 The cuts depend on the graph, the wanted tensors and the budget alone, and each session computes
 the same bits with any number of threads, so the tensors are reproducible on one kind of CPU.
@@ -13,7 +10,6 @@ the same bits with any number of threads, so the tensors are reproducible on one
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,64 +18,10 @@ import onnx
 from calib.errors import CalibrationError
 from calib.graph import GraphIndex
 from calib.runtime import Session
+from calib.segments import BUDGET_BYTES, segment_model, split_graph
 from calib.statistics import TensorStatistics
 
 Array = np.ndarray[Any, np.dtype[Any]]
-
-BUDGET_BYTES = 64 << 20
-_SESSION_COST_BYTES = 1 << 20  # what starting a session costs, as bytes that cross a cut
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A run of consecutive nodes of a graph.
-
-    Attributes:
-        nodes: in topological order, without Constant nodes.
-        inputs: tensors it reads that other segments, or the graph's inputs, supply.
-        outputs: tensors it makes that are wanted or read by later segments.
-    """
-
-    nodes: tuple[onnx.NodeProto, ...]
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-
-
-def split_graph(
-    index: GraphIndex, wanted: Sequence[str], budget_bytes: int = BUDGET_BYTES
-) -> tuple[Segment, ...]:
-    """Cut the part of a graph that ``wanted`` depends on into segments.
-
-    A segment hands out at most ``budget_bytes``, or a single tensor that is larger.
-
-    Raises:
-        CalibrationError: a wanted tensor is not in the graph.
-        GraphError: a tensor at a possible cut has no static shape.
-    """
-    steps = _needed_nodes(index, wanted)
-    layout = _Layout(index, steps, frozenset(wanted))
-    # best[p]: cheapest way to cut the first p steps, with the start of its last segment.
-    best: list[tuple[int, int]] = [(0, 0)]
-    for stop in range(1, len(steps) + 1):
-        cut_cost = layout.cut_cost(stop)
-        handed_out, size_bytes = 0, 0
-        options = []
-        for start in range(stop - 1, -1, -1):
-            for name in layout.handed_out(start, stop):
-                handed_out += 1
-                size_bytes += layout.size_bytes(name)
-            if handed_out > 1 and size_bytes > budget_bytes:
-                break
-            options.append((best[start][0] + cut_cost, start))
-        # A single node may make several tensors that exceed the budget: it still has to run.
-        best.append(min(options, default=(best[stop - 1][0] + cut_cost, stop - 1)))
-    segments = []
-    stop = len(steps)
-    while stop:
-        start = best[stop][1]
-        segments.append(layout.segment(start, stop))
-        stop = start
-    return tuple(reversed(segments))
 
 
 class SegmentedGraph:
@@ -121,7 +63,7 @@ class SegmentedGraph:
         self._last_reader = {name: at for at, ends in enumerate(self._ends) for name in ends[0]}
         self._sessions = [
             Session(
-                _segment_model(index, segment),
+                segment_model(index, segment),
                 optimized=optimized,
                 threads=threads,
                 shared_arena=True,
@@ -189,91 +131,3 @@ def observe(
             found |= zip(appeared, pool.map(statistics, appeared.items()), strict=True)
             appeared.clear()
     return {name: found[name] for name in graph.wanted}
-
-
-class _Layout:
-    """Where each tensor of a node sequence is made and last read."""
-
-    def __init__(
-        self, index: GraphIndex, steps: Sequence[onnx.NodeProto], wanted: frozenset[str]
-    ) -> None:
-        self._index = index
-        self._steps = steps
-        self._made = {name: at for at, node in enumerate(steps) for name in node.output if name}
-        self._last_read = {
-            name: at
-            for at, node in enumerate(steps)
-            for name in node.input
-            if name in self._made or name in index.inputs
-        }
-        self._wanted = wanted
-        self._size_bytes: dict[str, int] = {}
-
-    def size_bytes(self, tensor: str) -> int:
-        if tensor not in self._size_bytes:
-            self._size_bytes[tensor] = self._index.size_bytes(tensor)
-        return self._size_bytes[tensor]
-
-    def handed_out(self, step: int, stop: int) -> list[str]:
-        """Return what step ``step`` must hand out if its segment ends before ``stop``."""
-        return [
-            name
-            for name in self._steps[step].output
-            if name in self._wanted or self._last_read.get(name, -1) >= stop
-        ]
-
-    def cut_cost(self, position: int) -> int:
-        alive = (
-            name
-            for name, last in self._last_read.items()
-            if last >= position and self._made.get(name, -1) < position
-        )
-        return _SESSION_COST_BYTES + sum(map(self.size_bytes, alive))
-
-    def segment(self, start: int, stop: int) -> Segment:
-        nodes = tuple(self._steps[start:stop])
-        read = dict.fromkeys(
-            name for node in nodes for name in node.input if name in self._last_read
-        )
-        inputs = tuple(name for name in read if self._made.get(name, -1) < start)
-        outputs = tuple(n for at in range(start, stop) for n in self.handed_out(at, stop))
-        return Segment(nodes, inputs, outputs)
-
-
-def _needed_nodes(index: GraphIndex, wanted: Sequence[str]) -> list[onnx.NodeProto]:
-    """Return the nodes that ``wanted`` depends on, in topological order, without constants."""
-    missing = [name for name in wanted if not index.has_tensor(name)]
-    if missing:
-        raise CalibrationError(
-            f"tensor {missing[0]!r} ({len(missing)} in all) is not in the graph; "
-            "the list of tensors was made for another graph"
-        )
-    needed = set(wanted)
-    nodes = []
-    for node in reversed(index.nodes):
-        if node.op_type != "Constant" and not needed.isdisjoint(node.output):
-            needed |= set(node.input)
-            nodes.append(node)
-    return nodes[::-1]
-
-
-def _segment_model(index: GraphIndex, segment: Segment) -> onnx.ModelProto:
-    """Return a segment as a model of its own, with the constants that it reads."""
-    model = onnx.ModelProto(
-        ir_version=index.model.ir_version, opset_import=index.model.opset_import
-    )
-    graph = model.graph
-    graph.name = "segment"
-    for name in dict.fromkeys(name for node in segment.nodes for name in node.input):
-        maker = index.producer(name)
-        if name in index.initializers:
-            graph.initializer.append(index.initializers[name])
-        elif maker is not None and maker.op_type == "Constant":
-            graph.node.append(maker)
-    graph.node.extend(segment.nodes)
-    for infos, names in ((graph.input, segment.inputs), (graph.output, segment.outputs)):
-        infos.extend(
-            onnx.helper.make_tensor_value_info(name, index.element_type(name), index.shape(name))
-            for name in names
-        )
-    return model

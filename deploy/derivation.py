@@ -3,10 +3,13 @@
 Every step from the float model on is deterministic, so it is made again and compared: the fp16
 model from the float model, the plan from the calibration table, the int8 model from the plan.
 A changed scale, zero point or weight then has a name, even where every digest was recomputed.
+Weights whose rounding took minutes are not rounded again: their codes are read back and held
+against digest and bounds (quant/refinement.py), and all around them is made again.
 """
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +23,7 @@ from quant.fp16 import to_fp16
 from quant.plan import QuantOptions, QuantPlan
 from quant.planner import make_plan
 from quant.qdq import emit_qdq
+from quant.refinement import refinement_faults, stored_weights
 from quant.targets import find_profile
 
 _SHOWN = 3
@@ -52,18 +56,23 @@ def _check_quantized(build: Build, item: Artifact) -> Iterator[Check]:
     profile = find_profile(item.target or "")
     options = QuantOptions(**build.manifest.options["quantization"])
     expected = make_plan(build.float_model, build.table, profile, options)
-    yield _same_plan(build, item, expected)
-    yield _same_model(item, emit_qdq(build.float_model, expected), build.models[item.path])
-
-
-def _same_plan(build: Build, item: Artifact, expected: QuantPlan) -> Check:
     name = plan_file_name(build.manifest.model, item.target or "")
     try:
         found = json.loads((build.folder / name).read_bytes())
-    except (OSError, ValueError) as error:
-        return Check.of(False, "plan", name, f"cannot be read: {error}")
+        if options.rounding == "second-order":
+            expected = replace(expected, refined=QuantPlan.from_record(found).refined)
+    except (OSError, ValueError, EsrdeployError) as error:
+        yield Check.of(False, "plan", name, f"cannot be read: {error}")
+        return
     differences = list(_record_differences("", expected.to_record(), found))
-    return _verdict("plan", name, differences, "follows from the calibration table")
+    yield _verdict("plan", name, differences, "follows from the calibration table")
+    quantized = build.models[item.path]
+    stored = stored_weights(build.float_model, expected, quantized)
+    if options.rounding == "second-order":
+        faults = list(refinement_faults(build.float_model, expected, stored))
+        good = "every weight is the one that the plan records, and near its float weight"
+        yield _verdict("rounding", item.path, faults, good)
+    yield _same_model(item, emit_qdq(build.float_model, expected, stored), quantized)
 
 
 def _record_differences(path: str, expected: object, found: object) -> Iterator[str]:

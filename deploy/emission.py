@@ -1,11 +1,15 @@
 """A float model and its calibration table in, the model files of each precision out."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
 
+from calib.dataset import PatchSet
 from calib.digest import canonical_json
+from calib.images import to_input
+from calib.sample import sample_patches
 from calib.table import CalibrationTable
 from deploy.artifacts import (
     PARITY_NAME,
@@ -15,10 +19,13 @@ from deploy.artifacts import (
     write_model,
     write_record,
 )
+from deploy.progress import Progress
 from quant.fp16 import to_fp16
 from quant.plan import QuantOptions
 from quant.planner import make_plan
-from quant.qdq import emit_qdq
+from quant.qdq import RefinedWeights, emit_qdq
+from quant.refine import IMAGES, refine_weights
+from quant.refinement import with_refinement
 from quant.targets import TargetProfile
 
 
@@ -38,7 +45,20 @@ def write_fp16(
     return [write_model(folder, model_file_name(name, "fp16"), to_fp16(model, table), "fp16")]
 
 
-def write_int8(  # noqa: PLR0913  # the inputs of three steps
+def rounding_patches(source: PatchSet | CalibrationTable) -> PatchSet:
+    """Return the pictures that decide how weights are rounded: the first of the calibration's.
+
+    With a finished table its pictures are not at hand, unless they came from the embedded
+    sample; then, as for any other, the sample's calibration photographs serve.
+    """
+    if isinstance(source, CalibrationTable):
+        known = source.images.get("origin") == "sample"
+        count = min(IMAGES, source.images["count"]) if known else IMAGES
+        source = sample_patches("calibration", count)
+    return replace(source, requested=IMAGES, patches=source.patches[:IMAGES])
+
+
+def write_int8(  # noqa: PLR0913  # the inputs of four steps
     folder: Path,
     name: str,
     model: onnx.ModelProto,
@@ -46,10 +66,30 @@ def write_int8(  # noqa: PLR0913  # the inputs of three steps
     *,
     profile: TargetProfile,
     options: QuantOptions,
+    patches: PatchSet,
+    progress: Progress,
 ) -> list[Artifact]:
-    """Plan and emit the quantized model of one target, and write both."""
+    """Plan the quantized model of one target, round its weights, emit it, and write both.
+
+    Args:
+        folder: where to write.
+        name: of the model.
+        model: the float model.
+        table: its calibration table.
+        profile: the target.
+        options: how to quantize.
+        patches: pictures that decide how weights are rounded.
+        progress: told how far that is.
+    """
     plan = make_plan(model, table, profile, options)
-    quantized = emit_qdq(model, plan)
+    refined = RefinedWeights()
+    if options.rounding == "second-order":
+        title = f"rounding weights of {profile.name}"
+        with progress.stage(title, len(plan.weights)) as advance:
+            inputs = [to_input(patch.load()) for patch in patches.patches]
+            refined = refine_weights(model, plan, inputs, on_step=advance)
+        plan = with_refinement(model, plan, refined, patches.record())
+    quantized = emit_qdq(model, plan, refined)
     file_name = model_file_name(name, "int8", profile.name)
     return [
         write_model(folder, file_name, quantized, "int8", profile.name),

@@ -12,10 +12,17 @@ from calib.sample import sample_patches
 from calib.table import CalibrationTable
 from deploy.artifacts import MANIFEST_NAME, Artifact, claim_folder, write_atomically
 from deploy.calibration import calibration_table, table_artifacts
-from deploy.emission import write_fp16, write_fp32, write_int8, write_parity
+from deploy.emission import (
+    rounding_patches,
+    write_fp16,
+    write_fp32,
+    write_int8,
+    write_parity,
+)
 from deploy.export import export_float
 from deploy.manifest import Manifest, describe
 from deploy.network import Network, load_network
+from deploy.preparation import prepare
 from deploy.progress import Progress
 from deploy.request import BuildRequest
 from deploy.verify import Verification, verify_build
@@ -61,7 +68,7 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
     folder = claim_folder(request.out / network.name)
     (folder / MANIFEST_NAME).unlink(missing_ok=True)
 
-    model = _export(network, pictures, progress)
+    model = _float_model(network, pictures, progress)
     table = None
     if source is not None:
         table = calibration_table(
@@ -79,6 +86,8 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
                 table,
                 profile=profile,
                 options=request.quantization,
+                patches=rounding_patches(source or table),
+                progress=progress,
             )
     draft = describe(network, table, request.choices(), artifacts)
     verification = verify_build(folder, draft, pictures, weights=request.weights, progress=progress)
@@ -125,16 +134,16 @@ def calibrate_model(request: BuildRequest, progress: Progress) -> CalibrationOut
     network = load_network(request.model, request.weights)
     source = request.calibration.source()
     folder = claim_folder(request.out / network.name)
-    model = _export(network, sample_patches("verification"), progress)
+    model = _float_model(network, sample_patches("verification"), progress)
     table = calibration_table(model, source, folder, execution=request.execution, progress=progress)
     artifacts = write_fp32(folder, network.name, model) + table_artifacts(folder)
     return CalibrationOutcome(model, table, tuple(artifacts), folder)
 
 
-def _export(network: Network, pictures: PatchSet, progress: Progress) -> onnx.ModelProto:
-    """Trace, simplify and prove the float model on a real picture."""
+def _float_model(network: Network, pictures: PatchSet, progress: Progress) -> onnx.ModelProto:
+    """Trace and prepare the float model, each proven on a real picture."""
     with progress.stage(f"exporting {network.name}: {network.architecture}", 1) as advance:
         probe = to_input(pictures.patches[0].load())
         exported = export_float(network.architecture, network.checkpoint.tensors, [probe])
         advance()
-    return exported.model
+    return prepare(exported.model, [probe], progress).model

@@ -7,7 +7,7 @@ and holds everything that emission needs besides the float graph.
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,9 @@ from calib.errors import GraphError, UsageError
 from quant.affine import INTEGER_TYPES, IntegerType, covered_range
 from quant.targets import Precision
 
-PLAN_SCHEMA = 1
+PLAN_SCHEMA = 2
+
+Rounding = Literal["nearest", "second-order"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class QuantOptions:
         trunk: precision of the residual additions, likewise.
         tail: precision from the first upsampling on, likewise.
         weight_bits: 8, or 7 where 16-bit accumulation would saturate.
+        rounding: weights to the nearest code, or to the codes that least disturb what the
+            convolution gives out (quant/refine.py).
         keep_float: names of nodes to leave in float, with the reason.
     """
 
@@ -40,13 +44,15 @@ class QuantOptions:
     trunk: Precision | None = None
     tail: Precision | None = None
     weight_bits: int = 8
+    rounding: Rounding = "second-order"
     keep_float: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse what no plan can honour.
 
         Raises:
-            UsageError: a percentile outside (50, 100] or a weight width other than 7 or 8.
+            UsageError: a percentile outside (50, 100], a weight width other than 7 or 8, or an
+                unknown rounding.
         """
         if self.percentile is not None and not 50.0 < self.percentile <= 100.0:
             raise UsageError(
@@ -54,6 +60,10 @@ class QuantOptions:
             )
         if self.weight_bits not in {7, 8}:
             raise UsageError(f"found weight bits {self.weight_bits}; give 8, or 7")
+        if self.rounding not in get_args(Rounding):
+            raise UsageError(
+                f"found rounding {self.rounding!r}; give one of {', '.join(get_args(Rounding))}"
+            )
 
 
 @dataclass(frozen=True)
@@ -133,6 +143,21 @@ class ConstantQuant:
 
 
 @dataclass(frozen=True)
+class Refinement:
+    """How weights came by codes other than the nearest.
+
+    Attributes:
+        images: record of the images whose activations decided.
+        digests: of codes and bias, by weight initializer.
+        nearest: weights that kept the nearest codes all the same, with the reason.
+    """
+
+    images: Mapping[str, Any]
+    digests: Mapping[str, str]
+    nearest: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class QuantPlan:
     """Everything that turns a float graph into the QDQ graph of one target.
 
@@ -146,6 +171,8 @@ class QuantPlan:
         constants: by the name of the constant.
         stored_half: names of weights of convolutions left in float that are stored as fp16.
         kept_float: node or tensor to the reason why it is not quantized.
+        refined: what second-order rounding made of the weights, and on which images; ``None``
+            before it, or with every weight rounded to the nearest code.
     """
 
     target: str
@@ -157,6 +184,7 @@ class QuantPlan:
     constants: Mapping[str, ConstantQuant]
     stored_half: tuple[str, ...]
     kept_float: Mapping[str, str]
+    refined: Refinement | None = None
 
     def to_record(self) -> dict[str, Any]:
         """Return the plan as JSON-able values; ``from_record`` gives it back."""
@@ -185,8 +213,9 @@ class QuantPlan:
                 constants=_values(ConstantQuant, record["constants"]),
                 stored_half=tuple(record["stored_half"]),
                 kept_float=dict(record["kept_float"]),
+                refined=_refinement(record["refined"]),
             )
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise GraphError(f"the record holds no quantization plan: {error}") from error
 
     def edge_read_by(self, tensor: str, reader: str) -> str | None:
@@ -214,3 +243,9 @@ def _values(kind: type[Any], record: Mapping[str, Mapping[str, Any]]) -> dict[st
         name: kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
         for name, fields in record.items()
     }
+
+
+def _refinement(record: Mapping[str, Any] | None) -> Refinement | None:
+    if record is None:
+        return None
+    return Refinement(**{name: dict(entries) for name, entries in record.items()})

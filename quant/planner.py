@@ -73,6 +73,7 @@ def make_plan(  # noqa: PLR0913  # the last two have defaults
             "percentile": options.percentile,
             "full_integer": options.full_integer,
             "weight_bits": options.weight_bits,
+            "rounding": options.rounding,
             **{name: parts[name] for name in ("head", "trunk", "tail")},
         },
         edges=edges,

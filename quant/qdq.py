@@ -12,6 +12,7 @@ scale ``input scale * weight scale``, which is the unit of an integer convolutio
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -48,11 +49,13 @@ class RefinedWeights:
 
     Attributes:
         codes: int8 codes ``[O, I, kH, kW]`` by weight initializer.
-        biases: float32 ``[O]`` by bias initializer.
+        biases: float ``[O]`` by bias initializer, each exactly the value that is stored.
+        nearest: weights that were to be fitted and keep the nearest codes, with the reason.
     """
 
     codes: Mapping[str, npt.NDArray[np.int8]] = field(default_factory=dict)
-    biases: Mapping[str, FloatArray] = field(default_factory=dict)
+    biases: Mapping[str, npt.NDArray[np.float64]] = field(default_factory=dict)
+    nearest: Mapping[str, str] = field(default_factory=dict)
 
 
 def emit_qdq(
@@ -86,6 +89,23 @@ def round_to_nearest(weight: FloatArray, quant: WeightQuant) -> npt.NDArray[np.i
     scales = quant.scale_array.reshape(-1, *[1] * (weight.ndim - 1))
     codes: npt.NDArray[np.int8] = np.clip(np.rint(weight / scales), -limit, limit).astype(np.int8)
     return codes
+
+
+def bias_codes(
+    name: str, bias: npt.NDArray[np.floating[Any]], scales: FloatArray
+) -> npt.NDArray[np.int32]:
+    """Return the int32 codes ``[O]`` nearest to ``bias / scales``.
+
+    Raises:
+        GraphError: a code does not fit int32.
+    """
+    steps = np.rint(bias.astype(np.float64) / scales)
+    if np.abs(steps).max(initial=0.0) > 2 * BIAS_LIMIT - 1:
+        raise GraphError(
+            f"the bias {name!r} needs {np.abs(steps).max():.3g} steps of its scale, more than "
+            "int32 holds; leave the convolution in float"
+        )
+    return steps.astype(np.int32)
 
 
 class _Emitter:
@@ -207,14 +227,9 @@ class _Emitter:
         if through is None:
             raise GraphError(f"the plan quantizes the bias of {node.name!r} but not its input")
         scales = np.float32(self._plan.edges[through].scale) * quant.scale_array
-        steps = np.rint(value.astype(np.float64) / scales)
-        if np.abs(steps).max(initial=0.0) > 2 * BIAS_LIMIT - 1:
-            raise GraphError(
-                f"the bias {name!r} needs {np.abs(steps).max():.3g} steps of its scale, more than "
-                "int32 holds; leave the convolution in float"
-            )
+        steps = bias_codes(name, value, scales)
         self._parameters(key, scales, 0, INTEGER_TYPES["int32"])
-        self._put(f"{key}_quantized", steps.astype(np.int32))
+        self._put(f"{key}_quantized", steps)
         return self._dequantize(key, axis=0)
 
     def _emit_half(self, name: str) -> str:

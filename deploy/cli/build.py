@@ -14,6 +14,7 @@ from deploy.cli.options import (
     Mode,
     Model,
     Out,
+    PartPrecision,
     PrecisionChoice,
     Resume,
     Scheduler,
@@ -56,6 +57,26 @@ def build(
             "each range by least squared error.",
         ),
     ] = None,
+    full_integer: Annotated[
+        bool,
+        typer.Option(
+            "--full-integer", help="Quantize every edge, for chips that have nothing but integers."
+        ),
+    ] = False,
+    trunk: Annotated[
+        PartPrecision | None,
+        typer.Option(help="Precision of the residual additions, where the target allows it."),
+    ] = None,
+    tail: Annotated[
+        PartPrecision | None,
+        typer.Option(help="Precision from the first upsampling on, where the target allows it."),
+    ] = None,
+    weight_bits: Annotated[
+        int,
+        typer.Option(
+            min=7, max=8, help="7 keeps 16-bit accumulation of 8-bit products from saturating."
+        ),
+    ] = 8,
     seed: Seed = 0,
     workers: Workers = None,
     scheduler: Scheduler = None,
@@ -78,7 +99,13 @@ def build(
             calibration_folder(calib), calib_count, mode, seed, calib_table
         ),
         execution=Execution(workers, scheduler, resume),
-        quantization=QuantOptions(percentile=percentile),
+        quantization=QuantOptions(
+            percentile=percentile,
+            full_integer=full_integer,
+            trunk=trunk,
+            tail=tail,
+            weight_bits=weight_bits,
+        ),
         out=out,
     )
     outcome = build_model(request, make_progress())

@@ -20,6 +20,7 @@ class PrecisionChoice(str, Enum):
 
 
 ModeName = Literal["whole", "crop"]
+PartPrecision = Literal["float", "int16", "int8"]
 
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")

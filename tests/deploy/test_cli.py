@@ -169,6 +169,33 @@ def test_one_changed_scale_fails_although_its_digest_was_recomputed(
     assert name in " ".join(result.stdout.split())
 
 
+def test_one_changed_code_fails_although_the_file_digest_was_recomputed(copy: Path) -> None:
+    path = copy / "tiny-int8-ort.onnx"
+    model = onnx.load(path)
+    (tensor,) = [
+        item
+        for item in model.graph.initializer
+        if item.name.endswith("rdb2.conv3.weight_quantized")
+    ]
+    codes = numpy_helper.to_array(tensor).copy()
+    codes[0, 0, 0, 0] += 1 if codes[0, 0, 0, 0] < 100 else -1
+    tensor.CopyFrom(numpy_helper.from_array(codes, tensor.name))
+    path.write_bytes(model.SerializeToString(deterministic=True))
+    rehash(copy, path.name)
+    result = run("verify", copy)
+    assert result.exit_code == 1, result.output
+    shown = " ".join(result.stdout.split())
+    assert "FAIL tiny-int8-ort.onnx rounding: weight body.0.rdb2.conv3.weight" in shown
+
+
+def test_the_plan_says_which_pictures_decided_the_rounding(built: Path) -> None:
+    plan = json.loads((built / "tiny-int8-ort.plan.json").read_text())
+    table = json.loads((built / "calibration.json").read_text())
+    assert plan["options"]["rounding"] == "second-order"
+    assert plan["refined"]["images"]["patches"] == table["images"]["patches"]
+    assert set(plan["refined"]["digests"]) == set(plan["weights"])
+
+
 def test_one_changed_float_weight_fails_although_its_digest_was_recomputed(
     copy: Path, picture: Path
 ) -> None:

@@ -7,7 +7,7 @@ import onnx
 import pytest
 
 from calib.digest import canonical_json
-from calib.errors import GraphError, StaleTableError
+from calib.errors import GraphError, StaleTableError, UsageError
 from quant.plan import QuantOptions, QuantPlan
 from quant.planner import make_plan
 from quant.preactivation import Affine
@@ -31,6 +31,11 @@ def test_plan_names_what_it_was_made_from(residual, residual_table) -> None:
     assert plan.options["trunk"] == "float"
 
 
+def test_unknown_rounding_is_refused() -> None:
+    with pytest.raises(UsageError, match="'stochastic'; give one of nearest, second-order"):
+        QuantOptions(rounding="stochastic")
+
+
 def test_table_of_another_graph_is_refused(residual, residual_table) -> None:
     other = onnx.ModelProto()
     other.CopyFrom(residual)
@@ -45,8 +50,10 @@ def test_table_of_another_graph_is_refused(residual, residual_table) -> None:
         (lambda r: r.update(schema=0), "schema 0"),
         (lambda r: r.pop("edges"), "no quantization plan"),
         (lambda r: r["edges"]["feat"].pop("scale"), "no quantization plan"),
+        (lambda r: r.update(refined={"images": {}}), "no quantization plan"),
+        (lambda r: r.update(refined={"images": 1, "digests": 2, "nearest": 3}), "no quantization"),
     ],
-    ids=["schema", "missing", "field"],
+    ids=["schema", "missing", "field", "refinement", "refinement's kind"],
 )
 def test_record_that_is_no_plan_is_refused(spoil, message, residual, residual_table) -> None:
     plan = make_plan(residual, residual_table, PROFILES["ort"], QuantOptions())

@@ -1,0 +1,174 @@
+"""A float graph, named passes and probe inputs in, the rewritten graph with its proofs out.
+
+Every pass promises the same network. The driver believes none: after each one the graph must
+satisfy ONNX's checker, all its tensors must have static shapes, its inputs and outputs must be
+those it had, and its outputs on every probe must be those of the graph before it.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from calib.errors import GraphError
+from calib.graph import GraphIndex
+from calib.runtime import Session
+
+Array = npt.NDArray[np.float32]
+Pass = Callable[[onnx.ModelProto], onnx.ModelProto]
+
+# Float32 rounds at 144 dB; a few hundred operations in another order leave about 130.
+MIN_PSNR_DB = 120.0
+
+
+@dataclass(frozen=True)
+class Equality:
+    """How closely two graphs agree, over all probes.
+
+    Attributes:
+        psnr_db: the worst output's peak signal to noise ratio for peak 1; infinite when the
+            outputs are equal bit for bit.
+        max_abs_error: largest absolute difference of two output values.
+        probes: inputs compared.
+    """
+
+    psnr_db: float
+    max_abs_error: float
+    probes: int
+
+
+@dataclass(frozen=True)
+class PassProof:
+    """What one pass did, and the evidence that it kept the network.
+
+    Attributes:
+        name: the pass.
+        nodes_before: nodes it was given.
+        nodes_after: nodes it left.
+        equality: its result beside what it was given.
+    """
+
+    name: str
+    nodes_before: int
+    nodes_after: int
+    equality: Equality
+
+    def record(self) -> dict[str, Any]:
+        """Return everything as JSON values; an infinite PSNR, which JSON lacks, is ``None``."""
+        psnr_db = self.equality.psnr_db
+        return {
+            "pass": self.name,
+            "nodes_before": self.nodes_before,
+            "nodes_after": self.nodes_after,
+            "psnr_db": psnr_db if math.isfinite(psnr_db) else None,
+            "max_abs_error": self.equality.max_abs_error,
+            "probes": self.equality.probes,
+        }
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A rewritten graph.
+
+    Attributes:
+        model: the result of the last pass.
+        proofs: one per pass, in order.
+    """
+
+    model: onnx.ModelProto
+    proofs: tuple[PassProof, ...]
+
+
+def run_passes(
+    model: onnx.ModelProto,
+    passes: Mapping[str, Pass],
+    probes: Sequence[Array],
+    *,
+    threads: int | None = None,
+) -> Prepared:
+    """Run the passes one after the other and prove each.
+
+    Args:
+        model: the float graph, of one input; it is not changed.
+        passes: pass by name, in order.
+        probes: inputs to compare on.
+        threads: onnxruntime threads; ``None`` takes every core.
+
+    Raises:
+        GraphError: a pass broke the graph or changed the network, with the pass's name.
+    """
+    proofs = []
+    for name, rewrite in passes.items():
+        after = rewrite(model)
+        try:
+            _require_sound(after, model)
+            equality = prove_equal(model, after, probes, threads=threads)
+        except GraphError as error:
+            raise GraphError(f"pass {name!r} does not keep the network: {error}") from error
+        proofs.append(PassProof(name, len(model.graph.node), len(after.graph.node), equality))
+        model = after
+    return Prepared(model, tuple(proofs))
+
+
+def prove_equal(
+    before: onnx.ModelProto,
+    after: onnx.ModelProto,
+    probes: Sequence[Array],
+    *,
+    threads: int | None = None,
+) -> Equality:
+    """Run both graphs as written, optimizations off, and compare all outputs.
+
+    Raises:
+        GraphError: there is no probe, or an output differs by more than ``MIN_PSNR_DB`` allows.
+    """
+    if not probes:
+        raise GraphError("two graphs are compared on probes: found none, expected at least 1")
+    errors = [
+        np.subtract(one[name], other[name], dtype=np.float64)
+        for one, other in zip(
+            _outputs(before, probes, threads), _outputs(after, probes, threads), strict=True
+        )
+        for name in one
+    ]
+    max_abs_error = max(float(np.abs(error).max()) for error in errors)
+    mean_square = max(float(np.square(error).mean()) for error in errors)
+    psnr_db = math.inf if mean_square == 0.0 else -10 * math.log10(mean_square)
+    # Written so that NaN, which compares false with everything, is refused too.
+    if not psnr_db >= MIN_PSNR_DB:
+        raise GraphError(
+            f"found {psnr_db:.1f} dB between the graphs before and after, largest error "
+            f"{max_abs_error:.2g}; expected at least {MIN_PSNR_DB:.0f} dB"
+        )
+    return Equality(psnr_db, max_abs_error, len(probes))
+
+
+def _outputs(
+    model: onnx.ModelProto, probes: Sequence[Array], threads: int | None
+) -> list[dict[str, npt.NDArray[Any]]]:
+    session = Session(model, optimized=False, threads=threads)
+    if len(session.inputs) != 1:
+        raise GraphError(f"found inputs {list(session.inputs)}, expected one")
+    return [session.run({session.inputs[0]: probe}) for probe in probes]
+
+
+def _require_sound(after: onnx.ModelProto, before: onnx.ModelProto) -> None:
+    try:
+        onnx.checker.check_model(after, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise GraphError(f"ONNX's checker refuses its result: {reason}") from error
+    if (
+        after.graph.input[:] != before.graph.input[:]
+        or after.graph.output[:] != before.graph.output[:]
+    ):
+        raise GraphError("its result has other inputs or outputs; expected the same")
+    index = GraphIndex(after)
+    for node in index.nodes:
+        for tensor in node.output:
+            if tensor and index.shape(tensor) is None:
+                raise GraphError(f"tensor {tensor!r} of its result has no static shape")
