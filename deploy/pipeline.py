@@ -26,6 +26,7 @@ from deploy.preparation import prepare
 from deploy.progress import Progress
 from deploy.request import BuildRequest
 from deploy.verify import Verification, verify_build
+from quant.planner import part_precisions
 from quant.targets import find_profile
 
 
@@ -62,6 +63,8 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
         InputError: the request, the weights or the images cannot be used.
     """
     profiles = [find_profile(name) for name in request.targets]
+    for profile in profiles:
+        part_precisions(profile, request.quantization)
     network = load_network(request.model, request.weights)
     source = request.calibration.source() if request.builds("fp16") else None
     pictures = sample_patches("verification")

@@ -58,7 +58,7 @@ def make_plan(  # noqa: PLR0913  # the last two have defaults
     """
     digest = graph_digest(model)
     table.require_graph(digest)
-    parts = _parts(profile, options)
+    parts = part_precisions(profile, options)
     topology = Topology(GraphIndex(model))
     _require_nodes(topology, options.keep_float)
     placement = Placement(topology, profile, parts, options.keep_float, options.full_integer)
@@ -84,8 +84,12 @@ def make_plan(  # noqa: PLR0913  # the last two have defaults
     )
 
 
-def _parts(profile: TargetProfile, options: QuantOptions) -> dict[Part, Precision]:
-    """Return each part's precision, and refuse one that the target does not have."""
+def part_precisions(profile: TargetProfile, options: QuantOptions) -> dict[Part, Precision]:
+    """Return each part's precision.
+
+    Raises:
+        UsageError: the options ask for what the target cannot do.
+    """
     chosen: dict[Part, Precision] = {"body": profile.convolution}
     asked: tuple[tuple[Part, Precision | None, Precision], ...] = (
         ("head", options.head, profile.head),

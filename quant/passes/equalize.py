@@ -27,8 +27,9 @@ Its size is free, so every growth channel is brought to the size that x has afte
 
 Measured on x4plus-anime-6b (parity of 8-bit pictures with float, four DIV2K pictures, target ort,
 weights rounded to nearest), growth gains 2.1 dB: 36.9 to 38.9. The trunk loses 0.8 dB alone and
-0.7 dB beside growth: its factors make the columns of every weight that reads it uneven. So it
-keeps f = 1 unless asked for; the tail, which that target leaves in float, changes nothing.
+0.7 dB beside growth, probably because its factors make the columns of every weight that reads
+it uneven. So it keeps f = 1 unless asked for; the tail, which that target leaves in float,
+changes nothing.
 
 Factors are rounded to 1/8 octave, which costs 0.1 dB, far coarser than what another CPU's float
 arithmetic changes in a magnitude, so two machines all but always choose the same ones. Whole

@@ -266,6 +266,7 @@ def bad_inputs(tmp_path: Path, tiny_weights: Path) -> dict[str, list[str | Path]
     return {
         "unknown model": ["--model", "x5plus"],
         "unknown target": [*own, "--target", "abacus"],
+        "a precision the target lacks": [*own, "--target", "tensorrt", "--trunk", "int16"],
         "missing weights": ["--model", "x4plus", "--weights", tmp_path / "absent.pth"],
         "corrupt weights": ["--model", "x4plus", "--weights", corrupt],
         "another architecture": ["--model", "x4plus", "--weights", tiny_weights],
@@ -281,6 +282,7 @@ def bad_inputs(tmp_path: Path, tiny_weights: Path) -> dict[str, list[str | Path]
     [
         ("unknown model", "x5plus"),
         ("unknown target", "abacus"),
+        ("a precision the target lacks", "cannot run the trunk in int16"),
         ("missing weights", "absent.pth"),
         ("corrupt weights", "corrupt.safetensors"),
         ("another architecture", "expected"),
