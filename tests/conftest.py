@@ -35,7 +35,7 @@ def div2k() -> Path:
 
 @pytest.fixture(scope="session")
 def anime_float_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The float file of the real x4plus-anime-6b, as a build exports it."""
+    """The real x4plus-anime-6b as exported, before its channels are equalized."""
     network = load_network("x4plus-anime-6b", None)
     probe = to_input(sample_patches("verification", 1).patches[0].load())
     exported = export_float(network.architecture, network.checkpoint.tensors, [probe])
