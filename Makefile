@@ -6,7 +6,7 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 MODEL  ?= x4plus
 OUT    ?= dist
-IMAGES ?= 16
+IMAGES ?= 12
 
 .PHONY: build test check install clean
 

@@ -8,7 +8,6 @@ import onnx
 
 from calib.dataset import PatchSet
 from calib.images import to_input
-from calib.sample import sample_patches
 from calib.table import CalibrationTable
 from deploy.artifacts import MANIFEST_NAME, Artifact, claim_folder, write_atomically
 from deploy.calibration import calibration_table, table_artifacts
@@ -25,7 +24,7 @@ from deploy.network import Network, load_network
 from deploy.preparation import prepare
 from deploy.progress import Progress
 from deploy.request import BuildRequest
-from deploy.verify import Verification, verify_build
+from deploy.verify import Verification, verification_pictures, verify_build
 from quant.planner import part_precisions
 from quant.targets import find_profile
 
@@ -67,7 +66,7 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
         part_precisions(profile, request.quantization)
     network = load_network(request.model, request.weights)
     source = request.calibration.source() if request.builds("fp16") else None
-    pictures = sample_patches("verification")
+    pictures = verification_pictures()
     folder = claim_folder(request.out / network.name)
     (folder / MANIFEST_NAME).unlink(missing_ok=True)
 
@@ -137,7 +136,7 @@ def calibrate_model(request: BuildRequest, progress: Progress) -> CalibrationOut
     network = load_network(request.model, request.weights)
     source = request.calibration.source()
     folder = claim_folder(request.out / network.name)
-    model = _float_model(network, sample_patches("verification"), progress)
+    model = _float_model(network, verification_pictures(), progress)
     table = calibration_table(model, source, folder, execution=request.execution, progress=progress)
     artifacts = write_fp32(folder, network.name, model) + table_artifacts(folder)
     return CalibrationOutcome(model, table, tuple(artifacts), folder)

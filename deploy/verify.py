@@ -23,6 +23,9 @@ from deploy.parity import THRESHOLDS, ParityResult, Runner, measure
 from deploy.progress import Progress
 from deploy.running import model_runner
 
+PICTURES = 6
+"""How many embedded pictures a build is compared on: each costs an inference of every model."""
+
 
 @dataclass(frozen=True)
 class Verification:
@@ -99,13 +102,18 @@ def verify_tree(
             f"found no {MANIFEST_NAME} under {path}, so there is nothing to verify; "
             "an interrupted build leaves none: run 'esrdeploy build' again"
         )
-    patches = sample_patches("verification") if images is None else _user_patches(images)
+    patches = verification_pictures() if images is None else _user_patches(images)
     return tuple(
         verify_build(
             manifest.parent, read_manifest(manifest), patches, weights=weights, progress=progress
         )
         for manifest in manifests
     )
+
+
+def verification_pictures() -> PatchSet:
+    """Return the embedded photographs that builds are compared on; none is calibrated on."""
+    return sample_patches("verification", PICTURES)
 
 
 def _user_patches(images: Path) -> PatchSet:
