@@ -31,10 +31,10 @@ weights rounded to nearest), growth gains 2.1 dB: 36.9 to 38.9. The trunk loses 
 it uneven. So it keeps f = 1 unless asked for; the tail, which that target leaves in float,
 changes nothing.
 
-Factors are rounded to 1/8 octave, which costs 0.1 dB, far coarser than what another CPU's float
-arithmetic changes in a magnitude, so two machines all but always choose the same ones. Whole
-octaves are powers of two, and the new graph's output is the old one's bit for bit, but cost
-0.8 dB.
+Factors are rounded to whole octaves. Then they are powers of two: the new graph's output is the
+old one's bit for bit, weights that fp16 held exactly stay exact in fp16, and two machines choose
+the same factors. On x4plus, eighths of an octave moved the PSNR of the fp16 file against HR by
+0.004 dB (mean of four DIV2K pairs); in the comparison above, whole ones cost 0.8 dB of int8 parity.
 """
 
 from collections.abc import Mapping
@@ -84,7 +84,7 @@ def equalize(
     magnitudes: Mapping[str, Array],
     *,
     trunk: bool = False,
-    steps_per_octave: int = 8,
+    steps_per_octave: int = 1,
 ) -> Equalized:
     """Rescale every channel that can be, to the size that quantizes best.
 
