@@ -151,7 +151,7 @@ def test_the_trunk_is_one_class_per_channel_and_growth_is_its_own(
 def test_growth_channels_reach_the_size_of_the_trunk(
     trunk: bool, residual: onnx.ModelProto, magnitudes: Observe, probes: Callable
 ) -> None:
-    result = equalize(residual, magnitudes(residual), trunk=trunk)
+    result = equalize(residual, magnitudes(residual), trunk=trunk, steps_per_octave=8)
     assert ("feat" in result.factors) is trunk
     assert prove_equal(residual, result.model, probes(residual)).psnr_db > 120.0
     after = magnitudes(result.model)
@@ -172,7 +172,7 @@ def test_a_tail_tensor_becomes_even_and_keeps_its_size(
 def test_prelu_chains_are_equalized(
     compact: onnx.ModelProto, magnitudes: Observe, probes: Callable
 ) -> None:
-    result = equalize(compact, magnitudes(compact))
+    result = equalize(compact, magnitudes(compact), steps_per_octave=8)
     assert prove_equal(compact, result.model, probes(compact)).psnr_db > 120.0
     assert equalized_tensors(compact) == ("c0", "c1")
     for name, seen in magnitudes(result.model).items():
@@ -250,8 +250,8 @@ def test_the_real_network_stays_the_same(anime_float_path: object, probe_patch: 
     names = equalized_tensors(model)
     table = calibrate(model, names, sample_patches("calibration", 1))
     magnitudes = {name: table.tensors[name].channel_abs_max for name in names}
-    exact = equalize(model, magnitudes, steps_per_octave=1)
+    exact = equalize(model, magnitudes)
     assert prove_equal(model, exact.model, [probe_patch]).max_abs_error == 0.0
-    result = equalize(model, magnitudes)
+    result = equalize(model, magnitudes, steps_per_octave=8)
     assert len(result.factors) > 72
     assert prove_equal(model, result.model, [probe_patch]).psnr_db > 120.0
