@@ -59,8 +59,9 @@ def _check_quantized(build: Build, item: Artifact) -> Iterator[Check]:
     name = plan_file_name(build.manifest.model, item.target or "")
     try:
         found = json.loads((build.folder / name).read_bytes())
-        if options.rounding == "second-order":
-            expected = replace(expected, refined=QuantPlan.from_record(found).refined)
+        told = QuantPlan.from_record(found)
+        refined = told.refined if options.rounding == "second-order" else None
+        expected = replace(expected, refined=refined, proofs=told.proofs)
     except (OSError, ValueError, EsrdeployError) as error:
         yield Check.of(False, "plan", name, f"cannot be read: {error}")
         return

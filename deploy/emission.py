@@ -2,8 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import onnx
 
 from calib.dataset import PatchSet
@@ -20,7 +23,9 @@ from deploy.artifacts import (
     write_record,
 )
 from deploy.progress import Progress
+from quant.equalized import equalized_model
 from quant.fp16 import to_fp16
+from quant.passes.driver import run_passes
 from quant.plan import QuantOptions
 from quant.planner import make_plan
 from quant.qdq import RefinedWeights, emit_qdq
@@ -67,6 +72,7 @@ def write_int8(  # noqa: PLR0913  # the inputs of four steps
     profile: TargetProfile,
     options: QuantOptions,
     patches: PatchSet,
+    probe: npt.NDArray[np.float32],
     progress: Progress,
 ) -> list[Artifact]:
     """Plan the quantized model of one target, round its weights, emit it, and write both.
@@ -79,15 +85,25 @@ def write_int8(  # noqa: PLR0913  # the inputs of four steps
         profile: the target.
         options: how to quantize.
         patches: pictures that decide how weights are rounded.
+        probe: float32 ``[1,3,128,128]``, a picture to prove on that equalizing changes nothing.
         progress: told how far that is.
+
+    Raises:
+        GraphError: the equalized graph is not the same network.
     """
-    plan = make_plan(model, table, profile, options)
+    with progress.stage(f"planning {profile.name}", 1) as advance:
+        plan = make_plan(model, table, profile, options)
+        if plan.equalization:
+            passes = {"equalize": partial(equalized_model, plan=plan)}
+            prepared = run_passes(model, passes, [probe])
+            plan = replace(plan, proofs=tuple(proof.record() for proof in prepared.proofs))
+        advance()
     refined = RefinedWeights()
     if options.rounding == "second-order":
         title = f"rounding weights of {profile.name}"
         with progress.stage(title, len(plan.weights)) as advance:
             inputs = [to_input(patch.load()) for patch in patches.patches]
-            refined = refine_weights(model, plan, inputs, on_step=advance)
+            refined = refine_weights(model, plan, table, inputs, on_step=advance)
         plan = with_refinement(model, plan, refined, patches.record())
     quantized = emit_qdq(model, plan, refined)
     file_name = model_file_name(name, "int8", profile.name)

@@ -21,7 +21,6 @@ from deploy.emission import (
 from deploy.export import export_float
 from deploy.manifest import Manifest, describe
 from deploy.network import Network, load_network
-from deploy.preparation import prepare
 from deploy.progress import Progress
 from deploy.request import BuildRequest
 from deploy.verify import Verification, verification_pictures, verify_build
@@ -72,12 +71,11 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
 
     model = _float_model(network, pictures, progress)
     table = None
+    artifacts = write_fp32(folder, network.name, model)
     if source is not None:
         table = calibration_table(
             model, source, folder, execution=request.execution, progress=progress
         )
-    artifacts = write_fp32(folder, network.name, model)
-    if table is not None:
         artifacts += table_artifacts(folder)
         artifacts += write_fp16(folder, network.name, model, table)
         for profile in profiles if request.builds("int8") else ():
@@ -88,7 +86,8 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
                 table,
                 profile=profile,
                 options=request.quantization,
-                patches=rounding_patches(source or table),
+                patches=rounding_patches(source),
+                probe=to_input(pictures.patches[0].load()),
                 progress=progress,
             )
     draft = describe(network, table, request.choices(), artifacts)
@@ -143,9 +142,9 @@ def calibrate_model(request: BuildRequest, progress: Progress) -> CalibrationOut
 
 
 def _float_model(network: Network, pictures: PatchSet, progress: Progress) -> onnx.ModelProto:
-    """Trace and prepare the float model, each proven on a real picture."""
+    """Trace and simplify the float model, proven on a real picture."""
     with progress.stage(f"exporting {network.name}: {network.architecture}", 1) as advance:
         probe = to_input(pictures.patches[0].load())
         exported = export_float(network.architecture, network.checkpoint.tensors, [probe])
         advance()
-    return prepare(exported.model, [probe], progress).model
+    return exported.model

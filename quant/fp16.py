@@ -76,9 +76,7 @@ def check_fp16(
     """
     index = GraphIndex(model)
     _require_nodes(index, keep)
-    ranges = Ranges(
-        Derivation(Topology(index)), {name: s.histogram for name, s in table.tensors.items()}
-    )
+    ranges = Ranges(Derivation(Topology(index)), table.tensors)
     findings: list[Fp16Finding] = []
     for node in index.nodes:
         if node.op_type == "Constant":

@@ -249,8 +249,8 @@ def test_the_real_network_stays_the_same(anime_float_path: object, probe_patch: 
     model = onnx.load(anime_float_path)
     names = equalized_tensors(model)
     table = calibrate(model, names, sample_patches("calibration", 1))
-    magnitudes = {name: table.tensors[name].channel_abs_max for name in names}
-    exact = equalize(model, magnitudes)
+    magnitudes = {name: table.tensors[name].channels.abs_max for name in names}
+    exact = equalize(model, magnitudes, steps_per_octave=1)
     assert prove_equal(model, exact.model, [probe_patch]).max_abs_error == 0.0
     result = equalize(model, magnitudes, steps_per_octave=8)
     assert len(result.factors) > 72
