@@ -24,7 +24,7 @@ from quant.preactivation import Affine, chain_error, round_trip
 # Steps tried: the merged values' own times 2^(k/8), the likeliest first.
 _LADDER = np.exp2(np.array(sorted(range(-4, 9), key=abs)) / 8.0)
 # Zero points tried for the pair before an activation, as shares of the codes.
-_BEFORE = np.arange(0.25, 0.76, 1 / 16)
+_BEFORE = (0.5, 0.4375, 0.5625, 0.375, 0.625, 0.25, 0.75, 0.125, 0.875, 0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -92,4 +92,4 @@ def _befores(shared: Affine, integer: IntegerType, *, symmetric: bool) -> Iterat
         yield shared
         return
     for share in _BEFORE:
-        yield Affine(shared.scale, integer.minimum + round(float(share) * integer.steps))
+        yield Affine(shared.scale, integer.minimum + round(share * integer.steps))
