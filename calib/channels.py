@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from calib.errors import CalibrationError
-from calib.histogram import EXPONENT_MIN
+from calib.histogram import EXPONENT_MIN, count_indices
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Float32 = npt.NDArray[np.float32]
@@ -30,6 +30,7 @@ STRIDE = 5
 _LARGE_PLANE = 4096
 _MANTISSA_BITS = 24
 _COUNT_LIMIT = 2**31 - 1
+_CHANNELS = 32  # counted at a time: small temporaries are reused, large ones fragment the heap
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,12 +62,17 @@ class ChannelHistograms:
         values = planes[:, :, :: STRIDE if planes.shape[2] > _LARGE_PLANE else 1]
         # float32 holds every scaled value unless scaling down underflows: coarse grids take float64
         dtype = np.float32 if exponents.max() <= 0 else np.float64
-        scaled = values * np.ldexp(1.0, -exponents).astype(dtype)[:, np.newaxis]
-        np.floor(scaled, out=scaled)
-        bins = scaled.astype(np.int64)
-        bins += (np.arange(len(first)) * BINS - first)[:, np.newaxis]
-        counts = np.bincount(bins.reshape(-1), minlength=len(first) * BINS)
-        return cls(minimum, maximum, counts.reshape(len(first), BINS).astype(np.int32))
+        scales = np.ldexp(1.0, -exponents).astype(dtype)[:, np.newaxis]
+        offsets = (first - np.arange(len(first)) % _CHANNELS * BINS).astype(dtype)[:, np.newaxis]
+        counts = np.empty((len(first), BINS), np.int32)
+        for start in range(0, len(first), _CHANNELS):
+            few = slice(start, start + _CHANNELS)
+            scaled = values[:, few] * scales[few]
+            np.floor(scaled, out=scaled)
+            scaled -= offsets[few]
+            found = count_indices(scaled.astype(np.uint16), len(scales[few]) * BINS)
+            counts[few] = found.reshape(-1, BINS)
+        return cls(minimum, maximum, counts)
 
     def merge(self, other: "ChannelHistograms") -> "ChannelHistograms":
         """Return the histograms of both sets of values together, exactly.

@@ -38,7 +38,8 @@ class QuantOptions:
             convolution gives out (quant/refine.py).
         equalization: which channels are brought to like size: none; those that one convolution
             makes (the growth channels of dense blocks, the tail's); or the residual trunk's too.
-        keep_float: names of nodes to leave in float, with the reason.
+        raised: names of nodes to run in a higher precision, with the reason: in float, or in 16
+            bits where the target or ``full_integer`` leaves no float.
     """
 
     percentile: float | None = None
@@ -49,7 +50,7 @@ class QuantOptions:
     weight_bits: int = 8
     rounding: Rounding = "second-order"
     equalization: Equalization = "growth"
-    keep_float: Mapping[str, str] = field(default_factory=dict)
+    raised: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse what no plan can honour.

@@ -58,8 +58,8 @@ def make_plan(
     parts = part_precisions(profile, options)
     equalized = _equalized(model, table, options)
     topology = Topology(GraphIndex(equalized.model))
-    _require_nodes(topology, options.keep_float)
-    placement = Placement(topology, profile, parts, options.keep_float, options.full_integer)
+    _require_nodes(topology, options.raised)
+    placement = Placement(topology, profile, parts, options.raised, options.full_integer)
     ranges = Ranges(Derivation(topology), table.tensors, equalized.tensors)
     edges = _EdgePlanner(placement, ranges, options).edges()
     weights = plan_weights(placement, edges, options, ranges)
@@ -73,6 +73,7 @@ def make_plan(
             "weight_bits": options.weight_bits,
             "rounding": options.rounding,
             "equalization": options.equalization,
+            "raised": dict(options.raised),
             **{name: parts[name] for name in ("head", "trunk", "tail")},
         },
         edges=edges,
@@ -121,7 +122,7 @@ def _require_nodes(topology: Topology, names: Iterable[str]) -> None:
     known = {node.name for node in topology.operators}
     for name in names:
         if name not in known:
-            raise UsageError(f"found no node {name!r} to keep in float; name one of the graph's")
+            raise UsageError(f"found no node {name!r} to raise; name one of the graph's")
 
 
 @dataclass(frozen=True, eq=False)

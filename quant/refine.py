@@ -21,15 +21,15 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from calib.errors import GraphError, UsageError
+from calib.errors import UsageError
 from calib.graph import GraphIndex
 from calib.runtime import Session
 from calib.segments import Segment, cut_graph, segment_model
 from calib.table import CalibrationTable
 from quant.affine import FloatArray, weight_limit
 from quant.channel_figures import channel_figures
-from quant.columns import Window
 from quant.equalized import equalized
+from quant.families import Family, find_families
 from quant.plan import QuantPlan, WeightQuant
 from quant.qdq import RefinedWeights, bias_codes
 from quant.ranges import Derivation, Ranges
@@ -74,7 +74,7 @@ def refine_weights(  # noqa: PLR0913  # three have defaults
     given = equalized(model, plan)
     index = GraphIndex(given.model)
     ranges = Ranges(Derivation(Topology(index)), table.tensors, given.tensors)
-    families, nearest = _families(index, plan)
+    families, nearest = find_families(index, plan)
     refiner = _Refiner(index, plan, ranges, np.random.default_rng(seed), nearest=nearest)
     (entry,) = index.inputs
     walk = _Walk(index, families, threads)
@@ -84,57 +84,6 @@ def refine_weights(  # noqa: PLR0913  # three have defaults
             refiner.refine(node, moment)
             on_step()
     return RefinedWeights(refiner.codes, refiner.biases, refiner.nearest)
-
-
-@dataclass(frozen=True, eq=False)
-class Family:
-    """Convolutions that read the same tensors side by side, or only the first of them.
-
-    Attributes:
-        nodes: with the same window; the last reads all sources.
-        sources: tensors whose channels follow one another in what the last one reads.
-        window: what an output position of each of them sees.
-    """
-
-    nodes: tuple[onnx.NodeProto, ...]
-    sources: tuple[str, ...]
-    window: Window
-
-
-def _families(index: GraphIndex, plan: QuantPlan) -> tuple[list[Family], dict[str, str]]:
-    """Return the planned convolutions by what they read; weights that cannot be with the reason."""
-    names = {quant.node: name for name, quant in plan.weights.items()}
-    nearest: dict[str, str] = {}
-    families: list[Family] = []
-    for node in index.nodes:
-        if node.name not in names:
-            continue
-        shape = index.shape(node.input[1])
-        assert shape is not None  # a weight is an initializer
-        try:
-            window = Window.of(node, shape[2:])
-        except GraphError as error:
-            nearest[names[node.name]] = str(error)
-            continue
-        sources = _joined(index, node.input[0])
-        for number, known in enumerate(families):
-            if known.window == window and sources[: len(known.sources)] == known.sources:
-                families[number] = Family((*known.nodes, node), sources, window)
-                break
-        else:
-            families.append(Family((node,), sources, window))
-    return families, nearest
-
-
-def _joined(index: GraphIndex, tensor: str) -> tuple[str, ...]:
-    """Return the tensors that a tensor is the Concat of along its channels, or itself."""
-    producer = index.producer(tensor)
-    if producer is None or producer.op_type != "Concat":
-        return (tensor,)
-    (axis,) = (onnx.helper.get_attribute_value(a) for a in producer.attribute if a.name == "axis")
-    if axis not in {1, 1 - len(index.shape(tensor) or ())}:
-        return (tensor,)
-    return tuple(source for name in producer.input for source in _joined(index, name))
 
 
 @dataclass(frozen=True, eq=False)
