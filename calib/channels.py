@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from calib.errors import CalibrationError
-from calib.histogram import EXPONENT_MIN, count_indices
+from calib.histogram import EXPONENT_MIN, count_indices, scratch
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Float32 = npt.NDArray[np.float32]
@@ -30,7 +30,7 @@ STRIDE = 5
 _LARGE_PLANE = 4096
 _MANTISSA_BITS = 24
 _COUNT_LIMIT = 2**31 - 1
-_CHANNELS = 32  # counted at a time: small temporaries are reused, large ones fragment the heap
+_CHANNELS = 32  # counted at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,10 +67,14 @@ class ChannelHistograms:
         counts = np.empty((len(first), BINS), np.int32)
         for start in range(0, len(first), _CHANNELS):
             few = slice(start, start + _CHANNELS)
-            scaled = values[:, few] * scales[few]
+            chosen = values[:, few]
+            scaled = scratch(chosen.size, dtype).reshape(chosen.shape)
+            np.multiply(chosen, scales[few], out=scaled)
             np.floor(scaled, out=scaled)
-            scaled -= offsets[few]
-            found = count_indices(scaled.astype(np.uint16), len(scales[few]) * BINS)
+            np.subtract(scaled, offsets[few], out=scaled)
+            bins = scratch(chosen.size, np.uint16).reshape(chosen.shape)
+            np.copyto(bins, scaled, casting="unsafe")
+            found = count_indices(bins, len(scales[few]) * BINS)
             counts[few] = found.reshape(-1, BINS)
         return cls(minimum, maximum, counts)
 

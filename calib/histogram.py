@@ -30,6 +30,7 @@ for rounding and clipping alike, so a bin ``[a, b]`` costs ``(F(b) - F(a)) / (b 
 """
 
 import math
+import threading
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -49,6 +50,7 @@ EXPONENT_MIN = -100
 """Finest grid: keeps ``2**-exponent`` far from float32's overflow."""
 
 _MANTISSA_BITS = 24
+_SCRATCH = threading.local()
 _CHUNK_VALUES = 1 << 17  # a chunk, its scaled copy and its bins stay inside the caches
 
 
@@ -227,7 +229,7 @@ def _count(values: Array, exponent: int, first_bin: int, bins: int) -> Counts:
     """
     dtype = np.float32 if exponent <= 0 else np.float64
     scale, offset = dtype(2.0**-exponent), dtype(first_bin)
-    scaled, indices = np.empty(_CHUNK_VALUES, dtype), np.empty(_CHUNK_VALUES, np.uint16)
+    scaled, indices = scratch(_CHUNK_VALUES, dtype), scratch(_CHUNK_VALUES, np.uint16)
     counts = np.zeros(bins, np.int64)
     for start in range(0, values.size, _CHUNK_VALUES):
         chunk = values[start : start + _CHUNK_VALUES]
@@ -238,6 +240,19 @@ def _count(values: Array, exponent: int, first_bin: int, bins: int) -> Counts:
         np.copyto(index, part, casting="unsafe")
         counts += count_indices(index, bins)
     return counts
+
+
+def scratch(size: int, dtype: npt.DTypeLike) -> Array:
+    """Return a 1-D array that this thread may overwrite until it asks for the same dtype again.
+
+    Large temporaries that come and go between small ones that stay would fragment the heap: an
+    image more would take memory more.
+    """
+    buffers: dict[str, Array] = _SCRATCH.__dict__
+    name = np.dtype(dtype).name
+    if name not in buffers or buffers[name].size < size:
+        buffers[name] = np.empty(size, dtype)
+    return buffers[name][:size]
 
 
 def count_indices(indices: npt.NDArray[np.uint16], bins: int) -> Counts:

@@ -71,6 +71,15 @@ def plan_file_name(model: str, target: str) -> str:
     return f"{model}-int8-{target}.plan.json"
 
 
+def sensitivity_file_name(model: str, target: str) -> str:
+    """Return the file name of what each layer of a quantized model costs.
+
+    >>> sensitivity_file_name("x4plus", "ort")
+    'x4plus-int8-ort.sensitivity.json'
+    """
+    return f"{model}-int8-{target}.sensitivity.json"
+
+
 def claim_folder(folder: Path) -> Path:
     """Make ``folder``, prove that files can be written there, and return it.
 

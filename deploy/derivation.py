@@ -54,7 +54,8 @@ def _check_quantized(build: Build, item: Artifact) -> Iterator[Check]:
     assert build.float_model is not None
     assert build.table is not None
     profile = find_profile(item.target or "")
-    options = QuantOptions(**build.manifest.options["quantization"])
+    raised = build.manifest.options["raised"].get(item.target, {})
+    options = QuantOptions(**{**build.manifest.options["quantization"], "raised": raised})
     expected = make_plan(build.float_model, build.table, profile, options)
     name = plan_file_name(build.manifest.model, item.target or "")
     try:

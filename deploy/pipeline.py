@@ -1,5 +1,6 @@
 """A build request in, a verified folder of artifacts out: the whole story, top to bottom."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,17 +12,12 @@ from calib.images import to_input
 from calib.table import CalibrationTable
 from deploy.artifacts import MANIFEST_NAME, Artifact, claim_folder, write_atomically
 from deploy.calibration import calibration_table, table_artifacts
-from deploy.emission import (
-    rounding_patches,
-    write_fp16,
-    write_fp32,
-    write_int8,
-    write_parity,
-)
+from deploy.emission import pictures_of, write_fp16, write_fp32, write_int8, write_parity
 from deploy.export import export_float
 from deploy.manifest import Manifest, describe
 from deploy.network import Network, load_network
 from deploy.progress import Progress
+from deploy.quantization import Quantizer
 from deploy.request import BuildRequest
 from deploy.verify import Verification, verification_pictures, verify_build
 from quant.planner import part_precisions
@@ -63,6 +59,8 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
     profiles = [find_profile(name) for name in request.targets]
     for profile in profiles:
         part_precisions(profile, request.quantization)
+        if request.budget is not None:
+            profile.higher_precision(full_integer=request.quantization.full_integer)
     network = load_network(request.model, request.weights)
     source = request.calibration.source() if request.builds("fp16") else None
     pictures = verification_pictures()
@@ -71,26 +69,24 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
 
     model = _float_model(network, pictures, progress)
     table = None
-    artifacts = write_fp32(folder, network.name, model)
+    raised: dict[str, Mapping[str, str]] = {}
     if source is not None:
         table = calibration_table(
             model, source, folder, execution=request.execution, progress=progress
         )
+    artifacts = write_fp32(folder, network.name, model)
+    if source is not None and table is not None:
         artifacts += table_artifacts(folder)
         artifacts += write_fp16(folder, network.name, model, table)
+        drawn = pictures_of(source, to_input(pictures.patches[0].load()))
         for profile in profiles if request.builds("int8") else ():
-            artifacts += write_int8(
-                folder,
-                network.name,
-                model,
-                table,
-                profile=profile,
-                options=request.quantization,
-                patches=rounding_patches(source),
-                probe=to_input(pictures.patches[0].load()),
-                progress=progress,
+            quantizer = Quantizer(model, table, profile, drawn, progress)
+            written, raised[profile.name] = write_int8(
+                folder, network.name, quantizer, request.quantization, request.budget
             )
-    draft = describe(network, table, request.choices(), artifacts)
+            artifacts += written
+    options = request.choices() | {"raised": raised}
+    draft = describe(network, table, options, artifacts)
     verification = verify_build(folder, draft, pictures, weights=request.weights, progress=progress)
     artifacts += write_parity(folder, verification.parity_record())
     manifest = replace(draft, artifacts=tuple(artifacts), parity=verification.parity_summary())

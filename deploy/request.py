@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from deploy.budget import Budget
 from deploy.calibration import CalibrationRequest, Execution
 from deploy.precision import PRECISIONS, Precision
 from quant.plan import QuantOptions
@@ -21,6 +22,7 @@ class BuildRequest:
         calibration: which images to calibrate on.
         execution: how and where the calibration images are run.
         quantization: how to quantize.
+        budget: what the int8 models may lose, or ``None``.
         out: the build goes to ``out/model``.
     """
 
@@ -31,6 +33,7 @@ class BuildRequest:
     calibration: CalibrationRequest = field(default_factory=CalibrationRequest)
     execution: Execution = field(default_factory=Execution)
     quantization: QuantOptions = field(default_factory=QuantOptions)
+    budget: Budget | None = None
     out: Path = Path("dist")
 
     def builds(self, precision: Precision) -> bool:
@@ -49,4 +52,5 @@ class BuildRequest:
             "precision": self.precision,
             "targets": list(self.targets),
             "quantization": asdict(self.quantization),
+            "budget": None if self.budget is None else self.budget.asked,
         }

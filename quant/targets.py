@@ -77,7 +77,7 @@ class TargetProfile:
         choices = self.precisions if not full_integer else tuple(p for p, _ in self.integers)
         for precision in ("float", "int16"):
             if precision in choices and precision != self.convolution:
-                return precision  # type: ignore[return-value]  # both are precisions
+                return precision
         raise UsageError(
             f"target {self.name} has no precision above {self.convolution} to raise a layer to; "
             "build without a budget, or without --full-integer"

@@ -11,12 +11,14 @@ from deploy.cli.options import (
     Calib,
     CalibCount,
     CalibTable,
+    EqualizationChoice,
     Mode,
     Model,
     Out,
     PartPrecision,
     PrecisionChoice,
     Resume,
+    RoundingChoice,
     Scheduler,
     Seed,
     Weights,
@@ -77,6 +79,33 @@ def build(
             min=7, max=8, help="7 keeps 16-bit accumulation of 8-bit products from saturating."
         ),
     ] = 8,
+    rounding: Annotated[
+        RoundingChoice,
+        typer.Option(
+            help="Weights to the nearest code, or (minutes more) to the codes that least disturb "
+            "what each convolution gives out."
+        ),
+    ] = "second-order",
+    equalization: Annotated[
+        EqualizationChoice,
+        typer.Option(
+            help="Bring channels to like size before quantizing: none, the growth channels of "
+            "dense blocks, or all, the residual trunk's too."
+        ),
+    ] = "growth",
+    max_drop: Annotated[
+        float | None,
+        typer.Option(
+            help="Raise the most sensitive layers to a higher precision until the estimated PSNR "
+            "lost against a photograph is at most this many dB."
+        ),
+    ] = None,
+    min_parity: Annotated[
+        float | None,
+        typer.Option(
+            help="Likewise, until int8 pictures are this near the float ones (PSNR in dB)."
+        ),
+    ] = None,
     seed: Seed = 0,
     workers: Workers = None,
     scheduler: Scheduler = None,
@@ -85,6 +114,7 @@ def build(
     as_json: AsJson = False,
 ) -> None:
     """Build fp32, fp16 and int8 ONNX models and verify that they draw the same picture."""
+    from deploy.budget import Budget
     from deploy.calibration import CalibrationRequest, Execution
     from deploy.pipeline import build_model
     from deploy.request import BuildRequest
@@ -105,7 +135,10 @@ def build(
             trunk=trunk,
             tail=tail,
             weight_bits=weight_bits,
+            rounding=rounding,
+            equalization=equalization,
         ),
+        budget=Budget.of(max_drop, min_parity),
         out=out,
     )
     outcome = build_model(request, make_progress())
