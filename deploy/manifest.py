@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from calib.digest import canonical_json
-from calib.errors import VerificationError
+from calib.errors import UsageError, VerificationError
 from calib.images import PATCH_PX
 from calib.table import CalibrationTable
 from deploy import __version__
-from deploy.artifacts import Artifact
+from deploy.artifacts import MANIFEST_NAME, Artifact
 from deploy.complexity import architecture_complexity
 from deploy.network import Network
 
@@ -124,6 +124,24 @@ def _calibration_record(table: CalibrationTable) -> dict[str, Any]:
     """Return what identifies a table; the list of its images stands in the table itself."""
     images = {key: value for key, value in table.images.items() if key != "patches"}
     return {"digest": table.digest, "images": images}
+
+
+def find_builds(path: Path) -> list[Path]:
+    """List the folders of all builds at or under ``path``, sorted.
+
+    Raises:
+        UsageError: ``path`` is no folder.
+        VerificationError: there is no build under it.
+    """
+    if not path.is_dir():
+        raise UsageError(f"found no folder {path}; run 'esrdeploy build' first or name its output")
+    folders = sorted(manifest.parent for manifest in path.rglob(MANIFEST_NAME))
+    if not folders:
+        raise VerificationError(
+            f"found no {MANIFEST_NAME} under {path}, so there is nothing to verify or report; "
+            "an interrupted build leaves none: run 'esrdeploy build' again"
+        )
+    return folders
 
 
 def read_manifest(path: Path) -> Manifest:

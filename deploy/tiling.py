@@ -9,12 +9,16 @@ the same pixels inside a larger picture: a seam where tiles meet. The rule here:
     reflect   a picture smaller than a tile is continued by reflection, below and to the right
 
 The receptive field of x4plus is wider than any tile, but what a pixel takes from afar decays
-fast. Measured where a tile of 128 pixels differs from the same pixels inside 256 (two DIV2K
-photographs, mean square error at that distance from the rim, worse photograph):
+fast. PSNR in dB between a tile of 128 pixels and the same pixels inside a picture of 256, at a
+distance from the rim (the worse of DIV2K 0802 and 0824):
 
-@TABLE@
+    input pixels       0     8    16    24    32    40    48
+    x4plus-anime-6b   24.1  33.4  41.4  49.8  59.1  70.2  91.5
+    x4plus            26.0  32.3  37.8  42.7  45.0  50.7  55.0
 
-Tiles are spread evenly, so that what overlap there must be is shared by all of them.
+24 keeps what is left below 2 of 255 grey levels, before blending, and 6x4 tiles cover a DIV2K
+picture of 510x339; 32 would take 8x5. Tiles are spread evenly, so that all share what overlap
+there is.
 """
 
 import math

@@ -50,16 +50,21 @@ class Figure:
         >>> Figure(22.866, None, 3).cells()
         ('22.866', '-', '-')
         """
-        sign = "+" if self.signed else ""
         return (
-            _cell(self.ours, f"{sign}.{self.decimals}f"),
-            _cell(self.published, f"{sign}.{self.decimals}f"),
-            _cell(self.difference, f"+.{self.decimals}f"),
+            self._cell(self.ours, self.signed),
+            self._cell(self.published, self.signed),
+            self._cell(self.difference, signed=True),
         )
 
     def record(self) -> dict[str, float | None]:
         """Return the three values as a JSON-able mapping."""
         return {"ours": self.ours, "published": self.published, "difference": self.difference}
+
+    def _cell(self, value: float | None, signed: bool) -> str:
+        if value is None:
+            return DASH
+        rounded = round(value, self.decimals) + 0.0  # no minus before a zero
+        return format(rounded, f"{'+' if signed else ''}.{self.decimals}f")
 
 
 @dataclass(frozen=True)
@@ -216,10 +221,6 @@ def with_drops(entries: Sequence[Entry]) -> tuple[Entry, ...]:
         entry if entry.precision == "fp32" else replace(entry, float_scores=floats.get(entry.model))
         for entry in entries
     )
-
-
-def _cell(value: float | None, form: str) -> str:
-    return DASH if value is None else format(value, form)
 
 
 def _markdown_row(cells: Sequence[str]) -> str:

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from calib.dataset import PatchRef, PatchSet, folder_patches
-from calib.errors import UsageError, VerificationError
+from calib.errors import VerificationError
 from calib.sample import sample_patches
 from deploy.artifacts import MANIFEST_NAME
 from deploy.checks import Build, Check, check_files, check_structure, check_table, load_build
 from deploy.derivation import check_derivation
 from deploy.float_reference import check_float_network
-from deploy.manifest import Manifest, read_manifest
+from deploy.manifest import Manifest, find_builds, read_manifest
 from deploy.parity import THRESHOLDS, ParityResult, Runner, measure
 from deploy.progress import Progress
 from deploy.running import model_runner
@@ -94,20 +94,17 @@ def verify_tree(
         UsageError: ``path`` is no folder.
         VerificationError: there is no build under ``path``, or a manifest is broken.
     """
-    if not path.is_dir():
-        raise UsageError(f"found no folder {path}; run 'esrdeploy build' first or name its output")
-    manifests = sorted(path.rglob(MANIFEST_NAME))
-    if not manifests:
-        raise VerificationError(
-            f"found no {MANIFEST_NAME} under {path}, so there is nothing to verify; "
-            "an interrupted build leaves none: run 'esrdeploy build' again"
-        )
+    folders = find_builds(path)
     patches = verification_pictures() if images is None else _user_patches(images)
     return tuple(
         verify_build(
-            manifest.parent, read_manifest(manifest), patches, weights=weights, progress=progress
+            folder,
+            read_manifest(folder / MANIFEST_NAME),
+            patches,
+            weights=weights,
+            progress=progress,
         )
-        for manifest in manifests
+        for folder in folders
     )
 
 

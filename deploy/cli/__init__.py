@@ -14,6 +14,7 @@ from deploy.cli.calibrate import calibrate
 from deploy.cli.eval import evaluate
 from deploy.cli.inspect import inspect
 from deploy.cli.models import models
+from deploy.cli.report import report
 from deploy.cli.verify import verify
 
 app = typer.Typer(
@@ -49,6 +50,7 @@ app.command()(verify)
 app.command()(models)
 app.command()(calibrate)
 app.command("eval")(evaluate)
+app.command()(report)
 app.command()(inspect)
 
 
