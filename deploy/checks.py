@@ -4,6 +4,7 @@ Nothing here runs a network. A check that fails says what was found and what was
 check that cannot be made is ``skipped`` with its reason, never silently passed.
 """
 
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,10 +19,12 @@ from calib.errors import CalibrationError, EsrdeployError
 from calib.graph import graph_digest
 from calib.images import PATCH_PX
 from calib.table import CalibrationTable
-from deploy.artifacts import TABLE_NAME, Artifact, main_opset
+from deploy.artifacts import MANIFEST_NAME, REPORT_NAME, TABLE_NAME, Artifact, main_opset
 from deploy.manifest import Manifest
 
 Status = Literal["passed", "failed", "skipped"]
+
+_MADE_FROM = re.compile(rb'<meta name="esrdeploy-manifest" content="([0-9a-f]{64})">')
 
 
 @dataclass(frozen=True)
@@ -191,3 +194,17 @@ def check_table(build: Build) -> Iterator[Check]:
             TABLE_NAME,
             f"taken on graph {build.table.graph_digest}, the float model is {digest}",
         )
+
+
+def check_report(folder: Path) -> Iterator[Check]:
+    """Ask whether the report in ``folder``, where there is one, shows the manifest beside it."""
+    path = folder / REPORT_NAME
+    if not path.is_file():
+        return
+    made_from = _MADE_FROM.search(path.read_bytes())
+    found = "no manifest" if made_from is None else f"manifest {made_from[1].decode()}"
+    expected = f"manifest {sha256_file(folder / MANIFEST_NAME)}"
+    detail = f"shows {found}"
+    if found != expected:
+        detail += f", beside it lies {expected}: run 'esrdeploy report' again"
+    yield Check.of(found == expected, "report", REPORT_NAME, detail)

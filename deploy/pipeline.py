@@ -9,7 +9,13 @@ import onnx
 from calib.dataset import PatchSet
 from calib.images import to_input
 from calib.table import CalibrationTable
-from deploy.artifacts import MANIFEST_NAME, Artifact, claim_folder, write_atomically
+from deploy.artifacts import (
+    MANIFEST_NAME,
+    REPORT_NAME,
+    Artifact,
+    claim_folder,
+    write_atomically,
+)
 from deploy.calibration import calibration_table, table_artifacts
 from deploy.emission import (
     rounding_patches,
@@ -23,6 +29,7 @@ from deploy.manifest import Manifest, describe
 from deploy.network import Network, load_network
 from deploy.preparation import prepare
 from deploy.progress import Progress
+from deploy.report import Album, write_report
 from deploy.request import BuildRequest
 from deploy.verify import Verification, verification_pictures, verify_build
 from quant.planner import part_precisions
@@ -55,8 +62,8 @@ class BuildOutcome:
 def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
     """Build, verify and record one model.
 
-    All input is read and judged before the first file is written. The manifest is written last:
-    a folder without one holds no finished build.
+    All input is read and judged before the first file is written. The manifest is written when
+    all it names is there: a folder without one holds no finished build. The report is a view of it.
 
     Raises:
         InputError: the request, the weights or the images cannot be used.
@@ -68,7 +75,8 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
     source = request.calibration.source() if request.builds("fp16") else None
     pictures = verification_pictures()
     folder = claim_folder(request.out / network.name)
-    (folder / MANIFEST_NAME).unlink(missing_ok=True)
+    for name in (MANIFEST_NAME, REPORT_NAME):
+        (folder / name).unlink(missing_ok=True)
 
     model = _float_model(network, pictures, progress)
     table = None
@@ -92,10 +100,15 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
                 progress=progress,
             )
     draft = describe(network, table, request.choices(), artifacts)
-    verification = verify_build(folder, draft, pictures, weights=request.weights, progress=progress)
+    album = Album()
+    verification = verify_build(
+        folder, draft, pictures, weights=request.weights, progress=progress, watch=album.watch
+    )
     artifacts += write_parity(folder, verification.parity_record())
     manifest = replace(draft, artifacts=tuple(artifacts), parity=verification.parity_summary())
     write_atomically(folder / MANIFEST_NAME, manifest.content())
+    if request.report:
+        write_report(folder, progress, album)
     return BuildOutcome(folder, manifest, verification)
 
 

@@ -22,6 +22,7 @@ class BuildRequest:
         execution: how and where the calibration images are run.
         quantization: how to quantize.
         out: the build goes to ``out/model``.
+        report: make ``report.html`` as well.
     """
 
     model: str
@@ -32,6 +33,7 @@ class BuildRequest:
     execution: Execution = field(default_factory=Execution)
     quantization: QuantOptions = field(default_factory=QuantOptions)
     out: Path = Path("dist")
+    report: bool = True
 
     def builds(self, precision: Precision) -> bool:
         """Return whether models of that precision are asked for.

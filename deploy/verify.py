@@ -15,13 +15,21 @@ from calib.dataset import PatchRef, PatchSet, folder_patches
 from calib.errors import VerificationError
 from calib.sample import sample_patches
 from deploy.artifacts import MANIFEST_NAME
-from deploy.checks import Build, Check, check_files, check_structure, check_table, load_build
+from deploy.checks import (
+    Build,
+    Check,
+    check_files,
+    check_report,
+    check_structure,
+    check_table,
+    load_build,
+)
 from deploy.derivation import check_derivation
 from deploy.float_reference import check_float_network
 from deploy.manifest import Manifest, find_builds, read_manifest
 from deploy.parity import THRESHOLDS, ParityResult, Runner, measure
 from deploy.progress import Progress
-from deploy.running import model_runner
+from deploy.running import Watch, model_runner, unwatched
 
 PICTURES = 6
 """How many embedded pictures a build is compared on: each costs an inference of every model."""
@@ -117,13 +125,14 @@ def _user_patches(images: Path) -> PatchSet:
     return folder_patches(images, mode="whole", count=None, seed=0)
 
 
-def verify_build(
+def verify_build(  # noqa: PLR0913  # the last one has a default
     folder: Path,
     manifest: Manifest,
     patches: PatchSet,
     *,
     weights: Path | None,
     progress: Progress,
+    watch: Watch = unwatched,
 ) -> Verification:
     """Verify one build against its manifest.
 
@@ -134,6 +143,7 @@ def verify_build(
         weights: the checkpoint it was built from; ``None`` takes the one that comes with the
             installation.
         progress: told what is going on.
+        watch: sees what the compared files draw.
 
     Returns:
         The verdict. A build that fails is a value, not an error.
@@ -146,6 +156,7 @@ def verify_build(
         checks += check_structure(build)
         checks += check_table(build)
         checks += check_derivation(build)
+        checks += check_report(folder)
         advance()
     held_out = _held_out(patches.patches, build)
     verdict = partial(
@@ -157,7 +168,7 @@ def verify_build(
         return verdict((*checks, skipped), ())
     float_check, float_parity = check_float_network(build, held_out, weights, progress)
     checks.append(float_check)
-    parity = (*float_parity, *_quantization_parity(build, held_out, progress))
+    parity = (*float_parity, *_quantization_parity(build, held_out, progress, watch))
     checks += _against_record(manifest, _digest(patches, held_out), parity)
     return verdict(tuple(checks), parity)
 
@@ -184,19 +195,19 @@ def _note(patches: PatchSet, held_out: Sequence[PatchRef]) -> str:
 
 
 def _quantization_parity(
-    build: Build, patches: Sequence[PatchRef], progress: Progress
+    build: Build, patches: Sequence[PatchRef], progress: Progress, watch: Watch
 ) -> tuple[ParityResult, ...]:
     """Compare each fp16 and int8 file with the float file, in the meaning of the file."""
     reference = build.manifest.float_artifact
     candidates: dict[str, Runner] = {
-        item.path: model_runner(build.models[item.path], optimized=False)
+        item.path: watch(item.path, model_runner(build.models[item.path], optimized=False))
         for item in build.manifest.models()
         if item.precision != "fp32" and item.path in build.models
     }
     if not candidates:
         return ()
     title = f"{build.manifest.model}: comparing {', '.join(candidates)}"
-    float_runner = model_runner(build.models[reference.path], optimized=True)
+    float_runner = watch(reference.path, model_runner(build.models[reference.path], optimized=True))
     with progress.stage(title, len(patches)) as advance:
         measured = measure(float_runner, candidates, patches, advance)
     results = []

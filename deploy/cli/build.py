@@ -82,9 +82,11 @@ def build(
     scheduler: Scheduler = None,
     out: Out = Path("dist"),
     resume: Resume = True,
+    report: Annotated[bool, typer.Option(help="Make report.html, a page to look at.")] = True,
     as_json: AsJson = False,
 ) -> None:
     """Build fp32, fp16 and int8 ONNX models and verify that they draw the same picture."""
+    from deploy.artifacts import REPORT_NAME
     from deploy.calibration import CalibrationRequest, Execution
     from deploy.pipeline import build_model
     from deploy.request import BuildRequest
@@ -107,6 +109,7 @@ def build(
             weight_bits=weight_bits,
         ),
         out=out,
+        report=report,
     )
     outcome = build_model(request, make_progress())
     if as_json:
@@ -115,5 +118,7 @@ def build(
         for artifact in outcome.manifest.artifacts:
             typer.echo(f"{artifact.size_bytes / 1e6:9.2f} MB  {outcome.folder / artifact.path}")
         show_verification(outcome.verification)
+        if report:
+            typer.echo(f"see {outcome.folder / REPORT_NAME}")
     if not outcome.verification.passed:
         raise typer.Exit(1)

@@ -49,6 +49,11 @@ class FileCard:
         return self.parity is not None and bool(self.parity["passed"])
 
     @property
+    def reference(self) -> str:
+        """What it was compared with."""
+        return "torch" if self.artifact.precision == "fp32" else "float"
+
+    @property
     def grey_levels(self) -> float | None:
         """Parity as a root mean square difference, in grey levels of 255."""
         if self.parity is None:
@@ -126,10 +131,12 @@ class Content:
             if check.status == "failed"
         ]
         for card in self.cards:
-            if card.parity is None:
-                lines.append(f"{card.artifact.path}: was compared with nothing")
-            else:
+            if card.parity is not None:
                 lines += [f"{card.artifact.path}, {line}" for line in card.parity["failures"]]
+            elif card.artifact.precision != "fp32":  # its weights may not be at hand
+                lines.append(f"{card.artifact.path}: was compared with nothing")
+        if all(card.parity is None for card in self.cards):
+            lines.append("nothing was compared")
         return tuple(lines)
 
     @property

@@ -10,7 +10,7 @@ which the models of lowest parity differ most, enlarged.
 """
 
 import base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -123,21 +123,18 @@ def choose(parity_db: Mapping[str, float], count: int = PICTURES) -> list[tuple[
     return [(ranked[place], roles.get(place, "in between")) for place in places]
 
 
-def draw(
-    chosen: Sequence[tuple[PatchRef, str]],
-    draw_one: Callable[[str, PatchRef], Picture],
-    labels: Sequence[str],
+def make_scenes(
+    chosen: Sequence[tuple[PatchRef, str]], drawn: Mapping[str, Sequence[Picture]]
 ) -> tuple[Scene, ...]:
-    """Let every model draw every chosen picture.
+    """Put together what every model drew of each picture.
 
     Args:
         chosen: the pictures and why each was chosen.
-        draw_one: what the model of a label draws of a picture, uint8 [H, W, 3].
-        labels: the models; the first is the reference.
+        drawn: by label of the model a picture for each chosen one; the first is the reference.
     """
     scenes = []
-    for patch, role in chosen:
-        drawings = [Drawing(label, draw_one(label, patch)) for label in labels]
+    for number, (patch, role) in enumerate(chosen):
+        drawings = [Drawing(label, pictures[number]) for label, pictures in drawn.items()]
         scenes.append(Scene(patch.name, role, patch.load(), drawings[0], tuple(drawings[1:])))
     return tuple(scenes)
 

@@ -16,8 +16,8 @@ from calib.histogram import Histogram
 from calib.range_loss import Range, coarse
 from deploy.layers import LayerError
 
-SHOWN_SQNR_DB = 80.0
-"""Where the plot of SQNR ends: what lies above is the same to the eye and to the picture."""
+_SHOWN_PERCENT = 98.0  # of the tensors must fit the scale; equal tensors would stretch it
+_MOST_DB = 100.0
 
 WORST = 10
 _BARS = 160
@@ -115,17 +115,18 @@ def sqnr_plot(layers: Sequence[LayerError]) -> SqnrPlot:
         layers: at least one.
     """
     ranks = {layer.tensor: rank for rank, layer in enumerate(worst(layers), 1)}
-    shown = [min(layer.sqnr_db, SHOWN_SQNR_DB) for layer in layers]
-    floor = min(0.0, 10 * math.floor(min(shown) / 10))
-    ceiling = max(10 * math.ceil(max(shown) / 10), floor + 10)
+    levels_db = [layer.sqnr_db for layer in layers]
+    usual_db = max(float(np.percentile(levels_db, _SHOWN_PERCENT)), levels_db[-1])
+    floor = min(0.0, 10 * math.floor(min(levels_db) / 10))
+    ceiling = max(10 * math.ceil(min(usual_db, _MOST_DB) / 10), floor + 10)
     dots = tuple(
         Dot(
             x=_percent(number + 0.5, 0, len(layers)),
-            y=100 - _percent(value, floor, ceiling),
+            y=100 - _percent(min(layer.sqnr_db, ceiling), floor, ceiling),
             title=f"{layer.tensor}: {layer.sqnr_db:.1f} dB, {layer.operator}",
             rank=ranks.get(layer.tensor, 0),
         )
-        for number, (layer, value) in enumerate(zip(layers, shown, strict=True))
+        for number, layer in enumerate(layers)
     )
     step = 20 if ceiling - floor > 50 else 10
     levels = range(int(floor), int(ceiling) + 1, step)
