@@ -34,6 +34,7 @@ MIN_GAIN_DB = 3.0
 _EXPLAINED_DB = 20.0  # below, two photographs of the same scene would do as well
 _ALIKE_DB = 70.0  # far beyond 8-bit rounding, which is 59 dB
 _MIN_CORRELATION = 0.9
+_CONTRAST_LIMIT = 20.0
 _GRID = 40  # the search looks at that many rows and columns
 _SHIFT_LIMIT_PX = 16
 
@@ -99,7 +100,7 @@ def diagnose(reference: Array, candidate: Array) -> Finding | None:
         return Finding("constant picture", text, as_is_db, as_is_db)
     best = max(_readings(target, plain, candidate.shape), key=lambda reading: reading.score)
     if not best.causes or best.psnr_db < max(_EXPLAINED_DB, as_is_db + MIN_GAIN_DB):
-        return None
+        return _by_contrast(target, plain.reshape(shape), as_is_db)
     text = f"undone, the PSNR goes from {as_is_db:.1f} to {best.psnr_db:.1f} dB; "
     return Finding(", ".join(best.causes), text + "; ".join(best.advice), as_is_db, best.psnr_db)
 
@@ -116,6 +117,29 @@ def _not_finite(
         "overflow (fp16 ends at 65504), a zero scale, or a NaN among the weights"
     )
     return Finding("NaN or infinity", text, as_is_db, rest_db)
+
+
+def _by_contrast(target: Array, picture: Array, as_is_db: float) -> Finding | None:
+    """Name what is left of a picture whose *input* had the wrong range.
+
+    A network answers that with another picture, which nothing undoes, but far too strong or
+    flat: Real-ESRGAN fed 0..255 gives contrasts 100 to 120 times the true ones, and fed 0..1/255
+    one thousandth of them (x4plus-anime-6b, three photographs).
+    """
+    contrast = float(picture.std() / max(float(target.std()), 1e-6))
+    white = float((picture >= 1.0).mean()), float((target >= 1.0).mean())
+    if contrast > _CONTRAST_LIMIT or (white[0] > 0.5 and white[1] < 0.1):
+        cause = "far too bright: the network was fed 0..255 (missing / 255)"
+    elif contrast < 1.0 / _CONTRAST_LIMIT:
+        cause = "nearly flat: the network was fed 0..1/255 (divided by 255 twice), or zeros"
+    else:
+        return None
+    after_db = _psnr_db(target, affine_form(target, picture).undo(picture))
+    text = (
+        f"{contrast:.3g} times the reference's contrast, {white[0]:.0%} of the values at 1 or "
+        f"above; the best gain and offset take the PSNR from {as_is_db:.1f} to {after_db:.1f} dB"
+    )
+    return Finding(cause, text, as_is_db, after_db)
 
 
 def _readings(target: Array, plain: Array, shape: tuple[int, ...]) -> Iterator[_Reading]:

@@ -125,6 +125,24 @@ def test_a_constant_picture_is_named() -> None:
     assert found.cause == "constant picture"
 
 
+@pytest.mark.parametrize(
+    ("answer", "named"),
+    [
+        (lambda p: 90 * np.tanh(3 * p - 1), "missing / 255"),
+        (lambda p: np.clip(90 * np.tanh(3 * p - 1), 0, 1), "missing / 255"),
+        (lambda p: 0.001 * np.tanh(3 * p[:, ::-1] - 1), "divided by 255 twice"),
+    ],
+    ids=["fed 0..255", "fed 0..255, clipped", "fed 0..1/255"],
+)
+def test_a_wrong_range_at_the_input_is_named_by_what_it_does_to_contrast(
+    answer: Callable[[Array], Array], named: str
+) -> None:
+    grain = np.random.default_rng(2).normal(0.0, 0.3, PHOTO.shape)
+    found = diagnose(PHOTO, answer(PHOTO + grain).astype(np.float32))
+    assert found is not None
+    assert named in found.cause
+
+
 def test_another_size_is_named_with_both() -> None:
     found = diagnose(PHOTO, PHOTO[:, :, ::2, ::2])
     assert found is not None
