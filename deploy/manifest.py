@@ -47,6 +47,7 @@ class Manifest:
             a build that needed none.
         options: every choice that shaped the artifacts.
         artifacts: every other file of the build.
+        fp16_kept: nodes that the fp16 model computes in float32, each with its reason.
         parity: per ONNX file the overall figures of its verification.
         versions: of esrdeploy and the libraries that took part.
     """
@@ -57,6 +58,7 @@ class Manifest:
     calibration: Mapping[str, Any] | None
     options: Mapping[str, Any]
     artifacts: tuple[Artifact, ...]
+    fp16_kept: Mapping[str, str] = field(default_factory=dict)
     parity: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=library_versions)
 
@@ -95,6 +97,8 @@ def describe(
     table: CalibrationTable | None,
     options: Mapping[str, Any],
     artifacts: Sequence[Artifact],
+    *,
+    fp16_kept: Mapping[str, str] | None = None,
 ) -> Manifest:
     """Return the manifest of a build that is not verified yet.
 
@@ -103,6 +107,7 @@ def describe(
         table: what it was calibrated with, if anything.
         options: every choice that shaped the artifacts.
         artifacts: the files so far.
+        fp16_kept: nodes that the fp16 model computes in float32, each with its reason.
     """
     cost = architecture_complexity(network.architecture, PATCH_PX, PATCH_PX)
     return Manifest(
@@ -117,6 +122,7 @@ def describe(
         calibration=None if table is None else _calibration_record(table),
         options=options,
         artifacts=tuple(artifacts),
+        fp16_kept=dict(fp16_kept or {}),
     )
 
 

@@ -32,6 +32,7 @@ from deploy.progress import Progress
 from deploy.report import Album, write_report
 from deploy.request import BuildRequest
 from deploy.verify import Verification, verification_pictures, verify_build
+from quant.fp16_range import nodes_to_keep, require_nodes
 from quant.planner import part_precisions
 from quant.targets import find_profile
 
@@ -79,15 +80,17 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
         (folder / name).unlink(missing_ok=True)
 
     model = _float_model(network, pictures, progress)
-    table = None
+    require_nodes(model, request.fp16_keep)
+    table, kept = None, {}
     if source is not None:
         table = calibration_table(
             model, source, folder, execution=request.execution, progress=progress
         )
+        kept = nodes_to_keep(model, table, request.fp16_keep)
     artifacts = write_fp32(folder, network.name, model)
     if table is not None:
         artifacts += table_artifacts(folder)
-        artifacts += write_fp16(folder, network.name, model, table)
+        artifacts += write_fp16(folder, network.name, model, table, kept=kept)
         for profile in profiles if request.builds("int8") else ():
             artifacts += write_int8(
                 folder,
@@ -99,10 +102,15 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
                 patches=rounding_patches(source or table),
                 progress=progress,
             )
-    draft = describe(network, table, request.choices(), artifacts)
+    draft = describe(network, table, request.choices(), artifacts, fp16_kept=kept)
     album = Album()
     verification = verify_build(
-        folder, draft, pictures, weights=request.weights, progress=progress, watch=album.watch
+        folder,
+        draft,
+        pictures,
+        weights=request.weights,
+        progress=progress,
+        observe=album.observe,
     )
     artifacts += write_parity(folder, verification.parity_record())
     manifest = replace(draft, artifacts=tuple(artifacts), parity=verification.parity_summary())

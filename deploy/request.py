@@ -21,6 +21,7 @@ class BuildRequest:
         calibration: which images to calibrate on.
         execution: how and where the calibration images are run.
         quantization: how to quantize.
+        fp16_keep: names of nodes that the fp16 model is to compute in float32.
         out: the build goes to ``out/model``.
         report: make ``report.html`` as well.
     """
@@ -32,6 +33,7 @@ class BuildRequest:
     calibration: CalibrationRequest = field(default_factory=CalibrationRequest)
     execution: Execution = field(default_factory=Execution)
     quantization: QuantOptions = field(default_factory=QuantOptions)
+    fp16_keep: tuple[str, ...] = ()
     out: Path = Path("dist")
     report: bool = True
 
@@ -51,4 +53,5 @@ class BuildRequest:
             "precision": self.precision,
             "targets": list(self.targets),
             "quantization": asdict(self.quantization),
+            "fp16_keep": list(self.fp16_keep),
         }

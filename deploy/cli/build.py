@@ -77,6 +77,15 @@ def build(
             min=7, max=8, help="7 keeps 16-bit accumulation of 8-bit products from saturating."
         ),
     ] = 8,
+    fp16_keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fp16-keep",
+            metavar="NODE",
+            help="Leave this node of the fp16 model in float32; repeatable. Nodes around a value "
+            "that overflows fp16 stay in float32 without being named.",
+        ),
+    ] = None,
     seed: Seed = 0,
     workers: Workers = None,
     scheduler: Scheduler = None,
@@ -108,6 +117,7 @@ def build(
             tail=tail,
             weight_bits=weight_bits,
         ),
+        fp16_keep=tuple(dict.fromkeys(fp16_keep or [])),
         out=out,
         report=report,
     )
@@ -117,6 +127,8 @@ def build(
     else:
         for artifact in outcome.manifest.artifacts:
             typer.echo(f"{artifact.size_bytes / 1e6:9.2f} MB  {outcome.folder / artifact.path}")
+        for node, reason in outcome.manifest.fp16_kept.items():
+            typer.echo(f"fp16: node {node} stays in float32, {reason}")
         show_verification(outcome.verification)
         if report:
             typer.echo(f"see {outcome.folder / REPORT_NAME}")

@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from calib.digest import sha256_file
-from calib.errors import GraphError
 from deploy.artifacts import MANIFEST_NAME, PARITY_NAME, Artifact, plan_file_name
-from deploy.checks import Build, Check, check_files, check_structure, check_table, load_build
-from deploy.derivation import check_derivation
+from deploy.checks import Build, Check
 from deploy.manifest import Manifest, read_manifest
 from deploy.parity import THRESHOLDS
+from deploy.verify import check_contents
 from quant.plan import QuantPlan
 
 _GREY_LEVELS = 255
+_INTACT = ("file", "passed")
 
 
 @dataclass(frozen=True)
@@ -181,13 +181,8 @@ def read_content(folder: Path) -> Content:
     """
     path = folder / MANIFEST_NAME
     manifest = read_manifest(path)
-    checks = list(check_files(folder, manifest))
-    intact = {check.artifact for check in checks if check.status == "passed"}
-    build, unreadable = load_build(folder, manifest, intact)
-    checks += unreadable
-    checks += check_structure(build)
-    checks += check_table(build)
-    checks += check_derivation(build)
+    build, checks, _ = check_contents(folder, manifest)
+    intact = {check.artifact for check in checks if (check.name, check.status) == _INTACT}
     parity = json.loads((folder / PARITY_NAME).read_bytes()) if PARITY_NAME in intact else {}
     return Content(folder, build, tuple(checks), parity, _plans(build, intact), sha256_file(path))
 
@@ -195,15 +190,10 @@ def read_content(folder: Path) -> Content:
 def _plans(build: Build, intact: set[str]) -> dict[str, QuantPlan]:
     plans = {}
     for item in build.manifest.models():
-        name = plan_file_name(build.manifest.model, item.target or "")
-        if item.target is None or name not in intact or item.path not in build.models:
-            continue
-        try:
-            plans[item.target] = QuantPlan.from_record(
-                json.loads((build.folder / name).read_bytes())
-            )
-        except (ValueError, GraphError):
-            continue  # check_derivation has said what is wrong with it
+        plan = build.plan(item) if item.path in build.models else None
+        target = item.target or ""
+        if plan is not None and plan_file_name(build.manifest.model, target) in intact:
+            plans[target] = plan
     return plans
 
 

@@ -4,14 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from calib.dataset import PatchRef
-from calib.digest import sha256_bytes
 from calib.images import Picture, to_input, to_picture
 from deploy.artifacts import Artifact
 from deploy.layers import LayerError, layer_errors
-from deploy.parity import Runner
+from deploy.parity import Drawn, ImageParity, Runner
 from deploy.progress import Progress
 from deploy.report.content import Content, model_label
 from deploy.report.pictures import PICTURES, Scene, choose, make_scenes
@@ -24,26 +22,25 @@ class Album:
     """What models drew, kept so that nothing is drawn twice.
 
     Attributes:
-        pictures: uint8 [H, W, 3] by the model's file name and the digest of its input.
+        references: what the float model drew, uint8 [H, W, 3], by name of the picture.
+        candidates: what other models drew, by their file and name of the picture.
     """
 
-    pictures: dict[tuple[str, str], Picture] = field(default_factory=dict)
+    references: dict[str, Picture] = field(default_factory=dict)
+    candidates: dict[tuple[str, str], Picture] = field(default_factory=dict)
 
-    def watch(self, path: str, run: Runner) -> Runner:
-        """Return ``run``, the function of the file ``path``, with its outputs kept."""
+    def observe(self, candidate: str, _image: ImageParity, drawn: Drawn) -> None:
+        """Keep what a model drew; whoever runs it has its own word to say to a NaN."""
+        if drawn.name not in self.references:
+            self.references[drawn.name] = to_picture(drawn.reference)
+        if np.isfinite(drawn.candidate).all():
+            self.candidates[candidate, drawn.name] = to_picture(drawn.candidate)
 
-        def watched(network_input: NDArray[np.float32]) -> NDArray[np.float32]:
-            output = run(network_input)
-            if np.isfinite(output).all():  # whoever runs it has its own word to say to a NaN
-                key = (path, sha256_bytes(network_input.tobytes()))
-                self.pictures[key] = to_picture(output)
-            return output
-
-        return watched
-
-    def find(self, path: str, network_input: NDArray[np.float32]) -> Picture | None:
-        """Return what the file ``path`` drew of that input, or ``None``."""
-        return self.pictures.get((path, sha256_bytes(network_input.tobytes())))
+    def find(self, item: Artifact, name: str) -> Picture | None:
+        """Return what a model drew of a picture, or ``None``."""
+        if item.precision == "fp32":
+            return self.references.get(name)
+        return self.candidates.get((item.path, name))
 
 
 def draw_scenes(content: Content, album: Album, progress: Progress) -> tuple[Scene, ...]:
@@ -78,12 +75,11 @@ def _draw(
     run: Runner | None = None
     pictures = []
     for patch in patches:
-        network_input = to_input(patch.load())
-        picture = album.find(item.path, network_input)
+        picture = album.find(item, patch.name)
         if picture is None:
             is_float = item.precision == "fp32"
             run = run or model_runner(content.build.models[item.path], optimized=is_float)
-            output = run(network_input)
+            output = run(to_input(patch.load()))
             if not np.isfinite(output).all():
                 return None
             picture = to_picture(output)
