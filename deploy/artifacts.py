@@ -14,6 +14,7 @@ from deploy.precision import Precision
 
 MANIFEST_NAME = "manifest.json"
 PARITY_NAME = "parity.json"
+REPORT_NAME = "report.html"
 TABLE_NAME = "calibration.json"
 
 

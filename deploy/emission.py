@@ -1,6 +1,6 @@
 """A float model and its calibration table in, the model files of each precision out."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,14 +38,24 @@ def write_fp32(folder: Path, name: str, model: onnx.ModelProto) -> list[Artifact
 
 
 def write_fp16(
-    folder: Path, name: str, model: onnx.ModelProto, table: CalibrationTable
+    folder: Path,
+    name: str,
+    model: onnx.ModelProto,
+    table: CalibrationTable,
+    *,
+    kept: Collection[str],
 ) -> list[Artifact]:
     """Convert to fp16, after every range has been checked against fp16, and write the model.
 
-    Raises:
-        GraphError: a tensor's observed range overflows fp16.
+    Args:
+        folder: where to write.
+        name: of the model.
+        model: the float model.
+        table: its calibration table.
+        kept: nodes to leave in float32: all around which a value overflows fp16, at least.
     """
-    return [write_model(folder, model_file_name(name, "fp16"), to_fp16(model, table), "fp16")]
+    half = to_fp16(model, table, keep=kept)
+    return [write_model(folder, model_file_name(name, "fp16"), half, "fp16")]
 
 
 def pictures_of(source: PatchSet | CalibrationTable, probe: Array) -> Pictures:

@@ -23,7 +23,9 @@ class BuildRequest:
         execution: how and where the calibration images are run.
         quantization: how to quantize.
         budget: what the int8 models may lose, or ``None``.
+        fp16_keep: names of nodes that the fp16 model is to compute in float32.
         out: the build goes to ``out/model``.
+        report: make ``report.html`` as well.
     """
 
     model: str
@@ -34,7 +36,9 @@ class BuildRequest:
     execution: Execution = field(default_factory=Execution)
     quantization: QuantOptions = field(default_factory=QuantOptions)
     budget: Budget | None = None
+    fp16_keep: tuple[str, ...] = ()
     out: Path = Path("dist")
+    report: bool = True
 
     def builds(self, precision: Precision) -> bool:
         """Return whether models of that precision are asked for.
@@ -53,4 +57,5 @@ class BuildRequest:
             "targets": list(self.targets),
             "quantization": asdict(self.quantization),
             "budget": None if self.budget is None else self.budget.asked,
+            "fp16_keep": list(self.fp16_keep),
         }

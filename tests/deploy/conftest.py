@@ -1,20 +1,33 @@
-"""What the tests of weights, networks and export share: small networks in every file form."""
+"""What the tests of this folder share: a build, and small networks in every file form."""
 
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from skimage import data
+from typer.testing import CliRunner
 
 from deploy.architecture import SRVGG, Architecture, RRDBNet, tensor_shapes
+from deploy.cli import app
 
 Array = NDArray[np.float32]
 
 FLOAT16_FLAG = (0x01306B47).to_bytes(4, "little")
 FLOAT32_FLAG = bytes(4)
+
+
+@pytest.fixture(scope="session")
+def built(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole build of a tiny network, as a user makes it."""
+    out = tmp_path_factory.mktemp("dist")
+    own = ["--model", "tiny", "--weights", str(tiny_weights), "--calib-count", "4"]
+    result = CliRunner().invoke(app, ["build", *own, "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    return out / "tiny"
 
 
 @pytest.fixture(scope="session")
