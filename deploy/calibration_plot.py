@@ -25,7 +25,9 @@ def plot_worst_tensors(model: onnx.ModelProto, table: CalibrationTable, path: Pa
     Raises:
         UsageError: matplotlib is not installed, or the file cannot be written.
     """
-    plan = make_plan(model, table, find_profile("openvino"), QuantOptions(full_integer=True))
+    plan = make_plan(
+        model, table, find_profile("openvino"), QuantOptions(full_integer=True, equalization="none")
+    )
     ranges = {
         edge.tensor: (edge.low, edge.high)
         for edge in plan.edges.values()

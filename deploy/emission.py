@@ -10,6 +10,7 @@ import onnx
 
 from calib.dataset import PatchSet
 from calib.digest import canonical_json
+from calib.errors import UsageError
 from calib.sample import sample_patches
 from calib.table import CalibrationTable
 from deploy.artifacts import (
@@ -118,6 +119,13 @@ def write_int8(
     ]
     if found.sensitivity is not None:
         artifacts.append(artifact_of(cache))
+        picture = cache.with_suffix(".png")
+        try:
+            from deploy.sensitivity_plot import plot_sensitivity  # noqa: PLC0415  # an extra
+        except UsageError as error:
+            quantizer.progress.note(f"no {picture.name}: {error}")
+        else:
+            plot_sensitivity(found.sensitivity, found.plan.options["raised"], picture)
     return artifacts, dict(found.plan.options["raised"])
 
 

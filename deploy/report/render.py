@@ -24,6 +24,7 @@ from deploy.report.pictures import (
     heatmap,
 )
 from deploy.report.plots import RangePlot, range_plot, sqnr_plot, worst
+from quant.equalized import equalized
 from quant.plan import QuantPlan
 
 _RANGES = 6
@@ -142,14 +143,21 @@ def _detail(drawing: Drawing, top: int, left: int) -> str:
 
 
 def _ranges(content: Content, plan: QuantPlan) -> list[RangePlot]:
-    """Lay out the histograms of the observed tensors that lose most in their chosen ranges."""
+    """Lay out the histograms of the observed tensors that lose most in their chosen ranges.
+
+    Tensors whose channels are rescaled before they are quantized were observed in other units.
+    """
     table = content.build.table
-    if table is None:
+    if table is None or content.build.float_model is None:
         return []
+    rescaled = equalized(content.build.float_model, plan).tensors
     edges = {
         edge.tensor: edge
         for edge in plan.edges.values()
-        if edge.after is None and edge.tensor in table.tensors and edge.dtype in _BYTE_TYPES
+        if edge.after is None
+        and edge.tensor in table.tensors
+        and edge.dtype in _BYTE_TYPES
+        and edge.tensor not in rescaled
     }
     chosen = {tensor: edge.covered for tensor, edge in edges.items()}
     return [
