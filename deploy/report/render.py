@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from calib.digest import canonical_json
 from deploy.layers import LayerError, worst_layers
-from deploy.report.content import Content, summarize_plan, threshold_db
+from deploy.report.content import Content, threshold_db
 from deploy.report.pictures import (
     DETAIL_PX,
     Drawing,
@@ -22,6 +22,7 @@ from deploy.report.pictures import (
     heat_scale,
     heatmap,
 )
+from deploy.report.plans import summarize_plan
 from deploy.report.plots import WORST, range_plot, sqnr_plot
 from deploy.report.ranges import ChosenRange
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.report.content import read_content, summarize_plan, threshold_db
+from deploy.report.content import read_content, threshold_db
 
 
 @pytest.fixture
@@ -78,13 +78,8 @@ def test_a_parity_below_its_threshold_is_a_finding(copy: Path) -> None:
     )
 
 
-def test_a_plan_is_summed_up_by_its_reasons(built: Path) -> None:
-    plan = read_content(built).plans["ort"]
-    summary = summarize_plan(plan)
-    assert summary.target == "ort"
-    assert sum(len(reason.names) for reason in summary.kept_float) == len(plan.kept_float)
-    assert sum(len(reason.names) for reason in summary.rules) == summary.edges == len(plan.edges)
-    counts = [len(reason.names) for reason in summary.kept_float]
-    assert counts == sorted(counts, reverse=True)
-    assert ("full integer", "no") in summary.options
-    assert ("weight bits", "8") in summary.options
+def test_the_value_nearest_to_the_end_of_fp16_is_known(built: Path) -> None:
+    content = read_content(built)
+    assert content.fp16_largest is not None
+    assert 0 < content.fp16_largest.largest < 65504
+    assert content.fp16_kept == ()
