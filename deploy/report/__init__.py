@@ -10,13 +10,16 @@ three pictures, unless the verification of a build has just drawn them (`Album`)
 model one pass of it and of the float model with all inner tensors on one picture.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from deploy.artifacts import REPORT_NAME, write_atomically
+from deploy.measures import Scope, measure_layers
 from deploy.progress import Progress
 from deploy.report.content import read_content
-from deploy.report.drawing import Album, draw_scenes, measure_layers
+from deploy.report.drawing import Album, choose_ranges, draw_scenes
 from deploy.report.render import render
+from deploy.verify import verification_pictures
 
 __all__ = ["REPORT_NAME", "Album", "write_report"]
 
@@ -38,6 +41,10 @@ def write_report(folder: Path, progress: Progress, album: Album | None = None) -
     """
     content = read_content(folder)
     scenes = draw_scenes(content, album or Album(), progress)
-    layers = measure_layers(content, progress)
-    write_atomically(folder / REPORT_NAME, render(content, scenes, layers))
+    probe = verification_pictures().patches[:1]
+    errors, checks = measure_layers(content.build, probe, Scope(layers=True), progress)
+    content = replace(content, checks=(*content.checks, *checks))
+    layers = {card.label: errors.get(card.artifact.path, ()) for card in content.cards}
+    page = render(content, scenes, layers, choose_ranges(content))
+    write_atomically(folder / REPORT_NAME, page)
     return content.passed

@@ -5,8 +5,7 @@ names is not shown: the failed check says so instead.
 """
 
 import json
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +16,9 @@ from deploy.artifacts import MANIFEST_NAME, PARITY_NAME, Artifact, plan_file_nam
 from deploy.checks import Build, Check
 from deploy.manifest import Manifest, read_manifest
 from deploy.parity import THRESHOLDS
+from deploy.report.plans import Reason, grouped
 from deploy.verify import check_contents
+from quant.fp16_range import Fp16Finding
 from quant.plan import QuantPlan
 
 _GREY_LEVELS = 255
@@ -62,42 +63,6 @@ class FileCard:
 
 
 @dataclass(frozen=True)
-class Reason:
-    """Why some nodes or tensors are as they are.
-
-    Attributes:
-        text: the reason.
-        names: of the nodes or tensors.
-    """
-
-    text: str
-    names: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class PlanSummary:
-    """What a plan does and why.
-
-    Attributes:
-        target: it is made for.
-        options: it was made with, in words.
-        rules: how ranges were found, with the edges; most frequent first.
-        kept_float: why nodes stay in float; most frequent first.
-        nearest: why weights kept their nearest codes, where others were rounded otherwise.
-        weights: how many weights are quantized.
-        edges: how many activations are.
-    """
-
-    target: str
-    options: tuple[tuple[str, str], ...]
-    rules: tuple[Reason, ...]
-    kept_float: tuple[Reason, ...]
-    nearest: tuple[Reason, ...]
-    weights: int
-    edges: int
-
-
-@dataclass(frozen=True)
 class Content:
     """What is known of a build without running it.
 
@@ -107,6 +72,7 @@ class Content:
         checks: what was asked of them.
         parity: content of ``parity.json``; empty where it is not intact.
         plans: by target, of the int8 models whose plan is intact.
+        fp16: how every value of the fp16 model fits fp16.
         manifest_sha256: digest of ``manifest.json``.
     """
 
@@ -115,6 +81,7 @@ class Content:
     checks: tuple[Check, ...]
     parity: Mapping[str, Any]
     plans: Mapping[str, QuantPlan]
+    fp16: tuple[Fp16Finding, ...]
     manifest_sha256: str
 
     @property
@@ -155,6 +122,16 @@ class Content:
         )
 
     @property
+    def fp16_largest(self) -> Fp16Finding | None:
+        """The tensor or weight that comes nearest to the end of fp16."""
+        return max(self.fp16, key=lambda finding: finding.largest, default=None)
+
+    @property
+    def fp16_kept(self) -> tuple[Reason, ...]:
+        """Why nodes of the fp16 model compute in float32."""
+        return grouped(self.manifest.fp16_kept)
+
+    @property
     def parity_db(self) -> dict[str, float]:
         """Parity by picture of the model that the float model is hardest to tell from."""
         compared = [
@@ -181,10 +158,18 @@ def read_content(folder: Path) -> Content:
     """
     path = folder / MANIFEST_NAME
     manifest = read_manifest(path)
-    build, checks, _ = check_contents(folder, manifest)
+    build, checks, fp16 = check_contents(folder, manifest)
     intact = {check.artifact for check in checks if (check.name, check.status) == _INTACT}
     parity = json.loads((folder / PARITY_NAME).read_bytes()) if PARITY_NAME in intact else {}
-    return Content(folder, build, tuple(checks), parity, _plans(build, intact), sha256_file(path))
+    return Content(
+        folder,
+        build,
+        checks=tuple(checks),
+        parity=parity,
+        plans=_plans(build, intact),
+        fp16=fp16,
+        manifest_sha256=sha256_file(path),
+    )
 
 
 def _plans(build: Build, intact: set[str]) -> dict[str, QuantPlan]:
@@ -197,48 +182,7 @@ def _plans(build: Build, intact: set[str]) -> dict[str, QuantPlan]:
     return plans
 
 
-def summarize_plan(plan: QuantPlan) -> PlanSummary:
-    """Group what a plan decides by its reasons."""
-    rules = {name: edge.rule.partition(", shared")[0] for name, edge in plan.edges.items()}
-    types = Counter(edge.dtype for edge in plan.edges.values())
-    return PlanSummary(
-        target=plan.target,
-        options=(
-            (
-                "activations",
-                ", ".join(f"{count} {dtype}" for dtype, count in sorted(types.items())),
-            ),
-            *((name.replace("_", " "), _spelled(value)) for name, value in plan.options.items()),
-        ),
-        rules=_grouped(rules),
-        kept_float=_grouped(plan.kept_float),
-        nearest=_grouped(plan.refined.nearest if plan.refined else {}),
-        weights=len(plan.weights),
-        edges=len(plan.edges),
-    )
-
-
 def threshold_db(card: FileCard) -> float:
     """Return the parity that every picture of a model must reach, in dB."""
     assert card.artifact.precision is not None
     return THRESHOLDS[card.artifact.precision].psnr_db
-
-
-def _grouped(reasons: Mapping[str, str]) -> tuple[Reason, ...]:
-    groups: dict[str, list[str]] = defaultdict(list)
-    for name, reason in reasons.items():
-        groups[reason].append(name)
-    ranked: Sequence[tuple[str, list[str]]] = sorted(
-        groups.items(), key=lambda item: (-len(item[1]), item[0])
-    )
-    return tuple(Reason(reason, tuple(sorted(names))) for reason, names in ranked)
-
-
-def _spelled(value: object) -> str:
-    match value:
-        case None:
-            return "chosen per tensor"
-        case bool():
-            return "yes" if value else "no"
-        case _:
-            return str(value)

@@ -1,18 +1,20 @@
-"""The intact models of a build in, what they draw and what they make of every tensor out."""
+"""The intact models of a build in, what they draw and the ranges behind it out."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from calib.dataset import PatchRef
+from calib.errors import GraphError, VerificationError
 from calib.images import Picture, to_input, to_picture
 from deploy.artifacts import Artifact
-from deploy.layers import LayerError, layer_errors
 from deploy.parity import Drawn, ImageParity, Runner
 from deploy.progress import Progress
 from deploy.report.content import Content, model_label
 from deploy.report.pictures import PICTURES, Scene, choose, make_scenes
+from deploy.report.ranges import ChosenRange, costliest_ranges
 from deploy.running import model_runner
 from deploy.verify import verification_pictures
 
@@ -47,8 +49,8 @@ def draw_scenes(content: Content, album: Album, progress: Progress) -> tuple[Sce
     """Let every model draw the chosen pictures.
 
     Returns:
-        One scene per picture, without the models that draw NaN; none where the float model is
-        damaged.
+        One scene per picture, without the models that cannot draw; none where the float model
+        cannot.
     """
     models = content.build.models
     if content.build.float_model is None:
@@ -61,17 +63,23 @@ def draw_scenes(content: Content, album: Album, progress: Progress) -> tuple[Sce
     drawn: dict[str, list[Picture]] = {}
     with progress.stage("report: drawing pictures", len(files)) as advance:
         for item in files:
-            pictures = _draw(content, item, [patch for patch, _ in chosen], album)
-            if pictures is not None:
-                drawn[model_label(item)] = pictures
+            # A file that no runtime loads, or that draws NaN, is a finding of the verification.
+            with suppress(GraphError, VerificationError):
+                drawn[model_label(item)] = _draw(content, item, [p for p, _ in chosen], album)
             advance()
-    return make_scenes(chosen, drawn)
+    is_drawn = model_label(content.manifest.float_artifact) in drawn
+    return make_scenes(chosen, drawn) if is_drawn else ()
 
 
 def _draw(
     content: Content, item: Artifact, patches: Sequence[PatchRef], album: Album
-) -> list[Picture] | None:
-    """Return what one file draws of every picture, or ``None`` if it draws NaN or infinity."""
+) -> list[Picture]:
+    """Return what one file draws of every picture.
+
+    Raises:
+        GraphError: the runtime refuses the file.
+        VerificationError: it draws NaN or infinity.
+    """
     run: Runner | None = None
     pictures = []
     for patch in patches:
@@ -79,31 +87,18 @@ def _draw(
         if picture is None:
             is_float = item.precision == "fp32"
             run = run or model_runner(content.build.models[item.path], optimized=is_float)
-            output = run(to_input(patch.load()))
-            if not np.isfinite(output).all():
-                return None
-            picture = to_picture(output)
+            picture = to_picture(run(to_input(patch.load())))
         pictures.append(picture)
     return pictures
 
 
-def measure_layers(content: Content, progress: Progress) -> dict[str, tuple[LayerError, ...]]:
-    """Measure the error of every tensor of every int8 model on one picture.
-
-    Returns:
-        Errors in graph order by the model's label; of the models whose plan is intact.
-    """
+def choose_ranges(content: Content) -> dict[str, tuple[ChosenRange, ...]]:
+    """Return, by label of each int8 model, the tensors that their range costs most."""
     build = content.build
-    found: dict[str, tuple[LayerError, ...]] = {}
-    if build.float_model is None:
-        return found
-    probe = to_input(verification_pictures().patches[0].load())
-    for item in content.manifest.models():
-        plan = content.plans.get(item.target or "")
-        if plan is None:
-            continue
-        with progress.stage(f"report: layers of {item.path}", 1) as advance:
-            found[model_label(item)] = layer_errors(
-                build.float_model, build.models[item.path], plan, [probe], on_step=advance
-            )
-    return found
+    if build.float_model is None or build.table is None:
+        return {}
+    return {
+        model_label(item): costliest_ranges(build.float_model, build.table, plan)
+        for item in content.manifest.models()
+        if (plan := content.plans.get(item.target or "")) is not None
+    }

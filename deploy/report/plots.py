@@ -12,9 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calib.histogram import Histogram
-from calib.range_loss import Range, coarse
-from deploy.layers import LayerError
+from deploy.layers import LayerError, worst_layers
+from deploy.report.ranges import ChosenRange
 
 _SHOWN_PERCENT = 98.0  # of the tensors must fit the scale; equal tensors would stretch it
 _MOST_DB = 100.0
@@ -89,6 +88,7 @@ class RangePlot:
         chosen: the range.
         seen: smallest and largest value.
         clipped: share of the values outside of the range, in [0, 1].
+        sqnr_db: signal to noise ratio of quantizing to the range alone, in dB.
         rule: how the range was found.
     """
 
@@ -97,15 +97,11 @@ class RangePlot:
     low: float
     high: float
     x_ticks: tuple[Tick, ...]
-    chosen: Range
-    seen: Range
+    chosen: tuple[float, float]
+    seen: tuple[float, float]
     clipped: float
+    sqnr_db: float
     rule: str
-
-
-def worst(layers: Sequence[LayerError], count: int = WORST) -> tuple[LayerError, ...]:
-    """Return the tensors of lowest SQNR, worst first."""
-    return tuple(sorted(layers, key=lambda layer: (layer.sqnr_db, layer.tensor))[:count])
 
 
 def sqnr_plot(layers: Sequence[LayerError]) -> SqnrPlot:
@@ -114,7 +110,7 @@ def sqnr_plot(layers: Sequence[LayerError]) -> SqnrPlot:
     Args:
         layers: at least one.
     """
-    ranks = {layer.tensor: rank for rank, layer in enumerate(worst(layers), 1)}
+    ranks = {layer.tensor: rank for rank, layer in enumerate(worst_layers(layers, WORST), 1)}
     levels_db = [layer.sqnr_db for layer in layers]
     usual_db = max(float(np.percentile(levels_db, _SHOWN_PERCENT)), levels_db[-1])
     floor = min(0.0, 10 * math.floor(min(levels_db) / 10))
@@ -134,29 +130,36 @@ def sqnr_plot(layers: Sequence[LayerError]) -> SqnrPlot:
     return SqnrPlot(dots, _part_ticks(layers), y_ticks)
 
 
-def range_plot(tensor: str, histogram: Histogram, chosen: Range, rule: str) -> RangePlot:
+def range_plot(chosen: ChosenRange) -> RangePlot:
     """Lay out the histogram of one tensor and the range chosen for it."""
-    edges, counts = coarse(histogram, _BARS)
-    left, right = min(edges[0], chosen[0]), max(edges[-1], chosen[1])
-    heights = np.log1p(counts) / np.log1p(counts.max())
+    distribution = chosen.distribution
+    low, high = chosen.edge.covered
+    values, counts = distribution.values, distribution.counts
+    span = (distribution.minimum, distribution.maximum)
+    if span[0] == span[1]:  # a constant tensor has one bar of some width
+        margin = 0.01 * (high - low)
+        span = (span[0] - margin, span[1] + margin)
+    bars, edges = np.histogram(values, bins=_BARS, range=span, weights=counts)
+    left, right = min(edges[0], low), max(edges[-1], high)
+    heights = np.log1p(bars) / np.log1p(bars.max())
     points = []
     for start, stop, height in zip(edges[:-1], edges[1:], heights, strict=True):
         y = round(100 - 96 * float(height), 2)
         points += [(start, y), (stop, y)]
     outline = "".join(f"L{_percent(x, left, right):g} {y:g}" for x, y in points)
     first, last = (_percent(edge, left, right) for edge in (edges[0], edges[-1]))
-    outside = counts[(edges[1:] <= chosen[0]) | (edges[:-1] >= chosen[1])].sum()
-    values = {chosen[0], chosen[1], *((0.0,) if left < 0 < right else ())}
+    ends = {low, high, *((0.0,) if left < 0 < right else ())}
     return RangePlot(
-        tensor=tensor,
+        tensor=chosen.edge.tensor,
         bars=f"M{first:g} 100{outline}L{last:g} 100Z",
-        low=_percent(chosen[0], left, right),
-        high=_percent(chosen[1], left, right),
-        x_ticks=_apart([Tick(_percent(v, left, right), f"{v:.3g}") for v in sorted(values)]),
-        chosen=chosen,
-        seen=(histogram.minimum, histogram.maximum),
-        clipped=float(outside / histogram.total),
-        rule=rule,
+        low=_percent(low, left, right),
+        high=_percent(high, left, right),
+        x_ticks=_apart([Tick(_percent(v, left, right), f"{v:.3g}") for v in sorted(ends)]),
+        chosen=(low, high),
+        seen=(distribution.minimum, distribution.maximum),
+        clipped=sum(distribution.clipped_shares(low, high)),
+        sqnr_db=-10 * math.log10(chosen.loss) if chosen.loss else math.inf,
+        rule=chosen.edge.rule,
     )
 
 

@@ -11,9 +11,8 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from calib.digest import canonical_json
-from calib.range_loss import worst_tensors
-from deploy.layers import LayerError
-from deploy.report.content import Content, summarize_plan, threshold_db
+from deploy.layers import LayerError, worst_layers
+from deploy.report.content import Content, threshold_db
 from deploy.report.pictures import (
     DETAIL_PX,
     Drawing,
@@ -23,12 +22,9 @@ from deploy.report.pictures import (
     heat_scale,
     heatmap,
 )
-from deploy.report.plots import RangePlot, range_plot, sqnr_plot, worst
-from quant.equalized import equalized
-from quant.plan import QuantPlan
-
-_RANGES = 6
-_BYTE_TYPES = frozenset({"int8", "uint8"})
+from deploy.report.plans import summarize_plan
+from deploy.report.plots import WORST, range_plot, sqnr_plot
+from deploy.report.ranges import ChosenRange
 
 
 @dataclass(frozen=True)
@@ -68,7 +64,10 @@ class ShownScene:
 
 
 def render(
-    content: Content, scenes: Sequence[Scene], layers: Mapping[str, Sequence[LayerError]]
+    content: Content,
+    scenes: Sequence[Scene],
+    layers: Mapping[str, Sequence[LayerError]],
+    ranges: Mapping[str, Sequence[ChosenRange]],
 ) -> bytes:
     """Return the page.
 
@@ -76,6 +75,7 @@ def render(
         content: what is known of the build.
         scenes: pictures that its models drew.
         layers: error of every tensor, by label of the int8 model.
+        ranges: the tensors that their range costs most, likewise.
     """
     environment = Environment(
         loader=PackageLoader("deploy.report", "template"),
@@ -95,9 +95,11 @@ def render(
         heat_scale=scale,
         heat_colours=heat_colours(),
         layers={
-            label: (sqnr_plot(found), worst(found)) for label, found in layers.items() if found
+            label: (sqnr_plot(found), worst_layers(found, WORST))
+            for label, found in layers.items()
+            if found
         },
-        ranges={target: _ranges(content, plan) for target, plan in content.plans.items()},
+        ranges={name: [range_plot(one) for one in chosen] for name, chosen in ranges.items()},
         plans=[summarize_plan(plan) for plan in content.plans.values()],
     )
     return page.encode()
@@ -140,27 +142,3 @@ def _shown(scene: Scene, scale: int) -> ShownScene:
 def _detail(drawing: Drawing, top: int, left: int) -> str:
     square = drawing.picture[top : top + DETAIL_PX, left : left + DETAIL_PX]
     return data_uri(np.ascontiguousarray(square))
-
-
-def _ranges(content: Content, plan: QuantPlan) -> list[RangePlot]:
-    """Lay out the histograms of the observed tensors that lose most in their chosen ranges.
-
-    Tensors whose channels are rescaled before they are quantized were observed in other units.
-    """
-    table = content.build.table
-    if table is None or content.build.float_model is None:
-        return []
-    rescaled = equalized(content.build.float_model, plan).tensors
-    edges = {
-        edge.tensor: edge
-        for edge in plan.edges.values()
-        if edge.after is None
-        and edge.tensor in table.tensors
-        and edge.dtype in _BYTE_TYPES
-        and edge.tensor not in rescaled
-    }
-    chosen = {tensor: edge.covered for tensor, edge in edges.items()}
-    return [
-        range_plot(tensor, table.tensors[tensor].histogram, chosen[tensor], edges[tensor].rule)
-        for tensor, _ in worst_tensors(table, chosen, _RANGES)
-    ]

@@ -79,13 +79,13 @@ def test_a_build_holds_its_budget_and_says_what_it_cost(tiny_weights: Path, tmp_
 
     free = build(None)
     name = "tiny-int8-ort.onnx"
-    parity = free.manifest.parity[name]["psnr_db_mean"]
+    parity = free.manifest.parity["artifacts"][name]["psnr_db_mean"]
     assert free.manifest.options["raised"] == {"ort": {}}
     held = build(Budget.of(None, parity + 6.0))
     assert held.verification.passed
     raised = held.manifest.options["raised"]["ort"]
     assert raised
-    assert held.manifest.parity[name]["psnr_db_mean"] > parity + 3.0
+    assert held.manifest.parity["artifacts"][name]["psnr_db_mean"] > parity + 3.0
     plan = json.loads((tmp_path / "tiny" / "tiny-int8-ort.plan.json").read_text())
     assert {plan["kept_float"][node] for node in raised} == set(raised.values())
     measured = json.loads((tmp_path / "tiny" / "tiny-int8-ort.sensitivity.json").read_text())

@@ -1,8 +1,10 @@
 """Scores of a real small build: through the command line, on a small folder in DIV2K's layout."""
 
 import csv
+import io
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,9 @@ import pytest
 from skimage import data
 from typer.testing import CliRunner, Result
 
+from calib.dataset import Mode, folder_patches
 from calib.images import read_image, resize_area, to_input, to_picture, write_image
+from calib.table import CalibrationTable
 from deploy.cli import app
 from deploy.metrics import psnr_db
 from deploy.running import model_runner
@@ -35,7 +39,7 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     hr_folder = folder / "DIV2K_valid_HR"
     lr_folder.mkdir(parents=True)
     hr_folder.mkdir()
-    coffee = np.ascontiguousarray(data.coffee()[:400])
+    coffee = resize_area(data.coffee(), 544, 600)
     photographs = {"0801": coffee, "0802": np.ascontiguousarray(coffee[::-1, :560])}
     for name, hr in photographs.items():
         write_image(hr_folder / f"{name}.png", hr)
@@ -80,7 +84,7 @@ def test_every_file_is_scored_by_the_protocol(
 def test_the_table_is_saved_in_three_forms(scored: tuple[Path, dict]) -> None:
     out, table = scored
     assert json.loads((out / "eval-fixed.json").read_text()) == table
-    rows = list(csv.DictReader((out / "eval-fixed.csv").open()))
+    rows = list(csv.DictReader(io.StringIO((out / "eval-fixed.csv").read_text())))
     assert float(rows[0]["psnr_ours"]) == pytest.approx(table["rows"][0]["psnr"]["ours"], abs=1e-6)
     assert "| tiny | fp32 | ours |" in (out / "eval-fixed.md").read_text()
     assert table["images"]["names"] == ["0801", "0802"]
@@ -109,10 +113,9 @@ def test_tiles_and_whole_pictures_score_alike(built: Path, pairs: Path, tmp_path
     )
     assert tiled["psnr"]["ours"] == pytest.approx(whole["psnr"]["ours"], abs=1e-3)
     assert tiled["ssim"]["ours"] == pytest.approx(whole["ssim"]["ours"], abs=1e-5)
-    # 100 x 150 pixels of input: two tiles of 128, or the pixels themselves.
-    assert tiled["flops_g"]["ours"] / whole["flops_g"]["ours"] == pytest.approx(
-        2 * 128**2 / (100 * 150)
-    )
+    # 136 x 150 pixels of input: four tiles of 128, or the pixels themselves.
+    ratio = tiled["flops_g"]["ours"] / whole["flops_g"]["ours"]
+    assert ratio == pytest.approx(4 * 128**2 / (136 * 150))
     assert tiled["scores"]["count"] == 1
     assert tiled["psnr"]["published"] is None
 
@@ -172,18 +175,15 @@ def test_a_changed_file_is_not_scored(built: Path, pairs: Path, tmp_path: Path) 
 
 @pytest.mark.parametrize("mode", ["whole", "crop"])
 def test_a_model_calibrated_on_a_scored_picture_is_refused(
-    tiny_weights: Path, pairs: Path, tmp_path: Path, mode: str
+    built: Path, pairs: Path, tmp_path: Path, mode: Mode
 ) -> None:
+    folder = Path(shutil.copytree(built, tmp_path / "tiny"))
     # Named directly, the LR folder is no DIV2K layout and hides nothing from the calibration.
-    lr_folder = pairs / "DIV2K_valid_LR_bicubic" / "X4"
-    built = run(
-        "build", "--model", "tiny", "--weights", tiny_weights, "--calib", lr_folder,
-        "--calib-count", 3, "--mode", mode, "--out", tmp_path, "--no-report",
-    )  # fmt: skip
-    assert built.exit_code == 0, built.output
-    assert not (tmp_path / "tiny" / "report.html").exists()
+    seen = folder_patches(pairs / "DIV2K_valid_LR_bicubic" / "X4", mode=mode, count=3, seed=0)
+    table = CalibrationTable.load(folder / "calibration.json")
+    replace(table, images=seen.record()).save(folder / "calibration.json")
     result = run("eval", "--data", pairs, "--builds", tmp_path)
-    assert result.exit_code == 2
+    assert result.exit_code == 2, result.output
     assert "was calibrated on 0801x4.png" in result.stderr
     floats = run("eval", "--data", pairs, "--builds", tmp_path, "--precision", "fp32", "--count", 1)
     assert floats.exit_code == 0, floats.output

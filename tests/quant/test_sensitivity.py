@@ -88,20 +88,20 @@ def test_the_most_costly_come_first_and_no_more_than_needed() -> None:
 
 
 @pytest.mark.parametrize("target", ["ort", "tensorrt", "openvino", "qnn"])
-def test_raising_a_family_brings_the_pictures_closer(
+def test_raising_families_brings_the_pictures_closer(
     target, residual, residual_table, probes
 ) -> None:
     inputs = probes(residual)
     options = QuantOptions(rounding="nearest")
     plan = make_plan(residual, residual_table, PROFILES[target], options)
-    family = find_families(GraphIndex(residual), plan)[0][0]
-    reasons = {node.name: "costs most" for node in family.nodes}
+    families = find_families(GraphIndex(residual), plan)[0]
+    reasons = {node.name: "costs most" for family in families for node in family.nodes}
     raised = make_plan(
         residual, residual_table, PROFILES[target], dataclasses.replace(options, raised=reasons)
     )
     assert raised.options["raised"] == reasons
     before = quantized_parity_db(residual, plan, RefinedWeights(), inputs)
-    assert quantized_parity_db(residual, raised, RefinedWeights(), inputs) > before + 0.2
+    assert quantized_parity_db(residual, raised, RefinedWeights(), inputs) > before + 0.1
     if target == "qnn":
         dtypes = {e.dtype for e in raised.edges.values() if set(e.readers) & set(reasons)}
         assert dtypes == {"uint16"}

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,13 @@ FLAGS = (
 )
 PATIENCE_S = 120.0
 
+PIPES = """
+import fcntl, os, sys
+commands, answers = (fcntl.fcntl(int(given), fcntl.F_DUPFD, 10) for given in sys.argv[1:3])
+os.dup2(commands, 3), os.dup2(answers, 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+
 
 class Browser:
     """One Chromium with one page (Chrome DevTools Protocol over file descriptors 3 and 4)."""
@@ -36,9 +44,9 @@ class Browser:
     def __init__(self, executable: str, profile: Path) -> None:
         commands, self._out = os.pipe()
         self._in, answers = os.pipe()
-        script = f'exec "$@" 3<&{commands} 4>&{answers}'
+        chromium = [executable, *FLAGS, f"--user-data-dir={profile}"]
         self._process = subprocess.Popen(
-            ["/bin/sh", "-c", script, "sh", executable, *FLAGS, f"--user-data-dir={profile}"],
+            [sys.executable, "-c", PIPES, str(commands), str(answers), *chromium],
             pass_fds=(commands, answers),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

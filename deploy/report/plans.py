@@ -1,0 +1,85 @@
+"""A quantization plan in, its decisions grouped by their reasons out."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from quant.plan import QuantPlan
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why some nodes or tensors are as they are.
+
+    Attributes:
+        text: the reason.
+        names: of the nodes or tensors.
+    """
+
+    text: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PlanSummary:
+    """What a plan does and why.
+
+    Attributes:
+        target: it is made for.
+        options: it was made with, in words.
+        rules: how ranges were found, with the edges; most frequent first.
+        kept_float: why nodes stay in float; most frequent first.
+        nearest: why weights kept their nearest codes, where others were rounded otherwise.
+        weights: how many weights are quantized.
+        edges: how many activations are.
+    """
+
+    target: str
+    options: tuple[tuple[str, str], ...]
+    rules: tuple[Reason, ...]
+    kept_float: tuple[Reason, ...]
+    nearest: tuple[Reason, ...]
+    weights: int
+    edges: int
+
+
+def summarize_plan(plan: QuantPlan) -> PlanSummary:
+    """Group what a plan decides by its reasons."""
+    rules = {name: edge.rule.partition(", shared")[0] for name, edge in plan.edges.items()}
+    types = Counter(edge.dtype for edge in plan.edges.values())
+    return PlanSummary(
+        target=plan.target,
+        options=(
+            (
+                "activations",
+                ", ".join(f"{count} {dtype}" for dtype, count in sorted(types.items())),
+            ),
+            *((name.replace("_", " "), _spelled(value)) for name, value in plan.options.items()),
+        ),
+        rules=grouped(rules),
+        kept_float=grouped(plan.kept_float),
+        nearest=grouped(plan.refined.nearest if plan.refined else {}),
+        weights=len(plan.weights),
+        edges=len(plan.edges),
+    )
+
+
+def grouped(reasons: Mapping[str, str]) -> tuple[Reason, ...]:
+    """Turn names with a reason each into reasons with their names, the most frequent first."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for name, reason in reasons.items():
+        groups[reason].append(name)
+    ranked: Sequence[tuple[str, list[str]]] = sorted(
+        groups.items(), key=lambda item: (-len(item[1]), item[0])
+    )
+    return tuple(Reason(reason, tuple(sorted(names))) for reason, names in ranked)
+
+
+def _spelled(value: object) -> str:
+    match value:
+        case None:
+            return "chosen per tensor"
+        case bool():
+            return "yes" if value else "no"
+        case _:
+            return str(value)

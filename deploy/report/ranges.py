@@ -1,0 +1,78 @@
+"""A plan and its calibration table in, the tensors that their 8-bit range costs most out.
+
+The cost of a range is the error of quantizing a tensor's calibration values to it, relative to
+their own power:
+
+    loss = sum n (dequantize(quantize(v)) - v)^2 / sum n v^2
+
+over the values v of the tensor's distribution with their counts n.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+
+from calib.graph import GraphIndex
+from calib.table import CalibrationTable
+from quant.affine import dequantize, quantize
+from quant.distribution import Distribution
+from quant.equalized import equalized
+from quant.plan import EdgeQuant, QuantPlan
+from quant.ranges import Derivation, Ranges
+from quant.topology import Topology
+
+WORST = 6
+
+_BYTE_TYPES = frozenset({"int8", "uint8"})
+
+
+@dataclass(frozen=True, eq=False)
+class ChosenRange:
+    """The range of one tensor and what it is chosen for.
+
+    Attributes:
+        edge: scale, zero point, and how they were found.
+        distribution: of the tensor's values over the calibration pictures.
+        loss: what quantizing to the range costs, per power of the tensor.
+    """
+
+    edge: EdgeQuant
+    distribution: Distribution
+    loss: float
+
+
+def costliest_ranges(
+    model: onnx.ModelProto, table: CalibrationTable, plan: QuantPlan, count: int = WORST
+) -> tuple[ChosenRange, ...]:
+    """Return the observed tensors that lose most at 8 bits, the worst first.
+
+    Args:
+        model: the float model that the table was taken on.
+        table: its calibration table.
+        plan: the plan of one target.
+        count: how many tensors at most.
+    """
+    ranges = _plan_ranges(model, table, plan)
+    found = []
+    for edge in plan.edges.values():
+        # A second pair quantizes what the first one left: its tensor is not what was observed.
+        if edge.tensor in table.tensors and edge.after is None and edge.dtype in _BYTE_TYPES:
+            distribution = ranges.distribution(edge.tensor)
+            found.append(ChosenRange(edge, distribution, relative_loss(distribution, edge)))
+    return tuple(sorted(found, key=lambda item: (-item.loss, item.edge.tensor))[:count])
+
+
+def relative_loss(distribution: Distribution, edge: EdgeQuant) -> float:
+    """Return the mean squared error of quantizing the values, per mean of their squares."""
+    values, counts = distribution.values, distribution.counts
+    codes = quantize(values, edge.scale, edge.zero_point, edge.integer)
+    restored = dequantize(codes, edge.scale, edge.zero_point)
+    power = float(counts @ np.square(values))
+    return float(counts @ np.square(restored - values)) / power if power else 0.0
+
+
+def _plan_ranges(model: onnx.ModelProto, table: CalibrationTable, plan: QuantPlan) -> Ranges:
+    """Return the distributions in the units in which the plan quantizes them: equalized."""
+    given = equalized(model, plan)
+    return Ranges(Derivation(Topology(GraphIndex(given.model))), table.tensors, given.tensors)

@@ -1,0 +1,85 @@
+"""What the report says of a build: the truth about a good one, and about a spoiled one."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from deploy.report.content import read_content, threshold_db
+
+
+@pytest.fixture
+def copy(built: Path, tmp_path: Path) -> Path:
+    """A copy of the build that a test may spoil."""
+    return Path(shutil.copytree(built, tmp_path / "tiny"))
+
+
+def test_a_good_build_passes_with_its_figures(built: Path) -> None:
+    content = read_content(built)
+    assert content.passed
+    assert [card.label for card in content.cards] == ["fp32", "fp16", "int8 ort"]
+    recorded = json.loads((built / "parity.json").read_text())["artifacts"]
+    for card in content.cards:
+        assert card.passed
+        assert card.parity == recorded[card.artifact.path]
+    assert [card.reference for card in content.cards] == ["torch", "float", "float"]
+    assert [threshold_db(card) for card in content.cards] == [100.0, 55.0, 27.0]
+    assert len(content.parity_db) == 6
+
+
+def test_parity_is_also_a_number_of_grey_levels(built: Path) -> None:
+    card = read_content(built).cards[2]
+    assert card.parity is not None
+    # 10 log10(255^2 / rms^2) is the parity again.
+    assert card.grey_levels == pytest.approx(255 / 10 ** (card.parity["psnr_db_mean"] / 20))
+
+
+def test_a_changed_file_is_named_and_not_shown(copy: Path) -> None:
+    path = copy / "tiny-int8-ort.onnx"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0x40
+    path.write_bytes(content)
+    found = read_content(copy)
+    assert not found.passed
+    assert any(line.startswith("tiny-int8-ort.onnx, file: sha256") for line in found.failures)
+    assert not found.plans
+    assert "tiny-int8-ort.onnx" not in found.build.models
+
+
+def test_a_damaged_record_leaves_nothing_compared(copy: Path) -> None:
+    (copy / "parity.json").write_text("{}")
+    found = read_content(copy)
+    assert not found.passed
+    assert "nothing was compared" in found.failures
+    assert found.cards[1].parity is None
+    assert found.parity_db == {}
+
+
+def test_a_parity_below_its_threshold_is_a_finding(copy: Path) -> None:
+    from calib.digest import canonical_json, sha256_file
+
+    record = json.loads((copy / "parity.json").read_text())
+    record["artifacts"]["tiny-int8-ort.onnx"] |= {
+        "passed": False,
+        "failures": ["coins.png: psnr_db 20 dB against tiny-fp32.onnx, expected at least 27 dB"],
+    }
+    (copy / "parity.json").write_bytes(canonical_json(record))
+    manifest = json.loads((copy / "manifest.json").read_text())
+    for artifact in manifest["artifacts"]:
+        if artifact["path"] == "parity.json":
+            artifact["sha256"] = sha256_file(copy / "parity.json")
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    found = read_content(copy)
+    assert not found.passed
+    assert found.failures == (
+        "tiny-int8-ort.onnx, coins.png: psnr_db 20 dB against tiny-fp32.onnx, expected at least "
+        "27 dB",
+    )
+
+
+def test_the_value_nearest_to_the_end_of_fp16_is_known(built: Path) -> None:
+    content = read_content(built)
+    assert content.fp16_largest is not None
+    assert 0 < content.fp16_largest.largest < 65504
+    assert content.fp16_kept == ()
