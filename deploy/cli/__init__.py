@@ -11,6 +11,7 @@ import typer
 from deploy import __version__
 from deploy.cli.build import build
 from deploy.cli.calibrate import calibrate
+from deploy.cli.handoff import handoff
 from deploy.cli.inspect import inspect
 from deploy.cli.models import models
 from deploy.cli.verify import verify
@@ -48,6 +49,7 @@ app.command()(verify)
 app.command()(models)
 app.command()(calibrate)
 app.command()(inspect)
+app.command()(handoff)
 
 
 def main() -> None:

@@ -1,7 +1,6 @@
 """An ncnn pair of files in, the function its own engine computes out."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,17 +42,14 @@ def ncnn_runner(param: Path, *, threads: int = 2, winograd: bool = True) -> Runn
 
     def run(network_input: NDArray[np.float32]) -> NDArray[np.float32]:
         with net.create_extractor() as extractor:
-            # Mat reads numpy's memory as if it were contiguous, and only borrows it.
+            # Mat reads the memory as if it were contiguous, and only borrows it.
             planes = np.ascontiguousarray(network_input[0])
             extractor.input(input_name, ncnn.Mat(planes).clone())
             status, output = extractor.extract(output_name)
-        if status != 0:
-            raise VerificationError(f"ncnn cannot run {param.name}: status {status}")
-        return _array(output)
+            if status != 0:
+                raise VerificationError(f"ncnn cannot run {param.name}: status {status}")
+            found: NDArray[np.float32] = np.array(output, np.float32)[np.newaxis]
+        return found
 
     return run
 
-
-def _array(output: Any) -> NDArray[np.float32]:  # noqa: ANN401  # ncnn has no types
-    found: NDArray[np.float32] = np.array(output, np.float32)[np.newaxis]
-    return found

@@ -12,11 +12,12 @@ A table, for ncnn2int8, has a line for each convolution's weights and then one f
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from calib.errors import GraphError
+from deploy.handoff.int8_convolutions import Int8Convolution
 from deploy.weights.ncnn import FLOAT32_FLAG, MAGIC, Layer, Value
 
 INT8_FLAG = 0x000D4B38
@@ -27,32 +28,23 @@ _PER_LAYER_INPUT = 2
 Array = NDArray[np.float32]
 
 
-@dataclass(frozen=True, eq=False)
-class Int8Convolution:
-    """What an int8 convolution is stored as.
+def weight_scales(convolution: Int8Convolution) -> Array:
+    """Return float32 ``[O]``: the scales of a weight as ncnn takes them."""
+    scales: Array = (1.0 / convolution.weight_steps.astype(np.float64)).astype(np.float32)
+    return scales
 
-    Attributes:
-        codes: int8 ``[O, I, 3, 3]`` in [-127, 127].
-        weight_steps: float32 ``[O]``: real value of one code.
-        input_step: real value of one code of the input, whose codes are in [-127, 127].
-        bias: float32 ``[O]``.
+
+def input_scale(convolution: Int8Convolution) -> np.float32:
+    """Return the scale of a convolution's input as ncnn takes it.
+
+    Raises:
+        GraphError: the input has a zero point other than 0, which ncnn cannot say.
     """
-
-    codes: NDArray[np.int8]
-    weight_steps: Array
-    input_step: float
-    bias: Array
-
-    @property
-    def weight_scales(self) -> Array:
-        """float32 ``[O]``: the scales as ncnn takes them."""
-        scales: Array = (1.0 / self.weight_steps.astype(np.float64)).astype(np.float32)
-        return scales
-
-    @property
-    def input_scale(self) -> np.float32:
-        """The scale of the input as ncnn takes it."""
-        return np.float32(1.0 / float(self.input_step))
+    if convolution.input_zero_point != 0:
+        raise GraphError(
+            f"found an input with zero point {convolution.input_zero_point}; ncnn takes 0 alone"
+        )
+    return np.float32(1.0 / convolution.input_step)
 
 
 def param_text(layers: Sequence[Layer], int8: Mapping[str, Int8Convolution] | None = None) -> str:
@@ -80,7 +72,7 @@ def bin_content(
             content += INT8_FLAG.to_bytes(4, "little")
             codes = quantized.codes.tobytes()
             content += codes + bytes(-len(codes) % 4)
-            for part in (quantized.bias, quantized.weight_scales, quantized.input_scale):
+            for part in (quantized.bias, weight_scales(quantized), input_scale(quantized)):
                 content += np.asarray(part, "<f4").tobytes()
         elif layer.weight is not None:
             if layer.kind == "Convolution":
@@ -94,10 +86,10 @@ def bin_content(
 def table_text(int8: Mapping[str, Int8Convolution]) -> str:
     """Return the text of the ``.table`` that ncnn2int8 takes."""
     weights = [
-        f"{name}_param_0 {' '.join(f'{scale:.9g}' for scale in entry.weight_scales)}"
+        f"{name}_param_0 {' '.join(f'{scale:.9g}' for scale in weight_scales(entry))}"
         for name, entry in int8.items()
     ]
-    inputs = [f"{name} {entry.input_scale:.9g}" for name, entry in int8.items()]
+    inputs = [f"{name} {input_scale(entry):.9g}" for name, entry in int8.items()]
     return "\n".join([*weights, *inputs]) + "\n"
 
 

@@ -57,8 +57,8 @@ def layer_name(node: onnx.NodeProto) -> str:
     'body.0.rdb1.conv1'
     """
     parts = [part for part in node.name.split("/") if part]
-    if len(parts) > 1 and parts[-1] == node.op_type:
-        parts.pop()
+    if len(parts) > 1 and parts[-1] == node.op_type and node.op_type in {"Conv", "PRelu"}:
+        parts.pop()  # their scope is the layer's own name
     kept = [part for part, behind in zip(parts, [*parts[1:], ""], strict=True) if not _says(behind, part)]
     return re.sub(r"[^A-Za-z0-9.]+", "_", ".".join(kept))
 

@@ -1,0 +1,135 @@
+"""Pictures that were not calibrated on in, golden vectors out: inputs with the outputs they give.
+
+The outputs are those of the meaning of each file: float as it is, int8 with every graph
+optimization off. They are kept as the network gives them, not clipped.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from calib.dataset import PatchRef, PhotoFile, WholeView, folder_patches
+from calib.div2k import evaluation_pairs, is_div2k
+from calib.errors import UsageError
+from calib.images import read_image, to_input, write_image
+from calib.sample import sample_patches
+from deploy.checks import Build
+from deploy.handoff.contents import GoldenVector, golden_path, int8_kind
+from deploy.parity import Runner, compare
+from deploy.progress import Progress
+from deploy.running import model_runner
+
+FEWEST = 8
+"""Golden vectors that a bundle has at least."""
+
+
+def golden_pictures(build: Build, images: Path | None, count: int) -> tuple[PatchRef, ...]:
+    """Choose the pictures of the golden vectors.
+
+    Args:
+        build: whose calibration pictures are left out.
+        images: folder to choose from, each picture reduced to 128x128; of a DIV2K layout the LR
+            files of its evaluation pairs. ``None`` takes the embedded sample.
+        count: how many.
+
+    Raises:
+        UsageError: there are not so many.
+        ImageSetError: the folder holds no images.
+        ImageError: an image does not decode.
+    """
+    if count < FEWEST:
+        raise UsageError(f"found --count {count}; a bundle has at least {FEWEST} golden vectors")
+    pictures = _candidates(images)
+    unseen = [patch for patch in pictures if patch.sha256 not in build.calibrated_on]
+    if len(unseen) < count:
+        source = "the embedded sample" if images is None else str(images)
+        raise UsageError(
+            f"{source} has {len(unseen)} pictures that were not calibrated on, expected {count}; "
+            "name a folder with more of them with --images"
+        )
+    return tuple(unseen[:count])
+
+
+def _candidates(images: Path | None) -> Sequence[PatchRef]:
+    if images is None:
+        return sample_patches("verification").patches
+    if is_div2k(images):
+        return [
+            PatchRef.describe(PhotoFile(pair.name, pair.lr), WholeView(), read_image(pair.lr))
+            for pair in evaluation_pairs(images)
+        ]
+    return folder_patches(images, mode="whole", count=None, seed=0).patches
+
+
+def vector_name(position: int, source: str) -> str:
+    """Return the name of a golden vector: short, plain, and in order.
+
+    >>> vector_name(3, "holiday/IMG 0042.jpg")
+    '03-img-0042'
+    """
+    stem = source.split("@")[0].rsplit("/", 1)[-1].rsplit(".", 1)[0]
+    plain = re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")[:40]
+    return f"{position:02d}-{plain or 'picture'}"
+
+
+def write_golden(
+    root: Path,
+    pictures: Sequence[PatchRef],
+    float_model: onnx.ModelProto,
+    int8_models: Mapping[str, onnx.ModelProto],
+    progress: Progress,
+) -> tuple[GoldenVector, ...]:
+    """Compute the golden vectors and write them below ``root``.
+
+    Args:
+        root: of the bundle.
+        pictures: what to make them of.
+        float_model: the network.
+        int8_models: its QDQ models by profile.
+        progress: told how far that is.
+    """
+    float_run = model_runner(float_model, optimized=True)
+    int8_runs = {
+        profile: model_runner(model, optimized=False) for profile, model in int8_models.items()
+    }
+    vectors = []
+    with progress.stage("computing golden vectors", len(pictures)) as advance:
+        for position, patch in enumerate(pictures):
+            name = vector_name(position, patch.photo.name)
+            picture = patch.load()
+            file = root / "golden" / "picture" / f"{name}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_image(file, picture)
+            network_input = to_input(picture)
+            save_array(root / golden_path("input", name), network_input)
+            found = _outputs(root, name, network_input, float_run, int8_runs)
+            vectors.append(GoldenVector(name, patch.name, patch.sha256, found))
+            advance()
+    return tuple(vectors)
+
+
+def _outputs(
+    root: Path,
+    name: str,
+    network_input: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
+    float_run: Runner,
+    int8_runs: Mapping[str, Runner],
+) -> dict[str, float]:
+    """Write what each model makes of one input; return the parities with float, in dB."""
+    expected = float_run(network_input)
+    save_array(root / golden_path("float", name), expected)
+    parities = {}
+    for profile, run in int8_runs.items():
+        output = run(network_input)
+        save_array(root / golden_path(int8_kind(profile), name), output)
+        parities[profile] = round(compare(name, expected, output).psnr_db, 4)
+    return parities
+
+
+def save_array(path: Path, array: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> None:
+    """Write an array as ``.npy``, its folder with it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.save(path, np.ascontiguousarray(array), allow_pickle=False)
