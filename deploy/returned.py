@@ -7,7 +7,7 @@ slips between two machines, and named.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,7 @@ class ReturnedRequest:
     precision: Precision = "int8"
     profile: str | None = None
     hr: Path | None = None
-    reading: Reading = Reading()
+    reading: Reading = field(default_factory=Reading)
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ def judge_returned(request: ReturnedRequest, progress: Progress) -> Returned:
         for name, paths in matches.twice.items():
             listed = ", ".join(path.relative_to(request.folder).as_posix() for path in paths)
             problems.append(f"twice: {listed} all belong to the golden input {name}")
-        problems += [judge.extra(path) for path in matches.extra]
+        problems += [judge.stray(path) for path in matches.extra]
         with progress.stage("comparing returned outputs", len(matches.files)) as advance:
             for name, path in matches.files.items():
                 problems += judge.look_at(name, path)
@@ -247,7 +247,7 @@ class _Judge:
         self.images: list[ReturnedImage] = []
         self.pictures: dict[str, tuple[Picture, Picture]] = {}
 
-    def extra(self, path: Path) -> str:
+    def stray(self, path: Path) -> str:
         """Say what a file is that belongs to no golden input by its name."""
         line = f"extra: {path.as_posix()} belongs to no golden input by its name"
         try:
@@ -342,7 +342,8 @@ def _thumb(array: Array) -> npt.NDArray[np.float64]:
     gray = finite.mean(axis=0) / max(float(np.abs(finite).max()), 1e-12)
     small = cv2.resize(gray, (_THUMB_PX, _THUMB_PX), interpolation=cv2.INTER_AREA)
     centred = np.asarray(small, np.float64) - small.mean()
-    return centred / max(float(np.sqrt(np.square(centred).mean())), 1e-12)
+    thumb: npt.NDArray[np.float64] = centred / max(float(centred.std()), 1e-12)
+    return thumb
 
 
 def _photos(folder: Path | None) -> dict[str, Path]:

@@ -8,7 +8,7 @@ import typer
 from deploy.cli.console import make_progress, print_json, print_table
 
 if TYPE_CHECKING:
-    from deploy.returned import Returned, ReturnedRequest
+    from deploy.returned import Returned, ReturnedImage, ReturnedRequest
 
 
 def verify_returned(request: "ReturnedRequest", report: Path | None, *, as_json: bool) -> bool:
@@ -28,30 +28,18 @@ def verify_returned(request: "ReturnedRequest", report: Path | None, *, as_json:
 
 
 def _show(returned: "Returned") -> None:
-    rows = [
-        [
-            image.name,
-            f"{image.psnr_db:.2f}",
-            f"{image.required_db:.2f}",
-            f"{image.ours_db:.2f}",
-            f"{image.between_db:.2f}",
-            f"{image.ssim:.4f}",
-            *([f"{image.photo.returned[0]:.3f}", f"{image.photo.float_model[0]:.3f}"]
-              if image.photo else ["-", "-"]),
-            "pass" if image.passed else "FAIL",
-        ]
-        for image in returned.images
-    ]
+    photographed = any(image.photo for image in returned.images)
     columns = ["golden input", "returned dB", "needed", "our int8", "to our int8", "SSIM"]
-    columns += ["to HR", "float to HR", "verdict"]
-    if not any(image.photo for image in returned.images):
-        columns = [*columns[:6], columns[8]]
-        rows = [[*row[:6], row[8]] for row in rows]
-    title = f"{returned.model} on {returned.target}, {returned.precision}, beside our {returned.profile}"
+    columns += ["PSNR to HR", "float's"] if photographed else []
+    rows = [_row(image, photographed=photographed) for image in returned.images]
+    title = f"{returned.model} on {returned.target}, {returned.precision}"
     if rows:
-        means = [f"{returned.mean_db(figure):.2f}" for figure in ("psnr_db", "ours_db", "between_db")]
-        blank = [""] * (len(columns) - 5)
-        print_table(title, columns, [*rows, ["mean", means[0], "", means[1], means[2], *blank]])
+        means = [
+            f"{returned.mean_db(figure):.2f}" for figure in ("psnr_db", "ours_db", "between_db")
+        ]
+        blank = [""] * (len(columns) - 4)
+        rows.append(["mean", means[0], "", means[1], means[2], *blank])
+        print_table(f"{title}, beside our {returned.profile}", [*columns, "verdict"], rows)
     for problem in returned.problems:
         typer.echo(f"FAIL  {problem}")
     if returned.cause is not None:
@@ -59,3 +47,18 @@ def _show(returned: "Returned") -> None:
         finding = next(i.finding for i in returned.images if not i.passed and i.finding)
         typer.echo(f"  {finding.explanation}")
     typer.echo("accepted" if returned.passed else "NOT ACCEPTED")
+
+
+def _row(image: "ReturnedImage", *, photographed: bool) -> list[str]:
+    row = [
+        image.name,
+        f"{image.psnr_db:.2f}",
+        f"{image.required_db:.2f}",
+        f"{image.ours_db:.2f}",
+        f"{image.between_db:.2f}",
+        f"{image.ssim:.4f}",
+    ]
+    if photographed:
+        scores = (image.photo.returned, image.photo.float_model) if image.photo else ()
+        row += [f"{score[0]:.3f}" for score in scores] or ["-", "-"]
+    return [*row, "pass" if image.passed else "FAIL"]

@@ -105,18 +105,14 @@ def _require_safe(zip_name: str, entries: list[zipfile.ZipInfo]) -> None:
 
 
 def _problem(name: str, entry: zipfile.ZipInfo) -> str | None:
-    if name.startswith(("/", "\\")) or _DRIVE.match(name):
-        return "an absolute path"
-    if "\\" in name or "\0" in name:
-        return "a character that no portable name has"
     parts = name.split("/")
-    if ".." in parts:
-        return "a path that leaves the folder"
-    if "" in parts or "." in parts:
-        return "an empty step in its path"
     kind = stat.S_IFMT(entry.external_attr >> 16)
-    if kind not in {0, stat.S_IFREG}:
-        return "a link or a device in place of a file"
-    if entry.flag_bits & _ENCRYPTED:
-        return "a password"
-    return None
+    problems = (
+        (name.startswith(("/", "\\")) or _DRIVE.match(name), "an absolute path"),
+        ("\\" in name or "\0" in name, "a character that no portable name has"),
+        (".." in parts, "a path that leaves the folder"),
+        ("" in parts or "." in parts, "an empty step in its path"),
+        (kind not in {0, stat.S_IFREG}, "a link or a device in place of a file"),
+        (entry.flag_bits & _ENCRYPTED, "a password"),
+    )
+    return next((problem for found, problem in problems if found), None)

@@ -25,7 +25,7 @@ from deploy.handoff.opening import opened
 from deploy.handoff.targets import handoff_targets
 from deploy.handoff.tolerance import RERUN_DB
 from deploy.parity import compare
-from deploy.progress import Progress
+from deploy.progress import Advance, Progress
 from deploy.running import model_runner
 
 
@@ -97,9 +97,7 @@ def _check_files(root: Path, manifest: BundleManifest) -> Iterator[Check]:
             yield Check.of(digest == item.sha256, "file", item.path, detail)
 
 
-def _check_golden(
-    root: Path, manifest: BundleManifest, progress: Progress
-) -> Iterator[Check]:
+def _check_golden(root: Path, manifest: BundleManifest, progress: Progress) -> Iterator[Check]:
     """Run every model over every golden input again."""
     count = len(manifest.golden)
     detail = f"{count} golden vectors, expected at least {FEWEST}"
@@ -139,7 +137,11 @@ def _check_inputs(root: Path, manifest: BundleManifest) -> Iterator[Check]:
 
 
 def _rerun(
-    root: Path, manifest: BundleManifest, kind: str, path: str, advance: Any  # noqa: ANN401
+    root: Path,
+    manifest: BundleManifest,
+    kind: str,
+    path: str,
+    advance: Advance,
 ) -> float:
     """Return the least parity of a model's outputs now with those recorded, in dB."""
     model = onnx.load(root / path)
@@ -194,7 +196,6 @@ def _check_engines(root: Path, manifest: BundleManifest, progress: Progress) -> 
                 yield Check.skipped(engine.name, target.name, proof.detail)
                 continue
             detail = (
-                f"{proof.psnr_db:.1f} dB {proof.detail}, expected at least "
-                f"{engine.minimum_db:g} dB"
+                f"{proof.psnr_db:.1f} dB {proof.detail}, expected at least {engine.minimum_db:g} dB"
             )
             yield Check.of(proof.psnr_db >= engine.minimum_db, engine.name, target.name, detail)

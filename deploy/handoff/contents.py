@@ -1,20 +1,20 @@
 """What lies in a bundle in, its ``manifest.json`` out, and back: checked field by field.
 
-    manifest.json                 this
-    README.md, LICENSES.md        for people
-    processing.py                 pre- and post-processing, numpy and cv2 alone
-    models/                       the ONNX files
-    golden/picture/NAME.png       uint8 RGB, 128x128
-    golden/input/NAME.npy         the same as network input, float32 [1,3,128,128]
-    golden/float/NAME.npy         what the float model makes of it, float32 [1,3,H,W]
-    golden/int8-PROFILE/NAME.npy  what that QDQ model makes of it, in the meaning of the file
-    calibration/                  the calibration set, or how to make it
-    TARGET/                       what that vendor's tools take, with a README.md
+manifest.json                 this
+README.md, LICENSES.md        for people
+processing.py                 pre- and post-processing, numpy and cv2 alone
+models/                       the ONNX files
+golden/picture/NAME.png       uint8 RGB, 128x128
+golden/input/NAME.npy         the same as network input, float32 [1,3,128,128]
+golden/float/NAME.npy         what the float model makes of it, float32 [1,3,H,W]
+golden/int8-PROFILE/NAME.npy  what that QDQ model makes of it, in the meaning of the file
+calibration/                  the calibration set, or how to make it
+TARGET/                       what that vendor's tools take, with a README.md
 """
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -185,7 +185,7 @@ def read_contents(root: Path) -> BundleManifest:
             files=tuple(BundleFile(**item) for item in fields.pop("files")),
             **fields,
         )
-        problem = _problem(manifest)
+        problem = next(_problems(manifest), None)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise VerificationError(
             f"the bundle's {MANIFEST_NAME} lacks, adds or misuses a field: {error}"
@@ -195,33 +195,35 @@ def read_contents(root: Path) -> BundleManifest:
     return manifest
 
 
-def _problem(manifest: BundleManifest) -> str | None:
+def _problems(manifest: BundleManifest) -> Iterator[str]:
     """Say what a manifest with the right fields has wrong in them."""
-    paths = [item.path for item in manifest.files]
-    if len(set(paths)) != len(paths):
-        return "names a file twice"
-    for path in paths:
-        if not all(_NAME.fullmatch(part) for part in path.split("/")):
-            return f"names the file {path!r}; expected plain names below the bundle's root"
-    if not all(_SHA256.fullmatch(item.sha256) and item.size_bytes >= 0 for item in manifest.files):
-        return "has a file without a sha256 and a length"
+    yield from _file_problems(manifest.files)
     names = [item.name for item in manifest.golden]
     if not names or len(set(names)) != len(names) or not all(map(_NAME.fullmatch, names)):
-        return f"names the golden vectors {names}; expected plain names, each once"
+        yield f"names the golden vectors {names}; expected plain names, each once"
     if not manifest.targets:
-        return "is for no target"
+        yield "is for no target"
     kinds = ["input", "float", *map(int8_kind, manifest.int8_models)]
     needed = {golden_path(kind, name) for kind in kinds for name in names}
     needed |= {manifest.float_model, *manifest.int8_models.values()}
-    missing = sorted(needed - set(paths))
-    if missing:
-        return f"does not name {missing[0]}, which the rest of it needs"
+    for path in sorted(needed - {item.path for item in manifest.files}):
+        yield f"does not name {path}, which the rest of it needs"
     for target in manifest.targets:
         if target.profile not in manifest.int8_models:
-            return f"has no int8 model {target.profile!r} to judge {target.name} by"
+            yield f"has no int8 model {target.profile!r} to judge {target.name} by"
     for vector in manifest.golden:
         if set(vector.psnr_db) != set(manifest.int8_models):
-            return f"has no parity figure of each int8 model for {vector.name}"
+            yield f"has no parity figure of each int8 model for {vector.name}"
     if manifest.scale < 1:
-        return f"has the scale {manifest.scale}"
-    return None
+        yield f"has the scale {manifest.scale}"
+
+
+def _file_problems(files: Sequence[BundleFile]) -> Iterator[str]:
+    paths = [item.path for item in files]
+    if len(set(paths)) != len(paths):
+        yield "names a file twice"
+    for path in paths:
+        if not all(_NAME.fullmatch(part) for part in path.split("/")):
+            yield f"names the file {path!r}; expected plain names below the bundle's root"
+    if not all(_SHA256.fullmatch(item.sha256) and item.size_bytes >= 0 for item in files):
+        yield "has a file without a sha256 and a length"

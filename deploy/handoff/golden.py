@@ -70,7 +70,7 @@ def vector_name(position: int, source: str) -> str:
     >>> vector_name(3, "holiday/IMG 0042.jpg")
     '03-img-0042'
     """
-    stem = source.split("@")[0].rsplit("/", 1)[-1].rsplit(".", 1)[0]
+    stem = source.split("@", maxsplit=1)[0].rsplit("/", 1)[-1].rsplit(".", 1)[0]
     plain = re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")[:40]
     return f"{position:02d}-{plain or 'picture'}"
 

@@ -117,9 +117,7 @@ def make_handoff(request: HandoffRequest, progress: Progress) -> HandoffOutcome:
     targets = [find_target(name) for name in dict.fromkeys(request.targets)]
     build = open_build(request.build)
     pictures = golden_pictures(build, request.images, request.count)
-    calibration = calibration_set(
-        build, request.calib, include_images=request.include_images
-    )
+    calibration = calibration_set(build, request.calib, include_images=request.include_images)
     profiles = {target.name: _profiles(target, build) for target in targets}
     wanted = dict.fromkeys(name for names in profiles.values() for name in names)
     int8 = {profile: quantized(build, profile, progress) for profile in wanted}

@@ -1,9 +1,9 @@
 """What a result must reach to be accepted, in decibels of parity with our float output.
 
-    fp32    80 dB: other kernels, another order of summation, nothing else
-    fp16    as fp16 files are judged when they are built
-    int8    our own int8 less 3 dB on each picture, so at most twice its squared error;
-            from tools that choose their own scales, the floor that every int8 file must keep
+fp32    80 dB: other kernels, another order of summation, nothing else
+fp16    as fp16 files are judged when they are built
+int8    our own int8 less 3 dB on each picture, so at most twice its squared error;
+        from tools that choose their own scales, the floor that every int8 file must keep
 """
 
 from typing import Literal

@@ -52,4 +52,3 @@ def ncnn_runner(param: Path, *, threads: int = 2, winograd: bool = True) -> Runn
         return found
 
     return run
-

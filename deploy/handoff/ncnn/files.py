@@ -44,7 +44,8 @@ def input_scale(convolution: Int8Convolution) -> np.float32:
         raise GraphError(
             f"found an input with zero point {convolution.input_zero_point}; ncnn takes 0 alone"
         )
-    return np.float32(1.0 / convolution.input_step)
+    scale: np.float32 = np.float32(1.0 / convolution.input_step)
+    return scale
 
 
 def param_text(layers: Sequence[Layer], int8: Mapping[str, Int8Convolution] | None = None) -> str:

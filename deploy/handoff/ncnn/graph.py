@@ -18,8 +18,8 @@ tensor is ``[C, H, W]``.
 
 import re
 from collections import Counter
-from collections.abc import Iterable
-from typing import NoReturn
+from collections.abc import Iterable, Iterator
+from typing import Any, NoReturn
 
 import numpy as np
 import onnx
@@ -59,7 +59,11 @@ def layer_name(node: onnx.NodeProto) -> str:
     parts = [part for part in node.name.split("/") if part]
     if len(parts) > 1 and parts[-1] == node.op_type and node.op_type in {"Conv", "PRelu"}:
         parts.pop()  # their scope is the layer's own name
-    kept = [part for part, behind in zip(parts, [*parts[1:], ""], strict=True) if not _says(behind, part)]
+    kept = [
+        part
+        for part, behind in zip(parts, [*parts[1:], ""], strict=True)
+        if not _says(behind, part)
+    ]
     return re.sub(r"[^A-Za-z0-9.]+", "_", ".".join(kept))
 
 
@@ -84,41 +88,55 @@ class _Translation:
             raise GraphError(f"the input {source!r} has shape {shape}; expected [1, C, H, W]")
         self._blob[source] = source
         options: dict[int, Value] = {0: shape[3], 1: shape[2], 2: shape[1]}
-        made = [Layer("Input", source, (), (source,), options)]
+        first = Layer("Input", source, (), (source,), options)
+        return [first, *self._behind_input()]
+
+    def _behind_input(self) -> Iterator[Layer]:
         for node in self._index.nodes:
             if node.op_type != "Constant" and node.name not in self._done:
-                made.append(self._layer(node))
-        return made
+                yield self._layer(node)
 
     def _layer(self, node: onnx.NodeProto) -> Layer:
-        match node.op_type:
-            case "Conv":
-                return self._convolution(node)
-            case "LeakyRelu":
-                return self._made(node, "ReLU", node.input, {0: float(_attribute(node, "alpha", 0.01))})
-            case "PRelu":
-                slopes = self._constant(node, 1).reshape(-1)
-                return self._made(
-                    node, "PReLU", node.input[:1], {0: slopes.size}, weight=slopes
-                )
-            case "Concat" if int(_attribute(node, "axis", 0)) == 1:
-                return self._made(node, "Concat", node.input, {0: 0})
-            case "Add":
-                return self._made(node, "BinaryOp", node.input, {0: _BINARY_ADD})
-            case "Mul":
-                return self._product(node)
-            case "Resize":
-                factor = self._factor(node)
-                return self._made(
-                    node, "Interp", node.input[:1], {0: _NEAREST, 1: float(factor), 2: float(factor)}
-                )
-            case "DepthToSpace" if _attribute(node, "mode", b"DCR") == b"CRD":
-                return self._made(
-                    node, "PixelShuffle", node.input, {0: int(_attribute(node, "blocksize", 0))}
-                )
-            case "Reshape":
-                return self._unshuffle(node)
-        _refuse(node, "its operator has no counterpart here")
+        translations = {
+            "Conv": self._convolution,
+            "LeakyRelu": self._leaky,
+            "PRelu": self._prelu,
+            "Concat": self._concat,
+            "Add": self._sum,
+            "Mul": self._product,
+            "Resize": self._enlargement,
+            "DepthToSpace": self._shuffle,
+            "Reshape": self._unshuffle,
+        }
+        if node.op_type not in translations:
+            _refuse(node, "its operator has no counterpart here")
+        return translations[node.op_type](node)
+
+    def _leaky(self, node: onnx.NodeProto) -> Layer:
+        return self._made(node, "ReLU", node.input, {0: float(_attribute(node, "alpha", 0.01))})
+
+    def _prelu(self, node: onnx.NodeProto) -> Layer:
+        slopes = self._constant(node, 1).reshape(-1)
+        return self._made(node, "PReLU", node.input[:1], {0: slopes.size}, weight=slopes)
+
+    def _concat(self, node: onnx.NodeProto) -> Layer:
+        if _attribute(node, "axis", 0) != 1:
+            _refuse(node, "expected it to join channels, axis 1")
+        return self._made(node, "Concat", node.input, {0: 0})
+
+    def _sum(self, node: onnx.NodeProto) -> Layer:
+        return self._made(node, "BinaryOp", node.input, {0: _BINARY_ADD})
+
+    def _enlargement(self, node: onnx.NodeProto) -> Layer:
+        factor = float(self._factor(node))
+        return self._made(node, "Interp", node.input[:1], {0: _NEAREST, 1: factor, 2: factor})
+
+    def _shuffle(self, node: onnx.NodeProto) -> Layer:
+        if _attribute(node, "mode", b"DCR") != b"CRD":
+            _refuse(node, "expected the order CRD, that of PixelShuffle")
+        return self._made(
+            node, "PixelShuffle", node.input, {0: int(_attribute(node, "blocksize", 0))}
+        )
 
     def _convolution(self, node: onnx.NodeProto) -> Layer:
         weight, bias = self._constant(node, 1), self._constant(node, 2)
@@ -150,7 +168,9 @@ class _Translation:
             _refuse(node, "expected nearest-neighbour enlargement by constant scales")
         factor = int(scales[2])
         if scales.tolist() != [1, 1, factor, factor]:
-            _refuse(node, f"enlarges by {scales.tolist()}; expected a whole factor, alike both ways")
+            _refuse(
+                node, f"enlarges by {scales.tolist()}; expected a whole factor, alike both ways"
+            )
         return factor
 
     def _unshuffle(self, node: onnx.NodeProto) -> Layer:
@@ -209,7 +229,13 @@ def _with_splits(layers: list[Layer]) -> list[Layer]:
         reads = tuple(next(copies[blob]) if blob in copies else blob for blob in layer.inputs)
         split.append(
             Layer(
-                layer.kind, layer.name, reads, layer.outputs, layer.options, layer.weight, layer.bias
+                layer.kind,
+                layer.name,
+                reads,
+                layer.outputs,
+                layer.options,
+                layer.weight,
+                layer.bias,
             )
         )
         for blob in layer.outputs:
@@ -219,7 +245,7 @@ def _with_splits(layers: list[Layer]) -> list[Layer]:
     return split
 
 
-def _attribute(node: onnx.NodeProto, name: str, default: object) -> "Any":  # noqa
+def _attribute(node: onnx.NodeProto, name: str, default: object) -> Any:
     for attribute in node.attribute:
         if attribute.name == name:
             return get_attribute_value(attribute)

@@ -24,7 +24,12 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     net = ncnn.Net()
-    for option in ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_storage"):
+    for option in (
+        "use_fp16_packed",
+        "use_fp16_storage",
+        "use_fp16_arithmetic",
+        "use_bf16_storage",
+    ):
         setattr(net.opt, option, False)
     binary = arguments.param.with_suffix(".bin")
     if net.load_param(str(arguments.param)) != 0 or net.load_model(str(binary)) != 0:
@@ -37,7 +42,7 @@ def main() -> None:
             if status != 0:
                 raise SystemExit(f"ncnn cannot run {path.name}: status {status}")
             np.save(arguments.out / path.name, np.array(output, np.float32)[np.newaxis])
-        print(path.stem)  # noqa: T201
+        print(path.stem)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ def main() -> None:
     compiled = openvino.Core().compile_model(str(arguments.xml), arguments.device)
     for path in sorted((HERE.parent / "golden" / "input").glob("*.npy")):
         np.save(arguments.out / path.name, np.array(compiled(np.load(path))[0]))
-        print(path.stem)  # noqa: T201
+        print(path.stem)
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def make_all(photos: Path) -> None:
                 "or another version of OpenCV's decoder"
             )
         processing.write_picture(HERE / entry["file"], picture)
-    print(f"{len(listed['patches'])} pictures made and proven in {HERE / 'images'}")  # noqa: T201
+    print(f"{len(listed['patches'])} pictures made and proven in {HERE / 'images'}")
 
 
 def convert(form: str, out: Path) -> None:
@@ -73,7 +73,7 @@ def convert(form: str, out: Path) -> None:
             np.save(out / f"{path.stem}.npy", processing.to_input(picture))
         else:
             np.savez(out / f"{path.stem}.npz", input_0=picture.transpose(2, 0, 1))
-    print(f"{len(pictures)} files written to {out}")  # noqa: T201
+    print(f"{len(pictures)} files written to {out}")
 
 
 def main() -> None:

@@ -36,7 +36,7 @@ def main() -> None:
     for path in sorted((HERE.parent / "golden" / "input").glob("*.npy")):
         (output,) = session.run(["output"], {"input": np.load(path)})
         np.save(arguments.out / path.name, output)
-        print(path.stem)  # noqa: T201
+        print(path.stem)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--route", choices=("quantize", "qdq", "qdq-mixed", "float"), default="quantize")
+    parser.add_argument(
+        "--route", choices=("quantize", "qdq", "qdq-mixed", "float"), default="quantize"
+    )
     parser.add_argument("--platform", default="rk3588", help="chip to build for")
     parser.add_argument("--device", help="run on a connected board of this kind, not simulated")
     parser.add_argument("--out", type=Path, required=True)
@@ -57,7 +59,9 @@ def main() -> None:
     )
     _require(status, "take the configuration")
     _require(rknn.load_onnx(str(model)), f"load {model.name}")
-    _require(rknn.build(do_quantization=quantize, dataset=str(dataset) if quantize else None), "build")
+    _require(
+        rknn.build(do_quantization=quantize, dataset=str(dataset) if quantize else None), "build"
+    )
     (arguments.out / "returned").mkdir(parents=True, exist_ok=True)
     name = f"{settings['model']}-{arguments.route}-{arguments.platform}.rknn"
     _require(rknn.export_rknn(str(arguments.out / name)), f"export {name}")
@@ -65,7 +69,7 @@ def main() -> None:
     for path in sorted((HERE / "golden").glob("*.npy")):
         (output,) = rknn.inference([np.load(path)], data_format=["nhwc"])
         np.save(arguments.out / "returned" / path.name, output)
-        print(f"{path.stem}: {output.dtype}{list(output.shape)}")  # noqa: T201
+        print(f"{path.stem}: {output.dtype}{list(output.shape)}")
     rknn.release()
 
 

@@ -122,7 +122,9 @@ def _write(kit: Kit) -> None:
     for name, profile in _PROFILES.items():
         float_model = kit.quantizable(profile)
         convolutions = int8_convolutions(kit.int8[profile].model)
-        weights = {node.name: node.input[1] for node in float_model.graph.node if len(node.input) > 1}
+        weights = {
+            node.name: node.input[1] for node in float_model.graph.node if len(node.input) > 1
+        }
         kit.write_json(
             f"{kit.model}-{name}.encodings.json",
             encodings(kit.int8[profile].plan, convolutions, weights),
