@@ -5,6 +5,7 @@ own int8 of the same input (whose work is nearer). One that is far off is looked
 slips between two machines, and named.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -37,6 +38,7 @@ from deploy.returned_files import Output, Reading, folder_codes, match_files, re
 
 Array = npt.NDArray[np.float32]
 
+_CROP = re.compile(r"@\d+,\d+(/\d+)?$")
 _THUMB_PX = 32
 _SAME_PICTURE = 0.95
 _CLEARLY_BETTER = 0.1
@@ -356,11 +358,13 @@ def _photos(folder: Path | None) -> dict[str, Path]:
 
 
 def _photo_name(source: str) -> str:
-    """Return the name that the HR photograph of a golden input has.
+    """Return the name that the HR photograph of a golden input has; a crop has none.
 
-    >>> _photo_name("0801"), _photo_name("night/0801x4.png")
-    ('0801', '0801')
+    >>> _photo_name("0801"), _photo_name("night/0801x4.png"), _photo_name("cat.png@0,128")
+    ('0801', '0801', '')
     """
+    if _CROP.search(source):
+        return ""
     stem = Path(source).stem
     head, mark, tail = stem.rpartition("x")
     return head if mark and head and tail.isdigit() else stem

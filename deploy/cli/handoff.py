@@ -101,8 +101,7 @@ def _show_outcome(outcome: "HandoffOutcome") -> None:
     rows += [[f"{name}/", *_size(counted)] for name, counted in sizes.items()]
     print_table(f"{manifest.model} handoff", ["in the bundle", "files", "MB"], rows)
     for proof in outcome.proofs:
-        figure = "not run" if proof.psnr_db is None else f"{proof.psnr_db:.1f} dB"
-        typer.echo(f"{proof.engine}: {figure}, {proof.detail}")
+        typer.echo(f"{proof.engine}: {proof.text}")
     typer.echo(f"{outcome.path.stat().st_size / 1e6:9.2f} MB  {outcome.path}")
     typer.echo(f"sha256 {outcome.sha256}")
 

@@ -25,6 +25,8 @@ from deploy.artifacts import MANIFEST_NAME
 from deploy.manifest import library_versions
 
 SCHEMA = "esrdeploy.handoff/1"
+FLOAT_KIND = "float"
+INT8_PREFIX = "int8-"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -74,13 +76,13 @@ class TargetRecord:
         name: of the target, and of its folder.
         profile: of the int8 model that stands for ours, when results come back.
         quantizes_itself: the vendor's tools choose their own scales.
-        engines: what was run here with the vendor's own engine, and the parity it had to reach.
+        engines: what the vendor's own engine can run of it.
     """
 
     name: str
     profile: str
     quantizes_itself: bool
-    engines: Mapping[str, float] = field(default_factory=dict)
+    engines: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,7 @@ def golden_path(kind: str, name: str) -> str:
 
 def int8_kind(profile: str) -> str:
     """Return the kind of golden array that an int8 model makes."""
-    return f"int8-{profile}"
+    return INT8_PREFIX + profile
 
 
 def read_contents(root: Path) -> BundleManifest:

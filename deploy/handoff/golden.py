@@ -5,22 +5,27 @@ optimization off. They are kept as the network gives them, not clipped.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 
 from calib.dataset import PatchRef, PhotoFile, WholeView, folder_patches
 from calib.div2k import evaluation_pairs, is_div2k
-from calib.errors import UsageError
+from calib.errors import UsageError, VerificationError
 from calib.images import read_image, to_input, write_image
 from calib.sample import sample_patches
 from deploy.checks import Build
-from deploy.handoff.contents import GoldenVector, golden_path, int8_kind
+from deploy.handoff.contents import FLOAT_KIND, GoldenVector, golden_path, int8_kind
+from deploy.metrics import parity_db
 from deploy.parity import Runner, compare
-from deploy.progress import Progress
+from deploy.progress import Advance, Progress
 from deploy.running import model_runner
+
+Array = npt.NDArray[np.float32]
 
 FEWEST = 8
 """Golden vectors that a bundle has at least."""
@@ -114,7 +119,7 @@ def write_golden(
 def _outputs(
     root: Path,
     name: str,
-    network_input: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
+    network_input: Array,
     float_run: Runner,
     int8_runs: Mapping[str, Runner],
 ) -> dict[str, float]:
@@ -129,7 +134,79 @@ def _outputs(
     return parities
 
 
-def save_array(path: Path, array: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> None:
+def save_array(path: Path, array: Array) -> None:
     """Write an array as ``.npy``, its folder with it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     np.save(path, np.ascontiguousarray(array), allow_pickle=False)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How near an execution comes to the golden arrays.
+
+    Attributes:
+        psnr_db: least parity over the vectors, in dB.
+        margin_db: least of what each reaches beyond what it must, in dB.
+        float_db: mean parity with the golden float arrays, in dB.
+        pictures: how many vectors were run.
+    """
+
+    psnr_db: float
+    margin_db: float
+    float_db: float
+    pictures: int
+
+    @property
+    def holds(self) -> bool:
+        """Whether every vector is near enough."""
+        return self.margin_db >= 0.0
+
+
+def agreement(  # noqa: PLR0913, PLR0917  # one comparison, told how far it is
+    run: Runner,
+    root: Path,
+    kind: str,
+    golden: Sequence[GoldenVector],
+    required_db: Callable[[GoldenVector], float],
+    advance: Advance = lambda: None,
+) -> Agreement:
+    """Run golden inputs and compare with the golden arrays of a kind.
+
+    Args:
+        run: what to run.
+        root: of the bundle.
+        kind: of golden array, such as ``float``.
+        golden: at least one vector.
+        required_db: parity that a vector must reach.
+        advance: called after each.
+
+    Raises:
+        VerificationError: an output has another shape or holds NaN, or a file is no such array.
+    """
+    parities, margins, floats = [], [], []
+    for vector in golden:
+        output = run(load_array(root / golden_path("input", vector.name)))
+        expected = load_array(root / golden_path(kind, vector.name))
+        parities.append(compare(vector.name, expected, output).psnr_db)
+        margins.append(parities[-1] - required_db(vector))
+        reference = load_array(root / golden_path(FLOAT_KIND, vector.name))
+        floats.append(parity_db(np.clip(reference, 0, 1), np.clip(output, 0, 1)))
+        advance()
+    return Agreement(min(parities), min(margins), float(np.mean(floats)), len(golden))
+
+
+def load_array(path: Path) -> Array:
+    """Read a float32 array [1, 3, H, W]; pickles are refused.
+
+    Raises:
+        VerificationError: the file holds no such array.
+    """
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise VerificationError(f"{path.name} is no array file: {error}") from error
+    whole = isinstance(array, np.ndarray) and array.dtype == np.float32 and array.ndim == 4
+    if not whole or array.shape[:2] != (1, 3):
+        raise VerificationError(f"{path.name} holds no float32 [1, 3, H, W]")
+    found: Array = array
+    return found

@@ -1,13 +1,12 @@
 """A handoff request in, a zip that a vendor can use out: the whole story, top to bottom."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
 import onnx
 
 from calib.digest import sha256_file
@@ -21,15 +20,13 @@ from deploy.handoff.contents import (
     BundleManifest,
     GoldenVector,
     TargetRecord,
-    golden_path,
 )
-from deploy.handoff.golden import FEWEST, golden_pictures, write_golden
+from deploy.handoff.golden import FEWEST, Agreement, agreement, golden_pictures, write_golden
 from deploy.handoff.quantized import Quantized, built_profiles, quantized
 from deploy.handoff.target import MODELS, Engine, HandoffTarget, Kit
 from deploy.handoff.targets import find_target
 from deploy.handoff.texts import write_common
 from deploy.manifest import read_manifest
-from deploy.parity import compare
 from deploy.progress import Progress
 
 _STAND_IN = "qnn"
@@ -69,14 +66,22 @@ class Proof:
     Attributes:
         target: name of the target.
         engine: what was run.
-        psnr_db: least parity with the golden arrays over the pictures; ``None``: it was not run.
+        agreement: with the golden arrays; ``None``: it was not run.
         detail: against what, or why it was not run.
     """
 
     target: str
     engine: str
-    psnr_db: float | None
+    agreement: Agreement | None
     detail: str
+
+    @property
+    def text(self) -> str:
+        """What came out, for people."""
+        if self.agreement is None:
+            return f"not run, {self.detail}"
+        found, needed_db = self.agreement, self.agreement.psnr_db - self.agreement.margin_db
+        return f"{found.psnr_db:.1f} dB {self.detail}, expected at least {needed_db:.1f} dB"
 
 
 @dataclass(frozen=True)
@@ -101,7 +106,7 @@ class HandoffOutcome:
             "path": str(self.path),
             "sha256": self.sha256,
             "bytes": self.path.stat().st_size,
-            "proofs": [vars(proof) for proof in self.proofs],
+            "proofs": [asdict(proof) for proof in self.proofs],
             "manifest": self.manifest.record(),
         }
 
@@ -224,10 +229,9 @@ def _prove(
             with progress.stage(title, 1) as advance:
                 proof = prove(root, model, target, engine, golden[:_PROOF_PICTURES])
                 advance()
-            if proof.psnr_db is not None and not proof.psnr_db >= engine.minimum_db:
+            if proof.agreement is not None and not proof.agreement.holds:
                 raise VerificationError(
-                    f"{target.name}: {engine.name} reaches {proof.psnr_db:.1f} dB {proof.detail}, "
-                    f"expected at least {engine.minimum_db:g} dB; the bundle is not written"
+                    f"{target.name}: {engine.name} reaches {proof.text}; the bundle is not written"
                 )
             proofs.append(proof)
     return tuple(proofs)
@@ -251,14 +255,10 @@ def prove(
     if find_spec(engine.package) is None:
         reason = f"{engine.package} is not installed: pip install 'esrdeploy[{engine.extra}]'"
         return Proof(target.name, engine.name, None, reason)
-    run = engine.load(root, model)
-    found = []
-    for vector in golden:
-        expected = np.load(root / golden_path(engine.kind, vector.name))
-        output = run(np.load(root / golden_path("input", vector.name)))
-        found.append(compare(vector.name, expected, output).psnr_db)
-    detail = f"against {engine.kind} on {len(found)} pictures"
-    return Proof(target.name, engine.name, round(min(found), 2), detail)
+    found = agreement(engine.load(root, model), root, engine.kind, golden, engine.required_db)
+    return Proof(
+        target.name, engine.name, found, f"from {engine.kind} on {found.pictures} pictures"
+    )
 
 
 def _describe(
@@ -283,7 +283,7 @@ def _describe(
                 target.name,
                 profiles[target.name][0],
                 target.quantizes_itself,
-                {engine.name: engine.minimum_db for engine in target.engines},
+                tuple(engine.name for engine in target.engines),
             )
             for target in targets
         ),

@@ -135,7 +135,7 @@ class Engine:
         package: to import; where it is missing the engine is not run.
         extra: of esrdeploy, that brings the package.
         kind: golden arrays that it has to reproduce, such as ``float``.
-        minimum_db: parity with them on every picture.
+        required_db: parity with them that a golden vector must reach, in dB.
         load: from the bundle's root and the name of the network to what the engine computes.
     """
 
@@ -143,7 +143,7 @@ class Engine:
     package: str
     extra: str
     kind: str
-    minimum_db: float
+    required_db: Callable[[GoldenVector], float]
     load: Callable[[Path, str], Runner]
 
 

@@ -5,17 +5,20 @@ channel, everything else in float. That is what the profile ``tensorrt`` stands 
 model is what the int8 pair and the table are written from, and what they must reproduce.
 """
 
+from functools import partial
 from pathlib import Path
 
+from deploy.handoff.contents import int8_kind
 from deploy.handoff.int8_convolutions import int8_convolutions
 from deploy.handoff.ncnn.engine import ncnn_runner
 from deploy.handoff.ncnn.files import bin_content, param_text, table_text
 from deploy.handoff.ncnn.graph import layer_name, ncnn_layers
 from deploy.handoff.target import Engine, HandoffTarget, Kit
-from deploy.handoff.tolerance import FLOAT_DB, RERUN_DB
+from deploy.handoff.tolerance import rerun_db, same_float
 from deploy.parity import Runner
 
 _PROFILE = "tensorrt"
+_INT8 = int8_kind(_PROFILE)
 
 README = """\
 # {{ model }} on ncnn
@@ -84,9 +87,7 @@ TARGET = HandoffTarget(
     profiles=(_PROFILE,),
     write=_write,
     engines=(
-        Engine("float pair in ncnn", "ncnn", "ncnn", "float", FLOAT_DB, _load_float),
-        Engine(
-            "int8 pair in ncnn", "ncnn", "ncnn", f"int8-{_PROFILE}", RERUN_DB["int8"], _load_int8
-        ),
+        Engine("float pair in ncnn", "ncnn", "ncnn", "float", same_float, _load_float),
+        Engine("int8 pair in ncnn", "ncnn", "ncnn", _INT8, partial(rerun_db, _INT8), _load_int8),
     ),
 )

@@ -8,11 +8,10 @@ from pathlib import Path
 
 from deploy.handoff.openvino_ir import ir_runner, write_ir
 from deploy.handoff.target import Engine, HandoffTarget, Kit
-from deploy.handoff.tolerance import FLOAT_DB
+from deploy.handoff.tolerance import same_float, same_picture
 from deploy.parity import Runner
 
 _PROFILE = "openvino"
-_SAME_PICTURE_DB = 20.0
 
 README = """\
 # {{ model }} on OpenVINO
@@ -65,9 +64,7 @@ TARGET = HandoffTarget(
     profiles=(_PROFILE,),
     write=_write,
     engines=(
-        Engine("float IR in OpenVINO", "openvino", "openvino", "float", FLOAT_DB, _load_float),
-        Engine(
-            "int8 IR in OpenVINO", "openvino", "openvino", "float", _SAME_PICTURE_DB, _load_int8
-        ),
+        Engine("float IR in OpenVINO", "openvino", "openvino", "float", same_float, _load_float),
+        Engine("int8 IR in OpenVINO", "openvino", "openvino", "float", same_picture, _load_int8),
     ),
 )
