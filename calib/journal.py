@@ -17,7 +17,7 @@ from calib.errors import CalibrationError
 from calib.statistics import TensorStatistics
 from calib.table import pack, unpack
 
-SCHEMA = "esrdeploy.journal/1"
+SCHEMA = "esrdeploy.journal/2"
 
 _LOG = logging.getLogger(__name__)
 

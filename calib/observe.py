@@ -10,6 +10,7 @@ the same bits with any number of threads, so the tensors are reproducible on one
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -97,6 +98,12 @@ class SegmentedGraph:
             del appeared
 
 
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """Return threads that count values; they and their scratch memory last as long as we do."""
+    return ThreadPoolExecutor(threads)
+
+
 def observe(
     graph: SegmentedGraph,
     feeds: Mapping[str, Array],
@@ -126,8 +133,8 @@ def observe(
             ) from error
 
     found: dict[str, TensorStatistics] = {}
-    with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
-        for appeared in graph.run(feeds):
-            found |= zip(appeared, pool.map(statistics, appeared.items()), strict=True)
-            appeared.clear()
+    pool = _pool(threads or os.cpu_count() or 1)
+    for appeared in graph.run(feeds):
+        found |= zip(appeared, pool.map(statistics, appeared.items()), strict=True)
+        appeared.clear()
     return {name: found[name] for name in graph.wanted}

@@ -1,18 +1,18 @@
 """A calibration table and the chosen ranges in, a PNG of the histograms that lose most out.
 
-What a tensor loses is the error of quantizing it to its range, relative to its own power:
-``mse / E[x**2]``, both from the histogram; as SQNR in dB in the plot. Each panel shows the counts
-on a logarithmic scale and shades what the range clips.
+What a tensor loses is measured in calib/range_loss.py; it stands as SQNR in dB in the plot. Each
+panel shows the counts on a logarithmic scale and shades what the range clips.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from calib.errors import CalibrationError, UsageError
 from calib.histogram import Histogram
+from calib.range_loss import Range, coarse, worst_tensors
 from calib.table import CalibrationTable
 
 try:
@@ -26,53 +26,10 @@ except ImportError as error:
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Range = tuple[float, float]
-
 _COLUMNS = 2
 _PANEL_INCHES = (6.0, 2.4)
 _POINTS = 512  # bars per panel: about as many as it is pixels wide
 _BARS, _CLIPPED, _EDGE = "#35608d", "#d95f02", "#1b1b1b"
-
-
-def relative_loss(histogram: Histogram, chosen: Range, levels: int = 256) -> float:
-    """Return the mean squared error of ``levels`` steps over ``chosen``, per power of the tensor.
-
-    Raises:
-        CalibrationError: the range is empty.
-    """
-    low, high = chosen
-    if not low < high:
-        raise CalibrationError(f"a range needs a positive length, found {chosen}")
-    scale = (high - low) / (levels - 1)
-    zero_point = round(-low / scale)
-    error = histogram.quantization_mse(scale, zero_point, 0, levels - 1)
-    power = mean_square(histogram)
-    return error / power if power else 0.0
-
-
-def mean_square(histogram: Histogram) -> float:
-    """Return the mean of the squared values, taken as spread evenly over their bins."""
-    left, right = histogram.edges[:-1], histogram.edges[1:]
-    squares = (left * left + left * right + right * right) / 3
-    return float(squares @ histogram.counts) / histogram.total
-
-
-def worst_tensors(
-    table: CalibrationTable, ranges: Mapping[str, Range], count: int, levels: int = 256
-) -> list[tuple[str, float]]:
-    """Return the ``count`` tensors that lose most, with their relative loss, worst first.
-
-    Raises:
-        CalibrationError: a range is given for a tensor that the table does not hold.
-    """
-    unknown = [name for name in ranges if name not in table.tensors]
-    if unknown:
-        raise CalibrationError(f"the calibration table holds no tensor {unknown[0]!r} to plot")
-    losses = {
-        name: relative_loss(table.tensors[name].histogram, chosen, levels)
-        for name, chosen in ranges.items()
-    }
-    return sorted(losses.items(), key=lambda item: (-item[1], item[0]))[:count]
 
 
 def plot_ranges(
@@ -121,7 +78,7 @@ def plot_ranges(
 
 
 def _draw(panel: "Axes", histogram: Histogram, chosen: Range, title: str) -> None:
-    edges, counts = _coarse(histogram)
+    edges, counts = coarse(histogram, _POINTS)
     panel.stairs(counts, edges, fill=True, color=_BARS)
     panel.set_yscale("log")
     panel.set_ylim(0.5, 2 * counts.max())
@@ -141,16 +98,6 @@ def _draw(panel: "Axes", histogram: Histogram, chosen: Range, title: str) -> Non
         fontsize=7,
     )
     panel.tick_params(labelsize=7)
-
-
-def _coarse(histogram: Histogram) -> tuple[Any, Any]:
-    """Join neighbouring bins until few enough are left to be seen."""
-    step = -(-len(histogram.counts) // _POINTS)
-    starts = np.arange(0, len(histogram.counts), step)
-    edges = np.append(histogram.edges[starts], histogram.edges[-1])
-    if edges[-1] <= edges[-2]:  # a last bin without width, or a constant tensor
-        edges[-1] = edges[-2] + histogram.width
-    return edges, np.add.reduceat(histogram.counts, starts)
 
 
 def _decibels(loss: float) -> str:

@@ -1,8 +1,8 @@
 """One activation array in, its mergeable statistics out.
 
 What is kept of a tensor is what later stages need, in one pass and in fixed memory: a histogram
-(ranges of any percentile), the absolute maximum of each channel (equalization) and the mean of
-each channel (bias correction).
+(ranges of any percentile), a coarse histogram of each channel (equalization, and ranges behind
+it) and the mean of each channel (bias correction).
 
 Everything merges exactly, means included: a channel's mean over one image, a float64 sum, is
 rounded once to a multiple of ``MEAN_UNIT = 2**-32`` and then added as an integer, so neither the
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from calib.channels import ChannelHistograms
 from calib.errors import CalibrationError
 from calib.histogram import Histogram
 
@@ -32,13 +33,13 @@ class TensorStatistics:
     Attributes:
         histogram: of all its values.
         observations: how many arrays (images) were observed.
-        channel_abs_max: float32 [C], largest magnitude on axis 1; C is 1 below two axes.
+        channels: of each channel on axis 1; one channel below two axes.
         channel_mean_sum: int64 [C], sum over observations of the mean, in ``MEAN_UNIT``.
     """
 
     histogram: Histogram
     observations: int
-    channel_abs_max: npt.NDArray[np.float32]
+    channels: ChannelHistograms
     channel_mean_sum: npt.NDArray[np.int64]
 
     @classmethod
@@ -68,7 +69,7 @@ class TensorStatistics:
         return cls(
             histogram=Histogram.of(values, minimum, maximum),
             observations=1,
-            channel_abs_max=np.maximum(np.abs(low), np.abs(high)),
+            channels=ChannelHistograms.of(planes, low, high),
             channel_mean_sum=_fixed_point(mean),
         )
 
@@ -79,7 +80,7 @@ class TensorStatistics:
             CalibrationError: the two tensors differ in shape.
         """
         per_array = [s.histogram.total // s.observations for s in (self, other)]
-        channels = [len(s.channel_abs_max) for s in (self, other)]
+        channels = [len(s.channel_mean_sum) for s in (self, other)]
         if per_array[0] != per_array[1] or channels[0] != channels[1]:
             raise CalibrationError(
                 f"tensors of {per_array[0]} values in {channels[0]} channels and of "
@@ -91,7 +92,7 @@ class TensorStatistics:
         return TensorStatistics(
             histogram=self.histogram.merge(other.histogram),
             observations=self.observations + other.observations,
-            channel_abs_max=np.maximum(self.channel_abs_max, other.channel_abs_max),
+            channels=self.channels.merge(other.channels),
             channel_mean_sum=total,
         )
 

@@ -8,7 +8,6 @@ Any percentile and any target can be derived from a table without an image.
 """
 
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from calib.archive import content_digest, read_archive, write_archive, write_bytes
+from calib.channels import BINS, ChannelHistograms
 from calib.digest import canonical_json, sha256_bytes
 from calib.errors import CalibrationError, StaleTableError
 from calib.histogram import Histogram
@@ -27,9 +27,15 @@ __all__ = ["CalibrationTable", "TensorStatistics", "merge_tables", "pack", "unpa
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-SCHEMA = "esrdeploy.calibration/1"
+SCHEMA = "esrdeploy.calibration/2"
 _SHOWN_PERCENTILES = (99.9, 99.99, 99.999)
-_ARRAYS = {"counts": np.int64, "channel_abs_max": np.float32, "channel_mean_sum": np.int64}
+_ARRAYS = {
+    "counts": np.int64,
+    "channel_minimum": np.float32,
+    "channel_maximum": np.float32,
+    "channel_counts": np.int32,
+    "channel_mean_sum": np.int64,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,13 +174,15 @@ def pack(
             "exponent": statistics.histogram.exponent,
             "first_bin": statistics.histogram.first_bin,
             "bins": len(statistics.histogram.counts),
-            "channels": len(statistics.channel_abs_max),
+            "channels": len(statistics.channel_mean_sum),
         }
         for name, statistics in tensors.items()
     ]
     parts: dict[str, list[Array]] = {
         "counts": [s.histogram.counts for s in tensors.values()],
-        "channel_abs_max": [s.channel_abs_max for s in tensors.values()],
+        "channel_minimum": [s.channels.minimum for s in tensors.values()],
+        "channel_maximum": [s.channels.maximum for s in tensors.values()],
+        "channel_counts": [s.channels.counts.reshape(-1) for s in tensors.values()],
         "channel_mean_sum": [s.channel_mean_sum for s in tensors.values()],
     }
     return records, {
@@ -196,9 +204,12 @@ def unpack(
         raise CalibrationError(f"the table's arrays are {found}, expected 1-D {list(_ARRAYS)}")
     records = list(records)
     bins, channels = sum(r["bins"] for r in records), sum(r["channels"] for r in records)
-    for name, size in zip(_ARRAYS, (bins, channels, channels), strict=True):
+    sizes = {"counts": bins, "channel_counts": channels * BINS}
+    for name in _ARRAYS:
+        size = sizes.get(name, channels)
         if len(arrays[name]) != size:
             raise CalibrationError(f"{name} has {len(arrays[name])} values, expected {size}")
+    channel_counts = arrays["channel_counts"].reshape(-1, BINS)
     tensors: dict[str, TensorStatistics] = {}
     first_bin, first_channel = 0, 0
     for record in records:
@@ -212,7 +223,11 @@ def unpack(
                 arrays["counts"][first_bin:last_bin],
             ),
             observations=record["observations"],
-            channel_abs_max=arrays["channel_abs_max"][first_channel:last_channel],
+            channels=ChannelHistograms(
+                arrays["channel_minimum"][first_channel:last_channel],
+                arrays["channel_maximum"][first_channel:last_channel],
+                channel_counts[first_channel:last_channel],
+            ),
             channel_mean_sum=arrays["channel_mean_sum"][first_channel:last_channel],
         )
         _require_consistent(record, statistics)
@@ -224,12 +239,13 @@ def unpack(
 
 
 def _require_consistent(record: Mapping[str, Any], statistics: TensorStatistics) -> None:
-    magnitude = max(abs(statistics.minimum), abs(statistics.maximum))
+    extremes = (statistics.channels.minimum.min(), statistics.channels.maximum.max())
     consistent = (
         statistics.histogram.total == record["count"]
         and statistics.observations > 0
         and record["count"] % (statistics.observations * record["channels"]) == 0
-        and math.isclose(float(statistics.channel_abs_max.max()), magnitude, rel_tol=0)
+        and tuple(map(float, extremes)) == (statistics.minimum, statistics.maximum)
+        and len(set(statistics.channels.counts.sum(axis=1))) == 1
     )
     if not consistent:
         raise CalibrationError(

@@ -14,6 +14,7 @@ from deploy.precision import Precision
 
 MANIFEST_NAME = "manifest.json"
 PARITY_NAME = "parity.json"
+REPORT_NAME = "report.html"
 TABLE_NAME = "calibration.json"
 
 
@@ -69,6 +70,15 @@ def plan_file_name(model: str, target: str) -> str:
     'x4plus-int8-ort.plan.json'
     """
     return f"{model}-int8-{target}.plan.json"
+
+
+def sensitivity_file_name(model: str, target: str) -> str:
+    """Return the file name of what each layer of a quantized model costs.
+
+    >>> sensitivity_file_name("x4plus", "ort")
+    'x4plus-int8-ort.sensitivity.json'
+    """
+    return f"{model}-int8-{target}.sensitivity.json"
 
 
 def claim_folder(folder: Path) -> Path:

@@ -4,24 +4,40 @@ Nothing here runs a network. A check that fails says what was found and what was
 check that cannot be made is ``skipped`` with its reason, never silently passed.
 """
 
+import json
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
+from onnx import numpy_helper
 
 from calib.digest import sha256_file
 from calib.errors import CalibrationError, EsrdeployError
 from calib.graph import graph_digest
 from calib.images import PATCH_PX
 from calib.table import CalibrationTable
-from deploy.artifacts import TABLE_NAME, Artifact, main_opset
+from deploy.artifacts import (
+    MANIFEST_NAME,
+    REPORT_NAME,
+    TABLE_NAME,
+    Artifact,
+    main_opset,
+    plan_file_name,
+)
 from deploy.manifest import Manifest
+from quant.plan import QuantPlan
+from quant.rules import check_rules
+from quant.targets import find_profile
 
 Status = Literal["passed", "failed", "skipped"]
+
+_MADE_FROM = re.compile(rb'<meta name="esrdeploy-manifest" content="([0-9a-f]{64})">')
 
 
 @dataclass(frozen=True)
@@ -72,6 +88,16 @@ class Build:
         """The float model, if it is intact."""
         return self.models.get(self.manifest.float_artifact.path)
 
+    def plan(self, item: Artifact) -> QuantPlan | None:
+        """Return the plan beside an int8 file; ``None`` if there is none that can be read."""
+        if item.precision != "int8":
+            return None
+        name = plan_file_name(self.manifest.model, item.target or "")
+        try:
+            return QuantPlan.from_record(json.loads((self.folder / name).read_bytes()))
+        except (OSError, ValueError, EsrdeployError):
+            return None
+
     @cached_property
     def calibrated_on(self) -> frozenset[str]:
         """Digests of the pictures that the calibration saw."""
@@ -119,13 +145,15 @@ def load_build(
         try:
             models[item.path] = onnx.load(folder / item.path)
         except (DecodeError, OSError) as error:
-            failed.append(Check.of(False, "parse", item.path, f"is no ONNX model: {error}"))
+            detail = f"is no ONNX model, it is truncated or damaged: {error}"
+            failed.append(Check.of(False, "parse", item.path, detail))
     table = None
     if TABLE_NAME in intact:
         try:
             table = CalibrationTable.load(folder / TABLE_NAME)
         except CalibrationError as error:
-            failed.append(Check.of(False, "parse", TABLE_NAME, str(error)))
+            detail = f"is no calibration table, it is truncated or damaged: {error}"
+            failed.append(Check.of(False, "parse", TABLE_NAME, detail))
     return Build(folder, manifest, models, table), failed
 
 
@@ -138,6 +166,41 @@ def check_structure(build: Build) -> Iterator[Check]:
             continue
         problem = _structure_problem(model, item, scale)
         yield Check.of(problem is None, "structure", item.path, problem or "valid ONNX")
+        broken = list(_broken_weights(model))
+        yield Check.of(not broken, "values", item.path, "; ".join(broken) or "all finite")
+
+
+def _broken_weights(model: onnx.ModelProto) -> Iterator[str]:
+    for tensor in model.graph.initializer:
+        value = numpy_helper.to_array(tensor)
+        if not np.issubdtype(value.dtype, np.floating) or np.isfinite(value).all():
+            continue
+        nans, infinities = int(np.isnan(value).sum()), int(np.isinf(value).sum())
+        yield (
+            f"weight {tensor.name} holds {nans} NaN and {infinities} infinite of {value.size} "
+            "values"
+        )
+
+
+def check_target_rules(build: Build) -> Iterator[Check]:
+    """Ask of each int8 model whether its target can take it."""
+    for item in build.manifest.models():
+        model = build.models.get(item.path)
+        if item.precision != "int8" or model is None:
+            continue
+        try:
+            broken = check_rules(model, find_profile(item.target or ""))
+        except EsrdeployError as error:
+            yield Check.of(False, "rules", item.path, str(error))
+            continue
+        detail = f"keeps the rules of {item.target}"
+        if broken:
+            first = broken[0]
+            detail = (
+                f"{len(broken)} rules of {item.target} broken, the first is {first.rule} at "
+                f"{first.node}: found {first.found}, expected {first.expected}"
+            )
+        yield Check.of(not broken, "rules", item.path, detail)
 
 
 def _structure_problem(model: onnx.ModelProto, item: Artifact, scale: int) -> str | None:
@@ -189,5 +252,20 @@ def check_table(build: Build) -> Iterator[Check]:
             build.table.graph_digest == digest,
             "calibrated graph",
             TABLE_NAME,
-            f"taken on graph {build.table.graph_digest}, the float model is {digest}",
+            ("" if build.table.graph_digest == digest else "stale calibration table: ")
+            + f"taken on graph {build.table.graph_digest}, the float model is {digest}",
         )
+
+
+def check_report(folder: Path) -> Iterator[Check]:
+    """Ask whether the report in ``folder``, where there is one, shows the manifest beside it."""
+    path = folder / REPORT_NAME
+    if not path.is_file():
+        return
+    made_from = _MADE_FROM.search(path.read_bytes())
+    found = "no manifest" if made_from is None else f"manifest {made_from[1].decode()}"
+    expected = f"manifest {sha256_file(folder / MANIFEST_NAME)}"
+    detail = f"shows {found}"
+    if found != expected:
+        detail += f", beside it lies {expected}: run 'esrdeploy report' again"
+    yield Check.of(found == expected, "report", REPORT_NAME, detail)

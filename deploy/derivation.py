@@ -19,7 +19,11 @@ from onnx import numpy_helper
 from calib.errors import EsrdeployError
 from deploy.artifacts import Artifact, plan_file_name, serialize
 from deploy.checks import Build, Check
+from deploy.file_faults import model_faults
+from deploy.plan_faults import plan_faults
+from deploy.weight_faults import convolution_weights, weight_faults
 from quant.fp16 import to_fp16
+from quant.fp16_range import nodes_to_keep
 from quant.plan import QuantOptions, QuantPlan
 from quant.planner import make_plan
 from quant.qdq import emit_qdq
@@ -42,7 +46,9 @@ def check_derivation(build: Build) -> Iterator[Check]:
             continue
         try:
             if item.precision == "fp16":
-                expected = to_fp16(build.float_model, build.table)
+                asked = build.manifest.options.get("fp16_keep", ())
+                kept = nodes_to_keep(build.float_model, build.table, asked)
+                expected = to_fp16(build.float_model, build.table, keep=kept)
                 yield _same_model(item, expected, build.models[item.path])
             else:
                 yield from _check_quantized(build, item)
@@ -54,22 +60,36 @@ def _check_quantized(build: Build, item: Artifact) -> Iterator[Check]:
     assert build.float_model is not None
     assert build.table is not None
     profile = find_profile(item.target or "")
-    options = QuantOptions(**build.manifest.options["quantization"])
+    raised = build.manifest.options["raised"].get(item.target, {})
+    options = QuantOptions(**{**build.manifest.options["quantization"], "raised": raised})
     expected = make_plan(build.float_model, build.table, profile, options)
     name = plan_file_name(build.manifest.model, item.target or "")
     try:
         found = json.loads((build.folder / name).read_bytes())
-        if options.rounding == "second-order":
-            expected = replace(expected, refined=QuantPlan.from_record(found).refined)
+        plan = QuantPlan.from_record(found)
+        refined = plan.refined if options.rounding == "second-order" else None
+        expected = replace(expected, refined=refined, proofs=plan.proofs)
     except (OSError, ValueError, EsrdeployError) as error:
         yield Check.of(False, "plan", name, f"cannot be read: {error}")
         return
     differences = list(_record_differences("", expected.to_record(), found))
+    if differences:
+        differences = [*plan_faults(expected, plan), *differences]
     yield _verdict("plan", name, differences, "follows from the calibration table")
     quantized = build.models[item.path]
-    stored = stored_weights(build.float_model, expected, quantized)
+    try:
+        stored = stored_weights(build.float_model, expected, quantized)
+    except EsrdeployError as error:
+        nearest = emit_qdq(build.float_model, replace(expected, refined=None))
+        faults = [*model_faults(nearest, quantized), str(error)]
+        yield _verdict("derivation", item.path, faults, "")
+        return
     if options.rounding == "second-order":
         faults = list(refinement_faults(build.float_model, expected, stored))
+        if faults:
+            # Codes are not made again, so what was done to them shows against the float weights.
+            floats = convolution_weights(build.float_model)
+            faults = [*weight_faults(floats, convolution_weights(quantized)), *faults]
         good = "every weight is the one that the plan records, and near its float weight"
         yield _verdict("rounding", item.path, faults, good)
     yield _same_model(item, emit_qdq(build.float_model, expected, stored), quantized)
@@ -90,9 +110,9 @@ def _record_differences(path: str, expected: object, found: object) -> Iterator[
 
 
 def _same_model(item: Artifact, expected: onnx.ModelProto, found: onnx.ModelProto) -> Check:
-    differences = (
-        [] if serialize(expected) == serialize(found) else model_differences(expected, found)
-    )
+    differences = []
+    if serialize(expected) != serialize(found):
+        differences = [*model_faults(expected, found), *model_differences(expected, found)]
     return _verdict("derivation", item.path, differences, "follows from the float model")
 
 

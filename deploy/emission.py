@@ -1,32 +1,35 @@
 """A float model and its calibration table in, the model files of each precision out."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import onnx
 
 from calib.dataset import PatchSet
 from calib.digest import canonical_json
-from calib.images import to_input
 from calib.sample import sample_patches
 from calib.table import CalibrationTable
 from deploy.artifacts import (
     PARITY_NAME,
     Artifact,
+    artifact_of,
     model_file_name,
     plan_file_name,
+    sensitivity_file_name,
     write_model,
     write_record,
 )
-from deploy.progress import Progress
+from deploy.budget import Budget
+from deploy.quantization import HELD_OUT, Pictures, Quantizer
 from quant.fp16 import to_fp16
 from quant.plan import QuantOptions
-from quant.planner import make_plan
-from quant.qdq import RefinedWeights, emit_qdq
-from quant.refine import IMAGES, refine_weights
-from quant.refinement import with_refinement
-from quant.targets import TargetProfile
+from quant.qdq import emit_qdq
+from quant.refine import IMAGES
+
+Array = npt.NDArray[np.float32]
 
 
 def write_fp32(folder: Path, name: str, model: onnx.ModelProto) -> list[Artifact]:
@@ -35,66 +38,87 @@ def write_fp32(folder: Path, name: str, model: onnx.ModelProto) -> list[Artifact
 
 
 def write_fp16(
-    folder: Path, name: str, model: onnx.ModelProto, table: CalibrationTable
-) -> list[Artifact]:
-    """Convert to fp16, after every range has been checked against fp16, and write the model.
-
-    Raises:
-        GraphError: a tensor's observed range overflows fp16.
-    """
-    return [write_model(folder, model_file_name(name, "fp16"), to_fp16(model, table), "fp16")]
-
-
-def rounding_patches(source: PatchSet | CalibrationTable) -> PatchSet:
-    """Return the pictures that decide how weights are rounded: the first of the calibration's.
-
-    With a finished table its pictures are not at hand, unless they came from the embedded
-    sample; then, as for any other, the sample's calibration photographs serve.
-    """
-    if isinstance(source, CalibrationTable):
-        known = source.images.get("origin") == "sample"
-        count = min(IMAGES, source.images["count"]) if known else IMAGES
-        source = sample_patches("calibration", count)
-    return replace(source, requested=IMAGES, patches=source.patches[:IMAGES])
-
-
-def write_int8(  # noqa: PLR0913  # the inputs of four steps
     folder: Path,
     name: str,
     model: onnx.ModelProto,
     table: CalibrationTable,
     *,
-    profile: TargetProfile,
-    options: QuantOptions,
-    patches: PatchSet,
-    progress: Progress,
+    kept: Collection[str],
 ) -> list[Artifact]:
-    """Plan the quantized model of one target, round its weights, emit it, and write both.
+    """Convert to fp16, after every range has been checked against fp16, and write the model.
 
     Args:
         folder: where to write.
         name: of the model.
         model: the float model.
         table: its calibration table.
-        profile: the target.
-        options: how to quantize.
-        patches: pictures that decide how weights are rounded.
-        progress: told how far that is.
+        kept: nodes to leave in float32: all around which a value overflows fp16, at least.
     """
-    plan = make_plan(model, table, profile, options)
-    refined = RefinedWeights()
-    if options.rounding == "second-order":
-        title = f"rounding weights of {profile.name}"
-        with progress.stage(title, len(plan.weights)) as advance:
-            inputs = [to_input(patch.load()) for patch in patches.patches]
-            refined = refine_weights(model, plan, inputs, on_step=advance)
-        plan = with_refinement(model, plan, refined, patches.record())
-    quantized = emit_qdq(model, plan, refined)
-    file_name = model_file_name(name, "int8", profile.name)
-    return [
-        write_model(folder, file_name, quantized, "int8", profile.name),
-        write_record(folder, plan_file_name(name, profile.name), canonical_json(plan.to_record())),
+    half = to_fp16(model, table, keep=kept)
+    return [write_model(folder, model_file_name(name, "fp16"), half, "fp16")]
+
+
+def pictures_of(source: PatchSet | CalibrationTable, probe: Array) -> Pictures:
+    """Return the calibration's pictures by what is decided on them.
+
+    The first round weights, those behind them hold a budget. Where there are too few, and with a
+    finished table, whose pictures are not at hand, the embedded sample's calibration photographs
+    serve.
+
+    Args:
+        source: the calibration images, or the finished table.
+        probe: a picture to prove rewritten graphs on.
+    """
+    sample = sample_patches("calibration", IMAGES + HELD_OUT)
+    if isinstance(source, CalibrationTable):
+        known = source.images.get("origin") == "sample"
+        count = min(IMAGES, source.images["count"]) if known else IMAGES
+        return Pictures(_some(sample, 0, count), _some(sample, IMAGES, HELD_OUT), probe)
+    ours = source if len(source.patches) >= IMAGES + HELD_OUT else sample
+    return Pictures(_some(source, 0, IMAGES), _some(ours, IMAGES, HELD_OUT), probe)
+
+
+def _some(patches: PatchSet, first: int, count: int) -> PatchSet:
+    return replace(patches, requested=count, patches=patches.patches[first : first + count])
+
+
+def write_int8(
+    folder: Path,
+    name: str,
+    quantizer: Quantizer,
+    options: QuantOptions,
+    budget: Budget | None,
+) -> tuple[list[Artifact], Mapping[str, str]]:
+    """Plan the quantized model of one target, round its weights, emit it, and write all.
+
+    Args:
+        folder: where to write.
+        name: of the model.
+        quantizer: of the float model, for the target.
+        options: how to quantize.
+        budget: what it may lose, or ``None``.
+
+    Returns:
+        The files, and the nodes raised to a higher precision with the reasons.
+
+    Raises:
+        GraphError: the equalized graph is not the same network.
+        UsageError: the budget cannot be held.
+    """
+    target = quantizer.profile.name
+    cache = folder / sensitivity_file_name(name, target)
+    found = (
+        quantizer.quantize(options) if budget is None else quantizer.within(options, budget, cache)
+    )
+    model = emit_qdq(quantizer.model, found.plan, found.weights)
+    plan = canonical_json(found.plan.to_record())
+    artifacts = [
+        write_model(folder, model_file_name(name, "int8", target), model, "int8", target),
+        write_record(folder, plan_file_name(name, target), plan),
     ]
+    if found.sensitivity is not None:
+        artifacts.append(artifact_of(cache))
+    return artifacts, dict(found.plan.options["raised"])
 
 
 def write_parity(folder: Path, record: Mapping[str, object]) -> list[Artifact]:

@@ -1,23 +1,37 @@
-"""A network and pairs of photographs in, PSNR and SSIM by the vendor table's protocol out.
+"""A network and pairs of photographs in, PSNR and SSIM out, at a fixed or at the true size.
+
+``fixed``, the vendor table's protocol; both pictures lose their aspect ratio alike:
 
     LR file  -> 128x128 by INTER_AREA -> / 255 -> network -> clip, * 255, round -> uint8
     HR file  -> 128*scale x 128*scale by INTER_AREA  (512x512 at scale 4)  -> uint8
 
+``source``, what a user sees; a network of fixed size runs in tiles (`deploy.tiling`):
+
+    LR file  -> / 255 -> network -> clip, * 255, round -> uint8
+    HR file  -> cropped at the right and below to scale * LR, where it is a few pixels larger
+
 PSNR over all RGB values, SSIM as in `deploy.metrics`; the score of a set is the mean over its
-images. Both pictures lose their aspect ratio alike.
+images.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
+
+import numpy as np
 
 from calib.div2k import Pair
-from calib.errors import VerificationError
+from calib.errors import ImageSetError, VerificationError
 from calib.images import PATCH_PX, Picture, Tensor, read_image, resize_area, to_input, to_picture
 from deploy.metrics import psnr_db, ssim
 from deploy.parity import Runner
 from deploy.progress import Advance
+
+Shape = Literal["fixed", "source"]
+
+OnPicture = Callable[[Pair, Picture, Picture], None]
+"""Receives a pair, what the network should have drawn of it, and what it drew."""
 
 
 @dataclass(frozen=True)
@@ -87,29 +101,61 @@ def reference_picture(pair: Pair, scale: int) -> Picture:
     return resize_area(read_image(pair.hr), PATCH_PX * scale, PATCH_PX * scale)
 
 
-def evaluate(
+def source_pictures(pair: Pair, scale: int) -> tuple[Tensor, Picture]:
+    """Return input and reference of a pair at its true size.
+
+    Returns:
+        float32 [1, 3, H, W] in [0, 1] and uint8 [H*scale, W*scale, 3].
+
+    Raises:
+        ImageError: a file does not decode.
+        ImageSetError: the HR file does not belong to the LR file at this scale.
+    """
+    lr, hr = read_image(pair.lr), read_image(pair.hr)
+    height, width = lr.shape[0] * scale, lr.shape[1] * scale
+    spare = (hr.shape[0] - height, hr.shape[1] - width)
+    if not all(0 <= pixels < scale for pixels in spare):
+        raise ImageSetError(
+            f"{pair.hr} has {hr.shape[0]}x{hr.shape[1]} pixels, expected {height}x{width}: it is "
+            f"not the HR picture of {pair.lr.name} at scale {scale}"
+        )
+    return to_input(lr), np.ascontiguousarray(hr[:height, :width])
+
+
+def evaluate(  # noqa: PLR0913  # four of them have defaults
     run: Runner,
     pairs: Iterable[Pair],
     *,
     scale: int = 4,
+    shape: Shape = "fixed",
+    on_picture: OnPicture | None = None,
     advance: Advance = lambda: None,
 ) -> Scores:
     """Score a network on every pair.
 
     Args:
-        run: maps float32 [1, 3, 128, 128] to float32 [1, 3, 128*scale, 128*scale].
+        run: maps float32 [1, 3, H, W] to float32 [1, 3, H*scale, W*scale]; of 128x128 if the
+            shape is fixed, else of any size (`deploy.tiling.tiled_runner`).
         pairs: what to score on; nothing of it may have been calibrated on.
         scale: the network's enlargement.
+        shape: which of the two protocols.
+        on_picture: called with each pair and its two pictures.
         advance: called after each image.
 
     Raises:
         ImageError: a file does not decode.
+        ImageSetError: an HR file does not belong to its LR file.
         VerificationError: an output has another shape or is not finite, or there is no pair.
     """
     scores = []
     for pair in pairs:
-        picture = to_picture(run(evaluation_input(pair)))
-        reference = reference_picture(pair, scale)
+        if shape == "fixed":
+            network_input, reference = evaluation_input(pair), reference_picture(pair, scale)
+        else:
+            network_input, reference = source_pictures(pair, scale)
+        picture = to_picture(run(network_input))
         scores.append(ImageScore(pair.name, psnr_db(reference, picture), ssim(reference, picture)))
+        if on_picture is not None:
+            on_picture(pair, reference, picture)
         advance()
     return Scores(tuple(scores))

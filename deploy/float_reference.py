@@ -3,13 +3,18 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import onnx
+
 from calib.dataset import PatchRef
-from calib.errors import UsageError, WeightsError
+from calib.errors import GraphError, UsageError, WeightsError
+from calib.graph import GraphIndex
 from deploy.checks import Build, Check
+from deploy.comparison import Evidence
 from deploy.network import Network, load_network
 from deploy.parity import THRESHOLDS, ParityResult, measure
 from deploy.progress import Progress
 from deploy.running import model_runner
+from deploy.weight_faults import weight_faults
 
 REFERENCE = "torch"
 _PICTURES = 1  # torch and onnxruntime agree or not; more pictures say nothing new
@@ -17,26 +22,46 @@ _PICTURES = 1  # torch and onnxruntime agree or not; more pictures say nothing n
 
 def check_float_network(
     build: Build, patches: Sequence[PatchRef], weights: Path | None, progress: Progress
-) -> tuple[Check, tuple[ParityResult, ...]]:
+) -> tuple[list[Check], tuple[ParityResult, ...]]:
     """Run the float file beside the original network, if its weights are at hand.
 
     Returns:
-        Whether the weights could be matched, and the parity result if they could.
+        Whether the weights could be matched, with what is wrong with the float file where that
+        has a name, and the parity result if they could.
     """
     float_file = build.manifest.float_artifact.path
     network, check = _original_network(build, weights)
     if network is None:
-        return check, ()
+        return [check], ()
     from deploy.networks import torch_runner  # noqa: PLC0415  # torch takes seconds to import
 
     original = torch_runner(network.architecture, network.checkpoint.tensors)
-    shipped = model_runner(build.models[float_file], optimized=True)
+    try:
+        shipped = model_runner(build.models[float_file], optimized=True)
+    except GraphError as error:
+        return [check, Check.of(False, "parity", float_file, str(error))], ()
     pictures = patches[:_PICTURES]
     title = f"{build.manifest.model}: comparing {float_file} with torch"
+    evidence = Evidence({float_file: THRESHOLDS["fp32"]})
     with progress.stage(title, len(pictures)) as advance:
-        measured = measure(original, {float_file: shipped}, pictures, advance)
+        measured = measure(original, {float_file: shipped}, pictures, advance, evidence.observe)
     result = ParityResult(float_file, REFERENCE, THRESHOLDS["fp32"], measured[float_file])
-    return check, (result,)
+    checks = [check, *evidence.diagnoses.values()]
+    if not result.passed:
+        checks += _weight_checks(network, build.models[float_file], float_file)
+    return checks, (result,)
+
+
+def _weight_checks(network: Network, model: onnx.ModelProto, float_file: str) -> list[Check]:
+    """Name what was done to the weights of a float file that is not the network."""
+    index = GraphIndex(model)
+    found = {
+        node.input[1]: weight
+        for node in index.nodes
+        if node.op_type == "Conv" and (weight := index.constant(node.input[1])) is not None
+    }
+    faults = weight_faults(network.checkpoint.tensors, found)
+    return [Check.of(False, "weights", float_file, "; ".join(faults[:3]))] if faults else []
 
 
 def _original_network(build: Build, weights: Path | None) -> tuple[Network | None, Check]:

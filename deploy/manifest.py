@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from calib.digest import canonical_json
-from calib.errors import VerificationError
+from calib.errors import UsageError, VerificationError
 from calib.images import PATCH_PX
 from calib.table import CalibrationTable
 from deploy import __version__
-from deploy.artifacts import Artifact
+from deploy.artifacts import MANIFEST_NAME, Artifact
 from deploy.complexity import architecture_complexity
 from deploy.network import Network
 
@@ -47,6 +47,7 @@ class Manifest:
             a build that needed none.
         options: every choice that shaped the artifacts.
         artifacts: every other file of the build.
+        fp16_kept: nodes that the fp16 model computes in float32, each with its reason.
         parity: per ONNX file the overall figures of its verification.
         versions: of esrdeploy and the libraries that took part.
     """
@@ -57,6 +58,7 @@ class Manifest:
     calibration: Mapping[str, Any] | None
     options: Mapping[str, Any]
     artifacts: tuple[Artifact, ...]
+    fp16_kept: Mapping[str, str] = field(default_factory=dict)
     parity: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=library_versions)
 
@@ -95,6 +97,8 @@ def describe(
     table: CalibrationTable | None,
     options: Mapping[str, Any],
     artifacts: Sequence[Artifact],
+    *,
+    fp16_kept: Mapping[str, str] | None = None,
 ) -> Manifest:
     """Return the manifest of a build that is not verified yet.
 
@@ -103,6 +107,7 @@ def describe(
         table: what it was calibrated with, if anything.
         options: every choice that shaped the artifacts.
         artifacts: the files so far.
+        fp16_kept: nodes that the fp16 model computes in float32, each with its reason.
     """
     cost = architecture_complexity(network.architecture, PATCH_PX, PATCH_PX)
     return Manifest(
@@ -117,6 +122,7 @@ def describe(
         calibration=None if table is None else _calibration_record(table),
         options=options,
         artifacts=tuple(artifacts),
+        fp16_kept=dict(fp16_kept or {}),
     )
 
 
@@ -124,6 +130,24 @@ def _calibration_record(table: CalibrationTable) -> dict[str, Any]:
     """Return what identifies a table; the list of its images stands in the table itself."""
     images = {key: value for key, value in table.images.items() if key != "patches"}
     return {"digest": table.digest, "images": images}
+
+
+def find_builds(path: Path) -> list[Path]:
+    """List the folders of all builds at or under ``path``, sorted.
+
+    Raises:
+        UsageError: ``path`` is no folder.
+        VerificationError: there is no build under it.
+    """
+    if not path.is_dir():
+        raise UsageError(f"found no folder {path}; run 'esrdeploy build' first or name its output")
+    folders = sorted(manifest.parent for manifest in path.rglob(MANIFEST_NAME))
+    if not folders:
+        raise VerificationError(
+            f"found no {MANIFEST_NAME} under {path}, so there is nothing to verify or report; "
+            "an interrupted build leaves none: run 'esrdeploy build' again"
+        )
+    return folders
 
 
 def read_manifest(path: Path) -> Manifest:

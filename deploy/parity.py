@@ -131,6 +131,31 @@ class ParityResult:
         }
 
 
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """One picture as two networks drew it.
+
+    Attributes:
+        name: of the picture.
+        network_input: float32 [1, 3, H, W] in [0, 1].
+        reference: float32 [1, 3, H*scale, W*scale] of the network that is right.
+        candidate: the same shape, of the network that is judged.
+    """
+
+    name: str
+    network_input: NDArray[np.float32]
+    reference: NDArray[np.float32]
+    candidate: NDArray[np.float32]
+
+
+Observer = Callable[[str, ImageParity, Drawn], None]
+"""Is shown each candidate's name, how a picture came out, and the picture itself."""
+
+
+def unobserved(_candidate: str, _image: ImageParity, _drawn: Drawn) -> None:
+    """Look away."""
+
+
 def compare(
     name: str, reference: NDArray[np.float32], candidate: NDArray[np.float32]
 ) -> ImageParity:
@@ -139,17 +164,19 @@ def compare(
     Args:
         name: of the picture.
         reference: float32 [1, 3, H, W].
-        candidate: the same shape.
+        candidate: the same shape. NaN or infinity anywhere gets the worst figures there are.
 
     Raises:
-        VerificationError: the shapes differ, or the candidate holds NaN or infinity.
+        VerificationError: the shapes differ, or the reference holds NaN or infinity.
     """
     if reference.shape != candidate.shape:
         raise VerificationError(
             f"{name}: output has shape {candidate.shape}, the reference {reference.shape}"
         )
+    if not np.isfinite(reference).all():
+        raise VerificationError(f"{name}: the reference's output holds NaN or infinity")
     if not np.isfinite(candidate).all():
-        raise VerificationError(f"{name}: the output holds NaN or infinity")
+        return ImageParity(name, psnr_db=0.0, ssim=0.0, max_abs_error=1.0)
     seen, expected = np.clip(candidate, 0.0, 1.0), np.clip(reference, 0.0, 1.0)
     return ImageParity(
         name=name,
@@ -164,6 +191,7 @@ def measure(
     candidates: Mapping[str, Runner],
     patches: Sequence[PatchRef],
     advance: Advance = lambda: None,
+    observe: Observer = unobserved,
 ) -> dict[str, tuple[ImageParity, ...]]:
     """Run every candidate beside the reference over the pictures.
 
@@ -172,6 +200,7 @@ def measure(
         candidates: the networks to judge, by artifact name.
         patches: the pictures; never ones that were calibrated on.
         advance: called after each picture.
+        observe: shown every picture of every candidate as it is drawn.
 
     Returns:
         For each candidate one entry per picture, in the order given.
@@ -181,6 +210,8 @@ def measure(
         network_input = to_input(patch.load())
         expected = reference(network_input)
         for name, candidate in candidates.items():
-            found[name].append(compare(patch.name, expected, candidate(network_input)))
+            drawn = Drawn(patch.name, network_input, expected, candidate(network_input))
+            found[name].append(compare(patch.name, expected, drawn.candidate))
+            observe(name, found[name][-1], drawn)
         advance()
     return {name: tuple(images) for name, images in found.items()}

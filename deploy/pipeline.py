@@ -1,5 +1,6 @@
 """A build request in, a verified folder of artifacts out: the whole story, top to bottom."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,22 +10,24 @@ import onnx
 from calib.dataset import PatchSet
 from calib.images import to_input
 from calib.table import CalibrationTable
-from deploy.artifacts import MANIFEST_NAME, Artifact, claim_folder, write_atomically
-from deploy.calibration import calibration_table, table_artifacts
-from deploy.emission import (
-    rounding_patches,
-    write_fp16,
-    write_fp32,
-    write_int8,
-    write_parity,
+from deploy.artifacts import (
+    MANIFEST_NAME,
+    REPORT_NAME,
+    Artifact,
+    claim_folder,
+    write_atomically,
 )
+from deploy.calibration import calibration_table, table_artifacts
+from deploy.emission import pictures_of, write_fp16, write_fp32, write_int8, write_parity
 from deploy.export import export_float
 from deploy.manifest import Manifest, describe
 from deploy.network import Network, load_network
-from deploy.preparation import prepare
 from deploy.progress import Progress
+from deploy.quantization import Quantizer
+from deploy.report import Album, write_report
 from deploy.request import BuildRequest
 from deploy.verify import Verification, verification_pictures, verify_build
+from quant.fp16_range import nodes_to_keep, require_nodes
 from quant.planner import part_precisions
 from quant.targets import find_profile
 
@@ -55,8 +58,8 @@ class BuildOutcome:
 def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
     """Build, verify and record one model.
 
-    All input is read and judged before the first file is written. The manifest is written last:
-    a folder without one holds no finished build.
+    All input is read and judged before the first file is written. The manifest is written when
+    all it names is there: a folder without one holds no finished build. The report is a view of it.
 
     Raises:
         InputError: the request, the weights or the images cannot be used.
@@ -64,38 +67,52 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
     profiles = [find_profile(name) for name in request.targets]
     for profile in profiles:
         part_precisions(profile, request.quantization)
+        if request.budget is not None:
+            profile.higher_precision(full_integer=request.quantization.full_integer)
     network = load_network(request.model, request.weights)
     source = request.calibration.source() if request.builds("fp16") else None
     pictures = verification_pictures()
     folder = claim_folder(request.out / network.name)
-    (folder / MANIFEST_NAME).unlink(missing_ok=True)
+    for name in (MANIFEST_NAME, REPORT_NAME):
+        (folder / name).unlink(missing_ok=True)
 
     model = _float_model(network, pictures, progress)
-    table = None
+    require_nodes(model, request.fp16_keep)
+    table: CalibrationTable | None = None
+    kept: Mapping[str, str] = {}
+    raised: dict[str, Mapping[str, str]] = {}
     if source is not None:
         table = calibration_table(
             model, source, folder, execution=request.execution, progress=progress
         )
+        kept = nodes_to_keep(model, table, request.fp16_keep)
     artifacts = write_fp32(folder, network.name, model)
-    if table is not None:
+    if source is not None and table is not None:
         artifacts += table_artifacts(folder)
-        artifacts += write_fp16(folder, network.name, model, table)
+        artifacts += write_fp16(folder, network.name, model, table, kept=kept)
+        drawn = pictures_of(source, to_input(pictures.patches[0].load()))
         for profile in profiles if request.builds("int8") else ():
-            artifacts += write_int8(
-                folder,
-                network.name,
-                model,
-                table,
-                profile=profile,
-                options=request.quantization,
-                patches=rounding_patches(source or table),
-                progress=progress,
+            quantizer = Quantizer(model, table, profile, drawn, progress)
+            written, raised[profile.name] = write_int8(
+                folder, network.name, quantizer, request.quantization, request.budget
             )
-    draft = describe(network, table, request.choices(), artifacts)
-    verification = verify_build(folder, draft, pictures, weights=request.weights, progress=progress)
+            artifacts += written
+    options = request.choices() | {"raised": raised}
+    draft = describe(network, table, options, artifacts, fp16_kept=kept)
+    album = Album()
+    verification = verify_build(
+        folder,
+        draft,
+        pictures,
+        weights=request.weights,
+        progress=progress,
+        observe=album.observe,
+    )
     artifacts += write_parity(folder, verification.parity_record())
     manifest = replace(draft, artifacts=tuple(artifacts), parity=verification.parity_summary())
     write_atomically(folder / MANIFEST_NAME, manifest.content())
+    if request.report:
+        write_report(folder, progress, album)
     return BuildOutcome(folder, manifest, verification)
 
 
@@ -143,9 +160,9 @@ def calibrate_model(request: BuildRequest, progress: Progress) -> CalibrationOut
 
 
 def _float_model(network: Network, pictures: PatchSet, progress: Progress) -> onnx.ModelProto:
-    """Trace and prepare the float model, each proven on a real picture."""
+    """Trace and simplify the float model, proven on a real picture."""
     with progress.stage(f"exporting {network.name}: {network.architecture}", 1) as advance:
         probe = to_input(pictures.patches[0].load())
         exported = export_float(network.architecture, network.checkpoint.tensors, [probe])
         advance()
-    return prepare(exported.model, [probe], progress).model
+    return exported.model

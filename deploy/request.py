@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from deploy.budget import Budget
 from deploy.calibration import CalibrationRequest, Execution
 from deploy.precision import PRECISIONS, Precision
 from quant.plan import QuantOptions
@@ -21,7 +22,10 @@ class BuildRequest:
         calibration: which images to calibrate on.
         execution: how and where the calibration images are run.
         quantization: how to quantize.
+        budget: what the int8 models may lose, or ``None``.
+        fp16_keep: names of nodes that the fp16 model is to compute in float32.
         out: the build goes to ``out/model``.
+        report: make ``report.html`` as well.
     """
 
     model: str
@@ -31,7 +35,10 @@ class BuildRequest:
     calibration: CalibrationRequest = field(default_factory=CalibrationRequest)
     execution: Execution = field(default_factory=Execution)
     quantization: QuantOptions = field(default_factory=QuantOptions)
+    budget: Budget | None = None
+    fp16_keep: tuple[str, ...] = ()
     out: Path = Path("dist")
+    report: bool = True
 
     def builds(self, precision: Precision) -> bool:
         """Return whether models of that precision are asked for.
@@ -49,4 +56,6 @@ class BuildRequest:
             "precision": self.precision,
             "targets": list(self.targets),
             "quantization": asdict(self.quantization),
+            "budget": None if self.budget is None else self.budget.asked,
+            "fp16_keep": list(self.fp16_keep),
         }

@@ -1,5 +1,6 @@
 """An ONNX model in, a function from picture to picture out."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,11 @@ from deploy.parity import Runner
 
 
 def model_runner(
-    model: onnx.ModelProto | bytes | Path, *, optimized: bool, threads: int | None = None
+    model: onnx.ModelProto | bytes | Path,
+    *,
+    optimized: bool,
+    threads: int | None = None,
+    config: Mapping[str, str] | None = None,
 ) -> Runner:
     """Load a model and return the function it computes.
 
@@ -19,11 +24,12 @@ def model_runner(
         model: with one input and one output, both float32 [1, 3, H, W].
         optimized: as the runtime really executes it, or in the meaning of the file.
         threads: for the runtime; ``None`` takes every core.
+        config: further entries of the runtime's session configuration.
 
     Raises:
         GraphError: the runtime refuses the model.
     """
-    session = Session(model, optimized=optimized, threads=threads)
+    session = Session(model, optimized=optimized, threads=threads, config=config)
     (input_name,), (output_name,) = session.inputs, session.outputs
 
     def run(network_input: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -5,23 +5,39 @@ each model is well formed, then that it follows from what it claims to be made o
 it draws the same picture as the float network.
 """
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from calib.dataset import PatchRef, PatchSet, folder_patches
-from calib.errors import UsageError, VerificationError
+from calib.errors import VerificationError
 from calib.sample import sample_patches
 from deploy.artifacts import MANIFEST_NAME
-from deploy.checks import Build, Check, check_files, check_structure, check_table, load_build
+from deploy.backend_error import BackendError
+from deploy.backends import require_backends
+from deploy.checks import (
+    Build,
+    Check,
+    check_files,
+    check_report,
+    check_structure,
+    check_table,
+    check_target_rules,
+    load_build,
+)
+from deploy.comparison import against_record, compare_models
 from deploy.derivation import check_derivation
 from deploy.float_reference import check_float_network
-from deploy.manifest import Manifest, read_manifest
-from deploy.parity import THRESHOLDS, ParityResult, Runner, measure
+from deploy.layers import LayerError
+from deploy.machine import this_machine
+from deploy.manifest import Manifest, find_builds, read_manifest
+from deploy.measures import VERDICT_ONLY, Scope, measure_backends, measure_layers
+from deploy.parity import Observer, ParityResult, unobserved
 from deploy.progress import Progress
-from deploy.running import model_runner
+from deploy.range_checks import check_fp16_range, check_ranges
+from quant.fp16_range import Fp16Finding
 
 PICTURES = 6
 """How many embedded pictures a build is compared on: each costs an inference of every model."""
@@ -37,6 +53,9 @@ class Verification:
         images_digest: digest of that set of pictures.
         checks: every check that was made or skipped, with its reason.
         parity: one result per judged model.
+        fp16: how every value of the fp16 model fits fp16.
+        backends: what runtimes on this machine make of the files, where that was asked for.
+        layers: error of every tensor by int8 file, where that was asked for.
     """
 
     model: str
@@ -44,6 +63,9 @@ class Verification:
     images_digest: str
     checks: tuple[Check, ...]
     parity: tuple[ParityResult, ...]
+    fp16: tuple[Fp16Finding, ...] = ()
+    backends: tuple[BackendError, ...] = ()
+    layers: Mapping[str, tuple[LayerError, ...]] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
@@ -75,11 +97,22 @@ class Verification:
             "passed": self.passed,
             "checks": [asdict(check) for check in self.checks],
             "parity": self.parity_record(),
+            "fp16": [finding.record() for finding in self.fp16],
+            "machine": this_machine().record() if self.backends else None,
+            "backends": [item.record() for item in self.backends],
+            "layers": {
+                name: [error.record() for error in errors] for name, errors in self.layers.items()
+            },
         }
 
 
 def verify_tree(
-    path: Path, *, images: Path | None, weights: Path | None, progress: Progress
+    path: Path,
+    *,
+    images: Path | None,
+    weights: Path | None,
+    progress: Progress,
+    scope: Scope = VERDICT_ONLY,
 ) -> tuple[Verification, ...]:
     """Verify every build under ``path``.
 
@@ -89,25 +122,25 @@ def verify_tree(
         weights: the checkpoint the builds were made from, where it did not come with the
             installation.
         progress: told what is going on.
+        scope: what to measure beyond the verdict.
 
     Raises:
-        UsageError: ``path`` is no folder.
+        UsageError: ``path`` is no folder, or a backend asked for is not installed.
         VerificationError: there is no build under ``path``, or a manifest is broken.
     """
-    if not path.is_dir():
-        raise UsageError(f"found no folder {path}; run 'esrdeploy build' first or name its output")
-    manifests = sorted(path.rglob(MANIFEST_NAME))
-    if not manifests:
-        raise VerificationError(
-            f"found no {MANIFEST_NAME} under {path}, so there is nothing to verify; "
-            "an interrupted build leaves none: run 'esrdeploy build' again"
-        )
+    require_backends(scope.backends or ())
+    folders = find_builds(path)
     patches = verification_pictures() if images is None else _user_patches(images)
     return tuple(
         verify_build(
-            manifest.parent, read_manifest(manifest), patches, weights=weights, progress=progress
+            folder,
+            read_manifest(folder / MANIFEST_NAME),
+            patches,
+            weights=weights,
+            progress=progress,
+            scope=scope,
         )
-        for manifest in manifests
+        for folder in folders
     )
 
 
@@ -120,13 +153,15 @@ def _user_patches(images: Path) -> PatchSet:
     return folder_patches(images, mode="whole", count=None, seed=0)
 
 
-def verify_build(
+def verify_build(  # noqa: PLR0913  # two have defaults
     folder: Path,
     manifest: Manifest,
     patches: PatchSet,
     *,
     weights: Path | None,
     progress: Progress,
+    scope: Scope = VERDICT_ONLY,
+    observe: Observer = unobserved,
 ) -> Verification:
     """Verify one build against its manifest.
 
@@ -137,18 +172,15 @@ def verify_build(
         weights: the checkpoint it was built from; ``None`` takes the one that comes with the
             installation.
         progress: told what is going on.
+        scope: what to measure beyond the verdict.
+        observe: shown every picture of every compared model as it is drawn.
 
     Returns:
         The verdict. A build that fails is a value, not an error.
     """
     with progress.stage(f"{manifest.model}: checking files", 1) as advance:
-        checks = list(check_files(folder, manifest))
-        intact = {check.artifact for check in checks if check.status == "passed"}
-        build, unreadable = load_build(folder, manifest, intact)
-        checks += unreadable
-        checks += check_structure(build)
-        checks += check_table(build)
-        checks += check_derivation(build)
+        build, checks, fp16 = check_contents(folder, manifest)
+        checks += check_report(folder)
         advance()
     held_out = _held_out(patches.patches, build)
     verdict = partial(
@@ -157,12 +189,41 @@ def verify_build(
     if build.float_model is None:
         reason = "the float model it rests on is not intact"
         skipped = Check.skipped("parity", manifest.float_artifact.path, reason)
-        return verdict((*checks, skipped), ())
-    float_check, float_parity = check_float_network(build, held_out, weights, progress)
-    checks.append(float_check)
-    parity = (*float_parity, *_quantization_parity(build, held_out, progress))
-    checks += _against_record(manifest, _digest(patches, held_out), parity)
-    return verdict(tuple(checks), parity)
+        return verdict((*checks, skipped), (), fp16)
+    float_checks, float_parity = check_float_network(build, held_out, weights, progress)
+    compared = compare_models(build, held_out, progress, observe)
+    parity = (*float_parity, *compared.parity)
+    checks += [*float_checks, *compared.checks]
+    checks += against_record(manifest, _digest(patches, held_out), parity)
+    backends, refused = measure_backends(build, compared.drawn, scope, progress)
+    layers, incomparable = measure_layers(build, held_out, scope, progress)
+    return verdict((*checks, *refused, *incomparable), parity, fp16, backends, layers)
+
+
+def check_contents(
+    folder: Path, manifest: Manifest
+) -> tuple[Build, list[Check], tuple[Fp16Finding, ...]]:
+    """Make every check that runs no network.
+
+    Returns:
+        The build without the models that are not well formed: what was asked of them was asked,
+        and none of them can be run.
+    """
+    checks = list(check_files(folder, manifest))
+    intact = {check.artifact for check in checks if check.status == "passed"}
+    build, unreadable = load_build(folder, manifest, intact)
+    checks += unreadable
+    structure = list(check_structure(build))
+    checks += structure
+    checks += check_target_rules(build)
+    checks += check_table(build)
+    checks += check_derivation(build)
+    checks += check_ranges(build)
+    fp16_checks, fp16 = check_fp16_range(build)
+    checks += fp16_checks
+    unsound = {c.artifact for c in structure if c.name == "structure" and c.status == "failed"}
+    sound = {name: model for name, model in build.models.items() if name not in unsound}
+    return replace(build, models=sound), checks, fp16
 
 
 def _held_out(patches: Sequence[PatchRef], build: Build) -> tuple[PatchRef, ...]:
@@ -184,59 +245,3 @@ def _digest(patches: PatchSet, held_out: tuple[PatchRef, ...]) -> str:
 def _note(patches: PatchSet, held_out: Sequence[PatchRef]) -> str:
     source = "embedded sample" if patches.origin == "sample" else "folder"
     return f"{len(held_out)} held-out pictures, {source} {patches.digest[:12]}"
-
-
-def _quantization_parity(
-    build: Build, patches: Sequence[PatchRef], progress: Progress
-) -> tuple[ParityResult, ...]:
-    """Compare each fp16 and int8 file with the float file, in the meaning of the file."""
-    reference = build.manifest.float_artifact
-    candidates: dict[str, Runner] = {
-        item.path: model_runner(build.models[item.path], optimized=False)
-        for item in build.manifest.models()
-        if item.precision != "fp32" and item.path in build.models
-    }
-    if not candidates:
-        return ()
-    title = f"{build.manifest.model}: comparing {', '.join(candidates)}"
-    float_runner = model_runner(build.models[reference.path], optimized=True)
-    with progress.stage(title, len(patches)) as advance:
-        measured = measure(float_runner, candidates, patches, advance)
-    results = []
-    for item in build.manifest.models():
-        if item.path in measured and item.precision is not None:
-            threshold = THRESHOLDS[item.precision]
-            results.append(ParityResult(item.path, reference.path, threshold, measured[item.path]))
-    return tuple(results)
-
-
-RECORD_TOLERANCE_DB = 0.5
-"""How far parity may lie from the manifest's: another CPU sums in another order, which moves a
-rounding here and there; a changed file moves it by more."""
-
-
-def _against_record(
-    manifest: Manifest, images_digest: str, parity: Sequence[ParityResult]
-) -> list[Check]:
-    """Compare the figures with those the manifest recorded on the same pictures."""
-    if manifest.parity.get("images_digest") != images_digest:
-        return []
-    checks = []
-    for result in parity:
-        if result.threshold == THRESHOLDS["fp32"]:
-            continue  # two float engines differ by noise alone; the threshold says enough
-        recorded = manifest.parity.get("artifacts", {}).get(result.candidate)
-        found_db = result.summary()["psnr_db_mean"]
-        agrees = (
-            recorded is not None and abs(recorded["psnr_db_mean"] - found_db) <= RECORD_TOLERANCE_DB
-        )
-        recorded_db = None if recorded is None else recorded["psnr_db_mean"]
-        checks.append(
-            Check.of(
-                agrees,
-                "recorded parity",
-                result.candidate,
-                f"measured {found_db:.2f} dB, the manifest records {recorded_db} dB",
-            )
-        )
-    return checks

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 
 from calib.errors import GraphError
@@ -60,20 +61,28 @@ class Window:
         )
         return down, across
 
-    def columns(self, values: FloatArray, count: int, rng: np.random.Generator) -> FloatArray:
-        """Return the columns at ``count`` output positions, or at all if there are fewer.
+    def draw(
+        self, height: int, width: int, count: int, rng: np.random.Generator
+    ) -> npt.NDArray[np.int64]:
+        """Return int64 ``[count]`` output positions of a ``height`` x ``width`` input.
+
+        Fewer if there are fewer; none twice.
+        """
+        down, across = self.positions(height, width)
+        return rng.permutation(down * across)[:count]
+
+    def columns(self, values: FloatArray, drawn: npt.NDArray[np.int64]) -> FloatArray:
+        """Return the columns at some output positions.
 
         Args:
             values: float32 ``[1, C, H, W]``.
-            count: how many positions to draw, without repetition.
-            rng: draws them.
+            drawn: the positions, row by row.
 
         Returns:
-            float32 ``[C * kH * kW, count]``.
+            float32 ``[C * kH * kW, len(drawn)]``.
         """
         _, channels, height, width = values.shape
-        down, across = self.positions(height, width)
-        drawn = rng.permutation(down * across)[:count]
+        _, across = self.positions(height, width)
         top, left, bottom, right = self.pads
         pixels = np.pad(values[0], ((0, 0), (top, bottom), (left, right))).reshape(channels, -1)
         wide = width + left + right

@@ -1,8 +1,6 @@
 """A float32 graph and its calibration table in, a checked fp16 graph with float32 ends out.
 
-fp16 holds magnitudes up to 65504 at 11 significant bits, and below 2^-14 loses a bit with every
-halving. Some devices turn an overflow into a black picture (Real-ESRGAN issues 330, 632), so
-every tensor's observed range and every weight is checked before anything is converted.
+Nothing is converted before every value is known to fit (quant/fp16_range.py).
 
 Tensors take the type of the node that makes them; a Cast is placed, once per tensor, where a
 reader wants the other type. The graph's input and output stay float32 and fall under the same
@@ -11,89 +9,17 @@ divisions by their exact reciprocal (quant/fp16_factors.py).
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from calib.errors import GraphError, UsageError
+from calib.errors import GraphError
 from calib.graph import GraphIndex
 from calib.table import CalibrationTable
 from quant.affine import Array
 from quant.fp16_factors import divide_where_exact
-from quant.ranges import Derivation, Ranges
-from quant.topology import Topology
-
-FP16_MAX = float(np.finfo(np.float16).max)
-FP16_NORMAL = float(np.finfo(np.float16).tiny)
-
-# Resize takes its scales (input 2) as float32 whatever the type of the picture.
-_FLOAT32_SLOTS = {"Resize": frozenset({2})}
-
-
-@dataclass(frozen=True)
-class Fp16Finding:
-    """How one tensor or weight fits fp16.
-
-    Attributes:
-        tensor: its name.
-        kind: ``activation`` or ``weight``.
-        largest: largest magnitude seen; NaN if a weight holds one.
-        subnormal_share: share of the values below 2^-14: counted in a weight, where 0 is left
-            out, and interpolated from the histogram of an activation, where it is not.
-    """
-
-    tensor: str
-    kind: str
-    largest: float
-    subnormal_share: float
-
-    @property
-    def overflows(self) -> bool:
-        """Tell whether a value lies beyond 65504, or is no number."""
-        return not self.largest <= FP16_MAX
-
-    @property
-    def headroom(self) -> float:
-        """How many times larger the largest value could be."""
-        return FP16_MAX / self.largest if self.largest > 0.0 else float("inf")
-
-
-def check_fp16(
-    model: onnx.ModelProto, table: CalibrationTable, *, keep: Collection[str] = ()
-) -> tuple[Fp16Finding, ...]:
-    """Return how every tensor and weight that would become fp16 fits it, in graph order.
-
-    Args:
-        model: the float graph.
-        table: statistics of ``observed_tensors(model)``; those of the others are derived.
-        keep: names of nodes that stay in float32.
-
-    Raises:
-        UsageError: ``keep`` names no node.
-        CalibrationError: the table lacks a tensor.
-    """
-    index = GraphIndex(model)
-    _require_nodes(index, keep)
-    ranges = Ranges(
-        Derivation(Topology(index)), {name: s.histogram for name, s in table.tensors.items()}
-    )
-    findings: list[Fp16Finding] = []
-    for node in index.nodes:
-        if node.op_type == "Constant":
-            continue
-        halved = node.name not in keep
-        for slot, name in enumerate(node.input):
-            value = index.constant(name) if name else None
-            if halved and value is not None and _becomes_half(node, slot, value):
-                findings.append(_weight_finding(name, value))
-        findings.extend(
-            _activation_finding(name, ranges)
-            for name in filter(None, node.output)
-            if halved or any(reader.name not in keep for reader in index.consumers(name))
-        )
-    return tuple({finding.tensor: finding for finding in findings}.values())
+from quant.fp16_range import FP16_MAX, becomes_half, check_fp16
 
 
 def to_fp16(
@@ -181,7 +107,7 @@ class _Converter:
     def _constant(
         self, node: onnx.NodeProto, slot: int, name: str, value: Array, wanted: int
     ) -> str:
-        half = wanted == TensorProto.FLOAT16 and _becomes_half(node, slot, value)
+        half = wanted == TensorProto.FLOAT16 and becomes_half(node, slot, value)
         stored = f"{name}_half" if half else name
         content = value.astype(np.float16) if half else value
         self._constants[stored] = numpy_helper.from_array(content, stored)
@@ -211,11 +137,6 @@ class _Converter:
         return onnx.shape_inference.infer_shapes(converted, strict_mode=True)
 
 
-def _becomes_half(node: onnx.NodeProto, slot: int, value: Array) -> bool:
-    kept_slots = _FLOAT32_SLOTS.get(node.op_type, frozenset())
-    return value.dtype == np.float32 and slot not in kept_slots
-
-
 def _float_tensors(model: onnx.ModelProto) -> frozenset[str]:
     """Return the names of the activations that are float32."""
     graph = onnx.shape_inference.infer_shapes(model, strict_mode=True).graph
@@ -223,23 +144,3 @@ def _float_tensors(model: onnx.ModelProto) -> frozenset[str]:
     return frozenset(
         info.name for info in infos if info.type.tensor_type.elem_type == TensorProto.FLOAT
     )
-
-
-def _weight_finding(name: str, value: Array) -> Fp16Finding:
-    magnitude = np.abs(value)
-    subnormal = np.count_nonzero((magnitude > 0.0) & (magnitude < FP16_NORMAL))
-    largest = float(magnitude.max(initial=0.0))
-    return Fp16Finding(name, "weight", largest, subnormal / max(value.size, 1))
-
-
-def _activation_finding(name: str, ranges: Ranges) -> Fp16Finding:
-    seen = ranges.distribution(name)
-    largest = max(-seen.minimum, seen.maximum, 0.0)
-    return Fp16Finding(name, "activation", largest, seen.share_within(FP16_NORMAL))
-
-
-def _require_nodes(index: GraphIndex, names: Collection[str]) -> None:
-    known = {node.name for node in index.nodes}
-    for name in sorted(names):
-        if name not in known:
-            raise UsageError(f"found no node {name!r} to keep in float32; name one of the graph's")

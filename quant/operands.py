@@ -5,25 +5,25 @@ fit int32; the other constants of integer operators one scale each; weights left
 stored as fp16.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
 from calib.errors import GraphError
-from quant.affine import FloatArray, affine_parameters, bias_scale_floor, weight_scales
+from quant.affine import affine_parameters, bias_scale_floor
+from quant.channel_figures import channel_figures
 from quant.placement import Placement
 from quant.plan import ConstantQuant, EdgeQuant, QuantOptions, WeightQuant
+from quant.ranges import Ranges
 from quant.topology import RESIDUAL
-
-WeightScales = Callable[[str, FloatArray], FloatArray]
-"""Initializer name and float32 ``[O, ...]`` weight to float32 ``[O]`` scales."""
+from quant.weight_scales import least_error_scales
 
 
 def plan_weights(
     placement: Placement,
     edges: Mapping[str, EdgeQuant],
     options: QuantOptions,
-    scales: WeightScales | None,
+    ranges: Ranges,
 ) -> dict[str, WeightQuant]:
     """Return the weights of the convolutions that run as integers, by initializer.
 
@@ -49,10 +49,10 @@ def plan_weights(
         bias = None if bias_name is None else index.constant(bias_name)
         if bias is not None:
             floor = bias_scale_floor(bias, through[node.input[0], node.name].scale)
-        chosen = weight_scales(weight, bits=options.weight_bits, bias_floor=floor)
-        if scales is not None:
-            asked = scales(node.input[1], weight)
-            chosen = asked if floor is None else np.maximum(asked, floor)
+        variance = channel_figures(ranges, node.input[0]).variance
+        if len(variance) != weight.shape[1]:  # a grouped convolution
+            variance = np.ones(weight.shape[1])
+        chosen = least_error_scales(weight, variance, bits=options.weight_bits, floor=floor)
         planned[node.input[1]] = WeightQuant(
             node.name, tuple(map(float, chosen)), options.weight_bits, bias_name
         )

@@ -52,14 +52,14 @@ class Placement:
         topology: the graph.
         profile: the target.
         parts: precision of each part of the network.
-        keep_float: names of nodes to leave in float, with the reason.
+        raised: names of nodes to run in a higher precision, with the reason.
         full_integer: quantize what the profile would let be, on every edge.
     """
 
     topology: Topology
     profile: TargetProfile
     parts: Mapping[Part, Precision]
-    keep_float: Mapping[str, str]
+    raised: Mapping[str, str]
     full_integer: bool
 
     @cached_property
@@ -91,8 +91,10 @@ class Placement:
         return self._precisions[node.name]
 
     def _decide(self, node: onnx.NodeProto) -> Precision:
-        if node.name in self.keep_float or node.op_type not in KNOWN:
+        if node.op_type not in KNOWN:
             return "float"
+        if node.name in self.raised:
+            return self.profile.higher_precision(full_integer=self.full_integer)
         index = self.topology.index
         if node.op_type in ACTIVATIONS:
             producer = index.producer(node.input[0])
@@ -169,8 +171,8 @@ class Placement:
         )
 
     def _float_reason(self, node: onnx.NodeProto) -> str:
-        if node.name in self.keep_float:
-            return self.keep_float[node.name]
+        if node.name in self.raised:
+            return self.raised[node.name]
         if node.op_type not in KNOWN:
             return f"operator {node.op_type} is not one the planner can quantize"
         part = self.topology.part(node)

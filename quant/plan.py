@@ -16,9 +16,10 @@ from calib.errors import GraphError, UsageError
 from quant.affine import INTEGER_TYPES, IntegerType, covered_range
 from quant.targets import Precision
 
-PLAN_SCHEMA = 2
+PLAN_SCHEMA = 3
 
 Rounding = Literal["nearest", "second-order"]
+Equalization = Literal["none", "growth", "all"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,10 @@ class QuantOptions:
         weight_bits: 8, or 7 where 16-bit accumulation would saturate.
         rounding: weights to the nearest code, or to the codes that least disturb what the
             convolution gives out (quant/refine.py).
-        keep_float: names of nodes to leave in float, with the reason.
+        equalization: which channels are brought to like size: none; those that one convolution
+            makes (the growth channels of dense blocks, the tail's); or the residual trunk's too.
+        raised: names of nodes to run in a higher precision, with the reason: in float, or in 16
+            bits where the target or ``full_integer`` leaves no float.
     """
 
     percentile: float | None = None
@@ -45,14 +49,15 @@ class QuantOptions:
     tail: Precision | None = None
     weight_bits: int = 8
     rounding: Rounding = "second-order"
-    keep_float: Mapping[str, str] = field(default_factory=dict)
+    equalization: Equalization = "growth"
+    raised: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse what no plan can honour.
 
         Raises:
-            UsageError: a percentile outside (50, 100], a weight width other than 7 or 8, or an
-                unknown rounding.
+            UsageError: a percentile outside (50, 100], a weight width other than 7 or 8, or a
+                word that is none of an option's.
         """
         if self.percentile is not None and not 50.0 < self.percentile <= 100.0:
             raise UsageError(
@@ -60,10 +65,12 @@ class QuantOptions:
             )
         if self.weight_bits not in {7, 8}:
             raise UsageError(f"found weight bits {self.weight_bits}; give 8, or 7")
-        if self.rounding not in get_args(Rounding):
-            raise UsageError(
-                f"found rounding {self.rounding!r}; give one of {', '.join(get_args(Rounding))}"
-            )
+        for name, known in (("rounding", Rounding), ("equalization", Equalization)):
+            found = getattr(self, name)
+            if found not in get_args(known):
+                raise UsageError(
+                    f"found {name} {found!r}; give one of {', '.join(get_args(known))}"
+                )
 
 
 @dataclass(frozen=True)
@@ -171,6 +178,10 @@ class QuantPlan:
         constants: by the name of the constant.
         stored_half: names of weights of convolutions left in float that are stored as fp16.
         kept_float: node or tensor to the reason why it is not quantized.
+        equalization: convolution output to what its channels are divided by before anything is
+            quantized (quant/passes/equalize.py).
+        proofs: how closely each rewritten float graph was found to compute what the one before
+            does (quant/passes/driver.py).
         refined: what second-order rounding made of the weights, and on which images; ``None``
             before it, or with every weight rounded to the nearest code.
     """
@@ -184,6 +195,8 @@ class QuantPlan:
     constants: Mapping[str, ConstantQuant]
     stored_half: tuple[str, ...]
     kept_float: Mapping[str, str]
+    equalization: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    proofs: tuple[Mapping[str, Any], ...] = ()
     refined: Refinement | None = None
 
     def to_record(self) -> dict[str, Any]:
@@ -213,6 +226,8 @@ class QuantPlan:
                 constants=_values(ConstantQuant, record["constants"]),
                 stored_half=tuple(record["stored_half"]),
                 kept_float=dict(record["kept_float"]),
+                equalization={k: tuple(v) for k, v in record["equalization"].items()},
+                proofs=tuple(record["proofs"]),
                 refined=_refinement(record["refined"]),
             )
         except (KeyError, TypeError, ValueError) as error:

@@ -20,25 +20,25 @@ import onnx
 from calib.errors import UsageError
 from calib.graph import GraphIndex, graph_digest
 from calib.table import CalibrationTable
-from quant.affine import affine_parameters
-from quant.distribution import least_squares_range, merge
-from quant.operands import WeightScales, half_stored_weights, plan_constants, plan_weights
+from quant.affine import IntegerType, affine_parameters, covered_range
+from quant.channel_figures import typical_magnitudes
+from quant.distribution import merge
+from quant.operands import half_stored_weights, plan_constants, plan_weights
+from quant.passes.equalize import Equalized, equalize, equalized_tensors, rescale
 from quant.placement import Edge, Placement
 from quant.plan import EdgeQuant, QuantOptions, QuantPlan
 from quant.preactivation import Affine, choose_before_activation
 from quant.ranges import PINNED_RANGE, Derivation, Ranges, leaky_slope
+from quant.shared_grid import Member, choose_shared
 from quant.targets import Precision, TargetProfile
 from quant.topology import MOVERS, Part, Topology
 
 
-def make_plan(  # noqa: PLR0913  # the last two have defaults
+def make_plan(
     model: onnx.ModelProto,
     table: CalibrationTable,
     profile: TargetProfile,
     options: QuantOptions,
-    *,
-    fixed: Mapping[str, Affine] | None = None,
-    scales: WeightScales | None = None,
 ) -> QuantPlan:
     """Decide how ``model`` is quantized for a target.
 
@@ -47,9 +47,6 @@ def make_plan(  # noqa: PLR0913  # the last two have defaults
         table: statistics of ``observed_tensors(model)``.
         profile: the target's rules.
         options: what the user asked for.
-        fixed: scale and zero point of edges, by edge name, that are already decided.
-        scales: chooses weight scales; the default maps each channel's largest weight to the
-            largest code.
 
     Raises:
         StaleTableError: the table is of another graph.
@@ -59,12 +56,13 @@ def make_plan(  # noqa: PLR0913  # the last two have defaults
     digest = graph_digest(model)
     table.require_graph(digest)
     parts = part_precisions(profile, options)
-    topology = Topology(GraphIndex(model))
-    _require_nodes(topology, options.keep_float)
-    placement = Placement(topology, profile, parts, options.keep_float, options.full_integer)
-    ranges = Ranges(Derivation(topology), {name: s.histogram for name, s in table.tensors.items()})
-    edges = _EdgePlanner(placement, ranges, options, fixed or {}).edges()
-    weights = plan_weights(placement, edges, options, scales)
+    equalized = _equalized(model, table, options)
+    topology = Topology(GraphIndex(equalized.model))
+    _require_nodes(topology, options.raised)
+    placement = Placement(topology, profile, parts, options.raised, options.full_integer)
+    ranges = Ranges(Derivation(topology), table.tensors, equalized.tensors)
+    edges = _EdgePlanner(placement, ranges, options).edges()
+    weights = plan_weights(placement, edges, options, ranges)
     return QuantPlan(
         target=profile.name,
         graph_digest=digest,
@@ -74,6 +72,8 @@ def make_plan(  # noqa: PLR0913  # the last two have defaults
             "full_integer": options.full_integer,
             "weight_bits": options.weight_bits,
             "rounding": options.rounding,
+            "equalization": options.equalization,
+            "raised": dict(options.raised),
             **{name: parts[name] for name in ("head", "trunk", "tail")},
         },
         edges=edges,
@@ -81,7 +81,16 @@ def make_plan(  # noqa: PLR0913  # the last two have defaults
         constants=plan_constants(placement),
         stored_half=half_stored_weights(placement, weights),
         kept_float=placement.kept_float,
+        equalization={name: tuple(map(float, f)) for name, f in equalized.factors.items()},
     )
+
+
+def _equalized(model: onnx.ModelProto, table: CalibrationTable, options: QuantOptions) -> Equalized:
+    if options.equalization == "none":
+        return rescale(model, {})
+    ranges = Ranges(Derivation(Topology(GraphIndex(model))), table.tensors)
+    found = {name: typical_magnitudes(ranges, name) for name in equalized_tensors(model)}
+    return equalize(model, found, trunk=options.equalization == "all")
 
 
 def part_precisions(profile: TargetProfile, options: QuantOptions) -> dict[Part, Precision]:
@@ -113,7 +122,7 @@ def _require_nodes(topology: Topology, names: Iterable[str]) -> None:
     known = {node.name for node in topology.operators}
     for name in names:
         if name not in known:
-            raise UsageError(f"found no node {name!r} to keep in float; name one of the graph's")
+            raise UsageError(f"found no node {name!r} to raise; name one of the graph's")
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +132,6 @@ class _EdgePlanner:
     placement: Placement
     ranges: Ranges
     options: QuantOptions
-    fixed: Mapping[str, Affine]
 
     def edges(self) -> dict[str, EdgeQuant]:
         planned: dict[str, EdgeQuant] = {}
@@ -134,7 +142,6 @@ class _EdgePlanner:
             activation = self._before_leaky(edge)
             if activation is not None:
                 planned[edge.name] = self._plan_before_activation(edge, activation, planned)
-        planned |= {name: self._fix(planned[name], a) for name, a in self.fixed.items()}
         return {edge.name: planned[edge.name] for edge in self.placement.edges}
 
     @cached_property
@@ -166,18 +173,22 @@ class _EdgePlanner:
     def _plan_group(self, members: list[Edge]) -> dict[str, EdgeQuant]:
         profile = self.placement.profile
         integer = profile.integer(members[0].precision)
-        low, high, rule = self._group_range(members)
-        if high - low < profile.minimum_range:
-            high = low + profile.minimum_range
-        scale, zero_point = affine_parameters(low, high, integer, symmetric=profile.symmetric)
+        bounds = self._given_bounds(members)
+        if bounds is None:
+            affine, rule = self._searched(members, integer), "least squares"
+            low, high = covered_range(affine.scale, affine.zero_point, integer)
+        else:
+            low, high, rule = bounds
+            high = max(high, low + profile.minimum_range)
+            affine = Affine(*affine_parameters(low, high, integer, symmetric=profile.symmetric))
         if len(members) > 1:
             rule += f", shared by {len(members)} edges"
         return {
             edge.name: EdgeQuant(
                 edge.tensor,
                 integer.name,
-                scale,
-                zero_point,
+                affine.scale,
+                affine.zero_point,
                 low,
                 high,
                 rule,
@@ -187,18 +198,45 @@ class _EdgePlanner:
             for edge in members
         }
 
-    def _group_range(self, members: list[Edge]) -> tuple[float, float, str]:
+    def _given_bounds(self, members: list[Edge]) -> tuple[float, float, str] | None:
+        """Return low, high and the rule where neither is to be searched for."""
         topology = self.placement.topology
         ends = {*topology.index.inputs, *topology.index.outputs}
         if any(edge.tensor in ends for edge in members):
             return *PINNED_RANGE, "pinned"
+        if self.options.percentile is None:
+            return None
         values = merge(self.ranges.distribution(edge.tensor) for edge in members)
-        if self.options.percentile is not None:
-            low, high = values.percentile_range(self.options.percentile)
-            return min(low, 0.0), max(high, 0.0), f"percentile {self.options.percentile:g}"
+        low, high = values.percentile_range(self.options.percentile)
+        return min(low, 0.0), max(high, 0.0), f"percentile {self.options.percentile:g}"
+
+    def _searched(self, members: list[Edge], integer: IntegerType) -> Affine:
+        """Return the grid that serves all tensors of a group best; a Concat only joins them."""
+        made = [edge for edge in members if not self._is_join(edge.tensor)] or members
+        tensors = dict.fromkeys(edge.tensor for edge in made)
         profile = self.placement.profile
-        integer = profile.integer(members[0].precision)
-        return *least_squares_range(values, integer, symmetric=profile.symmetric), "least squares"
+        return choose_shared(
+            [Member(self.ranges.distribution(name), self._slope_before(name)) for name in tensors],
+            integer,
+            symmetric=profile.symmetric,
+            minimum_range=profile.minimum_range,
+        )
+
+    def _is_join(self, tensor: str) -> bool:
+        producer = self.placement.topology.index.producer(tensor)
+        return producer is not None and producer.op_type == "Concat"
+
+    def _slope_before(self, tensor: str) -> float | None:
+        """Return the slope of the LeakyReLU that makes ``tensor`` from a quantized tensor."""
+        producer = self.placement.topology.index.producer(tensor)
+        if producer is None or producer.op_type != "LeakyRelu":
+            return None
+        paired = producer.input[0] in self._paired
+        return leaky_slope(producer) if paired and 0.0 < leaky_slope(producer) <= 1.0 else None
+
+    @cached_property
+    def _paired(self) -> frozenset[str]:
+        return frozenset(edge.tensor for edge in self.placement.edges)
 
     def _before_leaky(self, edge: Edge) -> onnx.NodeProto | None:
         """Return the LeakyReLU behind an edge whose range is to be chosen for its sake."""
@@ -224,11 +262,14 @@ class _EdgePlanner:
             symmetric=profile.symmetric,
         )
         template = EdgeQuant(
-            edge.tensor, integer.name, 1.0, 0, 0.0, 0.0, "", edge.readers, edge.after
+            edge.tensor,
+            integer.name,
+            affine.scale,
+            affine.zero_point,
+            0.0,
+            0.0,
+            "least squares behind the activation",
+            edge.readers,
+            edge.after,
         )
-        return replace(self._fix(template, affine), rule="least squares behind the activation")
-
-    def _fix(self, edge: EdgeQuant, affine: Affine) -> EdgeQuant:
-        fixed = replace(edge, scale=affine.scale, zero_point=affine.zero_point, rule="given")
-        low, high = fixed.covered
-        return replace(fixed, low=low, high=high)
+        return replace(template, low=template.covered[0], high=template.covered[1])

@@ -66,9 +66,9 @@ def chain_error(
 ) -> float:
     """Return the mean squared error of both pairs and the LeakyReLU between them."""
     inputs = np.where(activated.values < 0.0, activated.values / slope, activated.values)
-    rounded = _round_trip(inputs, before, integer)
+    rounded = round_trip(inputs, before, integer)
     activation = np.where(rounded < 0.0, rounded * slope, rounded)
-    squared = (_round_trip(activation, output, integer) - activated.values) ** 2
+    squared = (round_trip(activation, output, integer) - activated.values) ** 2
     return float(np.dot(squared, activated.counts) / activated.counts.sum())
 
 
@@ -81,7 +81,8 @@ def _aligned(scale: float, integer: IntegerType, *, symmetric: bool) -> Iterator
         yield Affine(scale, zero_point)
 
 
-def _round_trip(values: Float64, affine: Affine, integer: IntegerType) -> Float64:
+def round_trip(values: Float64, affine: Affine, integer: IntegerType) -> Float64:
+    """Return what a pair makes of ``values``."""
     codes = np.rint(values / affine.scale) + affine.zero_point
     codes = np.clip(codes, integer.minimum, integer.maximum)
     rounded: Float64 = (codes - affine.zero_point) * affine.scale

@@ -19,8 +19,8 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
-from calib.errors import GraphError, StaleTableError
-from calib.graph import GraphIndex, graph_digest
+from calib.errors import GraphError
+from calib.graph import GraphIndex
 from quant.affine import (
     BIAS_LIMIT,
     INTEGER_TYPES,
@@ -30,6 +30,7 @@ from quant.affine import (
     quantize,
     weight_limit,
 )
+from quant.equalized import equalized_model
 from quant.placement import GRAPH_OUTPUT
 from quant.plan import EdgeQuant, QuantPlan, WeightQuant
 
@@ -70,14 +71,11 @@ def emit_qdq(
 
     Raises:
         StaleTableError: the plan is of another graph.
-        GraphError: refined codes do not fit their weight, or a bias does not fit int32.
+        GraphError: refined codes do not fit their weight, a bias does not fit int32, or the
+            plan's equalization does not fit the graph.
     """
-    found = graph_digest(model)
-    if found != plan.graph_digest:
-        raise StaleTableError(
-            f"the plan is of graph {plan.graph_digest}, found {found}; make a plan of this graph"
-        )
-    emitter = _Emitter(GraphIndex(model), plan, refined or RefinedWeights())
+    index = GraphIndex(equalized_model(model, plan))
+    emitter = _Emitter(index, plan, refined or RefinedWeights())
     emitted = emitter.emit()
     onnx.checker.check_model(emitted, full_check=True)
     return emitted

@@ -16,20 +16,24 @@ issue 480).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 import onnx
 from onnx.helper import get_attribute_value
 
+from calib.channels import ChannelHistograms
 from calib.errors import CalibrationError
 from calib.graph import GraphIndex
 from calib.histogram import Histogram
-from quant.distribution import Distribution, merge
+from calib.statistics import TensorStatistics
+from quant.distribution import Distribution, Float64, merge
 from quant.topology import MOVERS, Topology
 
 PINNED_RANGE = (0.0, 1.0)
+
+_POINTS = 2048
 
 
 def observed_tensors(model: onnx.ModelProto) -> tuple[str, ...]:
@@ -57,7 +61,7 @@ class Derivation:
 
     def sources(self, tensor: str) -> tuple[str, ...]:
         """Return the tensors that ``tensor`` follows from; empty if it must be observed."""
-        activation = self._leaky_reader(tensor)
+        activation = self.leaky_reader(tensor)
         if activation is not None:
             return (activation.output[0],)
         producer = self.topology.index.producer(tensor)
@@ -76,7 +80,7 @@ class Derivation:
 
     def derive(self, tensor: str, known: Mapping[str, Distribution]) -> Distribution:
         """Return the distribution of ``tensor`` from those of its ``sources``."""
-        activation = self._leaky_reader(tensor)
+        activation = self.leaky_reader(tensor)
         if activation is not None:
             return known[activation.output[0]].before_leaky(leaky_slope(activation))
         parts = [known[source] for source in self.sources(tensor)]
@@ -94,8 +98,8 @@ class Derivation:
             return None
         return float(values[0].reshape(()))
 
-    def _leaky_reader(self, tensor: str) -> onnx.NodeProto | None:
-        """Return the invertible LeakyReLU that reads ``tensor``, if there is one."""
+    def leaky_reader(self, tensor: str) -> onnx.NodeProto | None:
+        """Return the LeakyReLU that reads ``tensor`` and can be undone, if there is one."""
         for reader in self.topology.readers(tensor):
             if reader.op_type == "LeakyRelu" and 0.0 < leaky_slope(reader) <= 1.0:
                 return reader
@@ -108,11 +112,14 @@ class Ranges:
 
     Attributes:
         derivation: what follows from what.
-        histograms: of the observed tensors.
+        statistics: of the observed tensors.
+        factors: tensor to float64 ``[C]``, what its channels are divided by before they are
+            quantized; a tensor that is missing is quantized as it was observed.
     """
 
     derivation: Derivation
-    histograms: Mapping[str, Histogram]
+    statistics: Mapping[str, TensorStatistics]
+    factors: Mapping[str, Float64] = field(default_factory=dict)
 
     def distribution(self, tensor: str) -> Distribution:
         """Return the distribution of ``tensor``.
@@ -131,11 +138,23 @@ class Ranges:
         return self._known[tensor]
 
     def _observed(self, tensor: str) -> Distribution:
-        if tensor not in self.histograms:
+        found = self.statistics_of(tensor)
+        factors = self.factors.get(tensor)
+        if factors is None:
+            return distribution_of(found.histogram)
+        return distribution_of_channels(found.channels, factors)
+
+    def statistics_of(self, tensor: str) -> TensorStatistics:
+        """Return what was observed of ``tensor``, before any equalization.
+
+        Raises:
+            CalibrationError: the table lacks it.
+        """
+        if tensor not in self.statistics:
             raise CalibrationError(
                 f"the calibration table holds no statistics of {tensor!r}; calibrate this graph"
             )
-        return distribution_of(self.histograms[tensor])
+        return self.statistics[tensor]
 
     @cached_property
     def _known(self) -> dict[str, Distribution]:
@@ -152,6 +171,26 @@ def distribution_of(histogram: Histogram) -> Distribution:
         histogram.minimum,
         histogram.maximum,
     )
+
+
+def distribution_of_channels(channels: ChannelHistograms, factors: Float64) -> Distribution:
+    """Return the distribution of all channels together, each divided by its factor.
+
+    Values are taken as spread evenly over their bin; the result is counted on ``_POINTS`` bins.
+    """
+    edges = channels.edges() / factors[:, np.newaxis]
+    low, high = float(edges.min()), float(edges.max())
+    width = (high - low) / _POINTS or 1.0
+    # Grid lines at multiples of the width keep what is below zero apart from what is above.
+    grid = np.arange(np.floor(low / width), np.ceil(high / width) + 1) * width
+    below = np.zeros_like(grid)
+    for channel, counts in zip(edges, channels.counts, strict=True):
+        below += np.interp(grid, channel, np.append(0, np.cumsum(counts)))
+    counts = np.diff(below)
+    counts[0] += below[0]
+    filled = counts > 0
+    centres = np.clip((grid[:-1] + grid[1:]) / 2.0, low, high)
+    return Distribution(centres[filled], counts[filled], low, high)
 
 
 def leaky_slope(node: onnx.NodeProto) -> float:

@@ -1,17 +1,18 @@
-"""A float graph, its plan and a few images in, weights rounded by what they do to them out.
+"""A float graph, its plan, its calibration table and a few images in, rounded weights out.
 
-The QDQ graph is walked once, cut before every integer convolution, with all images side by side.
-Each convolution thus sees its input as the file's reader will: quantized, and made by weights
-that are refined already. There its codes are chosen by the input's second moment
-(quant/rounding.py), and the bias takes up what they change in the output's mean (Nagel et al.,
-"Data-Free Quantization Through Weight Equalization and Bias Correction", 2019):
+The float graph, equalized as the plan says, is walked once with all images side by side. What a
+dense block joins is looked at once for all the convolutions that read a beginning of it: their
+columns' second moment decides the codes (quant/rounding.py), and the bias takes up what the codes
+change in the output's mean (Nagel et al., "Data-Free Quantization Through Weight Equalization and
+Bias Correction", 2019):
 
-    b' = b + (W - Wq) mean(x)
+    b' = b + sum over input channels c of (W - Wq)[c] mean(x_c)
 
-Only what later convolutions still read is held, so memory is a few activations per image.
+with the means of all calibration images, from the table. Only what is still to be read is held, so
+memory is a few activations per image.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -19,18 +20,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import numpy_helper
 
-from calib.errors import GraphError, UsageError
+from calib.errors import UsageError
 from calib.graph import GraphIndex
 from calib.runtime import Session
 from calib.segments import Segment, cut_graph, segment_model
+from calib.table import CalibrationTable
 from quant.affine import FloatArray, weight_limit
-from quant.columns import Window
+from quant.channel_figures import channel_figures
+from quant.equalized import equalized
+from quant.families import Family, find_families
 from quant.plan import QuantPlan, WeightQuant
-from quant.qdq import RefinedWeights, bias_codes, emit_qdq
-from quant.refinement import own_bias
-from quant.rounding import second_order_codes
+from quant.qdq import RefinedWeights, bias_codes
+from quant.ranges import Derivation, Ranges
+from quant.refinement import bias_scales, own_bias
+from quant.rounding import SecondMoment, second_order_codes
+from quant.topology import Topology
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -42,6 +47,7 @@ POSITIONS = 4096
 def refine_weights(  # noqa: PLR0913  # three have defaults
     model: onnx.ModelProto,
     plan: QuantPlan,
+    table: CalibrationTable,
     inputs: Sequence[FloatArray],
     *,
     seed: int = 0,
@@ -53,6 +59,7 @@ def refine_weights(  # noqa: PLR0913  # three have defaults
     Args:
         model: the float graph the plan was made for.
         plan: says what is quantized; its scales are kept.
+        table: the calibration table the plan was made from.
         inputs: float32 ``[1, 3, H, W]``, images such as the network is made for.
         seed: of the output positions that are looked at.
         threads: threads that run the graph; ``None`` takes every core.
@@ -64,74 +71,70 @@ def refine_weights(  # noqa: PLR0913  # three have defaults
     """
     if not inputs:
         raise UsageError("no image to round weights by; give at least one, or rounding 'nearest'")
-    index = GraphIndex(emit_qdq(model, plan))
-    refiner = _Refiner(GraphIndex(model), index, plan, np.random.default_rng(seed))
-    walk = _Walk(index, {quant.node for quant in plan.weights.values()}, threads)
+    given = equalized(model, plan)
+    index = GraphIndex(given.model)
+    ranges = Ranges(Derivation(Topology(index)), table.tensors, given.tensors)
+    families, nearest = find_families(index, plan)
+    refiner = _Refiner(index, plan, ranges, np.random.default_rng(seed), nearest=nearest)
     (entry,) = index.inputs
-    for node, seen in walk.arrivals([{entry: values} for values in inputs], refiner.replaced):
-        refiner.refine(node, seen)
-        on_step()
+    walk = _Walk(index, families, threads)
+    for family, states in walk.arrivals([{entry: values} for values in inputs]):
+        moment = refiner.moment(family, states)
+        for node in family.nodes:
+            refiner.refine(node, moment)
+            on_step()
     return RefinedWeights(refiner.codes, refiner.biases, refiner.nearest)
 
 
 @dataclass(frozen=True, eq=False)
 class _Walk:
-    """Runs a graph up to each of some nodes, on several images side by side."""
+    """Runs a graph up to the last convolution of each family, on several images side by side."""
 
     index: GraphIndex
-    stops: set[str]
+    families: Sequence[Family]
     threads: int | None
 
     def arrivals(
-        self, states: list[dict[str, Array]], replaced: Mapping[str, onnx.TensorProto]
-    ) -> Iterable[tuple[onnx.NodeProto, list[FloatArray]]]:
-        """Yield each stop with what its first input holds on every image.
+        self, states: list[dict[str, Array]]
+    ) -> Iterator[tuple[Family, list[dict[str, Array]]]]:
+        """Yield each family with what its sources hold on every image.
 
         Args:
             states: the graph's inputs, one mapping per image; taken over.
-            replaced: initializers to use in place of the graph's own. What is put there while a
-                stop is being looked at takes part in its run and in all that follow.
         """
-        for number, segment in enumerate(self._segments):
-            for node in self._stops_of(segment):
-                yield node, [state[node.input[0]] for state in states]
+        waiting = list(self.families)
+        for number in range(len(self._segments) + 1):
+            for family in [f for f in waiting if all(s in states[0] for s in f.sources)]:
+                waiting.remove(family)
+                yield family, states
+            if number == len(self._segments):
+                return
+            segment = self._segments[number]
             session = Session(
-                segment_model(self.index, segment, replaced),
-                optimized=False,
+                segment_model(self.index, segment),
+                optimized=True,
                 threads=self.threads,
                 shared_arena=True,
             )
             for state in states:
                 made = session.run({name: state[name] for name in segment.inputs}, segment.outputs)
                 state.update(made)
-                for name in [name for name in state if self._last_use.get(name, -1) <= number]:
+                for name in [n for n in state if not self._needed(n, number, waiting)]:
                     del state[name]
-        for node in self._final_stops:
-            yield node, [state[node.input[0]] for state in states]
 
-    @cached_property
-    def _ordered_stops(self) -> list[onnx.NodeProto]:
-        return [node for node in self.index.nodes if node.name in self.stops]
+    def _needed(self, tensor: str, number: int, waiting: Sequence[Family]) -> bool:
+        later = self._last_reader.get(tensor, -1) > number
+        return later or any(tensor in family.sources for family in waiting)
 
     @cached_property
     def _segments(self) -> tuple[Segment, ...]:
-        wanted = [node.input[0] for node in self._ordered_stops]
-        return cut_graph(self.index, wanted, self.stops)
-
-    def _stops_of(self, segment: Segment) -> list[onnx.NodeProto]:
-        return [node for node in segment.nodes if node.name in self.stops]
+        wanted = [source for family in self.families for source in family.sources]
+        starts = {family.nodes[-1].name for family in self.families}
+        return cut_graph(self.index, wanted, starts)
 
     @cached_property
-    def _final_stops(self) -> list[onnx.NodeProto]:
-        """Stops that no other stop depends on: they need not run."""
-        run = {node.name for segment in self._segments for node in self._stops_of(segment)}
-        return [node for node in self._ordered_stops if node.name not in run]
-
-    @cached_property
-    def _last_use(self) -> dict[str, int]:
-        """Number of the segment after which a tensor may be dropped."""
-        last = {name: at for at, segment in enumerate(self._segments) for name in segment.inputs}
-        return last | {node.input[0]: len(self._segments) for node in self._final_stops}
+    def _last_reader(self) -> dict[str, int]:
+        return {name: at for at, segment in enumerate(self._segments) for name in segment.inputs}
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,76 +142,68 @@ class _Refiner:
     """Refines one convolution after the other.
 
     Attributes:
-        model: the float graph.
-        emitted: its QDQ graph, with every weight rounded to nearest.
-        plan: the plan of both.
+        index: the float graph, equalized.
+        plan: its plan.
+        ranges: distributions of its tensors.
         rng: draws output positions.
         codes: what was chosen so far.
         biases: likewise.
         nearest: weights left as they are, with the reason.
-        replaced: initializers of ``emitted`` in their refined form.
     """
 
-    model: GraphIndex
-    emitted: GraphIndex
+    index: GraphIndex
     plan: QuantPlan
+    ranges: Ranges
     rng: np.random.Generator
     codes: dict[str, npt.NDArray[np.int8]] = field(default_factory=dict)
     biases: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
     nearest: dict[str, str] = field(default_factory=dict)
-    replaced: dict[str, onnx.TensorProto] = field(default_factory=dict)
 
-    def refine(self, node: onnx.NodeProto, seen: Sequence[FloatArray]) -> None:
-        """Choose codes and bias of ``node``, a convolution of the QDQ graph."""
+    def moment(self, family: Family, states: Sequence[Mapping[str, Array]]) -> SecondMoment:
+        """Return the second moment of the columns of all sources."""
+        count = -(-POSITIONS // len(states))
+        blocks = []
+        for state in states:
+            height, width = state[family.sources[0]].shape[2:]
+            drawn = family.window.draw(height, width, count, self.rng)
+            parts = [family.window.columns(state[name], drawn) for name in family.sources]
+            blocks.append(np.concatenate(parts))
+        columns = np.concatenate(blocks, axis=1)
+        if all(own_bias(self.index, node) is not None for node in family.nodes):
+            columns -= columns.mean(axis=1, keepdims=True)
+        return SecondMoment.of(columns @ columns.T / np.float32(columns.shape[1]))
+
+    def refine(self, node: onnx.NodeProto, moment: SecondMoment) -> None:
+        """Choose codes and bias of a convolution of the family whose moment it is."""
         name, quant = self._weights[node.name]
-        weight = self.model.constant(name)
-        assert weight is not None  # the plan was emitted
-        try:
-            window = Window.of(node, weight.shape[2:])
-        except GraphError as error:
-            self.nearest[name] = str(error)
-            return
-        count = -(-POSITIONS // len(seen))
-        columns = np.concatenate(
-            [window.columns(values, count, self.rng) for values in seen], axis=1
-        )
-        mean = columns.mean(axis=1, dtype=np.float64)
-        bias = own_bias(self.model, self._float_nodes[node.name])
-        if bias is not None:
-            columns -= mean.astype(np.float32)[:, np.newaxis]
-        moment = columns @ columns.T / np.float32(columns.shape[1])
+        weight = self.index.constant(name)
+        assert weight is not None  # planned as one
         flat = weight.reshape(len(weight), -1)
+        leading = moment.leading(flat.shape[1])
         limit = weight_limit(quant.bits)
-        codes = second_order_codes(flat, moment, quant.scale_array, limit).reshape(weight.shape)
+        codes = second_order_codes(flat, leading, quant.scale_array, limit).reshape(weight.shape)
         self.codes[name] = codes
-        self._replace(f"{name}_quantized", codes)
+        bias = own_bias(self.index, node)
         if bias is not None:
-            moved = flat - codes.reshape(flat.shape) * quant.scale_array[:, np.newaxis]
-            self._move_bias(node, bias, moved @ mean)
+            restored = codes.reshape(flat.shape) * quant.scale_array[:, np.newaxis]
+            moved = (flat - restored).reshape(*weight.shape[:2], -1).sum(axis=2, dtype=np.float64)
+            self._move_bias(bias, name, moved @ self._means(node.input[0]))
+
+    def _means(self, tensor: str) -> npt.NDArray[np.float64]:
+        return channel_figures(self.ranges, tensor).mean
 
     @cached_property
     def _weights(self) -> dict[str, tuple[str, WeightQuant]]:
         return {quant.node: (name, quant) for name, quant in self.plan.weights.items()}
 
-    @cached_property
-    def _float_nodes(self) -> dict[str, onnx.NodeProto]:
-        return {node.name: node for node in self.model.nodes}
-
-    def _move_bias(self, node: onnx.NodeProto, name: str, change: npt.NDArray[np.float64]) -> None:
+    def _move_bias(self, bias: str, name: str, change: npt.NDArray[np.float64]) -> None:
         """Add ``change`` to a bias, on the grid that it is stored on."""
-        value = self.model.constant(name)
-        assert value is not None  # _own_bias
+        value = self.index.constant(bias)
+        assert value is not None  # own_bias
         moved = value.astype(np.float64) + change
-        restored = self.emitted.producer(node.input[2])
-        if restored is None or restored.op_type != "DequantizeLinear":
-            self.biases[name] = moved.astype(np.float32).astype(np.float64)
-            self._replace(node.input[2], moved.astype(np.float32))
+        quant = self.plan.weights[name]
+        if quant.bias is None:
+            self.biases[bias] = moved.astype(np.float32).astype(np.float64)
             return
-        scales = self.emitted.initializer(restored.input[1])
-        assert scales is not None  # emitted with it
-        steps = bias_codes(name, moved, scales)
-        self.biases[name] = steps.astype(np.float64) * scales
-        self._replace(restored.input[0], steps)
-
-    def _replace(self, name: str, value: Array) -> None:
-        self.replaced[name] = numpy_helper.from_array(value, name)
+        scales = bias_scales(self.index, self.plan, quant, name)
+        self.biases[bias] = bias_codes(bias, moved, scales).astype(np.float64) * scales

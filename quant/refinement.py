@@ -17,7 +17,8 @@ import onnx
 from calib.digest import sha256_bytes
 from calib.errors import GraphError
 from calib.graph import GraphIndex
-from quant.affine import FloatArray
+from quant.affine import FloatArray, weight_limit
+from quant.equalized import equalized_model
 from quant.plan import QuantPlan, Refinement, WeightQuant
 from quant.qdq import RefinedWeights
 from quant.rounding import DRIFT_LIMIT, code_drift
@@ -37,7 +38,7 @@ def with_refinement(
         refined: codes and biases.
         images: JSON-able record of the images.
     """
-    index = GraphIndex(model)
+    index = GraphIndex(equalized_model(model, plan))
     digests = {name: _digest(index, plan.weights[name], name, refined) for name in refined.codes}
     return replace(plan, refined=Refinement(dict(images), digests, dict(refined.nearest)))
 
@@ -64,7 +65,7 @@ def stored_weights(
     """
     if plan.refined is None:
         return RefinedWeights()
-    index, found = GraphIndex(model), GraphIndex(quantized)
+    index, found = GraphIndex(equalized_model(model, plan)), GraphIndex(quantized)
     codes: dict[str, npt.NDArray[np.int8]] = {}
     biases: dict[str, npt.NDArray[np.float64]] = {}
     for name in plan.refined.digests:
@@ -78,7 +79,7 @@ def stored_weights(
             biases[bias] = value.astype(np.float64)
         else:
             steps = _initializer(found, f"{bias}_quantized", np.int32, index.shape(bias))
-            biases[bias] = steps.astype(np.float64) * _bias_scales(index, plan, quant, name)
+            biases[bias] = steps.astype(np.float64) * bias_scales(index, plan, quant, name)
     return RefinedWeights(codes, biases, plan.refined.nearest)
 
 
@@ -96,7 +97,7 @@ def refinement_faults(
         if plan.weights:
             yield "the plan does not say how its weights were rounded"
         return
-    index = GraphIndex(model)
+    index = GraphIndex(equalized_model(model, plan))
     for name in sorted(plan.weights):
         told = (name in plan.refined.digests) + (name in plan.refined.nearest)
         if told != 1:
@@ -116,7 +117,7 @@ def _distance_faults(
 ) -> Iterator[str]:
     quant, codes = plan.weights[name], stored.codes[name]
     node, weight = _node(index, quant, name), _float_constant(index, name)
-    drift = code_drift(weight, codes, quant.scale_array)
+    drift = code_drift(weight, codes, quant.scale_array, weight_limit(quant.bits))
     worst = int(drift.argmax())
     if not drift[worst] <= DRIFT_LIMIT:
         yield (
@@ -157,7 +158,8 @@ def _node(index: GraphIndex, quant: WeightQuant, name: str) -> onnx.NodeProto:
     return next(node for node in index.consumers(name) if node.name == quant.node)
 
 
-def _bias_scales(index: GraphIndex, plan: QuantPlan, quant: WeightQuant, name: str) -> FloatArray:
+def bias_scales(index: GraphIndex, plan: QuantPlan, quant: WeightQuant, name: str) -> FloatArray:
+    """Return float32 ``[O]``, the step of each channel of an int32 bias beside weight ``name``."""
     node = _node(index, quant, name)
     edge = plan.edges[plan.edge_read_by(node.input[0], node.name) or ""]
     scales: FloatArray = np.float32(edge.scale) * quant.scale_array

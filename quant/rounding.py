@@ -5,11 +5,17 @@ output's, which for an input x of second moment H is, per output channel,
 
     (w - q) H (w - q)^T
 
-Second-order rounding walks over the weights, the most strongly driven first; it rounds one, and
-lets those that are still free make up for its error (OBQ; Frantar et al., "GPTQ", 2022,
-arXiv:2210.17323). With U upper and U^T U = H^-1, rounding weight k by e_k moves the later ones by
--e_k / U[k,k] * U[k, k+1:].
+Second-order rounding walks over the weights; it rounds one, and lets those that are still free
+make up for its error (OBQ; Frantar et al., "GPTQ", 2022, arXiv:2210.17323). With U upper and
+U^T U = H^-1, rounding weight k by e_k moves the later ones by -e_k / U[k,k] * U[k, k+1:].
+
+The walk goes from the last column to the first. In that order U is L^-1 of the ordinary Cholesky
+factorization H = L L^T, read backwards, and the factor of a convolution that reads only the first
+columns is a part of that of one that reads them all. GPTQ's own order, the most strongly driven
+column first, gave no better pictures.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -29,15 +35,50 @@ _BLOCK = 96
 DRIFT_LIMIT = 1.0
 
 
+@dataclass(frozen=True, eq=False)
+class SecondMoment:
+    """The second moment of a convolution's input columns, ready to round by.
+
+    Attributes:
+        matrix: float32 ``[K, K]``, divided by its mean variance; zeros if nothing is driven.
+        inverse: float32 ``[K, K]``, the inverse of the lower Cholesky factor of the damped
+            matrix; ``None`` if nothing is driven.
+    """
+
+    matrix: FloatArray
+    inverse: FloatArray | None
+
+    @classmethod
+    def of(cls, matrix: FloatArray) -> "SecondMoment":
+        """Factorize a float32 ``[K, K]`` matrix, symmetric and positive semidefinite."""
+        driven = float(np.diag(matrix).mean()) if matrix.size else 0.0
+        if not driven > 0.0:
+            return cls(matrix, None)
+        matrix = matrix / np.float32(driven)
+        damped = matrix.copy()
+        damped[np.diag_indices_from(damped)] += np.float32(DAMPING)
+        lower = scipy.linalg.cholesky(damped, lower=True, overwrite_a=True, check_finite=False)
+        inverse, _ = scipy.linalg.lapack.strtri(lower, lower=1)
+        return cls(matrix, inverse)
+
+    def leading(self, columns: int) -> "SecondMoment":
+        """Return the moment of the first ``columns`` columns, without factorizing again.
+
+        The leading part of a Cholesky factor is the factor of the leading part, and so is its
+        inverse: one factorization serves all convolutions of a dense block.
+        """
+        inverse = None if self.inverse is None else self.inverse[:columns, :columns]
+        return SecondMoment(self.matrix[:columns, :columns], inverse)
+
+
 def second_order_codes(
-    weight: FloatArray, moment: FloatArray, scales: FloatArray, limit: int
+    weight: FloatArray, moment: SecondMoment, scales: FloatArray, limit: int
 ) -> Codes:
     """Return codes whose output error is never above that of the nearest codes.
 
     Args:
         weight: float32 ``[O, K]``.
-        moment: float32 ``[K, K]``, symmetric and positive semidefinite: the second moment of the
-            input columns, centred if the bias makes up for a changed mean.
+        moment: of the ``K`` input columns, centred if the bias makes up for a changed mean.
         scales: float32 ``[O]``, positive.
         limit: codes lie within ``[-limit, limit]``.
 
@@ -46,45 +87,35 @@ def second_order_codes(
     """
     steps = weight / scales[:, np.newaxis]
     nearest: Codes = np.rint(steps).clip(-limit, limit).astype(np.int8)
-    driven = float(np.diag(moment).mean()) if moment.size else 0.0
-    if not driven > 0.0:
+    if moment.inverse is None:
         return nearest
-    moment = moment / np.float32(driven)
-    order = np.argsort(-np.diag(moment), kind="stable")
-    codes = np.empty_like(nearest)
-    factor = _inverse_factor(moment[np.ix_(order, order)])
-    codes[:, order] = _compensated(steps[:, order].T, factor, limit).T
-    better = _output_error(steps, codes, moment) < _output_error(steps, nearest, moment)
-    better &= code_drift(weight, codes, scales) <= DRIFT_LIMIT
+    factor = np.ascontiguousarray(moment.inverse[::-1, ::-1])
+    codes = np.ascontiguousarray(_compensated(steps[:, ::-1].T, factor, limit)[::-1].T)
+    better = _output_error(steps, codes, moment.matrix) < _output_error(
+        steps, nearest, moment.matrix
+    )
+    better &= code_drift(weight, codes, scales, limit) <= DRIFT_LIMIT
     nearest[better] = codes[better]
     return nearest
 
 
-def code_drift(weight: FloatArray, codes: Codes, scales: FloatArray) -> npt.NDArray[np.float64]:
-    """Return ``[O]``: root mean square of ``weight / scale - code``, in steps.
+def code_drift(
+    weight: FloatArray, codes: Codes, scales: FloatArray, limit: int
+) -> npt.NDArray[np.float64]:
+    """Return ``[O]``: root mean square of what codes are away from the weights, in steps.
+
+    A weight beyond the codes, which its scale clips, counts as one at their end.
 
     Args:
         weight: float32 ``[O, ...]``.
         codes: int8, the same shape.
         scales: float32 ``[O]``.
+        limit: codes lie within ``[-limit, limit]``.
     """
     steps = weight.reshape(len(weight), -1).astype(np.float64) / scales[:, np.newaxis]
-    away: npt.NDArray[np.float64] = steps - codes.reshape(len(codes), -1)
+    away: npt.NDArray[np.float64] = steps.clip(-limit, limit) - codes.reshape(len(codes), -1)
     drift: npt.NDArray[np.float64] = np.sqrt(np.mean(away**2, axis=1))
     return drift
-
-
-def _inverse_factor(moment: FloatArray) -> FloatArray:
-    """Return upper triangular U with ``U^T U`` the inverse of the damped moment.
-
-    The Cholesky factor of the reversed matrix is U^-1 reversed, so that neither H^-1 nor a
-    second factorization is needed.
-    """
-    damped = moment[::-1, ::-1].copy()
-    damped[np.diag_indices_from(damped)] += np.float32(DAMPING)
-    lower = scipy.linalg.cholesky(damped, lower=True, overwrite_a=True, check_finite=False)
-    inverse, _ = scipy.linalg.lapack.strtri(lower, lower=1)
-    return np.ascontiguousarray(inverse[::-1, ::-1])
 
 
 def _compensated(steps: FloatArray, factor: FloatArray, limit: int) -> Codes:

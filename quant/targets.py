@@ -68,6 +68,21 @@ class TargetProfile:
         integers = tuple(precision for precision, _ in self.integers)
         return integers if self.every_operator else ("float", *integers)
 
+    def higher_precision(self, *, full_integer: bool) -> Precision:
+        """Return what a convolution is raised to when 8 bits lose too much.
+
+        Raises:
+            UsageError: the target has nothing above its convolutions' own precision.
+        """
+        choices = self.precisions if not full_integer else tuple(p for p, _ in self.integers)
+        for precision in ("float", "int16"):
+            if precision in choices and precision != self.convolution:
+                return precision
+        raise UsageError(
+            f"target {self.name} has no precision above {self.convolution} to raise a layer to; "
+            "build without a budget, or without --full-integer"
+        )
+
     def integer(self, precision: Precision) -> IntegerType:
         """Return the integer type of activations of that precision.
 

@@ -11,9 +11,11 @@ import typer
 from deploy import __version__
 from deploy.cli.build import build
 from deploy.cli.calibrate import calibrate
+from deploy.cli.eval import evaluate
 from deploy.cli.handoff import handoff
 from deploy.cli.inspect import inspect
 from deploy.cli.models import models
+from deploy.cli.report import report
 from deploy.cli.verify import verify
 
 app = typer.Typer(
@@ -48,6 +50,8 @@ app.command()(build)
 app.command()(verify)
 app.command()(models)
 app.command()(calibrate)
+app.command("eval")(evaluate)
+app.command()(report)
 app.command()(inspect)
 app.command()(handoff)
 

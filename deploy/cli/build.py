@@ -11,12 +11,14 @@ from deploy.cli.options import (
     Calib,
     CalibCount,
     CalibTable,
+    EqualizationChoice,
     Mode,
     Model,
     Out,
     PartPrecision,
     PrecisionChoice,
     Resume,
+    RoundingChoice,
     Scheduler,
     Seed,
     Weights,
@@ -77,14 +79,53 @@ def build(
             min=7, max=8, help="7 keeps 16-bit accumulation of 8-bit products from saturating."
         ),
     ] = 8,
+    rounding: Annotated[
+        RoundingChoice,
+        typer.Option(
+            help="Weights to the nearest code, or (minutes more) to the codes that least disturb "
+            "what each convolution gives out."
+        ),
+    ] = "second-order",
+    equalization: Annotated[
+        EqualizationChoice,
+        typer.Option(
+            help="Bring channels to like size before quantizing: none, the growth channels of "
+            "dense blocks, or all, the residual trunk's too."
+        ),
+    ] = "growth",
+    max_drop: Annotated[
+        float | None,
+        typer.Option(
+            help="Raise the most sensitive layers to a higher precision until the estimated PSNR "
+            "lost against a photograph is at most this many dB."
+        ),
+    ] = None,
+    min_parity: Annotated[
+        float | None,
+        typer.Option(
+            help="Likewise, until int8 pictures are this near the float ones (PSNR in dB)."
+        ),
+    ] = None,
+    fp16_keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fp16-keep",
+            metavar="NODE",
+            help="Leave this node of the fp16 model in float32; repeatable. Nodes around a value "
+            "that overflows fp16 stay in float32 without being named.",
+        ),
+    ] = None,
     seed: Seed = 0,
     workers: Workers = None,
     scheduler: Scheduler = None,
     out: Out = Path("dist"),
     resume: Resume = True,
+    report: Annotated[bool, typer.Option(help="Make report.html, a page to look at.")] = True,
     as_json: AsJson = False,
 ) -> None:
     """Build fp32, fp16 and int8 ONNX models and verify that they draw the same picture."""
+    from deploy.artifacts import REPORT_NAME
+    from deploy.budget import Budget
     from deploy.calibration import CalibrationRequest, Execution
     from deploy.pipeline import build_model
     from deploy.request import BuildRequest
@@ -105,8 +146,13 @@ def build(
             trunk=trunk,
             tail=tail,
             weight_bits=weight_bits,
+            rounding=rounding,
+            equalization=equalization,
         ),
+        budget=Budget.of(max_drop, min_parity),
+        fp16_keep=tuple(dict.fromkeys(fp16_keep or [])),
         out=out,
+        report=report,
     )
     outcome = build_model(request, make_progress())
     if as_json:
@@ -114,6 +160,10 @@ def build(
     else:
         for artifact in outcome.manifest.artifacts:
             typer.echo(f"{artifact.size_bytes / 1e6:9.2f} MB  {outcome.folder / artifact.path}")
+        for node, reason in outcome.manifest.fp16_kept.items():
+            typer.echo(f"fp16: node {node} stays in float32, {reason}")
         show_verification(outcome.verification)
+        if report:
+            typer.echo(f"see {outcome.folder / REPORT_NAME}")
     if not outcome.verification.passed:
         raise typer.Exit(1)

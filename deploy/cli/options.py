@@ -21,6 +21,8 @@ class PrecisionChoice(str, Enum):
 
 ModeName = Literal["whole", "crop"]
 PartPrecision = Literal["float", "int16", "int8"]
+RoundingChoice = Literal["nearest", "second-order"]
+EqualizationChoice = Literal["none", "growth", "all"]
 
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")

@@ -1,17 +1,30 @@
 """``esrdeploy verify``: a folder of builds in, a verdict per file out."""
 
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from calib.errors import UsageError
 from deploy.cli.console import make_progress, print_json, print_table, reports_errors
 from deploy.cli.options import AsJson, PrecisionChoice, lowest
 
 if TYPE_CHECKING:
+    from deploy.backends import BackendName
+    from deploy.layers import LayerError
     from deploy.verify import Verification
 
 _RETURNED = "Results of a vendor"
+WORST_LAYERS = 10
+
+
+class BackendChoice(str, Enum):
+    """What ``--backend`` takes: the runtimes of :data:`deploy.backends.BACKENDS`, or none."""
+
+    ORT = "ort"
+    OPENVINO = "openvino"
+    NONE = "none"
 
 
 @reports_errors
@@ -31,6 +44,21 @@ def verify(
         Path | None,
         typer.Option(help="The checkpoint that was built from, if it was one of your own."),
     ] = None,
+    backend: Annotated[
+        list[BackendChoice] | None,
+        typer.Option(
+            "--backend",
+            help="Run every file in this runtime too and report that runtime's own error; "
+            "repeatable. Default: each file in the runtime it is made for, where that is "
+            "installed. 'none' runs none.",
+        ),
+    ] = None,
+    layers: Annotated[
+        bool,
+        typer.Option(
+            "--layers", help="Compare every tensor of each int8 file with the float network's."
+        ),
+    ] = False,
     returned: Annotated[
         Path | None,
         typer.Option(
@@ -102,9 +130,16 @@ def verify(
         if not verify_returned(request, report, as_json=as_json):
             raise typer.Exit(1)
         return
+    from deploy.measures import Scope
     from deploy.verify import verify_tree
 
-    verifications = verify_tree(path, images=images, weights=weights, progress=make_progress())
+    verifications = verify_tree(
+        path,
+        images=images,
+        weights=weights,
+        progress=make_progress(),
+        scope=Scope(chosen_backends(backend), layers),
+    )
     passed = all(item.passed for item in verifications)
     if as_json:
         print_json({"passed": passed, "builds": [item.record() for item in verifications]})
@@ -135,9 +170,72 @@ def show_verification(verification: "Verification") -> None:
         if check.status != "passed":
             label = "FAIL" if check.status == "failed" else "skipped"
             typer.echo(f"{label}  {check.artifact}  {check.name}: {check.detail}")
+    show_backends(verification)
+    for name, errors in verification.layers.items():
+        show_layers(name, errors)
     counted = [check.status for check in verification.checks]
     typer.echo(
         f"{counted.count('passed')} checks passed, {counted.count('failed')} failed, "
         f"{counted.count('skipped')} skipped: "
         + ("verified" if verification.passed else "VERIFICATION FAILED")
     )
+
+
+def chosen_backends(choices: list[BackendChoice] | None) -> tuple["BackendName", ...] | None:
+    """Return the runtimes that ``--backend`` names; ``None`` leaves it to each file.
+
+    Raises:
+        UsageError: ``none`` stands beside a runtime.
+    """
+    from deploy.backends import BACKENDS
+
+    if choices is None:
+        return None
+    names = tuple(dict.fromkeys(choice.value for choice in choices))
+    if "none" in names and len(names) > 1:
+        raise UsageError(f"found --backend {' and '.join(names)}; name runtimes, or none alone")
+    return tuple(name for name in BACKENDS if name in names)
+
+
+def show_backends(verification: "Verification") -> None:
+    """Print what runtimes on this machine make of the files, and what that means."""
+    from deploy.backend_error import machine_note
+
+    if not verification.backends:
+        return
+    rows = [
+        [
+            item.artifact,
+            f"{item.backend} {item.version}",
+            f"{item.record()['error_db_mean']:.2f}",
+            f"{item.meaning_db:.2f}",
+            f"{item.parity_db:.2f}",
+            f"{item.cost_db:+.2f}",
+        ]
+        for item in verification.backends
+    ]
+    columns = ["file", "backend", "error dB", "parity dB of the file", "as run here", "cost"]
+    images = len(verification.backends[0].error)
+    title = f"{verification.model}: backend error, {images} pictures; no verdict rests on it"
+    print_table(title, columns, rows)
+    for line in machine_note(verification.backends):
+        typer.echo(line)
+
+
+def show_layers(name: str, errors: tuple["LayerError", ...]) -> None:
+    """Print the worst tensors of one int8 file."""
+    from deploy.layers import worst_layers
+
+    worst = worst_layers(errors, WORST_LAYERS)
+    rows = [
+        [
+            error.tensor,
+            error.operator,
+            f"{error.sqnr_db:.2f}",
+            f"{error.cosine:.5f}",
+            error.decision,
+        ]
+        for error in worst
+    ]
+    title = f"{name}: the {len(worst)} worst of {len(errors)} tensors"
+    print_table(title, ["tensor", "operator", "SQNR dB", "cosine", "what the plan did"], rows)

@@ -111,10 +111,11 @@ def _check_golden(root: Path, manifest: BundleManifest, progress: Progress) -> I
     detail = f"{count} golden vectors, expected at least {FEWEST}"
     yield Check.of(count >= FEWEST, "golden vectors", "golden", detail)
     yield from _check_inputs(root, manifest)
-    models = {FLOAT_KIND: manifest.float_model}
-    models |= {int8_kind(profile): path for profile, path in manifest.int8_models.items()}
+    floats = [manifest.float_model, *manifest.equalized_models.values()]
+    models = [(FLOAT_KIND, path) for path in floats]
+    models += [(int8_kind(profile), path) for profile, path in manifest.int8_models.items()]
     with progress.stage("running golden vectors", count * len(models)) as advance:
-        for kind, path in models.items():
+        for kind, path in models:
             yield from _check_outputs(root, manifest, kind, path, advance)
 
 

@@ -23,7 +23,7 @@ from deploy.handoff.contents import (
 )
 from deploy.handoff.golden import FEWEST, Agreement, agreement, golden_pictures, write_golden
 from deploy.handoff.quantized import Quantized, built_profiles, quantized
-from deploy.handoff.target import MODELS, Engine, HandoffTarget, Kit
+from deploy.handoff.target import MODELS, Engine, HandoffTarget, Kit, equalized_path
 from deploy.handoff.targets import find_target
 from deploy.handoff.texts import write_common
 from deploy.manifest import read_manifest
@@ -138,7 +138,7 @@ def make_handoff(request: HandoffRequest, progress: Progress) -> HandoffOutcome:
             kit = _kit(target, root, build, calibration, golden, chosen)
             target.write(kit)
         proofs = _prove(root, build.manifest.model, targets, golden, progress)
-        draft = _describe(build, golden, targets, profiles, int8)
+        draft = _describe(root, build, golden, targets, profiles, int8)
         write_common(root, draft, calibration, targets)
         manifest = _with_files(root, draft)
         (root / MANIFEST_NAME).write_bytes(manifest.content())
@@ -261,7 +261,8 @@ def prove(
     )
 
 
-def _describe(
+def _describe(  # noqa: PLR0913, PLR0917  # the columns of one record
+    root: Path,
     build: Build,
     golden: tuple[GoldenVector, ...],
     targets: Sequence[HandoffTarget],
@@ -269,6 +270,7 @@ def _describe(
     int8: dict[str, Quantized],
 ) -> BundleManifest:
     manifest = build.manifest
+    equalized = {profile: equalized_path(manifest.model, profile) for profile in int8}
     return BundleManifest(
         model=manifest.model,
         network=manifest.network,
@@ -276,6 +278,9 @@ def _describe(
         calibration=manifest.calibration or {},
         options=manifest.options,
         float_model=f"{MODELS}/{model_file_name(manifest.model, 'fp32')}",
+        equalized_models={
+            profile: path for profile, path in equalized.items() if (root / path).is_file()
+        },
         int8_models={profile: f"{MODELS}/{_int8_name(build, profile)}" for profile in int8},
         golden=golden,
         targets=tuple(

@@ -13,10 +13,13 @@ from tempfile import TemporaryDirectory
 import onnx
 
 from calib.errors import UsageError
+from calib.images import to_input
 from deploy.artifacts import model_file_name, plan_file_name
 from deploy.checks import Build
-from deploy.emission import rounding_patches, write_int8
+from deploy.emission import pictures_of, write_int8
 from deploy.progress import Progress
+from deploy.quantization import Quantizer
+from deploy.verify import verification_pictures
 from quant.plan import QuantOptions, QuantPlan
 from quant.targets import find_profile
 
@@ -55,19 +58,22 @@ def quantized(build: Build, profile: str, progress: Progress) -> Quantized:
             f"{build.folder} was built without calibration, so it has no int8 model; build it "
             "with --precision int8"
         )
-    progress.note(f"{build.manifest.model} was not built for {profile}: making that model now")
+    note = f"{build.manifest.model} was not built for {profile}: making that model now"
+    if build.manifest.options["budget"] is not None:
+        note += "; the build's budget is not held for it, --target at build time does that"
+    progress.note(note)
+    probe = to_input(verification_pictures().patches[0].load())
+    quantizer = Quantizer(
+        build.float_model,
+        build.table,
+        find_profile(profile),
+        pictures_of(build.table, probe),
+        progress,
+    )
+    options = QuantOptions(**build.manifest.options["quantization"])
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        write_int8(
-            folder,
-            build.manifest.model,
-            build.float_model,
-            build.table,
-            profile=find_profile(profile),
-            options=QuantOptions(**build.manifest.options["quantization"]),
-            patches=rounding_patches(build.table),
-            progress=progress,
-        )
+        write_int8(folder, build.manifest.model, quantizer, options, budget=None)
         return Quantized(profile, onnx.load(folder / name), _read_plan(folder, build, profile))
 
 
@@ -75,15 +81,6 @@ def built_profiles(build: Build) -> tuple[str, ...]:
     """Return the profiles that the build has int8 models of."""
     models = build.manifest.models()
     return tuple(item.target for item in models if item.precision == "int8" and item.target)
-
-
-def equalized_float(model: onnx.ModelProto, plan: QuantPlan) -> onnx.ModelProto:  # noqa: ARG001
-    """Return the float graph whose tensors and weights ``plan`` quantizes.
-
-    It computes what ``model`` computes; its channels have the sizes that quantize best. This is
-    the float model for tools that quantize by themselves, or by our scales.
-    """
-    return model
 
 
 def _read_plan(folder: Path, build: Build, profile: str) -> QuantPlan:

@@ -19,8 +19,9 @@ from calib.table import CalibrationTable
 from deploy.artifacts import model_file_name, serialize
 from deploy.handoff.calibration_set import CalibrationSet
 from deploy.handoff.contents import GoldenVector, golden_path
-from deploy.handoff.quantized import Quantized, equalized_float
+from deploy.handoff.quantized import Quantized
 from deploy.parity import Runner
+from quant.equalized import equalized_model
 
 MODELS = "models"
 
@@ -110,8 +111,12 @@ class Kit:
         return f"../{MODELS}/{model_file_name(self.model, 'int8', profile)}"
 
     def quantizable(self, profile: str) -> onnx.ModelProto:
-        """Return the float graph that belongs to a profile's scales (see `equalized_float`)."""
-        return equalized_float(self.float_model, self.int8[profile].plan)
+        """Return the float graph whose tensors and weights a profile's plan quantizes.
+
+        It computes what the float model computes; its channels have the sizes that quantize best.
+        This is the float model for tools that quantize by themselves, or by our scales.
+        """
+        return equalized_model(self.float_model, self.int8[profile].plan)
 
     def quantizable_path(self, profile: str) -> str:
         """Return the path, from the target's folder, of what :meth:`quantizable` returns.
@@ -121,9 +126,14 @@ class Kit:
         content = serialize(self.quantizable(profile))
         if content == serialize(self.float_model):
             return self.float_path
-        name = f"{self.model}-fp32-equalized-{profile}.onnx"
-        (self.root / MODELS / name).write_bytes(content)
-        return f"../{MODELS}/{name}"
+        path = equalized_path(self.model, profile)
+        (self.root / path).write_bytes(content)
+        return f"../{path}"
+
+
+def equalized_path(model: str, profile: str) -> str:
+    """Return where an equalized float model lies in a bundle."""
+    return f"{MODELS}/{model}-fp32-equalized-{profile}.onnx"
 
 
 @dataclass(frozen=True)

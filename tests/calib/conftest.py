@@ -1,4 +1,4 @@
-"""A small dense-block network and noise patches, for tests that run a graph."""
+"""A small dense-block network, noise patches and a small table, for tests of this folder."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +10,8 @@ from onnx import numpy_helper
 
 from calib.dataset import PatchRef, PatchSet, WholeView
 from calib.images import PATCH_PX, Picture
+from calib.statistics import TensorStatistics
+from calib.table import CalibrationTable
 
 DENSE_BLOCK = """
 <ir_version: 8, opset_import: ["": 17]>
@@ -74,3 +76,17 @@ def noise_patches() -> Callable[[int], PatchSet]:
         return PatchSet("folder", "whole", 0, count, refs)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def varied_table() -> CalibrationTable:
+    """Statistics of tensors that lose little, much and nothing at 8 bits."""
+    rng = np.random.default_rng(0)
+    values = {
+        "narrow": rng.normal(0, 1, (1, 1, 100, 100)),
+        "tailed": rng.standard_t(3, (1, 1, 100, 100)),
+        "constant": np.full((1, 1, 4, 4), 0.25),
+        "zero": np.zeros((1, 1, 4, 4)),
+    }
+    tensors = {name: TensorStatistics.of(v.astype(np.float32)) for name, v in values.items()}
+    return CalibrationTable("0" * 64, {"patches": []}, tensors)

@@ -59,7 +59,7 @@ def test_statistics_are_those_of_all_images(
         expected = np.percentile(values, [0.1, 99.9])
         np.testing.assert_allclose(found.range(99.9), expected, atol=found.histogram.width)
         np.testing.assert_allclose(found.channel_mean, values.mean(axis=(0, 2, 3)), atol=1e-9)
-        np.testing.assert_array_equal(found.channel_abs_max, np.abs(values).max(axis=(0, 2, 3)))
+        np.testing.assert_array_equal(found.channels.abs_max, np.abs(values).max(axis=(0, 2, 3)))
 
 
 def test_threads_do_not_change_a_byte(

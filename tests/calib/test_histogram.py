@@ -188,14 +188,14 @@ def test_statistics_merge_exactly(images: np.ndarray, cut: int) -> None:
     assert_same_histogram(found.histogram, histogram(images))
     assert found.observations == 6
     np.testing.assert_array_equal(found.channel_mean_sum, expected.channel_mean_sum)
-    np.testing.assert_array_equal(found.channel_abs_max, np.abs(images).max(axis=(0, 1, 3, 4)))
+    np.testing.assert_array_equal(found.channels.abs_max, np.abs(images).max(axis=(0, 1, 3, 4)))
     mean = images.astype(np.float64).mean(axis=(0, 1, 3, 4))
     np.testing.assert_allclose(found.channel_mean, mean, rtol=0, atol=MEAN_UNIT)
 
 
 def test_statistics_of_batches_and_vectors() -> None:
     batch = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
-    np.testing.assert_array_equal(TensorStatistics.of(batch).channel_abs_max, [15, 19, 23])
+    np.testing.assert_array_equal(TensorStatistics.of(batch).channels.abs_max, [15, 19, 23])
     np.testing.assert_array_equal(TensorStatistics.of(batch).channel_mean, [7.5, 11.5, 15.5])
     np.testing.assert_array_equal(TensorStatistics.of(batch[0, 0]).channel_mean, [1.5])
 

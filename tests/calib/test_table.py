@@ -50,7 +50,7 @@ def test_a_saved_table_is_read_back_whole(table: CalibrationTable, tmp_path: Pat
     for name, expected in table.tensors.items():
         found = loaded.tensors[name]
         np.testing.assert_array_equal(found.histogram.counts, expected.histogram.counts)
-        np.testing.assert_array_equal(found.channel_abs_max, expected.channel_abs_max)
+        np.testing.assert_array_equal(found.channels.abs_max, expected.channels.abs_max)
         np.testing.assert_array_equal(found.channel_mean, expected.channel_mean)
         for percentile in (99, 99.99, 100):
             assert found.range(percentile) == expected.range(percentile)

@@ -1,4 +1,4 @@
-"""What these tests share: small networks in every file form, and handoff bundles of one."""
+"""What the tests of this folder share: builds, small networks in every file form, bundles."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -10,9 +10,11 @@ import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 from skimage import data
+from typer.testing import CliRunner
 
 from deploy.architecture import SRVGG, Architecture, RRDBNet, tensor_shapes
 from deploy.calibration import CalibrationRequest
+from deploy.cli import app
 from deploy.handoff.make import HandoffOutcome, HandoffRequest, make_handoff
 from deploy.handoff.opening import opened
 from deploy.pipeline import build_model
@@ -25,6 +27,16 @@ Array = NDArray[np.float32]
 FLOAT16_FLAG = (0x01306B47).to_bytes(4, "little")
 FLOAT32_FLAG = bytes(4)
 HANDOFF_TARGETS = ("ncnn", "openvino", "qnn", "rknn", "tensorrt", "vacc")
+
+
+@pytest.fixture(scope="session")
+def built(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole build of a tiny network, as a user makes it."""
+    out = tmp_path_factory.mktemp("dist")
+    own = ["--model", "tiny", "--weights", str(tiny_weights), "--calib-count", "4"]
+    result = CliRunner().invoke(app, ["build", *own, "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    return out / "tiny"
 
 
 @pytest.fixture(scope="session")
@@ -194,6 +206,7 @@ def small_build(tiny_x2_weights: Path, tmp_path_factory: pytest.TempPathFactory)
         calibration=CalibrationRequest(count=2),
         quantization=QuantOptions(rounding="nearest"),
         out=tmp_path_factory.mktemp("dist"),
+        report=False,
     )
     outcome = build_model(request, Silent())
     assert outcome.verification.passed

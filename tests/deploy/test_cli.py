@@ -23,17 +23,6 @@ def run(*arguments: str | Path) -> Result:
 
 
 @pytest.fixture(scope="session")
-def built(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A whole build of a tiny network, as a user makes it."""
-    out = tmp_path_factory.mktemp("dist")
-    result = run(
-        "build", "--model", "tiny", "--weights", tiny_weights, "--calib-count", 4, "--out", out
-    )
-    assert result.exit_code == 0, result.output
-    return out / "tiny"
-
-
-@pytest.fixture(scope="session")
 def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one picture to compare on, where a test is about other checks."""
     folder = tmp_path_factory.mktemp("picture")
@@ -79,6 +68,7 @@ def test_a_build_leaves_exactly_the_promised_files(built: Path) -> None:
         "calibration.npz",
         "manifest.json",
         "parity.json",
+        "report.html",
         "tiny-fp16.onnx",
         "tiny-fp32.onnx",
         "tiny-int8-ort.onnx",

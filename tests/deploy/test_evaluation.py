@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from calib.div2k import Pair, evaluation_pairs
-from calib.errors import VerificationError
+from calib.errors import ImageSetError, VerificationError
 from calib.images import read_image, write_image
 from deploy.evaluation import ImageScore, Scores, evaluate, evaluation_input, reference_picture
 from deploy.metrics import CEILING_DB, psnr_db, ssim
@@ -63,6 +63,35 @@ def test_scores_compare_the_rounded_picture_with_hr(pair: Pair) -> None:
 def test_a_network_of_another_scale_is_refused(pair: Pair) -> None:
     with pytest.raises(VerificationError, match=r"\[512, 512, 3\].*\[256, 256, 3\]"):
         evaluate(nearest(4), [pair], scale=2)
+
+
+def true_size_pair(tmp_path: Path, extra: tuple[int, int] = (0, 0)) -> Pair:
+    """A pair of another size than a tile, its HR picture the LR picture with doubled pixels."""
+    lr = np.random.default_rng(2).integers(0, 256, (30, 45, 3), dtype=np.uint8)
+    hr = lr.repeat(2, axis=0).repeat(2, axis=1)
+    write_image(tmp_path / "lr.png", lr)
+    write_image(tmp_path / "hr.png", np.pad(hr, ((0, extra[0]), (0, extra[1]), (0, 0))))
+    return Pair("0802", tmp_path / "lr.png", tmp_path / "hr.png")
+
+
+@pytest.mark.parametrize("extra", [(0, 0), (1, 0), (1, 1)], ids=str)
+def test_at_source_size_nothing_is_resized(tmp_path: Path, extra: tuple[int, int]) -> None:
+    pair = true_size_pair(tmp_path, extra)
+    seen = []
+    scores = evaluate(
+        nearest(2), [pair], scale=2, shape="source", on_picture=lambda *given: seen.append(given)
+    )
+    assert scores.images[0].psnr_db == CEILING_DB
+    ((given, reference, picture),) = seen
+    assert given is pair
+    assert reference.shape == picture.shape == (60, 90, 3)
+    np.testing.assert_array_equal(picture, reference)
+
+
+@pytest.mark.parametrize("scale", [3, 4])
+def test_an_hr_picture_of_another_scale_is_refused(tmp_path: Path, scale: int) -> None:
+    with pytest.raises(ImageSetError, match=rf"hr\.png has 60x90.*at scale {scale}"):
+        evaluate(nearest(scale), [true_size_pair(tmp_path)], scale=scale, shape="source")
 
 
 def test_scoring_nothing_is_an_error() -> None:

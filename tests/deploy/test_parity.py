@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from calib.dataset import PatchRef
 from calib.errors import VerificationError
 from calib.sample import sample_patches
-from deploy.parity import ImageParity, ParityResult, Threshold, compare, measure
+from deploy.parity import Drawn, ImageParity, ParityResult, Threshold, compare, measure
 
 
 def picture(seed: int, size: int = 24) -> NDArray[np.float32]:
@@ -26,11 +26,12 @@ def test_what_a_viewer_cannot_see_is_no_error() -> None:
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf], ids=["nan", "infinity"])
-def test_an_output_that_is_not_finite_is_refused(bad: float) -> None:
+def test_an_output_that_is_not_finite_gets_the_worst_figures_there_are(bad: float) -> None:
     candidate = picture(1)
     candidate[0, 0, 0, 0] = bad
-    with pytest.raises(VerificationError, match="NaN or infinity"):
-        compare("broken", picture(1), candidate)
+    assert compare("broken", picture(1), candidate) == ImageParity("broken", 0.0, 0.0, 1.0)
+    with pytest.raises(VerificationError, match="reference's output holds NaN or infinity"):
+        compare("broken", candidate, picture(1))
 
 
 def test_another_shape_is_refused() -> None:
@@ -71,7 +72,17 @@ def test_the_reference_runs_once_for_all_candidates() -> None:
     def darker(network_input: NDArray[np.float32]) -> NDArray[np.float32]:
         return network_input * np.float32(0.9)
 
-    found = measure(reference, {"same": reference, "darker": darker}, patches)
+    shown: list[tuple[str, ImageParity, Drawn]] = []
+    found = measure(
+        reference,
+        {"same": reference, "darker": darker},
+        patches,
+        observe=lambda *seen: shown.append(seen),
+    )
+    assert [(name, image.name) for name, image, _ in shown] == [
+        (name, patch.name) for patch in patches for name in ("same", "darker")
+    ]
+    assert all((drawn.candidate <= drawn.reference).all() for _, _, drawn in shown)
     assert len(calls) == 4  # twice as the reference, twice as the candidate
     assert [image.name for image in found["darker"]] == [patch.name for patch in patches]
     assert all(image.max_abs_error == 0.0 for image in found["same"])

@@ -45,8 +45,9 @@ def test_weight_times_all_columns_is_the_convolution(kernel, attributes) -> None
     window = Window.of(node, kernel)
     positions = int(np.prod(window.positions(9, 11)))
     assert positions == expected[0, 0].size
-    columns = window.columns(values, 10**6, np.random.default_rng(5))
-    order = np.random.default_rng(5).permutation(positions)
+    order = window.draw(9, 11, 10**6, np.random.default_rng(5))
+    assert len(order) == positions
+    columns = window.columns(values, order)
     found = weight.reshape(4, -1) @ columns
     np.testing.assert_allclose(found, expected.reshape(4, -1)[:, order], rtol=1e-4, atol=1e-5)
 
@@ -54,11 +55,13 @@ def test_weight_times_all_columns_is_the_convolution(kernel, attributes) -> None
 def test_a_sample_holds_distinct_positions_of_its_seed() -> None:
     values = np.arange(64, dtype=np.float32).reshape(1, 1, 8, 8)
     window = Window((1, 1))
-    first = window.columns(values, 20, np.random.default_rng(1))
+    drawn = window.draw(8, 8, 20, np.random.default_rng(1))
+    first = window.columns(values, drawn)
     assert first.shape == (1, 20)
     assert len(np.unique(first)) == 20
-    np.testing.assert_array_equal(first, window.columns(values, 20, np.random.default_rng(1)))
-    assert not np.array_equal(first, window.columns(values, 20, np.random.default_rng(2)))
+    np.testing.assert_array_equal(first[0], values.reshape(-1)[drawn])
+    np.testing.assert_array_equal(drawn, window.draw(8, 8, 20, np.random.default_rng(1)))
+    assert not np.array_equal(drawn, window.draw(8, 8, 20, np.random.default_rng(2)))
 
 
 @pytest.mark.parametrize(

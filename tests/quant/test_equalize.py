@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from onnx import numpy_helper
 
 from calib.calibrate import calibrate
-from calib.errors import CalibrationError
+from calib.errors import CalibrationError, GraphError
 from calib.graph import GraphIndex
 from calib.runtime import Session
 from calib.sample import sample_patches
 from quant.passes.channel_classes import channel_classes
 from quant.passes.driver import prove_equal
-from quant.passes.equalize import Equalized, equalize, equalized_tensors
+from quant.passes.equalize import Equalized, equalize, equalized_tensors, rescale
 
 HEADER = '<ir_version: 8, opset_import: ["" : 17]>\n'
 
@@ -249,9 +249,35 @@ def test_the_real_network_stays_the_same(anime_float_path: object, probe_patch: 
     model = onnx.load(anime_float_path)
     names = equalized_tensors(model)
     table = calibrate(model, names, sample_patches("calibration", 1))
-    magnitudes = {name: table.tensors[name].channel_abs_max for name in names}
-    exact = equalize(model, magnitudes)
+    magnitudes = {name: table.tensors[name].channels.abs_max for name in names}
+    exact = equalize(model, magnitudes, steps_per_octave=1)
     assert prove_equal(model, exact.model, [probe_patch]).max_abs_error == 0.0
     result = equalize(model, magnitudes, steps_per_octave=8)
     assert len(result.factors) > 72
     assert prove_equal(model, result.model, [probe_patch]).psnr_db > 120.0
+
+
+def test_recorded_factors_rescale_to_the_same_bytes(residual, magnitudes) -> None:
+    result = equalize(residual, magnitudes(residual))
+    record = {name: tuple(map(float, found)) for name, found in result.factors.items()}
+    again = rescale(residual, record)
+    assert again.model == result.model
+    assert again.tensors.keys() == result.tensors.keys()
+    assert rescale(residual, {}).model == residual
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda f: f | {"x1": (1.0,)}, "channels to rescale"),
+        (lambda f: f | {"pre1": (0.0,) * len(f["pre1"])}, "positive number"),
+        (lambda f: f | {"feat": (2.0,) * 4}, "contradict|channels to rescale"),
+        (lambda f: f | {"output": (2.0,) * 3}, "contradict"),
+    ],
+    ids=["no convolution", "zero", "trunk alone", "pinned"],
+)
+def test_factors_that_do_not_fit_are_refused(spoil, message, residual, magnitudes) -> None:
+    result = equalize(residual, magnitudes(residual))
+    record = {name: tuple(map(float, found)) for name, found in result.factors.items()}
+    with pytest.raises(GraphError, match=message):
+        rescale(residual, spoil(record))

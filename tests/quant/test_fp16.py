@@ -10,7 +10,8 @@ from onnx import TensorProto, numpy_helper
 from calib.errors import GraphError, UsageError
 from calib.graph import GraphIndex
 from calib.runtime import Session
-from quant.fp16 import FP16_MAX, check_fp16, to_fp16
+from quant.fp16 import to_fp16
+from quant.fp16_range import FP16_MAX, check_fp16
 
 AMPLIFIER = """<ir_version: 8, opset_import: ["" : 17]>
 g (float[1,2,4,4] input) => (float[1,2,4,4] output)

@@ -108,7 +108,7 @@ def test_two_widths_on_one_tensor_are_chained(residual, residual_table) -> None:
 
 
 def test_node_kept_in_float_is_named_with_its_reason(residual, residual_table) -> None:
-    plan = plan_for(residual, residual_table, "ort", keep_float={"conv2": "most sensitive"})
+    plan = plan_for(residual, residual_table, "ort", raised={"conv2": "most sensitive"})
     assert plan.kept_float["conv2"] == "most sensitive"
     assert set(plan.weights) == {"w1"}
     assert "joined" not in plan.edges
@@ -140,7 +140,7 @@ def test_prelu_edges(compact, compact_table) -> None:
         ("tensorrt", {"trunk": "int16"}, "cannot run the trunk in int16"),
         ("qnn-w8a16", {"tail": "int8"}, "cannot run the tail in int8"),
         ("ort", {"full_integer": True, "tail": "float"}, "full-integer with tail float"),
-        ("ort", {"keep_float": {"nowhere": "?"}}, "no node 'nowhere'"),
+        ("ort", {"raised": {"nowhere": "?"}}, "no node 'nowhere'"),
         ("ort", {"percentile": 50.0}, "above 50"),
         ("ort", {"weight_bits": 4}, "weight bits 4"),
     ],

@@ -10,7 +10,6 @@ from calib.digest import canonical_json
 from calib.errors import GraphError, StaleTableError, UsageError
 from quant.plan import QuantOptions, QuantPlan
 from quant.planner import make_plan
-from quant.preactivation import Affine
 from quant.targets import PROFILES
 
 
@@ -61,14 +60,6 @@ def test_record_that_is_no_plan_is_refused(spoil, message, residual, residual_ta
     spoil(record)
     with pytest.raises(GraphError, match=message):
         QuantPlan.from_record(record)
-
-
-def test_given_parameters_replace_chosen_ones(residual, residual_table) -> None:
-    given = {"pre1": Affine(0.5, 3)}
-    plan = make_plan(residual, residual_table, PROFILES["ort"], QuantOptions(), fixed=given)
-    edge = plan.edges["pre1"]
-    assert (edge.scale, edge.zero_point, edge.rule) == (0.5, 3, "given")
-    assert edge.covered == (edge.low, edge.high) == (-1.5, 126.0)
 
 
 def test_two_convolutions_with_one_weight_are_refused(parsed, calibrated) -> None:

@@ -13,7 +13,7 @@ from quant.topology import Topology
 
 def ranges_of(model, table) -> Ranges:
     derivation = Derivation(Topology(GraphIndex(model)))
-    return Ranges(derivation, {name: s.histogram for name, s in table.tensors.items()})
+    return Ranges(derivation, table.tensors)
 
 
 def test_only_roots_are_observed(residual, compact) -> None:

@@ -14,6 +14,7 @@ from calib.errors import GraphError, UsageError
 from calib.images import to_input
 from calib.runtime import Session
 from calib.sample import sample_patches
+from quant.equalized import equalized_model
 from quant.plan import QuantOptions, QuantPlan
 from quant.planner import make_plan
 from quant.qdq import RefinedWeights, emit_qdq
@@ -31,18 +32,25 @@ def planned(request, residual, residual_table) -> QuantPlan:
 
 
 @pytest.fixture
-def refined(planned, residual, probes) -> RefinedWeights:
-    return refine_weights(residual, planned, probes(residual), threads=1)
+def refined(planned, residual, residual_table, probes) -> RefinedWeights:
+    return refine_weights(residual, planned, residual_table, probes(residual), threads=1)
 
 
 def initializers(model: onnx.ModelProto) -> dict[str, np.ndarray]:
     return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
 
 
-def test_every_planned_weight_is_refined_and_counted(planned, residual, probes) -> None:
+def test_every_planned_weight_is_refined_and_counted(
+    planned, residual, residual_table, probes
+) -> None:
     steps: list[int] = []
     refined = refine_weights(
-        residual, planned, probes(residual), threads=1, on_step=lambda: steps.append(1)
+        residual,
+        planned,
+        residual_table,
+        probes(residual),
+        threads=1,
+        on_step=lambda: steps.append(1),
     )
     assert set(refined.codes) == set(planned.weights)
     assert not refined.nearest
@@ -73,49 +81,32 @@ def test_outputs_come_closer_on_the_images_that_decided(
     assert error(refined) <= error(RefinedWeights()) * 1.02
 
 
-def test_the_first_convolution_keeps_its_mean(residual, residual_table, probes, exposed) -> None:
-    """Of its own input, sampled at every position: the bias takes up what the codes change."""
+def test_the_bias_takes_up_what_the_codes_change_in_the_mean(
+    residual, residual_table, probes
+) -> None:
     plan = make_plan(residual, residual_table, PROFILES["ort"], QuantOptions(weight_bits=7))
-    refined = refine_weights(residual, plan, probes(residual), threads=1)
-    first = next(iter(refined.codes))
-    node = plan.weights[first].node
-    emitted = emit_qdq(residual, plan, refined)
-    conv = next(n for n in emitted.graph.node if n.name == node)
-    opened = exposed(emitted, (conv.input[0], conv.output[0]))
-    float_weights = initializers(residual)
-    means = []
-    for picture in probes(residual):
-        seen = Session(opened, optimized=False, threads=1).run({"input": picture})
-        wanted = direct(seen[conv.input[0]], float_weights[first])
-        means.append((seen[conv.output[0]] - wanted).mean(axis=(0, 2, 3)))
-    bias = float_weights[first.replace("w", "b")]
-    scales = initializers(emitted)[f"{first.replace('w', 'b')}_scale"]
-    away = np.abs(np.mean(means, axis=0) - bias)
-    assert (away <= scales / 2 + 1e-6).all(), "more than the rounding of the bias itself"
+    refined = refine_weights(residual, plan, residual_table, probes(residual), threads=1)
+    floats = initializers(equalized_model(residual, plan))
+    quant = plan.weights["w1"]
+    restored = refined.codes["w1"] * quant.scale_array[:, None, None, None]
+    changed = (floats["w1"].astype(np.float64) - restored).sum(axis=(2, 3))
+    expected = floats["b1"] + changed @ residual_table.tensors["feat"].channel_mean
+    step = plan.edges["feat"].scale * quant.scale_array
+    assert (np.abs(refined.biases["b1"] - expected) <= step * 0.51).all()
+    assert (np.abs(expected - floats["b1"]) > 2 * step).any(), "nothing to take up, nothing shown"
 
 
-def direct(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Convolve 3x3 with one row of zeros around."""
-    height, width = values.shape[2:]
-    padded = np.pad(values[0], ((0, 0), (1, 1), (1, 1)))
-    return sum(
-        np.einsum("oi,ihw->ohw", weight[:, :, y, x], padded[:, y : y + height, x : x + width])
-        for y in range(3)
-        for x in range(3)
-    )[np.newaxis]
-
-
-def test_same_seed_same_codes(planned, refined, residual, probes) -> None:
-    again = refine_weights(residual, planned, probes(residual), threads=2)
+def test_same_seed_same_codes(planned, refined, residual, residual_table, probes) -> None:
+    again = refine_weights(residual, planned, residual_table, probes(residual), threads=2)
     for name, codes in refined.codes.items():
         np.testing.assert_array_equal(codes, again.codes[name])
     for name, bias in refined.biases.items():
         np.testing.assert_array_equal(bias, again.biases[name])
 
 
-def test_no_image_is_refused(planned, residual) -> None:
+def test_no_image_is_refused(planned, residual, residual_table) -> None:
     with pytest.raises(UsageError, match="no image"):
-        refine_weights(residual, planned, [])
+        refine_weights(residual, planned, residual_table, [])
 
 
 def test_a_grouped_convolution_keeps_nearest_codes_with_the_reason(parsed, calibrated) -> None:
@@ -128,9 +119,10 @@ def test_a_grouped_convolution_keeps_nearest_codes_with_the_reason(parsed, calib
           [b] output = Conv<pads=[1,1,1,1]>(s, w1)
         }"""
     )
-    plan = make_plan(model, calibrated(model), PROFILES["qnn"], QuantOptions())
+    table = calibrated(model)
+    plan = make_plan(model, table, PROFILES["qnn"], QuantOptions())
     picture = np.random.default_rng(0).random((1, 4, 6, 6), dtype=np.float32)
-    refined = refine_weights(model, plan, [picture], threads=1)
+    refined = refine_weights(model, plan, table, [picture], threads=1)
     assert set(refined.codes) == {"w1"}
     assert refined.biases == {}  # the second has none, the first is left alone
     assert "2 groups" in refined.nearest["w0"]
@@ -150,7 +142,7 @@ def test_a_file_gives_back_what_was_chosen(planned, refined, residual) -> None:
 @pytest.fixture
 def told(residual, residual_table, probes) -> tuple[QuantPlan, RefinedWeights]:
     plan = make_plan(residual, residual_table, PROFILES["ort"], QuantOptions())
-    refined = refine_weights(residual, plan, probes(residual), threads=1)
+    refined = refine_weights(residual, plan, residual_table, probes(residual), threads=1)
     return with_refinement(residual, plan, refined, IMAGES), refined
 
 
@@ -214,7 +206,7 @@ def test_the_real_network_gains(anime_float_path) -> None:
     patches = sample_patches("calibration", 2)
     table = calibrate(model, observed_tensors(model), patches)
     plan = make_plan(model, table, PROFILES["ort"], QuantOptions())
-    refined = refine_weights(model, plan, [to_input(p.load()) for p in patches.patches])
+    refined = refine_weights(model, plan, table, [to_input(p.load()) for p in patches.patches])
     feeds = {"input": to_input(sample_patches("verification", 1).patches[0].load())}
     expected = Session(model, optimized=True).run(feeds)["output"]
 

@@ -6,7 +6,6 @@ without VNNI the 8-bit products saturate, which is the CPU's error and not the f
 
 from pathlib import Path
 
-from deploy.handoff.openvino_ir import ir_runner, write_ir
 from deploy.handoff.target import Engine, HandoffTarget, Kit
 from deploy.handoff.tolerance import same_float, same_picture
 from deploy.parity import Runner
@@ -44,6 +43,8 @@ On x86-64 CPUs without VNNI (before Cascade Lake and Zen 4) the 8-bit multiplica
 
 
 def _write(kit: Kit) -> None:
+    from deploy.openvino_runtime import write_ir  # noqa: PLC0415  # an extra
+
     for precision, model in (("fp32", kit.float_model), ("int8", kit.int8[_PROFILE].model)):
         write_ir(model, kit.path(f"{kit.model}-{precision}.xml"))
     kit.write_script("openvino_run.py")
@@ -51,11 +52,17 @@ def _write(kit: Kit) -> None:
 
 
 def _load_float(root: Path, model: str) -> Runner:
-    return ir_runner(root / "openvino" / f"{model}-fp32.xml")
+    return _loaded(root / "openvino" / f"{model}-fp32.xml")
 
 
 def _load_int8(root: Path, model: str) -> Runner:
-    return ir_runner(root / "openvino" / f"{model}-int8.xml")
+    return _loaded(root / "openvino" / f"{model}-int8.xml")
+
+
+def _loaded(xml: Path) -> Runner:
+    from deploy.openvino_runtime import ir_runner  # noqa: PLC0415  # an extra
+
+    return ir_runner(xml)
 
 
 TARGET = HandoffTarget(

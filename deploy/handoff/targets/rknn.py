@@ -51,6 +51,11 @@ All commands are run in this folder.
 | `qdq-mixed` | `{{ routes["qdq-mixed"] }}` | us, likewise; residual additions and the ends of the network in fp16 |
 | `float` | `{{ routes["float"] }}` | nobody: fp16 |
 
+{% if routes["quantize"] != routes["float"] %}
+The graph of `quantize` computes what that of `float` does, with its channels brought to the sizes
+that quantize best.
+
+{% endif %}
 `--platform rk3588` chooses the chip to build for; `--device rk3588` runs on a board that is
 connected instead of on the simulator. Each leaves `out-…/{{ model }}-….rknn` and
 `out-…/returned/NAME.npy`. Send back `returned/`.
@@ -62,12 +67,11 @@ pictures, RGB, and clip its output to [0,1].
 
 
 def _write(kit: Kit) -> None:
-    float_onnx = kit.quantizable_path(_INT8)
     routes = {
-        "quantize": float_onnx,
+        "quantize": kit.quantizable_path(_INT8),
         "qdq": kit.int8_path(_INT8),
         "qdq-mixed": kit.int8_path(_MIXED),
-        "float": float_onnx,
+        "float": kit.float_path,
     }
     kit.write_script("rknn_run.py")
     kit.write_json("settings.json", {"model": kit.model, "routes": routes})

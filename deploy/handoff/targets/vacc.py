@@ -29,7 +29,16 @@ All commands are run in this folder.
     vamc compile build-int8.yaml
 
 `build-int8.yaml` calibrates by percentile, per channel, on {{ images }} pictures of
-`../calibration/images`. The checkpoint is `{{ checkpoint }}`.
+`../calibration/images`. The checkpoints:
+
+| | ONNX |
+|---|---|
+| fp16 | `{{ checkpoints.fp16 }}` |
+| int8 | `{{ checkpoints.int8 }}` |
+{% if checkpoints.int8 != checkpoints.fp16 %}
+
+The second computes what the first does, with its channels brought to the sizes that quantize best.
+{% endif %}
 
 ## Run the golden inputs
 
@@ -111,16 +120,16 @@ def _vdsp_parameters() -> dict[str, Any]:
 
 def _write(kit: Kit) -> None:
     (profile,) = kit.int8
-    checkpoint = kit.quantizable_path(profile)
+    checkpoints = {"fp16": kit.float_path, "int8": kit.quantizable_path(profile)}
     images = min(_CALIBRATION_IMAGES, kit.calibration.record["count"])
-    for dtype in ("fp16", "int8"):
+    for dtype, checkpoint in checkpoints.items():
         kit.write(f"build-{dtype}.yaml", _build_file(kit, checkpoint, dtype, images))
     kit.write_json("vdsp_params.json", _vdsp_parameters())
     for vector in kit.golden:
         planes = np.ascontiguousarray(kit.picture(vector).transpose(2, 0, 1))
         kit.write_npz(f"npz/{vector.name}.npz", {"input_0": planes})
     kit.write("npz_datalist.txt", "".join(f"npz/{vector.name}.npz\n" for vector in kit.golden))
-    kit.write("README.md", kit.render(README, checkpoint=checkpoint, images=images))
+    kit.write("README.md", kit.render(README, checkpoints=checkpoints, images=images))
 
 
 TARGET = HandoffTarget(

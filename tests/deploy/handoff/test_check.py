@@ -109,7 +109,7 @@ def test_another_weight_behind_a_mended_digest_fails(folder: Path) -> None:
     rehash(folder, name)
     found = failures(folder)
     assert set(found) == {name}
-    assert "dB from golden/float, expected at least 100 dB" in found[name]
+    assert "dB from golden/float, expected at least 100.0 dB" in found[name]
 
 
 def test_another_golden_input_behind_a_mended_digest_fails(folder: Path) -> None:

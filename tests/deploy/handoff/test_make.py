@@ -253,3 +253,16 @@ class TestUserPictures:
 def test_models_in_a_bundle_are_valid(unpacked: Path) -> None:
     for path in (unpacked / "models").glob("*.onnx"):
         onnx.checker.check_model(onnx.load(path), full_check=True)
+
+
+def test_equalized_float_models_compute_what_the_float_model_does(unpacked: Path) -> None:
+    manifest = read_contents(unpacked)
+    assert set(manifest.equalized_models) == {"openvino", "qnn", "tensorrt"}
+    vector = manifest.golden[0]
+    network_input = np.load(unpacked / golden_path("input", vector.name))
+    expected = np.load(unpacked / golden_path("float", vector.name))
+    for path in manifest.equalized_models.values():
+        assert (unpacked / path).read_bytes() != (unpacked / manifest.float_model).read_bytes()
+        assert (
+            parity_db(expected, model_runner(unpacked / path, optimized=True)(network_input)) > 110
+        )

@@ -6,12 +6,15 @@ import numpy as np
 import onnx
 import pytest
 
-from calib.errors import UsageError, VerificationError
+from calib.errors import GraphError, UsageError
 from deploy.handoff.contents import golden_path, read_contents
-from deploy.handoff.openvino_ir import ir_runner, write_ir
+from deploy.handoff.make import HandoffRequest, make_handoff
 from deploy.metrics import parity_db
+from deploy.progress import Silent
 
 pytest.importorskip("openvino", reason="needs OpenVINO: install esrdeploy[openvino]")
+
+from deploy.openvino_runtime import ir_runner, write_ir  # an import error without OpenVINO
 
 
 def test_the_float_ir_is_the_float_network(unpacked: Path) -> None:
@@ -50,17 +53,17 @@ def test_the_bundles_own_script_runs_it(unpacked: Path, tmp_path: Path) -> None:
 
 
 def test_without_openvino_the_extra_is_named(
-    unpacked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small_build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delitem(sys.modules, "deploy.openvino_runtime")
     monkeypatch.setitem(sys.modules, "openvino", None)
-    model = onnx.load(unpacked / "models" / "small-fp32.onnx")
     with pytest.raises(UsageError, match=r"pip install 'esrdeploy\[openvino\]'"):
-        write_ir(model, tmp_path / "x.xml")
+        make_handoff(HandoffRequest(small_build, ("openvino",), out=tmp_path / "x.zip"), Silent())
 
 
 def test_a_damaged_ir_is_named(unpacked: Path, tmp_path: Path) -> None:
     text = (unpacked / "openvino" / "small-fp32.xml").read_text()
     (tmp_path / "x.xml").write_text(text[: len(text) // 2])
     (tmp_path / "x.bin").write_bytes(b"")
-    with pytest.raises(VerificationError, match=r"OpenVINO cannot load x\.xml"):
+    with pytest.raises(GraphError, match=r"OpenVINO cannot load x\.xml"):
         ir_runner(tmp_path / "x.xml")

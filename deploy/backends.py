@@ -1,0 +1,72 @@
+"""A backend's name in, the runtime behind it out: which there are, and which a file is for."""
+
+from collections.abc import Iterable, Sequence
+from importlib.util import find_spec
+from typing import Literal, get_args
+
+import onnx
+
+from calib.errors import UsageError
+from calib.runtime import ORT_VERSION
+from deploy.artifacts import Artifact
+from deploy.parity import Runner
+from deploy.running import model_runner
+
+BackendName = Literal["ort", "openvino"]
+BACKENDS: tuple[BackendName, ...] = get_args(BackendName)
+
+
+def require_backends(names: Iterable[BackendName]) -> None:
+    """Make sure that runtimes are installed.
+
+    Raises:
+        UsageError: one is not; the message says how to install it.
+    """
+    for name in names:
+        if not is_installed(name):
+            raise UsageError(
+                f"the backend {name} is not installed; run: pip install 'esrdeploy[{name}]'"
+            )
+
+
+def is_installed(name: BackendName) -> bool:
+    """Tell whether a runtime can be used; onnxruntime always can."""
+    return name == "ort" or find_spec(name) is not None
+
+
+def backends_of(item: Artifact, asked: Sequence[BackendName] | None) -> tuple[BackendName, ...]:
+    """Return the runtimes to run a file in.
+
+    Args:
+        item: the file.
+        asked: what the user wants for every file; ``None``: each in the runtime it is made for,
+            where that is installed. A file for TensorRT or QNN has none here: what another
+            runtime makes of it says nothing about them. fp16 files run in onnxruntime.
+    """
+    if asked is None:
+        own = "ort" if item.precision == "fp16" else item.target
+        asked = [name for name in BACKENDS if name == own and is_installed(name)]
+    # The float file as onnxruntime runs it is the reference itself.
+    return tuple(name for name in asked if (name, item.precision) != ("ort", "fp32"))
+
+
+def backend_runner(name: BackendName, model: onnx.ModelProto) -> Runner:
+    """Load a model into a runtime with its default settings and return the function it computes.
+
+    Raises:
+        GraphError: the runtime refuses the model.
+    """
+    if name == "ort":
+        return model_runner(model, optimized=True)
+    from deploy.openvino_runtime import openvino_runner  # noqa: PLC0415  # an extra
+
+    return openvino_runner(model)
+
+
+def backend_version(name: BackendName) -> str:
+    """Return the version of an installed runtime."""
+    if name == "ort":
+        return ORT_VERSION
+    from deploy.openvino_runtime import OPENVINO_VERSION  # noqa: PLC0415  # an extra
+
+    return OPENVINO_VERSION

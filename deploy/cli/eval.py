@@ -1,0 +1,100 @@
+"""``esrdeploy eval``: built models and a DIV2K folder in, the vendor's table out."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from deploy.cli.console import make_progress, print_json, print_table, reports_errors
+from deploy.cli.options import AsJson, PrecisionChoice
+
+
+@reports_errors
+def evaluate(
+    data: Annotated[
+        Path,
+        typer.Option(help="Folder in DIV2K's layout: DIV2K_valid_LR_bicubic/X4, DIV2K_valid_HR."),
+    ],
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", "-m", help="A model that was built; repeatable. Default: all."),
+    ] = None,
+    precision: Annotated[
+        list[PrecisionChoice] | None,
+        typer.Option("--precision", "-p", help="Files to score; repeatable. Default: all."),
+    ] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option("--target", "-t", help="int8 files to score; repeatable. Default: all."),
+    ] = None,
+    shape: Annotated[
+        Literal["fixed", "source"],
+        typer.Option(
+            help="fixed: everything at 128x128, the vendor's protocol; source: the LR picture's "
+            "own size in tiles, against the full HR picture."
+        ),
+    ] = "fixed",
+    whole: Annotated[
+        bool,
+        typer.Option(
+            "--whole", help="With source: the network at the picture's size instead of tiles."
+        ),
+    ] = False,
+    count: Annotated[
+        int | None, typer.Option(min=1, help="How many pairs, the first by name. Default: all.")
+    ] = None,
+    fid: Annotated[
+        str | None,
+        typer.Option(
+            help="Also FID, over the features of this Inception network: an .onnx or TorchScript "
+            "file, or 'torch-fidelity' (extra 'fid', which downloads 91 MB of weights)."
+        ),
+    ] = None,
+    builds: Annotated[Path, typer.Option(help="Folder of the builds.")] = Path("dist"),
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="Folder for eval-SHAPE.md, .json and .csv. Default: --builds."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score built models against photographs: the vendor's table, ours beside theirs."""
+    from calib.digest import canonical_json
+    from calib.errors import UsageError
+    from deploy.artifacts import claim_folder, write_atomically
+    from deploy.features import feature_network
+    from deploy.precision import PRECISIONS
+    from deploy.scoring import score
+    from deploy.selection import ScoringRequest
+
+    if whole and shape == "fixed":
+        raise UsageError("found --whole without --shape source; at a fixed shape nothing is tiled")
+    wanted = {choice.value for choice in precision or ()}
+    request = ScoringRequest(
+        data,
+        builds=builds,
+        models=tuple(model or ()),
+        precisions=tuple(name for name in PRECISIONS if name in wanted),
+        targets=tuple(target or ()),
+        shape=shape,
+        whole=whole,
+        count=count,
+    )
+    network = None if fid is None else feature_network(fid)
+    table = score(request, make_progress(), network)
+    folder = claim_folder(out or builds)
+    contents = {
+        "md": table.markdown().encode(),
+        "json": canonical_json(table.record()),
+        "csv": table.csv().encode(),
+    }
+    for suffix, content in contents.items():
+        write_atomically(folder / f"eval-{shape}.{suffix}", content)
+    if as_json:
+        print_json(table.record())
+        return
+    print_table(f"scores, shape {shape}", table.columns, list(table.lines()))
+    for note in table.notes:
+        typer.echo(f"  {note}")
+    typer.echo(f"saved {folder / f'eval-{shape}'}.md, .json, .csv")

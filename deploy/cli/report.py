@@ -1,0 +1,34 @@
+"""``esrdeploy report``: a folder of builds in, one page per build out."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deploy.cli.console import make_progress, print_json, reports_errors
+from deploy.cli.options import AsJson
+
+
+@reports_errors
+def report(
+    path: Annotated[Path, typer.Argument(help="Folder with one or more builds.")] = Path("dist"),
+    as_json: AsJson = False,
+) -> None:
+    """Make report.html of every build under PATH; exit 1 if one shows a failure."""
+    from deploy.manifest import find_builds
+    from deploy.report import REPORT_NAME, write_report
+
+    progress = make_progress()
+    made = {folder: write_report(folder, progress) for folder in find_builds(path)}
+    if as_json:
+        shown = [
+            {"path": str(folder / REPORT_NAME), "passed": passed} for folder, passed in made.items()
+        ]
+        print_json({"passed": all(made.values()), "reports": shown})
+    else:
+        for folder, passed in made.items():
+            size_mb = (folder / REPORT_NAME).stat().st_size / 1e6
+            verdict = "verified" if passed else "NOT VERIFIED"
+            typer.echo(f"{size_mb:9.2f} MB  {folder / REPORT_NAME}  {verdict}")
+    if not all(made.values()):
+        raise typer.Exit(1)

@@ -1,0 +1,188 @@
+"""Figures in, the geometry of a plot out: shares of its width and height, and where labels stand.
+
+The page draws a plot as an SVG stretched over its box, with the text beside it as HTML: lines
+follow any width and the text stays readable on a phone. So everything here is in percent of the
+box, x from the left and y from the top, rounded to two decimals.
+"""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from calib.histogram import Histogram
+from calib.range_loss import Range, coarse
+from deploy.layers import LayerError
+
+_SHOWN_PERCENT = 98.0  # of the tensors must fit the scale; equal tensors would stretch it
+_MOST_DB = 100.0
+
+WORST = 10
+_BARS = 160
+_LABEL_APART = 11.0  # percent of the width: room for a name on a page of usual width
+
+_SCOPE = re.compile(r"/(?:body/)?(body\.\d+|[^/]+)")
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A label on an axis.
+
+    Attributes:
+        at: where, in percent.
+        text: what it says.
+    """
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Dot:
+    """One tensor in the plot of SQNR.
+
+    Attributes:
+        x: in percent of the width.
+        y: in percent of the height.
+        title: what a reader sees of it.
+        rank: 1 for the worst of all, up to `WORST`; 0 for the others.
+    """
+
+    x: float
+    y: float
+    title: str
+    rank: int
+
+
+@dataclass(frozen=True)
+class SqnrPlot:
+    """SQNR of every tensor in graph order.
+
+    Attributes:
+        dots: one per tensor.
+        x_ticks: where the parts of the network begin.
+        y_ticks: in dB.
+    """
+
+    dots: tuple[Dot, ...]
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+
+    @property
+    def line(self) -> str:
+        """The dots as one SVG path."""
+        return "M" + "L".join(f"{dot.x:g} {dot.y:g}" for dot in self.dots)
+
+
+@dataclass(frozen=True)
+class RangePlot:
+    """The histogram of one tensor, counts on a logarithmic scale, and its chosen range.
+
+    Attributes:
+        tensor: its name.
+        bars: the outline of the histogram as an SVG path.
+        low: left end of the chosen range, in percent.
+        high: right end, in percent.
+        x_ticks: the range's ends and zero.
+        chosen: the range.
+        seen: smallest and largest value.
+        clipped: share of the values outside of the range, in [0, 1].
+        rule: how the range was found.
+    """
+
+    tensor: str
+    bars: str
+    low: float
+    high: float
+    x_ticks: tuple[Tick, ...]
+    chosen: Range
+    seen: Range
+    clipped: float
+    rule: str
+
+
+def worst(layers: Sequence[LayerError], count: int = WORST) -> tuple[LayerError, ...]:
+    """Return the tensors of lowest SQNR, worst first."""
+    return tuple(sorted(layers, key=lambda layer: (layer.sqnr_db, layer.tensor))[:count])
+
+
+def sqnr_plot(layers: Sequence[LayerError]) -> SqnrPlot:
+    """Lay out the SQNR of every tensor in graph order.
+
+    Args:
+        layers: at least one.
+    """
+    ranks = {layer.tensor: rank for rank, layer in enumerate(worst(layers), 1)}
+    levels_db = [layer.sqnr_db for layer in layers]
+    usual_db = max(float(np.percentile(levels_db, _SHOWN_PERCENT)), levels_db[-1])
+    floor = min(0.0, 10 * math.floor(min(levels_db) / 10))
+    ceiling = max(10 * math.ceil(min(usual_db, _MOST_DB) / 10), floor + 10)
+    dots = tuple(
+        Dot(
+            x=_percent(number + 0.5, 0, len(layers)),
+            y=100 - _percent(min(layer.sqnr_db, ceiling), floor, ceiling),
+            title=f"{layer.tensor}: {layer.sqnr_db:.1f} dB, {layer.operator}",
+            rank=ranks.get(layer.tensor, 0),
+        )
+        for number, layer in enumerate(layers)
+    )
+    step = 20 if ceiling - floor > 50 else 10
+    levels = range(int(floor), int(ceiling) + 1, step)
+    y_ticks = tuple(Tick(100 - _percent(level, floor, ceiling), str(level)) for level in levels)
+    return SqnrPlot(dots, _part_ticks(layers), y_ticks)
+
+
+def range_plot(tensor: str, histogram: Histogram, chosen: Range, rule: str) -> RangePlot:
+    """Lay out the histogram of one tensor and the range chosen for it."""
+    edges, counts = coarse(histogram, _BARS)
+    left, right = min(edges[0], chosen[0]), max(edges[-1], chosen[1])
+    heights = np.log1p(counts) / np.log1p(counts.max())
+    points = []
+    for start, stop, height in zip(edges[:-1], edges[1:], heights, strict=True):
+        y = round(100 - 96 * float(height), 2)
+        points += [(start, y), (stop, y)]
+    outline = "".join(f"L{_percent(x, left, right):g} {y:g}" for x, y in points)
+    first, last = (_percent(edge, left, right) for edge in (edges[0], edges[-1]))
+    outside = counts[(edges[1:] <= chosen[0]) | (edges[:-1] >= chosen[1])].sum()
+    values = {chosen[0], chosen[1], *((0.0,) if left < 0 < right else ())}
+    return RangePlot(
+        tensor=tensor,
+        bars=f"M{first:g} 100{outline}L{last:g} 100Z",
+        low=_percent(chosen[0], left, right),
+        high=_percent(chosen[1], left, right),
+        x_ticks=_apart([Tick(_percent(v, left, right), f"{v:.3g}") for v in sorted(values)]),
+        chosen=chosen,
+        seen=(histogram.minimum, histogram.maximum),
+        clipped=float(outside / histogram.total),
+        rule=rule,
+    )
+
+
+def _part_ticks(layers: Sequence[LayerError]) -> tuple[Tick, ...]:
+    """Label where a part of the network begins with a convolution, where there is room."""
+    ticks: list[Tick] = []
+    last = ""
+    for number, layer in enumerate(layers):
+        scope = _SCOPE.match(layer.node)
+        is_part = layer.operator == "Conv" and scope is not None and scope[0] != layer.node
+        name = scope[1] if is_part and scope else ""
+        at = _percent(number, 0, len(layers))
+        if name and name != last and (not ticks or at - ticks[-1].at >= _LABEL_APART):
+            ticks.append(Tick(at, name))
+        last = name or last
+    return tuple(tick for tick in ticks if tick.at <= 100 - _LABEL_APART)
+
+
+def _apart(ticks: list[Tick], least: float = 14.0) -> tuple[Tick, ...]:
+    """Drop ticks that would overlap their left neighbour; the two ends are kept."""
+    kept = ticks[:1]
+    for tick in ticks[1:-1]:
+        if tick.at - kept[-1].at >= least and ticks[-1].at - tick.at >= least:
+            kept.append(tick)
+    return (*kept, *ticks[len(ticks) - 1 :][: len(ticks) - 1])
+
+
+def _percent(value: float, low: float, high: float) -> float:
+    return round(100 * (float(value) - low) / (high - low), 2)

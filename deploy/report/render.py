@@ -1,0 +1,158 @@
+"""What a report says in, the bytes of its page out: one HTML file without any outer reference.
+
+Style, script and pictures stand inside; a content security policy in the page forbids it to load
+anything. The same content gives the same bytes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from calib.digest import canonical_json
+from calib.range_loss import worst_tensors
+from deploy.layers import LayerError
+from deploy.report.content import Content, summarize_plan, threshold_db
+from deploy.report.pictures import (
+    DETAIL_PX,
+    Drawing,
+    Scene,
+    data_uri,
+    heat_colours,
+    heat_scale,
+    heatmap,
+)
+from deploy.report.plots import RangePlot, range_plot, sqnr_plot, worst
+from quant.plan import QuantPlan
+
+_RANGES = 6
+_BYTE_TYPES = frozenset({"int8", "uint8"})
+
+
+@dataclass(frozen=True)
+class ShownPicture:
+    """One drawing as the page holds it.
+
+    Attributes:
+        label: of the model.
+        uri: the picture.
+        alt: the picture in words.
+        detail_uri: the square in which models differ most.
+        heat_uri: its difference from float; empty for float and input.
+        largest: largest difference, in grey levels.
+        mean: mean difference over the pixels, in grey levels.
+    """
+
+    label: str
+    uri: str
+    alt: str
+    detail_uri: str
+    heat_uri: str = ""
+    largest: int = 0
+    mean: float = 0.0
+
+
+@dataclass(frozen=True)
+class ShownScene:
+    """One picture in all its versions: input, float, then the others.
+
+    Attributes:
+        scene: what was drawn.
+        pictures: as the page holds them.
+    """
+
+    scene: Scene
+    pictures: tuple[ShownPicture, ...]
+
+
+def render(
+    content: Content, scenes: Sequence[Scene], layers: Mapping[str, Sequence[LayerError]]
+) -> bytes:
+    """Return the page.
+
+    Args:
+        content: what is known of the build.
+        scenes: pictures that its models drew.
+        layers: error of every tensor, by label of the int8 model.
+    """
+    environment = Environment(
+        loader=PackageLoader("deploy.report", "template"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters["threshold_db"] = threshold_db
+    scale = heat_scale(scenes)
+    page = environment.get_template("page.html").render(
+        content=content,
+        manifest=content.manifest,
+        manifest_json=canonical_json(content.manifest.record()).decode(),
+        scenes=[_shown(scene, scale) for scene in scenes],
+        detail_px=DETAIL_PX,
+        heat_scale=scale,
+        heat_colours=heat_colours(),
+        layers={
+            label: (sqnr_plot(found), worst(found)) for label, found in layers.items() if found
+        },
+        ranges={target: _ranges(content, plan) for target, plan in content.plans.items()},
+        plans=[summarize_plan(plan) for plan in content.plans.values()],
+    )
+    return page.encode()
+
+
+def _shown(scene: Scene, scale: int) -> ShownScene:
+    top, left = scene.detail()
+    scale_px = scene.reference.picture.shape[0] // scene.network_input.shape[0]
+    enlarged = scene.network_input.repeat(scale_px, axis=0).repeat(scale_px, axis=1)
+    subject = f"{scene.subject} ({scene.name})"
+    pictures = [
+        ShownPicture(
+            label="input",
+            uri=data_uri(scene.network_input),
+            alt=f"The input of the network: {subject}, 128 by 128 pixels",
+            detail_uri=_detail(Drawing("input", enlarged), top, left),
+        ),
+        ShownPicture(
+            label="float",
+            uri=data_uri(scene.reference.picture),
+            alt=f"{subject} as the float model draws it",
+            detail_uri=_detail(scene.reference, top, left),
+        ),
+    ]
+    for drawing, levels in zip(scene.drawings, scene.differences, strict=True):
+        pictures.append(
+            ShownPicture(
+                label=drawing.label,
+                uri=data_uri(drawing.picture),
+                alt=f"{subject} as the {drawing.label} model draws it",
+                detail_uri=_detail(drawing, top, left),
+                heat_uri=data_uri(heatmap(levels, scale)),
+                largest=int(levels.max()),
+                mean=float(levels.mean()),
+            )
+        )
+    return ShownScene(scene, tuple(pictures))
+
+
+def _detail(drawing: Drawing, top: int, left: int) -> str:
+    square = drawing.picture[top : top + DETAIL_PX, left : left + DETAIL_PX]
+    return data_uri(np.ascontiguousarray(square))
+
+
+def _ranges(content: Content, plan: QuantPlan) -> list[RangePlot]:
+    """Lay out the histograms of the observed tensors that lose most in their chosen ranges."""
+    table = content.build.table
+    if table is None:
+        return []
+    edges = {
+        edge.tensor: edge
+        for edge in plan.edges.values()
+        if edge.after is None and edge.tensor in table.tensors and edge.dtype in _BYTE_TYPES
+    }
+    chosen = {tensor: edge.covered for tensor, edge in edges.items()}
+    return [
+        range_plot(tensor, table.tensors[tensor].histogram, chosen[tensor], edges[tensor].rule)
+        for tensor, _ in worst_tensors(table, chosen, _RANGES)
+    ]

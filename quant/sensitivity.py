@@ -1,0 +1,209 @@
+"""A plan and a few pictures in, what each family of convolutions costs the picture out.
+
+Rounding errors of different layers are nearly independent, so the squared error of the whole
+int8 model is nearly the sum of those of models in which a single family is quantized and all
+else is float. What a family costs is measured that way, in the meaning of QDQ, and
+
+    parity without a set R of families  ~  -10 log10(E - sum over R of e_f * E / sum of all e_f)
+
+with E measured too, predicts what returning them to a higher precision gains.
+"""
+
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import onnx
+
+from calib.graph import GraphIndex
+from calib.runtime import Session
+from quant.affine import FloatArray
+from quant.equalized import equalized_model
+from quant.families import Family, find_families
+from quant.plan import QuantPlan
+from quant.qdq import RefinedWeights, emit_qdq
+
+
+@dataclass(frozen=True)
+class FamilyCost:
+    """What quantizing one family alone costs.
+
+    Attributes:
+        name: its last convolution.
+        nodes: its convolutions.
+        squared_error: mean squared error of the output, clipped to [0, 1], over all pictures.
+    """
+
+    name: str
+    nodes: tuple[str, ...]
+    squared_error: float
+
+    @property
+    def parity_db(self) -> float:
+        """PSNR between the float model and the one with this family quantized, peak 1."""
+        return parity_of(self.squared_error)
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """What each family of a plan costs.
+
+    Attributes:
+        families: in graph order.
+        squared_error: of the whole quantized model on the same pictures.
+        pictures: how many pictures it was measured on.
+    """
+
+    families: tuple[FamilyCost, ...]
+    squared_error: float
+    pictures: int
+
+    @property
+    def parity_db(self) -> float:
+        """Parity of the whole quantized model."""
+        return parity_of(self.squared_error)
+
+    def most_costly_until(self, parity_db: float) -> tuple[FamilyCost, ...]:
+        """Return the fewest families, the most costly first, that are predicted to suffice.
+
+        All of them, if even that is predicted to fall short.
+        """
+        total = math.fsum(family.squared_error for family in self.families)
+        share = self.squared_error / total if total else 0.0
+        allowed = 10.0 ** (-parity_db / 10.0)
+        left = self.squared_error
+        chosen: list[FamilyCost] = []
+        for family in sorted(self.families, key=lambda f: -f.squared_error):
+            if left <= allowed:
+                break
+            chosen.append(family)
+            left -= family.squared_error * share
+        return tuple(chosen)
+
+    def to_record(self) -> dict[str, Any]:
+        """Return everything as JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> "Sensitivity":
+        """Return what ``to_record`` made a record of.
+
+        Raises:
+            KeyError: an entry is missing.
+            TypeError: an entry is not expected.
+        """
+        families = tuple(
+            FamilyCost(**{**family, "nodes": tuple(family["nodes"])})
+            for family in record["families"]
+        )
+        return cls(families, record["squared_error"], record["pictures"])
+
+
+def measure_sensitivity(  # noqa: PLR0913  # two have defaults
+    model: onnx.ModelProto,
+    plan: QuantPlan,
+    refined: RefinedWeights,
+    inputs: Sequence[FloatArray],
+    *,
+    threads: int | None = None,
+    on_step: Callable[[], None] = lambda: None,
+) -> Sensitivity:
+    """Quantize each family alone and compare the pictures with the float model's.
+
+    Args:
+        model: the float graph of the plan.
+        plan: the plan.
+        refined: its weights' codes.
+        inputs: float32 ``[1, 3, H, W]``; pictures that nothing else was decided on.
+        threads: onnxruntime threads; ``None`` takes every core.
+        on_step: called after each family.
+
+    Raises:
+        StaleTableError: the plan is of another graph.
+    """
+    index = GraphIndex(equalized_model(model, plan))
+    expected = _pictures(model, inputs, threads)
+    costs = []
+    for family in find_families(index, plan)[0]:
+        alone = restricted(index, plan, family)
+        error = _squared_error(emit_qdq(model, alone, _codes_of(alone, refined)), inputs, expected)
+        costs.append(FamilyCost(family.name, tuple(n.name for n in family.nodes), error))
+        on_step()
+    whole = _squared_error(emit_qdq(model, plan, refined), inputs, expected, threads)
+    return Sensitivity(tuple(costs), whole, len(inputs))
+
+
+def quantized_parity_db(
+    model: onnx.ModelProto,
+    plan: QuantPlan,
+    refined: RefinedWeights,
+    inputs: Sequence[FloatArray],
+) -> float:
+    """Return the PSNR between the float model's pictures and the plan's, over all of them."""
+    expected = _pictures(model, inputs, None)
+    return parity_of(_squared_error(emit_qdq(model, plan, refined), inputs, expected))
+
+
+def restricted(index: GraphIndex, plan: QuantPlan, family: Family) -> QuantPlan:
+    """Return the plan with nothing quantized but one family: what it reads, weighs and makes."""
+    inside = {node.name for node in family.nodes}
+    for node in family.nodes:
+        inside |= {n.name for n in index.consumers(node.output[0]) if "Relu" in n.op_type}
+        inside |= _joins(index, node.input[0])
+    edges = {}
+    for name, edge in plan.edges.items():
+        producer = index.producer(edge.tensor)
+        readers = edge.readers
+        if producer is None or producer.name not in inside:
+            readers = tuple(reader for reader in readers if reader in inside)
+        if readers:
+            edges[name] = replace(edge, readers=readers)
+    edges = {
+        name: edge if edge.after in edges else replace(edge, after=None)
+        for name, edge in edges.items()
+    }
+    weights = {name: quant for name, quant in plan.weights.items() if quant.node in inside}
+    return replace(plan, edges=edges, weights=weights, constants={}, stored_half=(), refined=None)
+
+
+def parity_of(squared_error: float) -> float:
+    """Return the PSNR in dB for peak 1; infinite without an error."""
+    return -10.0 * math.log10(squared_error) if squared_error else math.inf
+
+
+def _joins(index: GraphIndex, tensor: str) -> set[str]:
+    producer = index.producer(tensor)
+    if producer is None or producer.op_type != "Concat":
+        return set()
+    return {producer.name}.union(*(_joins(index, name) for name in producer.input))
+
+
+def _codes_of(plan: QuantPlan, refined: RefinedWeights) -> RefinedWeights:
+    """Return the codes of the plan's weights, and the biases beside them."""
+    codes = {name: code for name, code in refined.codes.items() if name in plan.weights}
+    return RefinedWeights(codes, refined.biases, {})
+
+
+def _pictures(
+    model: onnx.ModelProto, inputs: Collection[FloatArray], threads: int | None
+) -> list[FloatArray]:
+    """Return the model's outputs in the meaning of the file, clipped to [0, 1]."""
+    session = Session(model, optimized=False, threads=threads)
+    (entry,), (output,) = session.inputs, session.outputs
+    return [np.clip(session.run({entry: values})[output], 0.0, 1.0) for values in inputs]
+
+
+def _squared_error(
+    model: onnx.ModelProto,
+    inputs: Collection[FloatArray],
+    expected: Sequence[FloatArray],
+    threads: int | None = None,
+) -> float:
+    found = _pictures(model, inputs, threads)
+    return float(
+        np.mean(
+            [np.square(a - b).mean(dtype=np.float64) for a, b in zip(found, expected, strict=True)]
+        )
+    )

@@ -1,0 +1,95 @@
+"""Tensors that one scale has to serve in, the scale and zero point that serve them best out.
+
+The inputs of a Concat share scale and zero point, so a dense block reads its trunk tensor and its
+growth tensors on one grid. A growth tensor is rounded twice: before its LeakyReLU and behind it.
+On the *same* step the second rounding finds every non-negative value on its grid already
+(quant/preactivation.py), so the step of a block is chosen for both roundings together:
+
+    sum over members of  mse(x, QDQ(x))                               plain tensors
+                       + min over z of mse(y, QDQ(leaky(QDQ_z(x))))   before and behind LeakyReLU
+
+over a ladder of steps around the one that suits the merged values, and a few zero points. Members
+count alike whatever their number of channels: a convolution's weights balance them.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from quant.affine import SMALLEST_SCALE, IntegerType, affine_parameters
+from quant.distribution import Distribution, least_squares_range, merge
+from quant.preactivation import Affine, chain_error, round_trip
+
+# Steps tried: the merged values' own times 2^(k/8), the likeliest first.
+_LADDER = np.exp2(np.array(sorted(range(-4, 9), key=abs)) / 8.0)
+# Zero points tried for the pair before an activation, as shares of the codes.
+_BEFORE = (0.5, 0.4375, 0.5625, 0.375, 0.625, 0.25, 0.75, 0.125, 0.875, 0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Member:
+    """One tensor of a group.
+
+    Attributes:
+        values: its distribution.
+        slope: of the LeakyReLU that made it from a quantized tensor; ``None`` for any other.
+    """
+
+    values: Distribution
+    slope: float | None = None
+
+
+def choose_shared(
+    members: Sequence[Member], integer: IntegerType, *, symmetric: bool, minimum_range: float
+) -> Affine:
+    """Return scale and zero point with the least summed error over all members.
+
+    Args:
+        members: at least one.
+        integer: type of the codes.
+        symmetric: the zero point must be 0.
+        minimum_range: smallest width that the codes must span.
+    """
+    merged = merge(member.values for member in members)
+    low, high = least_squares_range(merged, integer, symmetric=symmetric)
+    start = Affine(*affine_parameters(low, high, integer, symmetric=symmetric))
+    floor = max(minimum_range / integer.steps, SMALLEST_SCALE)
+    best, least = start, np.inf
+    for scale in dict.fromkeys(float(np.float32(max(start.scale * k, floor))) for k in _LADDER):
+        for zero_point in _zero_points(start.zero_point, integer, symmetric=symmetric):
+            shared = Affine(scale, zero_point)
+            error = 0.0
+            for member in members:
+                error += _error(member, shared, integer, symmetric=symmetric)
+                if error >= least:
+                    break
+            else:
+                best, least = shared, error
+    return best
+
+
+def _zero_points(own: int, integer: IntegerType, *, symmetric: bool) -> tuple[int, ...]:
+    if symmetric:
+        return (0,)
+    middle = integer.minimum + (integer.steps + 1) // 2
+    return tuple(dict.fromkeys((own, (own + middle) // 2, middle)))
+
+
+def _error(member: Member, shared: Affine, integer: IntegerType, *, symmetric: bool) -> float:
+    values = member.values
+    if member.slope is None:
+        squared = (round_trip(values.values, shared, integer) - values.values) ** 2
+        return float(np.dot(squared, values.counts) / values.counts.sum())
+    return min(
+        chain_error(values, member.slope, integer, before, shared)
+        for before in _befores(shared, integer, symmetric=symmetric)
+    )
+
+
+def _befores(shared: Affine, integer: IntegerType, *, symmetric: bool) -> Iterator[Affine]:
+    if symmetric:
+        yield shared
+        return
+    for share in _BEFORE:
+        yield Affine(shared.scale, integer.minimum + round(share * integer.steps))
