@@ -1,12 +1,18 @@
 """An ONNX model in, what OpenVINO's CPU plugin makes of it out: the one module that knows it.
 
+And its IR, the files ``.xml`` and ``.bin``, written and run.
+
 OpenVINO is an optional extra. It reads QDQ as FakeQuantize operations and runs the convolutions
 between them as integers. Nothing is configured: this is what it really does with the file on this
 machine, reduced float precision included where the processor has it.
 """
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -24,6 +30,9 @@ except ImportError as error:
 
 OPENVINO_VERSION = version("openvino")
 
+# OpenVINO names what it makes itself after a counter of the whole process.
+_COUNTED = re.compile(r"[A-Za-z]+_\d+")
+
 
 def openvino_runner(model: onnx.ModelProto) -> Runner:
     """Compile a model for the CPU and return the function it computes.
@@ -34,12 +43,48 @@ def openvino_runner(model: onnx.ModelProto) -> Runner:
     Raises:
         GraphError: OpenVINO refuses the model.
     """
-    try:
+    with _refusals("load the graph"):
         compiled = _core().compile_model(_core().read_model(model.SerializeToString()), "CPU")
+    return _runner(compiled)
+
+
+def write_ir(model: onnx.ModelProto, xml: Path) -> None:
+    """Write the IR of a model as ``xml`` and the ``.bin`` beside it, weights as they are.
+
+    The same model gives the same bytes every time.
+
+    Raises:
+        GraphError: OpenVINO refuses the model.
+    """
+    with _refusals("convert the graph"):
+        converted = _core().read_model(model.SerializeToString(deterministic=True))
+    for position, operation in enumerate(converted.get_ordered_ops()):
+        if _COUNTED.fullmatch(operation.get_friendly_name()):
+            operation.set_friendly_name(f"{operation.get_type_name()}.{position}")
+    openvino.save_model(converted, str(xml), compress_to_fp16=False)
+
+
+def ir_runner(xml: Path) -> Runner:
+    """Load an IR for the CPU, with what is not quantized computed in float32.
+
+    Raises:
+        GraphError: OpenVINO refuses the files.
+    """
+    with _refusals(f"load {xml.name}"):
+        compiled = _core().compile_model(str(xml), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return _runner(compiled)
+
+
+@contextmanager
+def _refusals(what: str) -> Iterator[None]:
+    try:
+        yield
     except RuntimeError as error:  # its errors share no narrower base class
         reason = str(error).strip().splitlines()[-1]
-        raise GraphError(f"OpenVINO cannot load the graph: {reason}") from error
+        raise GraphError(f"OpenVINO cannot {what}: {reason}") from error
 
+
+def _runner(compiled: "openvino.CompiledModel") -> Runner:
     def run(network_input: NDArray[np.float32]) -> NDArray[np.float32]:
         # A copy: the next inference writes into the same buffer.
         return np.array(compiled(network_input)[0])

@@ -12,6 +12,7 @@ from deploy import __version__
 from deploy.cli.build import build
 from deploy.cli.calibrate import calibrate
 from deploy.cli.eval import evaluate
+from deploy.cli.handoff import handoff
 from deploy.cli.inspect import inspect
 from deploy.cli.models import models
 from deploy.cli.report import report
@@ -52,6 +53,7 @@ app.command()(calibrate)
 app.command("eval")(evaluate)
 app.command()(report)
 app.command()(inspect)
+app.command()(handoff)
 
 
 def main() -> None:

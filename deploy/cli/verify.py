@@ -2,19 +2,20 @@
 
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from calib.errors import UsageError
 from deploy.cli.console import make_progress, print_json, print_table, reports_errors
-from deploy.cli.options import AsJson
+from deploy.cli.options import AsJson, PrecisionChoice, lowest
 
 if TYPE_CHECKING:
     from deploy.backends import BackendName
     from deploy.layers import LayerError
     from deploy.verify import Verification
 
+_RETURNED = "Results of a vendor"
 WORST_LAYERS = 10
 
 
@@ -28,7 +29,10 @@ class BackendChoice(str, Enum):
 
 @reports_errors
 def verify(
-    path: Annotated[Path, typer.Argument(help="Folder with one or more builds.")] = Path("dist"),
+    path: Annotated[
+        Path,
+        typer.Argument(help="Folder with one or more builds; with --returned, the bundle."),
+    ] = Path("dist"),
     images: Annotated[
         Path | None,
         typer.Option(
@@ -55,9 +59,77 @@ def verify(
             "--layers", help="Compare every tensor of each int8 file with the float network's."
         ),
     ] = False,
+    returned: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of a vendor's outputs for the golden inputs of the handoff bundle PATH: "
+            "judge those instead.",
+            rich_help_panel=_RETURNED,
+        ),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            help="Whose results they are, if the bundle is for several.", rich_help_panel=_RETURNED
+        ),
+    ] = None,
+    precision: Annotated[
+        PrecisionChoice,
+        typer.Option(help="Precision the vendor built in.", rich_help_panel=_RETURNED),
+    ] = PrecisionChoice.INT8,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            help="Which of our int8 models in the bundle to show beside them, such as qnn-w8a16.",
+            rich_help_panel=_RETURNED,
+        ),
+    ] = None,
+    hr: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of HR photographs of the golden inputs.", rich_help_panel=_RETURNED
+        ),
+    ] = None,
+    layout: Annotated[
+        Literal["nchw", "nhwc"],
+        typer.Option(help="Layout of files without a header.", rich_help_panel=_RETURNED),
+    ] = "nchw",
+    codes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DTYPE:SCALE:ZERO_POINT",
+            help="What integer outputs stand for, such as int8:0.0039:-128.",
+            rich_help_panel=_RETURNED,
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            help="Page to write, with the record beside it as .json; default: "
+            "returned-report.html in the folder.",
+            rich_help_panel=_RETURNED,
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Re-check every artifact under PATH; exit 1 if any fails."""
+    if returned is not None:
+        from deploy.cli.returned import verify_returned
+        from deploy.returned import ReturnedRequest
+        from deploy.returned_files import Codes, Reading
+
+        request = ReturnedRequest(
+            folder=returned,
+            bundle=path,
+            target=target,
+            precision=lowest([precision]),
+            profile=profile,
+            hr=hr,
+            reading=Reading(layout, None if codes is None else Codes.parse(codes)),
+        )
+        if not verify_returned(request, report, as_json=as_json):
+            raise typer.Exit(1)
+        return
     from deploy.measures import Scope
     from deploy.verify import verify_tree
 

@@ -1,4 +1,4 @@
-"""What the tests of this folder share: a build, and small networks in every file form."""
+"""What the tests of this folder share: builds, small networks in every file form, bundles."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -8,16 +8,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from safetensors.numpy import save_file
 from skimage import data
 from typer.testing import CliRunner
 
 from deploy.architecture import SRVGG, Architecture, RRDBNet, tensor_shapes
+from deploy.calibration import CalibrationRequest
 from deploy.cli import app
+from deploy.handoff.make import HandoffOutcome, HandoffRequest, make_handoff
+from deploy.handoff.opening import opened
+from deploy.pipeline import build_model
+from deploy.progress import Silent
+from deploy.request import BuildRequest
+from quant.plan import QuantOptions
 
 Array = NDArray[np.float32]
 
 FLOAT16_FLAG = (0x01306B47).to_bytes(4, "little")
 FLOAT32_FLAG = bytes(4)
+HANDOFF_TARGETS = ("ncnn", "openvino", "qnn", "rknn", "tensorrt", "vacc")
 
 
 @pytest.fixture(scope="session")
@@ -162,3 +171,64 @@ class _NcnnWriter:
         details = self.layer("PixelShuffle", [x], f"0={sizes.scale}")
         base = self.layer("Interp", ["data"], f"0=1 1={sizes.scale}.0 2={sizes.scale}.0")
         self.layer("BinaryOp", [details, base], "0=0")
+
+
+@pytest.fixture(scope="session")
+def tiny_x2_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An x2 RRDBNet of one block that draws roughly the enlarged input, in its colours.
+
+    The x2 network is the smallest: its trunk works at 64x64, its output is 256x256.
+    """
+    architecture = RRDBNet(blocks=1, features=8, growth=4, unshuffle=2)
+    generator = np.random.default_rng(11)
+    tensors = {}
+    for name, shape in tensor_shapes(architecture).items():
+        fan_in = int(np.prod(shape[1:])) or 1
+        values = generator.normal(0.0, 0.3 / np.sqrt(fan_in), shape).astype(np.float32)
+        if name in {f"conv_{part}.weight" for part in ("first", "up1", "up2", "hr", "last")}:
+            for channel in range(3):
+                source = 4 * channel if name == "conv_first.weight" else channel
+                values[channel] *= 0.2
+                values[channel, source, 1, 1] += 1.0
+        tensors[name] = values if name.endswith("weight") else values * np.float32(0.05)
+    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
+    save_file(tensors, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def small_build(tiny_x2_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A build of it with one int8 model, every weight rounded to the nearest code."""
+    request = BuildRequest(
+        "small",
+        targets=("openvino",),
+        weights=tiny_x2_weights,
+        calibration=CalibrationRequest(count=2),
+        quantization=QuantOptions(rounding="nearest"),
+        out=tmp_path_factory.mktemp("dist"),
+        report=False,
+    )
+    outcome = build_model(request, Silent())
+    assert outcome.verification.passed
+    return outcome.folder
+
+
+@pytest.fixture(scope="session")
+def handed_over(small_build: Path, tmp_path_factory: pytest.TempPathFactory) -> HandoffOutcome:
+    """The bundle of that build for every target; four int8 models had to be made for it."""
+    out = tmp_path_factory.mktemp("handoff") / "small-handoff.zip"
+    return make_handoff(HandoffRequest(small_build, HANDOFF_TARGETS, out=out), Silent())
+
+
+@pytest.fixture(scope="session")
+def unpacked(handed_over: HandoffOutcome):
+    """The folder that the bundle unpacks to; no test may change it."""
+    with opened(handed_over.path) as root:
+        yield root
+
+
+@pytest.fixture(scope="session")
+def vacc_only(small_build: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle for one target, which needs no int8 model that the build has not."""
+    out = tmp_path_factory.mktemp("vacc") / "small-handoff.zip"
+    return make_handoff(HandoffRequest(small_build, ("vacc",), out=out), Silent()).path

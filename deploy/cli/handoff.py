@@ -1,0 +1,123 @@
+"""``esrdeploy handoff``: a build in, a zip for a chip vendor out; or a zip in, a verdict out."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from calib.errors import UsageError
+from deploy.cli.console import make_progress, print_json, print_table, reports_errors
+from deploy.cli.options import AsJson
+
+if TYPE_CHECKING:
+    from deploy.handoff.check import BundleCheck
+    from deploy.handoff.make import HandoffOutcome
+
+
+@reports_errors
+def handoff(
+    build: Annotated[Path, typer.Argument(help="Folder of one build.")] = Path("dist"),
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--target",
+            "-t",
+            help="vacc, rknn, tensorrt, openvino, qnn or ncnn; repeatable. An int8 model that it "
+            "takes and the build lacks is made from the build's calibration table.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="The zip; default: MODEL-handoff.zip beside the build."),
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder to take the golden pictures from, instead of the embedded sample. They "
+            "go into the bundle: choose only what may be passed on."
+        ),
+    ] = None,
+    count: Annotated[int, typer.Option(help="How many golden pictures; at least 8.")] = 8,
+    include_images: Annotated[
+        bool,
+        typer.Option(
+            "--include-images",
+            help="Your calibration pictures may be passed on; name their folder with --calib.",
+        ),
+    ] = False,
+    calib: Annotated[
+        Path | None, typer.Option(help="The folder that the build was calibrated on.")
+    ] = None,
+    check: Annotated[
+        Path | None,
+        typer.Option(help="Check this bundle instead of making one; exit 1 if it is not good."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a bundle that a chip vendor can use, or check one."""
+    if check is not None:
+        from deploy.handoff.check import check_bundle
+
+        verdict = check_bundle(check, make_progress())
+        if as_json:
+            print_json(verdict.record())
+        else:
+            _show_check(verdict)
+        if not verdict.passed:
+            raise typer.Exit(1)
+        return
+    from deploy.handoff.make import HandoffRequest, make_handoff
+    from deploy.handoff.targets import handoff_targets
+
+    if not target:
+        raise UsageError(
+            f"say whom the bundle is for with --target: {', '.join(handoff_targets())}"
+        )
+    request = HandoffRequest(
+        build=build,
+        targets=tuple(target),
+        out=out,
+        images=images,
+        count=count,
+        calib=calib,
+        include_images=include_images,
+    )
+    outcome = make_handoff(request, make_progress())
+    if as_json:
+        print_json(outcome.record())
+    else:
+        _show_outcome(outcome)
+
+
+def _show_outcome(outcome: "HandoffOutcome") -> None:
+    manifest = outcome.manifest
+    sizes = {target.name: [0, 0] for target in manifest.targets}
+    common = [0, 0]
+    for file in manifest.files:
+        counted = sizes.get(file.path.split("/", maxsplit=1)[0], common)
+        counted[0] += 1
+        counted[1] += file.size_bytes
+    rows = [["for every target", *_size(common)]]
+    rows += [[f"{name}/", *_size(counted)] for name, counted in sizes.items()]
+    print_table(f"{manifest.model} handoff", ["in the bundle", "files", "MB"], rows)
+    for proof in outcome.proofs:
+        typer.echo(f"{proof.engine}: {proof.text}")
+    typer.echo(f"{outcome.path.stat().st_size / 1e6:9.2f} MB  {outcome.path}")
+    typer.echo(f"sha256 {outcome.sha256}")
+
+
+def _size(counted: list[int]) -> list[str]:
+    return [str(counted[0]), f"{counted[1] / 1e6:.2f}"]
+
+
+def _show_check(verdict: "BundleCheck") -> None:
+    for check in verdict.checks:
+        if check.status != "passed" or check.name != "file":
+            label = {"passed": "pass", "failed": "FAIL", "skipped": "skipped"}[check.status]
+            typer.echo(f"{label}  {check.artifact}  {check.name}: {check.detail}")
+    counted = [check.status for check in verdict.checks]
+    typer.echo(
+        f"{verdict.model} for {', '.join(verdict.targets)}: {counted.count('passed')} checks "
+        f"passed, {counted.count('failed')} failed, {counted.count('skipped')} skipped: "
+        + ("a good bundle" if verdict.passed else "NOT A GOOD BUNDLE")
+    )

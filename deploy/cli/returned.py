@@ -1,0 +1,64 @@
+"""``esrdeploy verify --returned``: a vendor's outputs and their bundle in, a verdict out."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from deploy.cli.console import make_progress, print_json, print_table
+
+if TYPE_CHECKING:
+    from deploy.returned import Returned, ReturnedImage, ReturnedRequest
+
+
+def verify_returned(request: "ReturnedRequest", report: Path | None, *, as_json: bool) -> bool:
+    """Judge what was returned, write the report and print the verdict; say whether it is good."""
+    from deploy.returned import judge_returned
+    from deploy.returned_files import REPORT_STEM
+    from deploy.returned_report import write_report
+
+    returned = judge_returned(request, make_progress())
+    page, record = write_report(returned, report or request.folder / f"{REPORT_STEM}.html")
+    if as_json:
+        print_json(returned.record())
+    else:
+        _show(returned)
+        typer.echo(f"report: {page}  {record}")
+    return returned.passed
+
+
+def _show(returned: "Returned") -> None:
+    photographed = any(image.photo for image in returned.images)
+    columns = ["golden input", "returned dB", "needed", "our int8", "to our int8", "SSIM"]
+    columns += ["PSNR to HR", "float's"] if photographed else []
+    rows = [_row(image, photographed=photographed) for image in returned.images]
+    title = f"{returned.model} on {returned.target}, {returned.precision}"
+    if rows:
+        means = [
+            f"{returned.mean_db(figure):.2f}" for figure in ("psnr_db", "ours_db", "between_db")
+        ]
+        blank = [""] * (len(columns) - 4)
+        rows.append(["mean", means[0], "", means[1], means[2], *blank])
+        print_table(f"{title}, beside our {returned.profile}", [*columns, "verdict"], rows)
+    for problem in returned.problems:
+        typer.echo(f"FAIL  {problem}")
+    if returned.cause is not None:
+        typer.echo(f"likely cause: {returned.cause}")
+        finding = next(i.finding for i in returned.images if not i.passed and i.finding)
+        typer.echo(f"  {finding.explanation}")
+    typer.echo("accepted" if returned.passed else "NOT ACCEPTED")
+
+
+def _row(image: "ReturnedImage", *, photographed: bool) -> list[str]:
+    row = [
+        image.name,
+        f"{image.psnr_db:.2f}",
+        f"{image.required_db:.2f}",
+        f"{image.ours_db:.2f}",
+        f"{image.between_db:.2f}",
+        f"{image.ssim:.4f}",
+    ]
+    if photographed:
+        scores = (image.photo.returned, image.photo.float_model) if image.photo else ()
+        row += [f"{score[0]:.3f}" for score in scores] or ["-", "-"]
+    return [*row, "pass" if image.passed else "FAIL"]

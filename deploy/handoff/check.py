@@ -1,0 +1,185 @@
+"""A bundle in, whether it is whole and still computes what it says out.
+
+It needs the bundle and this package, and nothing of the build. No script of the bundle is run.
+The order is the order of trust: the zip, the manifest, every file's digest, the models, the
+golden vectors, and last the vendors' engines that are installed here.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+
+from calib.digest import sha256_bytes, sha256_file
+from calib.errors import EsrdeployError
+from calib.images import read_image, to_input
+from deploy.artifacts import MANIFEST_NAME
+from deploy.checks import Check
+from deploy.handoff.contents import (
+    FLOAT_KIND,
+    INT8_PREFIX,
+    BundleManifest,
+    golden_path,
+    int8_kind,
+    read_contents,
+)
+from deploy.handoff.golden import FEWEST, agreement, load_array
+from deploy.handoff.make import prove
+from deploy.handoff.opening import opened
+from deploy.handoff.targets import handoff_targets
+from deploy.handoff.tolerance import DRIFT_DB, rerun_db
+from deploy.progress import Advance, Progress
+from deploy.running import model_runner
+
+
+@dataclass(frozen=True)
+class BundleCheck:
+    """What was asked of a bundle, and what came out.
+
+    Attributes:
+        model: name of the network.
+        targets: what the bundle is for.
+        checks: every check that was made or skipped, with its reason.
+    """
+
+    model: str
+    targets: tuple[str, ...]
+    checks: tuple[Check, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether something was checked, and nothing failed."""
+        statuses = {check.status for check in self.checks}
+        return "passed" in statuses and "failed" not in statuses
+
+    def record(self) -> dict[str, Any]:
+        """Return everything as a JSON-able mapping."""
+        return {
+            "model": self.model,
+            "targets": list(self.targets),
+            "passed": self.passed,
+            "checks": [asdict(check) for check in self.checks],
+        }
+
+
+def check_bundle(bundle: Path, progress: Progress) -> BundleCheck:
+    """Check a bundle, zip or folder.
+
+    Raises:
+        UsageError: there is no such bundle.
+        VerificationError: it cannot be unpacked safely, or its manifest is not one.
+    """
+    with opened(bundle) as root:
+        manifest = read_contents(root)
+        with progress.stage("checking files", 1) as advance:
+            checks = list(_check_files(root, manifest))
+            advance()
+        if all(check.status == "passed" for check in checks):
+            checks += _check_golden(root, manifest, progress)
+            checks += _check_engines(root, manifest, progress)
+        else:
+            reason = "a file is not the one that was packed"
+            checks.append(Check.skipped("golden vectors", "golden", reason))
+        targets = tuple(target.name for target in manifest.targets)
+        return BundleCheck(manifest.model, targets, tuple(checks))
+
+
+def _check_files(root: Path, manifest: BundleManifest) -> Iterator[Check]:
+    found = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+    expected = {item.path for item in manifest.files}
+    for path in sorted(expected - found):
+        yield Check.of(False, "file", path, "is missing")
+    for path in sorted(found - expected - {MANIFEST_NAME}):
+        yield Check.of(False, "file", path, "is not in the manifest")
+    for item in manifest.files:
+        if item.path in found:
+            digest = sha256_file(root / item.path)
+            detail = f"sha256 {digest}"
+            if digest != item.sha256:
+                detail += f", the manifest records {item.sha256}"
+            yield Check.of(digest == item.sha256, "file", item.path, detail)
+
+
+def _check_golden(root: Path, manifest: BundleManifest, progress: Progress) -> Iterator[Check]:
+    """Run every model over every golden input again."""
+    count = len(manifest.golden)
+    detail = f"{count} golden vectors, expected at least {FEWEST}"
+    yield Check.of(count >= FEWEST, "golden vectors", "golden", detail)
+    yield from _check_inputs(root, manifest)
+    floats = [manifest.float_model, *manifest.equalized_models.values()]
+    models = [(FLOAT_KIND, path) for path in floats]
+    models += [(int8_kind(profile), path) for profile, path in manifest.int8_models.items()]
+    with progress.stage("running golden vectors", count * len(models)) as advance:
+        for kind, path in models:
+            yield from _check_outputs(root, manifest, kind, path, advance)
+
+
+def _check_outputs(
+    root: Path, manifest: BundleManifest, kind: str, path: str, advance: Advance
+) -> Iterator[Check]:
+    """Run one model over every golden input again."""
+    try:
+        model = onnx.load(root / path)
+        onnx.checker.check_model(model, full_check=True)
+        run = model_runner(model, optimized=kind == FLOAT_KIND)
+        found = agreement(run, root, kind, manifest.golden, partial(rerun_db, kind), advance)
+    except (EsrdeployError, DecodeError, onnx.checker.ValidationError) as error:
+        yield Check.of(False, "golden outputs", path, str(error).strip().splitlines()[0])
+        return
+    needed_db = found.psnr_db - found.margin_db
+    detail = f"{found.psnr_db:.1f} dB from golden/{kind}, expected at least {needed_db:.1f} dB"
+    yield Check.of(found.holds, "golden outputs", path, detail)
+    if kind != FLOAT_KIND:
+        profile = kind.removeprefix(INT8_PREFIX)
+        recorded_db = float(np.mean([vector.psnr_db[profile] for vector in manifest.golden]))
+        detail = f"{found.float_db:.2f} dB from float in the mean, {recorded_db:.2f} recorded"
+        agrees = abs(found.float_db - recorded_db) <= DRIFT_DB
+        yield Check.of(agrees, "golden parity", path, detail)
+
+
+def _check_inputs(root: Path, manifest: BundleManifest) -> Iterator[Check]:
+    for vector in manifest.golden:
+        path = golden_path("input", vector.name)
+        try:
+            picture = read_image(root / "golden" / "picture" / f"{vector.name}.png")
+            found = load_array(root / path)
+        except EsrdeployError as error:
+            yield Check.of(False, "golden input", path, str(error))
+            continue
+        digest = sha256_bytes(picture.tobytes())
+        if digest != vector.sha256:
+            detail = f"its picture has sha256 {digest}, the manifest records {vector.sha256}"
+            yield Check.of(False, "golden input", path, detail)
+            continue
+        same = np.array_equal(found, to_input(picture))
+        detail = "its picture divided by 255" if same else "is not its picture divided by 255"
+        yield Check.of(same, "golden input", path, detail)
+
+
+def _check_engines(root: Path, manifest: BundleManifest, progress: Progress) -> Iterator[Check]:
+    """Run what belongs to the vendors' own engines, where they are installed."""
+    known = handoff_targets()
+    for record in manifest.targets:
+        target = known.get(record.name)
+        if target is None:
+            reason = "this esrdeploy knows no such target; its files were checked by digest alone"
+            yield Check.skipped("target", record.name, reason)
+            continue
+        for engine in target.engines:
+            with progress.stage(f"{target.name}: running {engine.name}", 1) as advance:
+                try:
+                    proof = prove(root, manifest.model, target, engine, manifest.golden)
+                except EsrdeployError as error:
+                    yield Check.of(False, engine.name, target.name, str(error))
+                    continue
+                finally:
+                    advance()
+            if proof.agreement is None:
+                yield Check.skipped(engine.name, target.name, proof.detail)
+            else:
+                yield Check.of(proof.agreement.holds, engine.name, target.name, proof.text)

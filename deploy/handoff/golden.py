@@ -1,0 +1,212 @@
+"""Pictures that were not calibrated on in, golden vectors out: inputs with the outputs they give.
+
+The outputs are those of the meaning of each file: float as it is, int8 with every graph
+optimization off. They are kept as the network gives them, not clipped.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from calib.dataset import PatchRef, PhotoFile, WholeView, folder_patches
+from calib.div2k import evaluation_pairs, is_div2k
+from calib.errors import UsageError, VerificationError
+from calib.images import read_image, to_input, write_image
+from calib.sample import sample_patches
+from deploy.checks import Build
+from deploy.handoff.contents import FLOAT_KIND, GoldenVector, golden_path, int8_kind
+from deploy.metrics import parity_db
+from deploy.parity import Runner, compare
+from deploy.progress import Advance, Progress
+from deploy.running import model_runner
+
+Array = npt.NDArray[np.float32]
+
+FEWEST = 8
+"""Golden vectors that a bundle has at least."""
+
+
+def golden_pictures(build: Build, images: Path | None, count: int) -> tuple[PatchRef, ...]:
+    """Choose the pictures of the golden vectors.
+
+    Args:
+        build: whose calibration pictures are left out.
+        images: folder to choose from, each picture reduced to 128x128; of a DIV2K layout the LR
+            files of its evaluation pairs. ``None`` takes the embedded sample.
+        count: how many.
+
+    Raises:
+        UsageError: there are not so many.
+        ImageSetError: the folder holds no images.
+        ImageError: an image does not decode.
+    """
+    if count < FEWEST:
+        raise UsageError(f"found --count {count}; a bundle has at least {FEWEST} golden vectors")
+    pictures = _candidates(images)
+    unseen = [patch for patch in pictures if patch.sha256 not in build.calibrated_on]
+    if len(unseen) < count:
+        source = "the embedded sample" if images is None else str(images)
+        raise UsageError(
+            f"{source} has {len(unseen)} pictures that were not calibrated on, expected {count}; "
+            "name a folder with more of them with --images"
+        )
+    return tuple(unseen[:count])
+
+
+def _candidates(images: Path | None) -> Sequence[PatchRef]:
+    if images is None:
+        return sample_patches("verification").patches
+    if is_div2k(images):
+        return [
+            PatchRef.describe(PhotoFile(pair.name, pair.lr), WholeView(), read_image(pair.lr))
+            for pair in evaluation_pairs(images)
+        ]
+    return folder_patches(images, mode="whole", count=None, seed=0).patches
+
+
+def vector_name(position: int, source: str) -> str:
+    """Return the name of a golden vector: short, plain, and in order.
+
+    >>> vector_name(3, "holiday/IMG 0042.jpg")
+    '03-img-0042'
+    """
+    stem = source.split("@", maxsplit=1)[0].rsplit("/", 1)[-1].rsplit(".", 1)[0]
+    plain = re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")[:40]
+    return f"{position:02d}-{plain or 'picture'}"
+
+
+def write_golden(
+    root: Path,
+    pictures: Sequence[PatchRef],
+    float_model: onnx.ModelProto,
+    int8_models: Mapping[str, onnx.ModelProto],
+    progress: Progress,
+) -> tuple[GoldenVector, ...]:
+    """Compute the golden vectors and write them below ``root``.
+
+    Args:
+        root: of the bundle.
+        pictures: what to make them of.
+        float_model: the network.
+        int8_models: its QDQ models by profile.
+        progress: told how far that is.
+    """
+    float_run = model_runner(float_model, optimized=True)
+    int8_runs = {
+        profile: model_runner(model, optimized=False) for profile, model in int8_models.items()
+    }
+    vectors = []
+    with progress.stage("computing golden vectors", len(pictures)) as advance:
+        for position, patch in enumerate(pictures):
+            name = vector_name(position, patch.photo.name)
+            picture = patch.load()
+            file = root / "golden" / "picture" / f"{name}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_image(file, picture)
+            network_input = to_input(picture)
+            save_array(root / golden_path("input", name), network_input)
+            found = _outputs(root, name, network_input, float_run, int8_runs)
+            vectors.append(GoldenVector(name, patch.name, patch.sha256, found))
+            advance()
+    return tuple(vectors)
+
+
+def _outputs(
+    root: Path,
+    name: str,
+    network_input: Array,
+    float_run: Runner,
+    int8_runs: Mapping[str, Runner],
+) -> dict[str, float]:
+    """Write what each model makes of one input; return the parities with float, in dB."""
+    expected = float_run(network_input)
+    save_array(root / golden_path("float", name), expected)
+    parities = {}
+    for profile, run in int8_runs.items():
+        output = run(network_input)
+        save_array(root / golden_path(int8_kind(profile), name), output)
+        parities[profile] = round(compare(name, expected, output).psnr_db, 4)
+    return parities
+
+
+def save_array(path: Path, array: Array) -> None:
+    """Write an array as ``.npy``, its folder with it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.save(path, np.ascontiguousarray(array), allow_pickle=False)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How near an execution comes to the golden arrays.
+
+    Attributes:
+        psnr_db: least parity over the vectors, in dB.
+        margin_db: least of what each reaches beyond what it must, in dB.
+        float_db: mean parity with the golden float arrays, in dB.
+        pictures: how many vectors were run.
+    """
+
+    psnr_db: float
+    margin_db: float
+    float_db: float
+    pictures: int
+
+    @property
+    def holds(self) -> bool:
+        """Whether every vector is near enough."""
+        return self.margin_db >= 0.0
+
+
+def agreement(  # noqa: PLR0913, PLR0917  # one comparison, told how far it is
+    run: Runner,
+    root: Path,
+    kind: str,
+    golden: Sequence[GoldenVector],
+    required_db: Callable[[GoldenVector], float],
+    advance: Advance = lambda: None,
+) -> Agreement:
+    """Run golden inputs and compare with the golden arrays of a kind.
+
+    Args:
+        run: what to run.
+        root: of the bundle.
+        kind: of golden array, such as ``float``.
+        golden: at least one vector.
+        required_db: parity that a vector must reach.
+        advance: called after each.
+
+    Raises:
+        VerificationError: an output has another shape or holds NaN, or a file is no such array.
+    """
+    parities, margins, floats = [], [], []
+    for vector in golden:
+        output = run(load_array(root / golden_path("input", vector.name)))
+        expected = load_array(root / golden_path(kind, vector.name))
+        parities.append(compare(vector.name, expected, output).psnr_db)
+        margins.append(parities[-1] - required_db(vector))
+        reference = load_array(root / golden_path(FLOAT_KIND, vector.name))
+        floats.append(parity_db(np.clip(reference, 0, 1), np.clip(output, 0, 1)))
+        advance()
+    return Agreement(min(parities), min(margins), float(np.mean(floats)), len(golden))
+
+
+def load_array(path: Path) -> Array:
+    """Read a float32 array [1, 3, H, W]; pickles are refused.
+
+    Raises:
+        VerificationError: the file holds no such array.
+    """
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise VerificationError(f"{path.name} is no array file: {error}") from error
+    whole = isinstance(array, np.ndarray) and array.dtype == np.float32 and array.ndim == 4
+    if not whole or array.shape[:2] != (1, 3):
+        raise VerificationError(f"{path.name} holds no float32 [1, 3, H, W]")
+    found: Array = array
+    return found

@@ -1,0 +1,301 @@
+"""A handoff request in, a zip that a vendor can use out: the whole story, top to bottom."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import onnx
+
+from calib.digest import sha256_file
+from calib.errors import UsageError, VerificationError
+from deploy.artifacts import MANIFEST_NAME, model_file_name, serialize
+from deploy.checks import Build, check_files, load_build
+from deploy.handoff.bundle import pack
+from deploy.handoff.calibration_set import CalibrationSet, calibration_set
+from deploy.handoff.contents import (
+    BundleFile,
+    BundleManifest,
+    GoldenVector,
+    TargetRecord,
+)
+from deploy.handoff.golden import FEWEST, Agreement, agreement, golden_pictures, write_golden
+from deploy.handoff.quantized import Quantized, built_profiles, quantized
+from deploy.handoff.target import MODELS, Engine, HandoffTarget, Kit, equalized_path
+from deploy.handoff.targets import find_target
+from deploy.handoff.texts import write_common
+from deploy.manifest import read_manifest
+from deploy.progress import Progress
+
+_STAND_IN = "qnn"
+"""Profile made for a target that takes no int8 model, from a build without any: 8 bits on every
+edge, what a chip that quantizes by itself computes with."""
+
+_PROOF_PICTURES = 2
+
+
+@dataclass(frozen=True)
+class HandoffRequest:
+    """What to hand over.
+
+    Attributes:
+        build: folder of one build, or one above it.
+        targets: names of the targets.
+        out: the zip; ``None`` puts ``MODEL-handoff.zip`` beside the build's folder.
+        images: folder that the golden pictures are taken from; ``None``: the embedded sample.
+        count: how many golden pictures.
+        calib: the user's calibration folder.
+        include_images: calibration pictures of the user may be passed on.
+    """
+
+    build: Path
+    targets: tuple[str, ...]
+    out: Path | None = None
+    images: Path | None = None
+    count: int = FEWEST
+    calib: Path | None = None
+    include_images: bool = False
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What a vendor's engine made of the bundle here.
+
+    Attributes:
+        target: name of the target.
+        engine: what was run.
+        agreement: with the golden arrays; ``None``: it was not run.
+        detail: against what, or why it was not run.
+    """
+
+    target: str
+    engine: str
+    agreement: Agreement | None
+    detail: str
+
+    @property
+    def text(self) -> str:
+        """What came out, for people."""
+        if self.agreement is None:
+            return f"not run, {self.detail}"
+        found, needed_db = self.agreement, self.agreement.psnr_db - self.agreement.margin_db
+        return f"{found.psnr_db:.1f} dB {self.detail}, expected at least {needed_db:.1f} dB"
+
+
+@dataclass(frozen=True)
+class HandoffOutcome:
+    """A finished bundle.
+
+    Attributes:
+        path: of the zip.
+        sha256: of the zip.
+        manifest: what is in it.
+        proofs: what the vendors' engines made of it.
+    """
+
+    path: Path
+    sha256: str
+    manifest: BundleManifest
+    proofs: tuple[Proof, ...]
+
+    def record(self) -> dict[str, Any]:
+        """Return everything as a JSON-able mapping."""
+        return {
+            "path": str(self.path),
+            "sha256": self.sha256,
+            "bytes": self.path.stat().st_size,
+            "proofs": [asdict(proof) for proof in self.proofs],
+            "manifest": self.manifest.record(),
+        }
+
+
+def make_handoff(request: HandoffRequest, progress: Progress) -> HandoffOutcome:
+    """Make the bundle of one build for some targets.
+
+    Raises:
+        InputError: the request, the build or the images cannot be used.
+        VerificationError: a file of the build was changed, or a vendor's engine does not compute
+            from the bundle what it should.
+    """
+    targets = [find_target(name) for name in dict.fromkeys(request.targets)]
+    build = open_build(request.build)
+    pictures = golden_pictures(build, request.images, request.count)
+    calibration = calibration_set(build, request.calib, include_images=request.include_images)
+    profiles = {target.name: _profiles(target, build) for target in targets}
+    wanted = dict.fromkeys(name for names in profiles.values() for name in names)
+    int8 = {profile: quantized(build, profile, progress) for profile in wanted}
+    out = request.out or build.folder.parent / f"{build.manifest.model}-handoff.zip"
+    with TemporaryDirectory(prefix="esrdeploy-handoff-") as temporary:
+        root = Path(temporary)
+        float_model = _write_models(root, build, int8)
+        qdq = {profile: entry.model for profile, entry in int8.items()}
+        golden = write_golden(root, pictures, float_model, qdq, progress)
+        calibration.write(root)
+        for target in targets:
+            chosen = {name: int8[name] for name in profiles[target.name]}
+            kit = _kit(target, root, build, calibration, golden, chosen)
+            target.write(kit)
+        proofs = _prove(root, build.manifest.model, targets, golden, progress)
+        draft = _describe(root, build, golden, targets, profiles, int8)
+        write_common(root, draft, calibration, targets)
+        manifest = _with_files(root, draft)
+        (root / MANIFEST_NAME).write_bytes(manifest.content())
+        pack(root, out)
+    return HandoffOutcome(out, sha256_file(out), manifest, proofs)
+
+
+def open_build(path: Path) -> Build:
+    """Return the one build at ``path`` or below it, every file of it proven.
+
+    Raises:
+        UsageError: there is none, or there are several.
+        VerificationError: a file is not the one that the manifest names.
+    """
+    manifests = sorted(path.rglob(MANIFEST_NAME)) if path.is_dir() else []
+    if len(manifests) != 1:
+        found = ", ".join(str(item.parent) for item in manifests) or "none"
+        raise UsageError(
+            f"expected one build at {path}, found {found}; name the folder of one, such as "
+            "dist/x4plus"
+        )
+    folder = manifests[0].parent
+    manifest = read_manifest(manifests[0])
+    failed = [check for check in check_files(folder, manifest) if check.status != "passed"]
+    build, unreadable = load_build(folder, manifest, [item.path for item in manifest.artifacts])
+    for check in (*failed, *unreadable):
+        raise VerificationError(
+            f"{folder / check.artifact}: {check.detail}; run 'esrdeploy verify' and build again"
+        )
+    return build
+
+
+def _profiles(target: HandoffTarget, build: Build) -> tuple[str, ...]:
+    if target.profiles:
+        return target.profiles
+    built = built_profiles(build)
+    return (_STAND_IN if _STAND_IN in built or not built else built[0],)
+
+
+def _write_models(root: Path, build: Build, int8: dict[str, Quantized]) -> onnx.ModelProto:
+    float_model = build.models[build.manifest.float_artifact.path]
+    (root / MODELS).mkdir()
+    models = {model_file_name(build.manifest.model, "fp32"): float_model}
+    models |= {_int8_name(build, profile): entry.model for profile, entry in int8.items()}
+    for name, model in models.items():
+        (root / MODELS / name).write_bytes(serialize(model))
+    return float_model
+
+
+def _int8_name(build: Build, profile: str) -> str:
+    return model_file_name(build.manifest.model, "int8", profile)
+
+
+def _kit(  # noqa: PLR0913, PLR0917  # the columns of one record
+    target: HandoffTarget,
+    root: Path,
+    build: Build,
+    calibration: CalibrationSet,
+    golden: tuple[GoldenVector, ...],
+    int8: dict[str, Quantized],
+) -> Kit:
+    assert build.table is not None  # calibration_set() asked for it
+    return Kit(
+        target=target.name,
+        root=root,
+        model=build.manifest.model,
+        scale=int(build.manifest.network["scale"]),
+        float_model=build.models[build.manifest.float_artifact.path],
+        table=build.table,
+        calibration=calibration,
+        golden=golden,
+        int8=int8,
+    )
+
+
+def _prove(
+    root: Path,
+    model: str,
+    targets: Sequence[HandoffTarget],
+    golden: Sequence[GoldenVector],
+    progress: Progress,
+) -> tuple[Proof, ...]:
+    """Run what the bundle holds with each vendor's own engine, where it is installed."""
+    proofs = []
+    for target in targets:
+        for engine in target.engines:
+            title = f"{target.name}: running {engine.name}"
+            with progress.stage(title, 1) as advance:
+                proof = prove(root, model, target, engine, golden[:_PROOF_PICTURES])
+                advance()
+            if proof.agreement is not None and not proof.agreement.holds:
+                raise VerificationError(
+                    f"{target.name}: {engine.name} reaches {proof.text}; the bundle is not written"
+                )
+            proofs.append(proof)
+    return tuple(proofs)
+
+
+def prove(
+    root: Path, model: str, target: HandoffTarget, engine: Engine, golden: Sequence[GoldenVector]
+) -> Proof:
+    """Run one engine over golden vectors.
+
+    Args:
+        root: of an unpacked bundle.
+        model: name of the network.
+        target: whose engine it is.
+        engine: what to run.
+        golden: the vectors to run it on.
+
+    Raises:
+        VerificationError: the engine refuses its files, or gives another shape or NaN.
+    """
+    if find_spec(engine.package) is None:
+        reason = f"{engine.package} is not installed: pip install 'esrdeploy[{engine.extra}]'"
+        return Proof(target.name, engine.name, None, reason)
+    found = agreement(engine.load(root, model), root, engine.kind, golden, engine.required_db)
+    return Proof(
+        target.name, engine.name, found, f"from {engine.kind} on {found.pictures} pictures"
+    )
+
+
+def _describe(  # noqa: PLR0913, PLR0917  # the columns of one record
+    root: Path,
+    build: Build,
+    golden: tuple[GoldenVector, ...],
+    targets: Sequence[HandoffTarget],
+    profiles: dict[str, tuple[str, ...]],
+    int8: dict[str, Quantized],
+) -> BundleManifest:
+    manifest = build.manifest
+    equalized = {profile: equalized_path(manifest.model, profile) for profile in int8}
+    return BundleManifest(
+        model=manifest.model,
+        network=manifest.network,
+        weights=manifest.weights,
+        calibration=manifest.calibration or {},
+        options=manifest.options,
+        float_model=f"{MODELS}/{model_file_name(manifest.model, 'fp32')}",
+        equalized_models={
+            profile: path for profile, path in equalized.items() if (root / path).is_file()
+        },
+        int8_models={profile: f"{MODELS}/{_int8_name(build, profile)}" for profile in int8},
+        golden=golden,
+        targets=tuple(
+            TargetRecord(
+                target.name,
+                profiles[target.name][0],
+                target.quantizes_itself,
+                tuple(engine.name for engine in target.engines),
+            )
+            for target in targets
+        ),
+        files=(),
+    )
+
+
+def _with_files(root: Path, draft: BundleManifest) -> BundleManifest:
+    files = sorted(path for path in root.rglob("*") if path.is_file())
+    return replace(draft, files=tuple(BundleFile.of(root, file) for file in files))

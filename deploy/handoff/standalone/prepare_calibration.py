@@ -1,0 +1,99 @@
+"""Make the calibration pictures from a folder of photographs, or give them another form.
+
+    python prepare_calibration.py --photos FOLDER            makes images/*.png, each proven
+    python prepare_calibration.py --form raw --out raw       float32 NCHW in [0, 1] of each
+    python prepare_calibration.py --form npy --out npy       the same as .npy
+    python prepare_calibration.py --form npz --out npz       input_0: uint8 RGB CHW
+
+It needs numpy, cv2 and ../processing.py. patches.json beside it lists the pictures: the name of
+the photograph below the folder, for a crop ``@TOP,LEFT`` and, where the photograph was reduced
+first, ``/REDUCTION``; and the sha256 that the picture's uint8 RGB bytes must have.
+"""
+
+import argparse
+import hashlib
+import json
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+import processing  # type: ignore[import-not-found]  # noqa: E402  # lies above it in the bundle
+
+_CROP = re.compile(r"(?P<photo>.*)@(?P<top>\d+),(?P<left>\d+)(?:/(?P<reduction>\d+))?")
+
+
+def make_picture(photos: Path, name: str, mode: str) -> processing.Picture:
+    """Return the calibration picture of that name, uint8 [128, 128, 3] RGB."""
+    side = processing.INPUT_PX
+    crop = _CROP.fullmatch(name) if mode == "crop" else None
+    if crop is None:
+        return processing.resize_area(processing.read_picture(photos / name), side, side)
+    picture = processing.read_picture(photos / crop["photo"])
+    reduction = int(crop["reduction"] or 1)
+    if reduction > 1:
+        height, width = (length // reduction for length in picture.shape[:2])
+        picture = processing.resize_area(picture, height, width)
+    missing = [max(0, side - length) for length in picture.shape[:2]]
+    picture = np.pad(picture, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="reflect")
+    top, left = int(crop["top"]), int(crop["left"])
+    return np.ascontiguousarray(picture[top : top + side, left : left + side])
+
+
+def make_all(photos: Path) -> None:
+    """Make every picture of patches.json and prove that it is the one calibrated on."""
+    listed = json.loads((HERE / "patches.json").read_text())
+    (HERE / "images").mkdir(exist_ok=True)
+    for entry in listed["patches"]:
+        picture = make_picture(photos, entry["name"], listed["mode"])
+        found = hashlib.sha256(picture.tobytes()).hexdigest()
+        if found != entry["sha256"]:
+            raise SystemExit(
+                f"{entry['name']}: sha256 {found}, expected {entry['sha256']}: another photograph, "
+                "or another version of OpenCV's decoder"
+            )
+        processing.write_picture(HERE / entry["file"], picture)
+    print(f"{len(listed['patches'])} pictures made and proven in {HERE / 'images'}")
+
+
+def convert(form: str, out: Path) -> None:
+    """Write every picture in another form to ``out``."""
+    pictures = sorted((HERE / "images").glob("*.png"))
+    if not pictures:
+        raise SystemExit("images/ is empty: make the pictures first, with --photos FOLDER")
+    out.mkdir(parents=True, exist_ok=True)
+    for path in pictures:
+        picture = processing.read_picture(path)
+        if form == "raw":
+            processing.to_input(picture).tofile(out / f"{path.stem}.raw")
+        elif form == "npy":
+            np.save(out / f"{path.stem}.npy", processing.to_input(picture))
+        else:
+            np.savez(out / f"{path.stem}.npz", input_0=picture.transpose(2, 0, 1))
+    print(f"{len(pictures)} files written to {out}")
+
+
+def main() -> None:
+    """Do what the command line asks for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--photos", type=Path, help="the folder that was calibrated on")
+    parser.add_argument("--form", choices=("raw", "npy", "npz"))
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+    if arguments.photos is None and arguments.form is None:
+        parser.error("give --photos FOLDER, or --form with --out")
+    if (arguments.form is None) != (arguments.out is None):
+        parser.error("--form and --out go together")
+    if arguments.photos is not None:
+        make_all(arguments.photos)
+    if arguments.form is not None:
+        convert(arguments.form, arguments.out)
+
+
+if __name__ == "__main__":
+    main()

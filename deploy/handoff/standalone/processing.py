@@ -1,0 +1,85 @@
+"""Pre- and post-processing of the network, with numpy and cv2 alone.
+
+    python processing.py input  PICTURE      INPUT.npy      picture -> network input
+    python processing.py output OUTPUT.npy   PICTURE.png    network output -> picture
+
+Before the network: read, BGR -> RGB, reduce to 128x128 by area, divide by 255, HWC -> NCHW.
+Mean is 0 and standard deviation 1: nothing else is subtracted or divided.
+
+Behind it: clip to [0, 1], times 255, round half to even, NCHW -> HWC, RGB -> BGR, write.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+INPUT_PX = 128
+
+Picture = npt.NDArray[np.uint8]
+Tensor = npt.NDArray[np.float32]
+
+
+def read_picture(path: Path) -> Picture:
+    """Read an image file as uint8 [H, W, 3] in RGB, upright.
+
+    Gray is repeated three times, alpha is dropped, 16 bits become 8 by x / 257.
+    """
+    raw = np.frombuffer(path.read_bytes(), np.uint8)
+    # Not IMREAD_UNCHANGED: that would also ignore the orientation which EXIF asks for.
+    stored = cv2.imdecode(raw, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
+    if stored is None:
+        raise SystemExit(f"{path} does not decode as an image")
+    samples: npt.NDArray[Any] = np.asarray(stored)
+    if samples.dtype == np.uint16:
+        samples = ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    if samples.dtype != np.uint8:
+        raise SystemExit(f"{path} holds {samples.dtype} samples; expected 8 or 16 bits")
+    code = cv2.COLOR_GRAY2RGB if samples.ndim == 2 else cv2.COLOR_BGR2RGB
+    return np.asarray(cv2.cvtColor(samples, code), np.uint8)
+
+
+def resize_area(picture: Picture, height: int, width: int) -> Picture:
+    """Resize by area (INTER_AREA); the aspect ratio is not kept."""
+    resized = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(resized, np.uint8)
+
+
+def to_input(picture: Picture) -> Tensor:
+    """Turn uint8 [H, W, 3] RGB into float32 [1, 3, H, W] in [0, 1]."""
+    planes: Tensor = np.ascontiguousarray(picture.transpose(2, 0, 1)[np.newaxis], np.float32)
+    planes /= np.float32(255)
+    return planes
+
+
+def to_picture(output: npt.NDArray[np.floating[Any]]) -> Picture:
+    """Turn float [1, 3, H, W] into uint8 [H, W, 3] RGB."""
+    if not np.isfinite(output).all():
+        raise SystemExit("the network's output holds NaN or infinity")
+    scaled = np.rint(np.clip(output[0], 0, 1).astype(np.float32) * np.float32(255))
+    return np.ascontiguousarray(scaled.transpose(1, 2, 0), np.uint8)
+
+
+def write_picture(path: Path, picture: Picture) -> None:
+    """Write uint8 [H, W, 3] RGB as PNG."""
+    _, encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    path.write_bytes(encoded.tobytes())
+
+
+def main(arguments: list[str]) -> None:
+    """Run one direction from the command line."""
+    match arguments:
+        case ["input", source, target]:
+            picture = resize_area(read_picture(Path(source)), INPUT_PX, INPUT_PX)
+            np.save(target, to_input(picture))
+        case ["output", source, target]:
+            write_picture(Path(target), to_picture(np.load(source)))
+        case _:
+            raise SystemExit(__doc__)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

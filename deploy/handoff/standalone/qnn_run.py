@@ -1,0 +1,43 @@
+"""Run the golden inputs with onnxruntime, on Qualcomm's QNN execution provider.
+
+    python qnn_run.py MODEL.onnx --backend libQnnHtp.so --out returned
+
+It needs onnxruntime-qnn and numpy.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+HERE = Path(__file__).resolve().parent
+
+
+def main() -> None:
+    """Run every golden input through one QDQ file."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--backend", required=True, help="libQnnHtp.so or QnnHtp.dll")
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    options = onnxruntime.SessionOptions()
+    # Without this a layer that the chip does not take would run on the CPU, unnoticed.
+    options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    session = onnxruntime.InferenceSession(
+        str(arguments.model),
+        options,
+        providers=["QNNExecutionProvider"],
+        provider_options=[{"backend_path": arguments.backend}],
+    )
+    for path in sorted((HERE.parent / "golden" / "input").glob("*.npy")):
+        (output,) = session.run(["output"], {"input": np.load(path)})
+        np.save(arguments.out / path.name, output)
+        print(path.stem)
+
+
+if __name__ == "__main__":
+    main()

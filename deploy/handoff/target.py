@@ -1,0 +1,199 @@
+"""What a target of a handoff is, and what it gets to write from."""
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from numpy.typing import NDArray
+
+from calib.archive import write_archive
+from calib.digest import canonical_json
+from calib.images import PATCH_PX, Picture, read_image
+from calib.table import CalibrationTable
+from deploy.artifacts import model_file_name, serialize
+from deploy.handoff.calibration_set import CalibrationSet
+from deploy.handoff.contents import GoldenVector, golden_path
+from deploy.handoff.quantized import Quantized
+from deploy.parity import Runner
+from quant.equalized import equalized_model
+
+MODELS = "models"
+
+
+@dataclass(frozen=True, eq=False)
+class Kit:
+    """Everything that a target can draw from, and the folder it writes to.
+
+    Attributes:
+        target: name of the target; its folder in the bundle has this name.
+        root: of the bundle that is being made.
+        model: name of the network.
+        scale: output pixels per input pixel along one side.
+        float_model: the network.
+        table: its calibration table.
+        calibration: the pictures behind the table.
+        golden: the golden vectors, whose files lie below ``root``.
+        int8: the int8 models that the target asked for, by profile.
+    """
+
+    target: str
+    root: Path
+    model: str
+    scale: int
+    float_model: onnx.ModelProto
+    table: CalibrationTable
+    calibration: CalibrationSet
+    golden: tuple[GoldenVector, ...]
+    int8: Mapping[str, Quantized]
+
+    @property
+    def folder(self) -> Path:
+        """The target's folder."""
+        return self.root / self.target
+
+    def path(self, name: str) -> Path:
+        """Return where the target's file ``name`` goes; its folder is made."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def write(self, name: str, content: str | bytes) -> None:
+        """Write a file into the target's folder; text gets Unix line ends."""
+        raw = content.encode("utf-8") if isinstance(content, str) else content
+        self.path(name).write_bytes(raw)
+
+    def write_json(self, name: str, value: object) -> None:
+        """Write a JSON file into the target's folder."""
+        self.write(name, canonical_json(value))
+
+    def write_npz(self, name: str, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Write arrays as ``.npz`` into the target's folder, the same bytes every time."""
+        write_archive(self.path(name), arrays, compress=False)
+
+    def write_script(self, name: str) -> None:
+        """Copy a script of deploy/handoff/standalone into the target's folder."""
+        copy_standalone(name, self.path(name))
+
+    def render(self, template: str, **context: object) -> str:
+        """Fill a template in with what is known of the bundle, and with ``context``."""
+        known = {
+            "model": self.model,
+            "scale": self.scale,
+            "input_px": PATCH_PX,
+            "output_px": PATCH_PX * self.scale,
+            "golden": self.golden,
+            "calibration": self.calibration,
+        }
+        return environment().from_string(template).render(**known, **context)
+
+    def picture(self, vector: GoldenVector) -> Picture:
+        """Return a golden vector's picture, uint8 [H, W, 3] RGB."""
+        return read_image(self.root / "golden" / "picture" / f"{vector.name}.png")
+
+    def network_input(self, vector: GoldenVector) -> NDArray[np.float32]:
+        """Return a golden vector's input, float32 [1, 3, H, W] in [0, 1]."""
+        found: NDArray[np.float32] = np.load(self.root / golden_path("input", vector.name))
+        return found
+
+    @property
+    def float_path(self) -> str:
+        """Path of the float ONNX from the target's folder."""
+        return f"../{MODELS}/{model_file_name(self.model, 'fp32')}"
+
+    def int8_path(self, profile: str) -> str:
+        """Path of an int8 ONNX from the target's folder."""
+        return f"../{MODELS}/{model_file_name(self.model, 'int8', profile)}"
+
+    def quantizable(self, profile: str) -> onnx.ModelProto:
+        """Return the float graph whose tensors and weights a profile's plan quantizes.
+
+        It computes what the float model computes; its channels have the sizes that quantize best.
+        This is the float model for tools that quantize by themselves, or by our scales.
+        """
+        return equalized_model(self.float_model, self.int8[profile].plan)
+
+    def quantizable_path(self, profile: str) -> str:
+        """Return the path, from the target's folder, of what :meth:`quantizable` returns.
+
+        The file is written if it is not the float ONNX itself.
+        """
+        content = serialize(self.quantizable(profile))
+        if content == serialize(self.float_model):
+            return self.float_path
+        path = equalized_path(self.model, profile)
+        (self.root / path).write_bytes(content)
+        return f"../{path}"
+
+
+def equalized_path(model: str, profile: str) -> str:
+    """Return where an equalized float model lies in a bundle."""
+    return f"{MODELS}/{model}-fp32-equalized-{profile}.onnx"
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A vendor's own engine that can run here what the bundle holds.
+
+    Attributes:
+        name: what is run, for people.
+        package: to import; where it is missing the engine is not run.
+        extra: of esrdeploy, that brings the package.
+        kind: golden arrays that it has to reproduce, such as ``float``.
+        required_db: parity with them that a golden vector must reach, in dB.
+        load: from the bundle's root and the name of the network to what the engine computes.
+    """
+
+    name: str
+    package: str
+    extra: str
+    kind: str
+    required_db: Callable[[GoldenVector], float]
+    load: Callable[[Path, str], Runner]
+
+
+@dataclass(frozen=True)
+class HandoffTarget:
+    """One vendor.
+
+    Attributes:
+        name: on the command line, and of the folder in the bundle.
+        summary: one line for people.
+        profiles: int8 models that it takes; the first stands for ours when results come back.
+            Without any, the build's own does.
+        write: writes the target's folder.
+        quantizes_itself: the vendor's tools choose their own scales, so a result is held against
+            a floor and not against ours.
+        engines: of the vendor, that can run here.
+    """
+
+    name: str
+    summary: str
+    profiles: tuple[str, ...]
+    write: Callable[[Kit], None]
+    quantizes_itself: bool = False
+    engines: tuple[Engine, ...] = ()
+
+
+def environment() -> Environment:
+    """Return what renders the texts of a bundle: an unknown name in a template is an error."""
+    return Environment(
+        loader=PackageLoader("deploy.handoff"),
+        undefined=StrictUndefined,
+        autoescape=False,  # noqa: S701  # Markdown, YAML and scripts, read by people
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def copy_standalone(name: str, path: Path) -> None:
+    """Copy a file that runs without esrdeploy out of deploy/handoff/standalone."""
+    source = resources.files("deploy.handoff") / "standalone" / name
+    with resources.as_file(source) as file:
+        shutil.copyfile(file, path)

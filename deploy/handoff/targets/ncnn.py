@@ -1,0 +1,93 @@
+"""ncnn: float and int8 pairs of files, and the table that ncnn2int8 takes.
+
+ncnn computes a convolution in int8 from a symmetric scale of its input and one scale per output
+channel, everything else in float. That is what the profile ``tensorrt`` stands for, so its QDQ
+model is what the int8 pair and the table are written from, and what they must reproduce.
+"""
+
+from functools import partial
+from pathlib import Path
+
+from deploy.handoff.contents import int8_kind
+from deploy.handoff.int8_convolutions import int8_convolutions
+from deploy.handoff.ncnn.engine import ncnn_runner
+from deploy.handoff.ncnn.files import bin_content, param_text, table_text
+from deploy.handoff.ncnn.graph import layer_name, ncnn_layers
+from deploy.handoff.target import Engine, HandoffTarget, Kit
+from deploy.handoff.tolerance import rerun_db, same_float
+from deploy.parity import Runner
+
+_PROFILE = "tensorrt"
+_INT8 = int8_kind(_PROFILE)
+
+README = """\
+# {{ model }} on ncnn
+
+All commands are run in this folder.
+
+| file | what it is |
+|---|---|
+| `{{ model }}-fp32.param`, `.bin` | the float network |
+| `{{ model }}-int8.param`, `.bin` | {{ quantized }} of its {{ convolutions }} convolutions in int8, by our scales |
+| `{{ model }}-int8.table` | the same scales, for `ncnn2int8` |
+
+Blob `input`: 3 planes of {{ input_px }}x{{ input_px }}, RGB in [0,1]. Blob `output`: 3 planes of
+{{ output_px }}x{{ output_px }}, to be clipped to [0,1]. From pixels:
+
+    ncnn::Mat in = ncnn::Mat::from_pixels(bgr, ncnn::Mat::PIXEL_BGR2RGB, {{ input_px }}, {{ input_px }});
+    const float norm[3] = {1 / 255.f, 1 / 255.f, 1 / 255.f};
+    in.substract_mean_normalize(0, norm);
+
+## Run the golden inputs
+
+    pip install ncnn numpy
+    python ncnn_run.py {{ model }}-int8.param --out returned
+    python ncnn_run.py {{ model }}-fp32.param --out returned-fp32
+
+On a device, feed `../golden/input/NAME.npy` and send back the blob `output` as `NAME.npy` or raw
+float32 `NAME.raw`.
+
+## The table
+
+    ncnn2int8 {{ model }}-fp32.param {{ model }}-fp32.bin mine.param mine.bin {{ model }}-int8.table
+
+makes an int8 pair with every weight rounded to the nearest code. The pair that lies here has
+weights rounded so that they disturb the convolutions' outputs least, and is the better one. A
+line of the table that begins with `#` leaves that convolution in float.
+"""
+
+
+def _write(kit: Kit) -> None:
+    float_model = kit.quantizable(_PROFILE)
+    layers = ncnn_layers(float_model)
+    names = {node.name: layer_name(node) for node in float_model.graph.node}
+    found = int8_convolutions(kit.int8[_PROFILE].model)
+    int8 = {names[node]: convolution for node, convolution in found.items()}
+    kit.write(f"{kit.model}-fp32.param", param_text(layers))
+    kit.write(f"{kit.model}-fp32.bin", bin_content(layers))
+    kit.write(f"{kit.model}-int8.param", param_text(layers, int8))
+    kit.write(f"{kit.model}-int8.bin", bin_content(layers, int8))
+    kit.write(f"{kit.model}-int8.table", table_text(int8))
+    kit.write_script("ncnn_run.py")
+    convolutions = sum(layer.kind == "Convolution" for layer in layers)
+    kit.write("README.md", kit.render(README, quantized=len(int8), convolutions=convolutions))
+
+
+def _load_float(root: Path, model: str) -> Runner:
+    return ncnn_runner(root / "ncnn" / f"{model}-fp32.param")
+
+
+def _load_int8(root: Path, model: str) -> Runner:
+    return ncnn_runner(root / "ncnn" / f"{model}-int8.param")
+
+
+TARGET = HandoffTarget(
+    name="ncnn",
+    summary="ncnn on CPUs and mobile chips",
+    profiles=(_PROFILE,),
+    write=_write,
+    engines=(
+        Engine("float pair in ncnn", "ncnn", "ncnn", "float", same_float, _load_float),
+        Engine("int8 pair in ncnn", "ncnn", "ncnn", _INT8, partial(rerun_db, _INT8), _load_int8),
+    ),
+)

@@ -1,0 +1,77 @@
+"""OpenVINO: IR of the float and of the int8 model, made and run with OpenVINO.
+
+The int8 IR is run here as well, and held to still drawing the picture alone: on x86-64 CPUs
+without VNNI the 8-bit products saturate, which is the CPU's error and not the file's.
+"""
+
+from pathlib import Path
+
+from deploy.handoff.target import Engine, HandoffTarget, Kit
+from deploy.handoff.tolerance import same_float, same_picture
+from deploy.parity import Runner
+
+_PROFILE = "openvino"
+
+README = """\
+# {{ model }} on OpenVINO
+
+All commands are run in this folder.
+
+| file | what it is |
+|---|---|
+| `{{ model }}-fp32.xml`, `.bin` | the float network |
+| `{{ model }}-int8.xml`, `.bin` | the int8 network, from `{{ int8_onnx }}` |
+
+Input `input` float32 [1,3,{{ input_px }},{{ input_px }}]; output `output` float32
+[1,3,{{ output_px }},{{ output_px }}].
+
+## Run the golden inputs
+
+    pip install openvino numpy
+    python openvino_run.py {{ model }}-int8.xml --out returned
+    python openvino_run.py {{ model }}-fp32.xml --out returned-fp32
+
+`--device CPU` chooses the device. Send back `returned/`.
+
+On x86-64 CPUs without VNNI (before Cascade Lake and Zen 4) the 8-bit multiplications saturate at
+16 bits, and the result is further from float than the file is.
+
+## Speed
+
+    benchmark_app -m {{ model }}-int8.xml -d CPU -hint latency
+"""
+
+
+def _write(kit: Kit) -> None:
+    from deploy.openvino_runtime import write_ir  # noqa: PLC0415  # an extra
+
+    for precision, model in (("fp32", kit.float_model), ("int8", kit.int8[_PROFILE].model)):
+        write_ir(model, kit.path(f"{kit.model}-{precision}.xml"))
+    kit.write_script("openvino_run.py")
+    kit.write("README.md", kit.render(README, int8_onnx=kit.int8_path(_PROFILE)))
+
+
+def _load_float(root: Path, model: str) -> Runner:
+    return _loaded(root / "openvino" / f"{model}-fp32.xml")
+
+
+def _load_int8(root: Path, model: str) -> Runner:
+    return _loaded(root / "openvino" / f"{model}-int8.xml")
+
+
+def _loaded(xml: Path) -> Runner:
+    from deploy.openvino_runtime import ir_runner  # noqa: PLC0415  # an extra
+
+    return ir_runner(xml)
+
+
+TARGET = HandoffTarget(
+    name="openvino",
+    summary="OpenVINO on Intel CPUs, GPUs and NPUs",
+    profiles=(_PROFILE,),
+    write=_write,
+    engines=(
+        Engine("float IR in OpenVINO", "openvino", "openvino", "float", same_float, _load_float),
+        Engine("int8 IR in OpenVINO", "openvino", "openvino", "float", same_picture, _load_int8),
+    ),
+)

@@ -1,0 +1,146 @@
+"""Qualcomm AI Engine Direct: QDQ graphs with 8- and 16-bit activations, and AIMET encodings.
+
+The QDQ graphs are for onnxruntime's QNN execution provider and for qairt-converter. The encodings
+are the same scales in AIMET's JSON (version 1.0.0), for ``--quantization_overrides`` on a float
+graph. There ``real = scale * (code + offset)``, codes of symmetric int8 counted from -128.
+
+The float graph that belongs to the encodings has its weights on the int8 grid already, as AIMET
+leaves them after rounding: whoever rounds them to the nearest code gets ours.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from deploy.artifacts import serialize
+from deploy.handoff.int8_convolutions import Int8Convolution, int8_convolutions, on_the_grid
+from deploy.handoff.target import HandoffTarget, Kit
+from quant.affine import INTEGER_TYPES
+from quant.plan import QuantPlan
+
+_PROFILES = {"w8a8": "qnn", "w8a16": "qnn-w8a16"}
+_INT8_OFFSET = -128
+
+README = """\
+# {{ model }} on Qualcomm chips
+
+All commands are run in this folder.
+
+| file | activations | weights |
+|---|---|---|
+{% for name, path in qdq.items() %}
+| `{{ path }}` | {{ "uint16" if name == "w8a16" else "uint8" }} on every edge | int8 per channel |
+{% endfor %}
+
+## With onnxruntime's QNN execution provider
+
+The QDQ files are its own input format:
+
+    python qnn_run.py {{ qdq.w8a8 }} --backend libQnnHtp.so --out returned-w8a8
+    python qnn_run.py {{ qdq.w8a16 }} --backend libQnnHtp.so --out returned-w8a16
+
+(`QnnHtp.dll` on Windows.) It needs `onnxruntime-qnn` and numpy. Send back each folder.
+
+## With the QAIRT tools
+
+From the QDQ graph:
+
+    qairt-converter --input_network {{ qdq.w8a8 }} --output_path {{ model }}-w8a8.dlc
+
+Or from a float graph with our scales as overrides (AIMET's format); the weights of the graph are
+on the int8 grid already, so that rounding them gives ours:
+
+    qairt-converter --input_network {{ model }}-w8a8.onnx \\
+        --quantization_overrides {{ model }}-w8a8.encodings.json --output_path {{ model }}-float.dlc
+    qairt-quantizer --input_dlc {{ model }}-float.dlc --output_dlc {{ model }}-w8a8.dlc \\
+        --input_list input_list.txt --act_bitwidth 8 --weights_bitwidth 8 --bias_bitwidth 32
+
+For w8a16 take the files of that name and `--act_bitwidth 16`. The overrides name every tensor, so
+the list given to the quantizer decides nothing.
+
+Run the golden inputs:
+
+    qnn-net-run --backend libQnnHtp.so --dlc_path {{ model }}-w8a8.dlc \\
+        --input_list input_list.txt --output_dir returned-w8a8
+
+`input_list.txt` names `raw/NAME.raw`: float32 [1,3,{{ input_px }},{{ input_px }}] without a header.
+Send back `returned-w8a8/`: `Result_0/output.raw` belongs to the first line of the list, and so on.
+"""
+
+
+def encodings(
+    plan: QuantPlan, convolutions: Mapping[str, Int8Convolution], weights: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return AIMET's encodings (1.0.0) of a plan.
+
+    Args:
+        plan: of one of the qnn profiles.
+        convolutions: what the QDQ model stores, by node.
+        weights: name of the weight's initializer by node.
+    """
+    activations = [
+        _per_tensor(edge.tensor, edge.dtype, edge.scale, edge.zero_point)
+        for edge in plan.edges.values()
+    ]
+    constants = [
+        _per_tensor(name, constant.dtype, constant.scale, constant.zero_point)
+        for name, constant in plan.constants.items()
+    ]
+    parameters = [
+        {
+            "name": weights[node],
+            "enc_type": "PER_CHANNEL",
+            "dtype": "INT",
+            "bw": 8,
+            "is_sym": True,
+            "scale": [float(step) for step in convolution.weight_steps],
+            "offset": [_INT8_OFFSET] * len(convolution.weight_steps),
+        }
+        for node, convolution in convolutions.items()
+    ]
+    return {
+        "version": "1.0.0",
+        "activation_encodings": sorted([*activations, *constants], key=lambda entry: entry["name"]),
+        "param_encodings": sorted(parameters, key=lambda entry: str(entry["name"])),
+        "excluded_layers": [],
+    }
+
+
+def _per_tensor(name: str, dtype: str, scale: float, zero_point: int) -> dict[str, Any]:
+    integer = INTEGER_TYPES[dtype]
+    return {
+        "name": name,
+        "enc_type": "PER_TENSOR",
+        "dtype": "INT",
+        "bw": integer.steps.bit_length(),
+        "is_sym": False,
+        "scale": [scale],
+        "offset": [integer.minimum - zero_point],
+    }
+
+
+def _write(kit: Kit) -> None:
+    for name, profile in _PROFILES.items():
+        float_model = kit.quantizable(profile)
+        convolutions = int8_convolutions(kit.int8[profile].model)
+        weights = {
+            node.name: node.input[1] for node in float_model.graph.node if len(node.input) > 1
+        }
+        kit.write_json(
+            f"{kit.model}-{name}.encodings.json",
+            encodings(kit.int8[profile].plan, convolutions, weights),
+        )
+        kit.write(f"{kit.model}-{name}.onnx", serialize(on_the_grid(float_model, convolutions)))
+    for vector in kit.golden:
+        kit.write(f"raw/{vector.name}.raw", kit.network_input(vector).tobytes())
+    kit.write("input_list.txt", "".join(f"raw/{vector.name}.raw\n" for vector in kit.golden))
+    kit.write_script("qnn_run.py")
+    qdq = {name: kit.int8_path(profile) for name, profile in _PROFILES.items()}
+    kit.write("README.md", kit.render(README, qdq=qdq))
+
+
+TARGET = HandoffTarget(
+    name="qnn",
+    summary="Qualcomm chips through onnxruntime or the QAIRT tools",
+    profiles=tuple(_PROFILES.values()),
+    write=_write,
+)

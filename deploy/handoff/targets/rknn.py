@@ -1,0 +1,91 @@
+"""Rockchip NPUs (rknn-toolkit2): float ONNX with a dataset, and our QDQ ONNX.
+
+rknn-toolkit2 2.5.0 takes QDQ graphs of 8-bit activations with ``do_quantization=False``
+(docs/targets/rknn.md has what was measured), so a bundle has both routes: the vendor's own
+quantizer on the float model, and our scales.
+"""
+
+import numpy as np
+
+from deploy.handoff.target import HandoffTarget, Kit
+
+_INT8, _MIXED = "qnn", "openvino"
+"""8 bits on every edge, and 8-bit convolutions with fp16 around them; both asymmetric, one scale
+per tensor, which is what the NPU computes with."""
+
+# torch is left to the reader, since every platform has another build of it that is the right
+# one; setuptools is there for its pkg_resources, which version 80 dropped.
+REQUIREMENTS = """\
+rknn-toolkit2==2.5.0
+numpy==1.26.4
+onnx==1.17.0
+onnxruntime==1.20.1
+protobuf==4.25.4
+opencv-python<4.12
+setuptools==69.5.1
+"""
+
+README = """\
+# {{ model }} on Rockchip NPUs
+
+All commands are run in this folder.
+
+## Environment
+
+    python3.11 -m venv venv
+    venv/bin/pip install -r requirements.txt
+
+## Build, and run the golden inputs
+
+{% if not calibration.included %}
+    python ../calibration/prepare_calibration.py --photos FOLDER
+{% endif %}
+    venv/bin/python rknn_run.py --route quantize --out out-quantize
+    venv/bin/python rknn_run.py --route qdq --out out-qdq
+    venv/bin/python rknn_run.py --route qdq-mixed --out out-qdq-mixed
+
+| route | ONNX | quantized by |
+|---|---|---|
+| `quantize` | `{{ routes["quantize"] }}` | rknn-toolkit2, on the {{ calibration.record.count }} pictures of `dataset.txt` |
+| `qdq` | `{{ routes["qdq"] }}` | us, 8 bits on every edge: the scales are in the file, `do_quantization=False` |
+| `qdq-mixed` | `{{ routes["qdq-mixed"] }}` | us, likewise; residual additions and the ends of the network in fp16 |
+| `float` | `{{ routes["float"] }}` | nobody: fp16 |
+
+{% if routes["quantize"] != routes["float"] %}
+The graph of `quantize` computes what that of `float` does, with its channels brought to the sizes
+that quantize best.
+
+{% endif %}
+`--platform rk3588` chooses the chip to build for; `--device rk3588` runs on a board that is
+connected instead of on the simulator. Each leaves `out-…/{{ model }}-….rknn` and
+`out-…/returned/NAME.npy`. Send back `returned/`.
+
+The golden inputs are `golden/NAME.npy`: uint8 RGB [1,{{ input_px }},{{ input_px }},3]. The built
+model divides by 255 itself (mean 0, standard deviation 255 of values 0..255): feed it 8-bit
+pictures, RGB, and clip its output to [0,1].
+"""
+
+
+def _write(kit: Kit) -> None:
+    routes = {
+        "quantize": kit.quantizable_path(_INT8),
+        "qdq": kit.int8_path(_INT8),
+        "qdq-mixed": kit.int8_path(_MIXED),
+        "float": kit.float_path,
+    }
+    kit.write_script("rknn_run.py")
+    kit.write_json("settings.json", {"model": kit.model, "routes": routes})
+    kit.write("dataset.txt", "".join(f"../{file}\n" for file in kit.calibration.files))
+    kit.write("requirements.txt", REQUIREMENTS)
+    for vector in kit.golden:
+        np.save(kit.path(f"golden/{vector.name}.npy"), kit.picture(vector)[np.newaxis])
+    kit.write("README.md", kit.render(README, routes=routes))
+
+
+TARGET = HandoffTarget(
+    name="rknn",
+    summary="Rockchip NPUs through rknn-toolkit2",
+    profiles=(_INT8, _MIXED),
+    write=_write,
+    quantizes_itself=True,
+)

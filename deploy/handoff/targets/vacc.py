@@ -1,0 +1,141 @@
+"""VastAI accelerators (vamc, vamp): float ONNX, build files, and inputs as vamp reads them.
+
+vamc quantizes by itself; a QDQ graph is no input. Keys of the build file, of the vdsp parameters
+and of the ``.npz`` files are those of the vendor's model zoo (VastModelZOO,
+cv/super_resolution/real_esrgan). Its own vdsp parameters for this network subtract the ImageNet
+mean and divide by its deviation, which this network was never trained with: ours say 0 and 1.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from calib.images import PATCH_PX
+from deploy.handoff.target import HandoffTarget, Kit
+
+_CALIBRATION_IMAGES = 50
+
+README = """\
+# {{ model }} on VastAI accelerators
+
+All commands are run in this folder.
+
+## Build
+
+{% if not calibration.included %}
+    python ../calibration/prepare_calibration.py --photos FOLDER
+{% endif %}
+    vamc compile build-fp16.yaml
+    vamc compile build-int8.yaml
+
+`build-int8.yaml` calibrates by percentile, per channel, on {{ images }} pictures of
+`../calibration/images`. The checkpoints:
+
+| | ONNX |
+|---|---|
+| fp16 | `{{ checkpoints.fp16 }}` |
+| int8 | `{{ checkpoints.int8 }}` |
+{% if checkpoints.int8 != checkpoints.fp16 %}
+
+The second computes what the first does, with its channels brought to the sizes that quantize best.
+{% endif %}
+
+## Run the golden inputs
+
+    vamp -m deploy_weights/{{ model }}-int8/mod --vdsp_params vdsp_params.json \\
+        -i 1 -p 1 -b 1 -s [3,{{ input_px }},{{ input_px }}] \\
+        --datalist npz_datalist.txt --path_output returned
+
+`npz_datalist.txt` lists `npz/NAME.npz`, each with `input_0`: uint8 RGB [3,{{ input_px }},{{ input_px }}].
+Where your vamp wants absolute paths: `sed -i "s|^|$PWD/|" npz_datalist.txt`.
+
+`vdsp_params.json` divides by 255 and does nothing else: **mean 0, standard deviation 1**. The one
+that is published with this network has ImageNet's numbers, which change colours and contrast.
+
+Send back `returned/`: one `.npz` with `output_0` for each input. If vamp numbered them, rename
+them as the inputs are: they come in the order of the list.
+"""
+
+
+def _build_file(kit: Kit, checkpoint: str, dtype: str, images: int) -> str:
+    """Return the text of a build file; vamc reads YAML, and JSON's quoted strings are YAML."""
+    lines = [
+        f"name: {kit.model}-{dtype}",
+        "",
+        "frontend:",
+        "  shape:",
+        f"    input: [1, 3, {PATCH_PX}, {PATCH_PX}]",
+        "  type: onnx",
+        f"  checkpoint: {checkpoint}",
+        "  dtype: fp32",
+        "",
+        "backend:",
+        "  type: tvm_vacc",
+        f"  dtype: {dtype}",
+        "  compile:",
+        "    data_transport_mode: 1",
+    ]
+    if dtype == "int8":
+        lines += [
+            "  quantize:",
+            "    calibrate_mode: percentile",
+            "    quantize_per_channel: true",
+            "",
+            "dataset:",
+            "  type: tvm",
+            "  path: ../calibration/images/",
+            "  sampler:",
+            "    suffix: png",
+            f"    get_data_num: {images}",
+            "  process_ops:",
+            "    - type: DecodeImage",
+            "    - type: Resize",
+            f"      size: [{PATCH_PX}, {PATCH_PX}]",
+            "    - type: Normalize",
+            "      norm_type: null",
+            "    - type: ToTensor",
+        ]
+    return "\n".join([*lines, "", "workspace:", "  path: ./deploy_weights/", ""])
+
+
+def _vdsp_parameters() -> dict[str, Any]:
+    return {
+        "OpType": "FUSION_OP_RGB_RESIZE_CVTCOLOR_NORM_TENSOR",
+        "OpConfig": {
+            "IimageFormat": "RGB_PLANAR",
+            "IimageWidth": PATCH_PX,
+            "IimageHeight": PATCH_PX,
+            "IimageWidthPitch": PATCH_PX,
+            "IimageHeightPitch": PATCH_PX,
+            "OimageWidth": PATCH_PX,
+            "OimageHeight": PATCH_PX,
+            "Mean": [0, 0, 0],
+            "Std": [1, 1, 1],
+            "NormaType": "DIV255",
+            "ColorCvtCode": "NO_CHANGE",
+            "ResizeType": "BILINEAR_CV",
+        },
+    }
+
+
+def _write(kit: Kit) -> None:
+    (profile,) = kit.int8
+    checkpoints = {"fp16": kit.float_path, "int8": kit.quantizable_path(profile)}
+    images = min(_CALIBRATION_IMAGES, kit.calibration.record["count"])
+    for dtype, checkpoint in checkpoints.items():
+        kit.write(f"build-{dtype}.yaml", _build_file(kit, checkpoint, dtype, images))
+    kit.write_json("vdsp_params.json", _vdsp_parameters())
+    for vector in kit.golden:
+        planes = np.ascontiguousarray(kit.picture(vector).transpose(2, 0, 1))
+        kit.write_npz(f"npz/{vector.name}.npz", {"input_0": planes})
+    kit.write("npz_datalist.txt", "".join(f"npz/{vector.name}.npz\n" for vector in kit.golden))
+    kit.write("README.md", kit.render(README, checkpoints=checkpoints, images=images))
+
+
+TARGET = HandoffTarget(
+    name="vacc",
+    summary="VastAI accelerators through vamc and vamp",
+    profiles=(),
+    write=_write,
+    quantizes_itself=True,
+)

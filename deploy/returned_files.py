@@ -1,0 +1,271 @@
+"""A folder of a vendor's output files in, one array per golden input out, or why there is none.
+
+    name     the golden input's, alone or with something before or behind it; or, as qnn-net-run
+             writes it, any file in a folder ``Result_N`` for the input at position N
+    form     .npz with ``output_0``, .npy, or headerless .raw / .bin
+    shape    [1,3,H,W], [3,H,W], [1,H,W,3], [H,W,3], or flat; headerless is [3,H,W] unless said
+    values   float of any width; or integer codes with scale and zero point
+
+Scale and zero point of codes come from ``scale`` and ``zero_point`` in the same .npz, else from
+``quantization.json`` in the folder (``{"dtype": "int8", "scale": 0.0039, "zero_point": -128}``),
+else from the command line. Values that no scale belongs to are taken as they are: a picture of
+0..255 is then diagnosed as one.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from calib.errors import UsageError, VerificationError
+
+Array = npt.NDArray[np.float32]
+Layout = Literal["nchw", "nhwc"]
+
+QUANTIZATION_NAME = "quantization.json"
+REPORT_STEM = "returned-report"
+_SUFFIXES = (".npz", ".npy", ".raw", ".bin")
+_RESULT_FOLDER = re.compile(r"result_(\d+)", re.IGNORECASE)
+_CODES = ("int8", "uint8", "int16", "uint16")
+
+
+@dataclass(frozen=True)
+class Codes:
+    """What integer codes stand for: ``(code - zero_point) * scale``.
+
+    Attributes:
+        dtype: of the codes, which a headerless file does not say.
+        scale: real value of one code.
+        zero_point: code of 0.
+    """
+
+    dtype: str
+    scale: float
+    zero_point: int
+
+    def __post_init__(self) -> None:
+        """Refuse what is no quantization.
+
+        Raises:
+            UsageError: an unknown type, or a scale that is not positive.
+        """
+        if self.dtype not in _CODES or not 0.0 < self.scale < float("inf"):
+            raise UsageError(
+                f"found codes {self.dtype} with scale {self.scale}; expected one of "
+                f"{', '.join(_CODES)} and a positive scale"
+            )
+
+    @classmethod
+    def parse(cls, text: str) -> "Codes":
+        """Return what ``DTYPE:SCALE:ZERO_POINT`` says.
+
+        Raises:
+            UsageError: the text has another form.
+
+        >>> Codes.parse("int8:0.0039:-128").zero_point
+        -128
+        """
+        try:
+            dtype, scale, zero_point = text.split(":")
+            return cls(dtype, float(scale), int(zero_point))
+        except ValueError as error:
+            raise UsageError(
+                f"found codes {text!r}; expected DTYPE:SCALE:ZERO_POINT such as int8:0.0039:-128"
+            ) from error
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How files that do not say it themselves are read.
+
+    Attributes:
+        layout: of headerless files.
+        codes: of integer files.
+    """
+
+    layout: Layout = "nchw"
+    codes: Codes | None = None
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Which file belongs to which golden input.
+
+    Attributes:
+        files: by golden name.
+        missing: golden names without a file.
+        extra: files that belong to no golden name, relative to the folder.
+        twice: golden names with several files, and those.
+    """
+
+    files: Mapping[str, Path]
+    missing: tuple[str, ...]
+    extra: tuple[Path, ...]
+    twice: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Output:
+    """One returned output.
+
+    Attributes:
+        array: float32 [1, 3, H, W].
+        form: how it came, for people.
+    """
+
+    array: Array
+    form: str
+
+
+def match_files(folder: Path, names: Sequence[str]) -> Matches:
+    """Match the files of a folder with the golden inputs by name.
+
+    Raises:
+        UsageError: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"found no folder {folder} with returned outputs")
+    claims: dict[str, list[Path]] = {name: [] for name in names}
+    extra = []
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        if path.name == QUANTIZATION_NAME or path.stem == REPORT_STEM or path.name.startswith("."):
+            continue
+        name = _name_of(path, names) if path.suffix.lower() in _SUFFIXES else None
+        if name is None:
+            extra.append(path.relative_to(folder))
+        else:
+            claims[name].append(path)
+    return Matches(
+        files={name: paths[0] for name, paths in claims.items() if len(paths) == 1},
+        missing=tuple(name for name, paths in claims.items() if not paths),
+        extra=tuple(extra),
+        twice={name: tuple(paths) for name, paths in claims.items() if len(paths) > 1},
+    )
+
+
+def _name_of(path: Path, names: Sequence[str]) -> str | None:
+    stem = path.stem.casefold()
+    for name in names:
+        if stem == name:
+            return name
+    for name in names:
+        if re.search(rf"(?<![a-z0-9]){re.escape(name)}(?![a-z0-9])", stem):
+            return name
+    numbered = _RESULT_FOLDER.fullmatch(path.parent.name)
+    if numbered is not None and int(numbered[1]) < len(names):
+        return names[int(numbered[1])]
+    return None
+
+
+def folder_codes(folder: Path) -> Codes | None:
+    """Return what ``quantization.json`` says, if it is there.
+
+    Raises:
+        UsageError: it does not say type, scale and zero point.
+    """
+    path = folder / QUANTIZATION_NAME
+    try:
+        fields = json.loads(path.read_bytes())
+        return Codes(str(fields["dtype"]), float(fields["scale"]), int(fields["zero_point"]))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            f"{path} does not say dtype, scale and zero_point: {type(error).__name__} {error}"
+        ) from error
+
+
+def read_output(path: Path, side: tuple[int, int], reading: Reading) -> Output:
+    """Read one returned file.
+
+    Args:
+        path: the file.
+        side: height and width that the output must have.
+        reading: what the file may not say itself.
+
+    Raises:
+        VerificationError: it cannot be read, has another shape, or holds codes without a scale.
+    """
+    try:
+        stored, codes = _stored(path, side, reading)
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise VerificationError(f"cannot be read: {str(error).strip().splitlines()[0]}") from error
+    planes, layout = _planes(stored, side, reading.layout)
+    form = f"{path.suffix[1:].lower()}, {stored.dtype}{list(stored.shape)}, {layout}"
+    if np.issubdtype(stored.dtype, np.floating):
+        return Output(planes.astype(np.float32), form)
+    if codes is not None:
+        values = (planes.astype(np.float64) - codes.zero_point) * codes.scale
+        form += f", scale {codes.scale:.6g}, zero point {codes.zero_point}"
+        return Output(values.astype(np.float32), form)
+    if stored.dtype == np.uint8:
+        return Output(planes.astype(np.float32) / np.float32(255), f"{form}, taken as a picture")
+    raise VerificationError(
+        f"holds {stored.dtype} codes without scale and zero point; put them into the .npz or into "
+        f"{QUANTIZATION_NAME}, or give --codes"
+    )
+
+
+def _stored(
+    path: Path, side: tuple[int, int], reading: Reading
+) -> tuple[npt.NDArray[Any], Codes | None]:
+    suffix = path.suffix.lower()
+    if suffix == ".npy":
+        return np.load(path, allow_pickle=False), reading.codes
+    if suffix == ".npz":
+        with np.load(path, allow_pickle=False) as archive:
+            return _from_npz({name: archive[name] for name in archive.files}, reading)
+    content = path.read_bytes()
+    values = 3 * side[0] * side[1]
+    if len(content) == 4 * values:
+        return np.frombuffer(content, "<f4"), None
+    if reading.codes is not None:
+        width = np.dtype(reading.codes.dtype).itemsize
+        if len(content) == width * values:
+            return np.frombuffer(content, np.dtype(reading.codes.dtype)), reading.codes
+    if len(content) == 2 * values:
+        return np.frombuffer(content, "<f2"), None
+    raise VerificationError(
+        f"has {len(content)} bytes; expected {4 * values} of float32, {2 * values} of float16, or "
+        f"{values} of 8-bit codes with --codes"
+    )
+
+
+def _from_npz(
+    arrays: dict[str, npt.NDArray[Any]], reading: Reading
+) -> tuple[npt.NDArray[Any], Codes | None]:
+    scale, zero_point = arrays.pop("scale", None), arrays.pop("zero_point", None)
+    name = "output_0" if "output_0" in arrays else next(iter(arrays), "")
+    if name != "output_0" and len(arrays) != 1:
+        raise VerificationError(f"holds the arrays {sorted(arrays)}, expected output_0")
+    stored = arrays[name]
+    if scale is None or np.issubdtype(stored.dtype, np.floating):
+        return stored, reading.codes
+    found = 0 if zero_point is None else int(zero_point.reshape(-1)[0])
+    return stored, Codes(str(stored.dtype), float(scale.reshape(-1)[0]), found)
+
+
+def _planes(
+    stored: npt.NDArray[Any], side: tuple[int, int], layout: Layout
+) -> tuple[npt.NDArray[Any], str]:
+    """Return the values as [1, 3, H, W], and the layout they came in."""
+    height, width = side
+    shape = stored.shape
+    while len(shape) > 1 and shape[0] == 1:
+        shape = shape[1:]
+    if shape == (3, height, width):
+        return stored.reshape(1, 3, height, width), "NCHW"
+    if shape == (height, width, 3):
+        return stored.reshape(shape).transpose(2, 0, 1)[np.newaxis], "NHWC"
+    if shape == (3 * height * width,):
+        if layout == "nhwc":
+            return stored.reshape(height, width, 3).transpose(2, 0, 1)[np.newaxis], "flat, NHWC"
+        return stored.reshape(1, 3, height, width), "flat, NCHW"
+    raise VerificationError(
+        f"has shape {list(stored.shape)}; expected [1,3,{height},{width}] or [1,{height},{width},3]"
+    )
