@@ -191,10 +191,9 @@ def chosen_backends(choices: list[BackendChoice] | None) -> tuple["BackendName",
 
     if choices is None:
         return None
-    names = tuple(dict.fromkeys(choice.value for choice in choices))
-    if "none" in names and len(names) > 1:
-        raise UsageError(f"found --backend {' and '.join(names)}; name runtimes, or none alone")
-    return tuple(name for name in BACKENDS if name in names)
+    if BackendChoice.NONE in choices and len(set(choices)) > 1:
+        raise UsageError("found --backend none beside another; name runtimes, or none alone")
+    return tuple(name for name in BACKENDS if BackendChoice(name) in choices)
 
 
 def show_backends(verification: "Verification") -> None:

@@ -30,16 +30,6 @@ HANDOFF_TARGETS = ("ncnn", "openvino", "qnn", "rknn", "tensorrt", "vacc")
 
 
 @pytest.fixture(scope="session")
-def built(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A whole build of a tiny network, as a user makes it."""
-    out = tmp_path_factory.mktemp("dist")
-    own = ["--model", "tiny", "--weights", str(tiny_weights), "--calib-count", "4"]
-    result = CliRunner().invoke(app, ["build", *own, "--out", str(out)])
-    assert result.exit_code == 0, result.output
-    return out / "tiny"
-
-
-@pytest.fixture(scope="session")
 def random_tensors():
     """A function from architecture to a float32 state dict of usual magnitude."""
 
@@ -52,6 +42,16 @@ def random_tensors():
         return tensors
 
     return make
+
+
+@pytest.fixture(scope="session")
+def built(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole build of a tiny network, as a user makes it."""
+    out = tmp_path_factory.mktemp("dist")
+    arguments = ["build", "--model", "tiny", "--weights", str(tiny_weights)]
+    result = CliRunner().invoke(app, [*arguments, "--calib-count", "4", "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    return out / "tiny"
 
 
 @pytest.fixture(scope="session")
