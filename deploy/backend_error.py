@@ -34,6 +34,8 @@ PICTURES = 2
 NOTABLE_DB = 0.5
 """From which loss of parity on a way around the backend's error is looked for."""
 
+_UNSEEN_DB = 70.0  # two pictures that agree so well have the same 8-bit values but for a few
+
 _U8_SETTING = ("session.x64quantprecision", "1")
 _S8_SETTING = ("session.qdqisint8allowed", "1")
 
@@ -105,8 +107,8 @@ class BackendError:
 
     @property
     def notable(self) -> bool:
-        """Tell whether the backend spoils what the file promises."""
-        return self.cost_db > NOTABLE_DB
+        """Tell whether the backend visibly spoils what the file promises."""
+        return self.cost_db > NOTABLE_DB and self.parity_db < _UNSEEN_DB
 
     def record(self) -> dict[str, Any]:
         """Return everything as a JSON-able mapping."""
@@ -181,6 +183,11 @@ def machine_note(
             lines.append(
                 f"{item.artifact}: the session setting {key}={value} gives "
                 f"{item.remedy.parity_db:.1f} dB instead of {item.parity_db:.1f} dB (tried here)"
+            )
+        if machine.saturates:
+            lines.append(
+                f"{item.artifact}: built with --weight-bits 7 it could not saturate "
+                "(2 * 255 * 63 fits 16 bits)"
             )
     return lines
 

@@ -30,13 +30,13 @@ def check_fp16_range(build: Build) -> tuple[list[Check], tuple[Fp16Finding, ...]
     checks: list[Check] = []
     findings: tuple[Fp16Finding, ...] = ()
     for item in build.manifest.models():
-        if item.precision != "fp16" or build.float_model is None or build.table is None:
+        if item.precision != "fp16" or build.float_model is None or build.fitting_table is None:
             continue
         announced = build.manifest.fp16_kept
         asked = build.manifest.options.get("fp16_keep", ())
         try:
-            needed = nodes_to_keep(build.float_model, build.table, asked)
-            findings = check_fp16(build.float_model, build.table, keep=announced)
+            needed = nodes_to_keep(build.float_model, build.fitting_table, asked)
+            findings = check_fp16(build.float_model, build.fitting_table, keep=announced)
         except EsrdeployError as error:
             checks.append(Check.of(False, "fp16 range", item.path, str(error)))
             continue
@@ -81,11 +81,11 @@ def fp16_summary(findings: tuple[Fp16Finding, ...], kept: int) -> str:
 
 def check_ranges(build: Build) -> Iterator[Check]:
     """Ask of each int8 model whether its ranges hold what calibration saw."""
-    if build.float_model is None or build.table is None:
+    if build.float_model is None or build.fitting_table is None:
         return
     ranges = Ranges(
         Derivation(Topology(GraphIndex(build.float_model))),
-        {name: seen.histogram for name, seen in build.table.tensors.items()},
+        {name: seen.histogram for name, seen in build.fitting_table.tensors.items()},
     )
     for item in build.manifest.models():
         plan = build.plan(item)

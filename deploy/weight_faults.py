@@ -129,13 +129,16 @@ def _likeness(reference: Array, found: Array) -> float:
 def _scaling(reference: Array, found: Array) -> str | None:
     """Say by which one factor all of a weight was multiplied, if by one other than 1."""
     largest = float(np.abs(reference).max())
+    if largest == 0.0:
+        return None
     seen = np.abs(reference) > 0.25 * largest
     ratios = found[seen].astype(np.float64) / reference[seen]
-    factor = float(np.median(ratios)) if ratios.size else 1.0
-    spread = float(np.abs(ratios / factor - 1.0).max()) if factor else np.inf
-    octave = np.log2(abs(factor)) if factor else 0.0
-    # Equalization multiplies by whole octaves; those say nothing.
-    if spread > _SCALE_SPREAD or abs(octave - round(octave)) < 0.01:
+    factor = float(np.median(ratios))
+    if factor == 0.0 or float(np.abs(ratios / factor - 1.0).max()) > _SCALE_SPREAD:
+        return None
+    # Equalization multiplies by whole octaves; those say nothing. 255 is 0.006 octaves off one.
+    octave = np.log2(abs(factor))
+    if abs(octave - round(octave)) < 0.003:
         return None
     hint = " (missing / 255)" if min(abs(factor * 255 - 1), abs(factor / 255 - 1)) < 0.01 else ""
     return f"multiplied by {factor:.4g}{hint}"

@@ -117,15 +117,17 @@ def chosen_backends(choices: list[BackendChoice] | None) -> tuple["BackendName",
     """
     if choices is None:
         return None
-    names = tuple(dict.fromkeys(choice.value for choice in choices))
-    if "none" in names and len(names) > 1:
-        raise UsageError(f"found --backend {' and '.join(names)}; name runtimes, or none alone")
-    return tuple(name for name in names if name != "none")
+    from deploy.backends import BACKENDS
+
+    if BackendChoice.NONE in choices and len(set(choices)) > 1:
+        raise UsageError("found --backend none beside another; name runtimes, or none alone")
+    return tuple(name for name in BACKENDS if BackendChoice(name) in choices)
 
 
 def show_backends(verification: "Verification") -> None:
     """Print what runtimes on this machine make of the files, and what that means."""
     from deploy.backend_error import machine_note
+    from deploy.metrics import CEILING_DB
 
     if not verification.backends:
         return
@@ -134,15 +136,16 @@ def show_backends(verification: "Verification") -> None:
             item.artifact,
             f"{item.backend} {item.version}",
             f"{item.record()['error_db_mean']:.2f}",
-            f"{item.meaning_db:.2f}",
+            # The float model is its own reference: it has no parity to lose.
+            "-" if item.meaning_db >= CEILING_DB else f"{item.meaning_db:.2f}",
             f"{item.parity_db:.2f}",
-            f"{item.cost_db:+.2f}",
+            "-" if item.meaning_db >= CEILING_DB else f"{round(item.cost_db, 2) + 0.0:.2f}",
         ]
         for item in verification.backends
     ]
-    columns = ["file", "backend", "error dB", "parity dB of the file", "as run here", "cost"]
-    images = len(verification.backends[0].error)
-    title = f"{verification.model}: backend error, {images} pictures; no verdict rests on it"
+    columns = ["file", "backend", "error dB", "parity dB of the file", "as run here", "cost dB"]
+    pictures = ", ".join(image.name for image in verification.backends[0].error)
+    title = f"{verification.model}: backend error on {pictures}; no verdict rests on it"
     print_table(title, columns, rows)
     for line in machine_note(verification.backends):
         typer.echo(line)

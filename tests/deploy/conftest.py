@@ -3,13 +3,16 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from skimage import data
+from typer.testing import CliRunner
 
 from deploy.architecture import SRVGG, Architecture, RRDBNet, tensor_shapes
+from deploy.cli import app
 
 Array = NDArray[np.float32]
 
@@ -30,6 +33,16 @@ def random_tensors():
         return tensors
 
     return make
+
+
+@pytest.fixture(scope="session")
+def built(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole build of a tiny network, as a user makes it."""
+    out = tmp_path_factory.mktemp("dist")
+    arguments = ["build", "--model", "tiny", "--weights", str(tiny_weights)]
+    result = CliRunner().invoke(app, [*arguments, "--calib-count", "4", "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    return out / "tiny"
 
 
 @pytest.fixture(scope="session")

@@ -23,17 +23,6 @@ def run(*arguments: str | Path) -> Result:
 
 
 @pytest.fixture(scope="session")
-def built(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A whole build of a tiny network, as a user makes it."""
-    out = tmp_path_factory.mktemp("dist")
-    result = run(
-        "build", "--model", "tiny", "--weights", tiny_weights, "--calib-count", 4, "--out", out
-    )
-    assert result.exit_code == 0, result.output
-    return out / "tiny"
-
-
-@pytest.fixture(scope="session")
 def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one picture to compare on, where a test is about other checks."""
     folder = tmp_path_factory.mktemp("picture")
@@ -204,6 +193,70 @@ def test_one_changed_float_weight_fails_although_its_digest_was_recomputed(
     result = run("verify", copy, "--images", picture)
     assert result.exit_code == 1
     assert "calibrated graph" in result.stdout
+
+
+def test_verify_measures_backends_and_layers_where_asked(
+    built: Path, tiny_weights: Path, picture: Path
+) -> None:
+    common = ["verify", built, "--weights", tiny_weights, "--images", picture]
+    result = run(*common, "--backend", "ort", "--layers", "--json")
+    assert result.exit_code == 0, result.output
+    (build,) = json.loads(result.stdout)["builds"]
+    assert {item["artifact"]: item["backend"] for item in build["backends"]} == {
+        "tiny-fp16.onnx": "ort",
+        "tiny-int8-ort.onnx": "ort",
+    }
+    assert build["machine"]["architecture"]
+    layers = build["layers"]["tiny-int8-ort.onnx"]
+    assert [error["node"] for error in layers][-1] == "/conv_last/Conv"
+    assert all(finding["largest"] < 65504 for finding in build["fp16"])
+    shown = run(*common, "--layers")
+    assert shown.exit_code == 0, shown.output
+    assert "no verdict rests on it" in shown.stdout
+    assert "this machine: " in shown.stdout
+    assert f"the 10 worst of {len(layers)} tensors" in shown.stdout
+
+
+def test_backends_and_layers_are_left_out_where_not_wanted(
+    built: Path, tiny_weights: Path, picture: Path
+) -> None:
+    result = run(
+        "verify", built, "--weights", tiny_weights, "--images", picture,
+        "--backend", "none", "--json",
+    )  # fmt: skip
+    (build,) = json.loads(result.stdout)["builds"]
+    assert (build["backends"], build["layers"], build["machine"]) == ([], {}, None)
+    refused = run("verify", built, "--backend", "none", "--backend", "ort")
+    assert refused.exit_code == 2
+    assert "none alone" in refused.stderr
+
+
+def test_no_artifact_holds_what_a_backend_of_this_machine_makes(built: Path) -> None:
+    for name in ("manifest.json", "parity.json"):
+        content = (built / name).read_text()
+        assert "backend" not in content
+        assert "AVX" not in content
+
+
+def test_nodes_of_the_fp16_model_stay_in_float_where_asked(
+    tiny_weights: Path, tmp_path: Path, picture: Path
+) -> None:
+    own = ["--model", "tiny", "--weights", tiny_weights, "--out", tmp_path]
+    fp16 = ["--precision", "fp16", "--calib-count", 2]
+    result = run("build", *own, *fp16, "--fp16-keep", "/conv_hr/Conv")
+    assert result.exit_code == 0, result.output
+    assert "node /conv_hr/Conv stays in float32, asked for" in result.stdout
+    manifest = json.loads((tmp_path / "tiny" / "manifest.json").read_text())
+    assert manifest["fp16_kept"] == {"/conv_hr/Conv": "asked for"}
+    assert manifest["options"]["fp16_keep"] == ["/conv_hr/Conv"]
+    found = run("inspect", tmp_path / "tiny" / "tiny-fp16.onnx", "--json")
+    kinds = {node["name"]: node["kind"] for node in json.loads(found.stdout)["nodes"]}
+    assert kinds["/conv_hr/Conv"].endswith("-> float32")
+    verified = run("verify", tmp_path, "--weights", tiny_weights, "--images", picture)
+    assert verified.exit_code == 0, verified.output
+    unknown = run("build", *own, *fp16, "--fp16-keep", "/nowhere/Conv")
+    assert unknown.exit_code == 2
+    assert "found no node '/nowhere/Conv'" in unknown.stderr
 
 
 def test_verifying_nothing_is_a_failure(tmp_path: Path) -> None:
