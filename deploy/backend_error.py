@@ -36,8 +36,13 @@ NOTABLE_DB = 0.5
 
 _UNSEEN_DB = 70.0  # two pictures that agree so well have the same 8-bit values but for a few
 
-_U8_SETTING = ("session.x64quantprecision", "1")
-_S8_SETTING = ("session.qdqisint8allowed", "1")
+# By the type of the activations that convolutions read: the first makes U8S8 kernels accumulate
+# in 32 bits, the second lets S8S8 pairs fuse into integer convolutions
+# (onnxruntime_session_options_config_keys.h).
+_SETTINGS = {
+    frozenset({"uint8"}): ("session.x64quantprecision", "1"),
+    frozenset({"int8"}): ("session.qdqisint8allowed", "1"),
+}
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,7 @@ class BackendError:
         error: its output beside the meaning of the file, one entry per picture, never empty.
         meaning_db: mean parity of the meaning of the file and the float network, in dB.
         parity_db: mean parity of the runtime's output and the float network, in dB.
+        activations: integer types of the activations that the file's convolutions read.
         remedy: a setting under which it loses less, where one is known and helped here.
     """
 
@@ -98,6 +104,7 @@ class BackendError:
     error: tuple[PictureError, ...]
     meaning_db: float
     parity_db: float
+    activations: frozenset[str] = frozenset()
     remedy: Remedy | None = None
 
     @property
@@ -159,6 +166,7 @@ def measure_backend(
         error,
         float(np.mean([_error_of(d.name, d.reference, d.candidate).psnr_db for d in drawn])),
         parity,
+        _activations(model),
     )
     if name != "ort" or not measured.notable:
         return measured
@@ -184,6 +192,11 @@ def machine_note(
                 f"{item.artifact}: the session setting {key}={value} gives "
                 f"{item.remedy.parity_db:.1f} dB instead of {item.parity_db:.1f} dB (tried here)"
             )
+        if machine.saturates and item.activations & {"uint8", "int8"}:
+            lines.append(
+                f"{item.artifact}: built with --weight-bits 7 it could not saturate "
+                "(2 * 255 * 63 fits 16 bits)"
+            )
     return lines
 
 
@@ -194,7 +207,7 @@ def _with_remedy(
 
     The two must not be combined: with both, onnxruntime 1.32 does not load S8S8 files.
     """
-    setting = _known_setting(model)
+    setting = _SETTINGS.get(measured.activations)
     if setting is None:
         return measured
     try:
@@ -207,17 +220,9 @@ def _with_remedy(
     return replace(measured, remedy=Remedy(setting, error, parity))
 
 
-def _known_setting(model: onnx.ModelProto) -> tuple[str, str] | None:
-    """Return the setting by the type of the activations that convolutions read.
-
-    ``x64quantprecision`` makes U8S8 kernels accumulate in 32 bits; ``qdqisint8allowed`` lets S8S8
-    pairs fuse into integer convolutions (onnxruntime_session_options_config_keys.h).
-    """
+def _activations(model: onnx.ModelProto) -> frozenset[str]:
     view = QdqView(GraphIndex(model))
-    types = {data.dtype for _, data, _ in view.integer_convolutions()}
-    return {frozenset({"uint8"}): _U8_SETTING, frozenset({"int8"}): _S8_SETTING}.get(
-        frozenset(types)
-    )
+    return frozenset(data.dtype for _, data, _ in view.integer_convolutions())
 
 
 def _error(

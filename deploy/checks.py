@@ -88,6 +88,14 @@ class Build:
         """The float model, if it is intact."""
         return self.models.get(self.manifest.float_artifact.path)
 
+    @cached_property
+    def fitting_table(self) -> CalibrationTable | None:
+        """The calibration table, if it was taken on the float model that is shipped."""
+        if self.float_model is None or self.table is None:
+            return None
+        same = self.table.graph_digest == graph_digest(self.float_model)
+        return self.table if same else None
+
     def plan(self, item: Artifact) -> QuantPlan | None:
         """Return the plan beside an int8 file; ``None`` if there is none that can be read."""
         if item.precision != "int8":

@@ -58,16 +58,16 @@ def _parameter_faults(expected: GraphIndex, found: GraphIndex) -> Iterator[str]:
 
 
 def _parameter_fault(what: str, name: str, wanted: Array, seen: Array) -> str:
+    kind = "zero scale" if what == "scale" and not seen.all() else f"wrong {what}"
     if wanted.shape != seen.shape or wanted.dtype != seen.dtype:
         return (
-            f"wrong {what} {name}: {seen.dtype}{list(seen.shape)}, the plan has "
+            f"{kind} {name}: {seen.dtype}{list(seen.shape)}, expected "
             f"{wanted.dtype}{list(wanted.shape)}"
         )
     at = int(np.flatnonzero(np.atleast_1d(wanted != seen).reshape(-1))[0])
     one, other = wanted.reshape(-1)[at], seen.reshape(-1)[at]
-    kind = "zero scale" if what == "scale" and other == 0 else f"wrong {what}"
     place = f" of channel {at}" if wanted.size > 1 else ""
-    return f"{kind} {name}: {other:.6g}{place}, the plan has {one:.6g}"
+    return f"{kind} {name}: {other:.6g}{place}, expected {one:.6g}"
 
 
 def _left_in_float(expected: GraphIndex, found: GraphIndex) -> Iterator[str]:

@@ -31,13 +31,13 @@ def check_fp16_range(build: Build) -> tuple[list[Check], tuple[Fp16Finding, ...]
     checks: list[Check] = []
     findings: tuple[Fp16Finding, ...] = ()
     for item in build.manifest.models():
-        if item.precision != "fp16" or build.float_model is None or build.table is None:
+        if item.precision != "fp16" or build.float_model is None or build.fitting_table is None:
             continue
         announced = build.manifest.fp16_kept
         asked = build.manifest.options.get("fp16_keep", ())
         try:
-            needed = nodes_to_keep(build.float_model, build.table, asked)
-            findings = check_fp16(build.float_model, build.table, keep=announced)
+            needed = nodes_to_keep(build.float_model, build.fitting_table, asked)
+            findings = check_fp16(build.float_model, build.fitting_table, keep=announced)
         except EsrdeployError as error:
             checks.append(Check.of(False, "fp16 range", item.path, str(error)))
             continue
@@ -82,7 +82,7 @@ def fp16_summary(findings: tuple[Fp16Finding, ...], kept: int) -> str:
 
 def check_ranges(build: Build) -> Iterator[Check]:
     """Ask of each int8 model whether its ranges hold what calibration saw."""
-    if build.float_model is None or build.table is None:
+    if build.float_model is None or build.fitting_table is None:
         return
     for item in build.manifest.models():
         plan = build.plan(item)
@@ -91,7 +91,7 @@ def check_ranges(build: Build) -> Iterator[Check]:
         try:
             given = equalized(build.float_model, plan)
             topology = Topology(GraphIndex(given.model))
-            ranges = Ranges(Derivation(topology), build.table.tensors, given.tensors)
+            ranges = Ranges(Derivation(topology), build.fitting_table.tensors, given.tensors)
             shares = {
                 name: share
                 for name, edge in plan.edges.items()

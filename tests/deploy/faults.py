@@ -103,7 +103,8 @@ def edit_initializer(
     model = load(folder, name)
     (tensor,) = (t for t in model.graph.initializer if t.name.startswith(initializer))
     value = numpy_helper.to_array(tensor)
-    changed = np.ascontiguousarray(change(value.copy()).astype(value.dtype))
+    # Not ascontiguousarray: it makes a scalar an array of one.
+    changed = np.array(change(value.copy()), value.dtype, order="C")
     tensor.CopyFrom(numpy_helper.from_array(changed, tensor.name))
     store(folder, name, model)
 

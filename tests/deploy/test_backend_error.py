@@ -16,6 +16,7 @@ from deploy.machine import InstructionSet
 from deploy.parity import Drawn
 from deploy.running import model_runner
 
+U8 = frozenset({"uint8"})
 AVX2 = InstructionSet("x86_64", "AVX2", (), saturates=True)
 needs_openvino = pytest.mark.skipif(
     not is_installed("openvino"), reason="the extra openvino is not installed"
@@ -139,15 +140,18 @@ def test_the_setting_follows_from_the_activations(dtype: int, setting: tuple[str
     zero = onnx.helper.make_tensor("zero", dtype, [], [0])
     (old,) = (t for t in model.graph.initializer if t.name == "zero")
     old.CopyFrom(zero)
-    assert backend_error._known_setting(model) == setting
+    assert backend_error._SETTINGS[backend_error._activations(model)] == setting
 
 
 def test_what_the_figures_mean_is_said_with_the_instruction_set() -> None:
-    error = BackendError("a.onnx", "ort", "1.0", (PictureError("x", 37.3, 0.1),), 44.2, 37.0)
+    error = BackendError("a.onnx", "ort", "1.0", (PictureError("x", 37.3, 0.1),), 44.2, 37.0, U8)
     lines = machine_note([error], AVX2)
     assert "AVX2, without VNNI: 8-bit products saturate at 16 bits" in lines[0]
     assert "costs 7.2 dB" in lines[1]
     assert "not the file's" in lines[1]
+    assert "--weight-bits 7" in lines[2]
+    assert len(machine_note([error], replace(AVX2, saturates=False))) == 2
+    assert len(machine_note([replace(error, activations=frozenset())], AVX2)) == 2
     remedy = backend_error.Remedy(("key", "1"), error.error, 44.2)
     assert (
         "key=1 gives 44.2 dB instead of 37.0 dB"
