@@ -111,7 +111,7 @@ def _check_golden(root: Path, manifest: BundleManifest, progress: Progress) -> I
     detail = f"{count} golden vectors, expected at least {FEWEST}"
     yield Check.of(count >= FEWEST, "golden vectors", "golden", detail)
     yield from _check_inputs(root, manifest)
-    floats = [manifest.float_model, *manifest.equalized_models.values()]
+    floats = [manifest.float_model, *manifest.equalized_models]
     models = [(FLOAT_KIND, path) for path in floats]
     models += [(int8_kind(profile), path) for profile, path in manifest.int8_models.items()]
     with progress.stage("running golden vectors", count * len(models)) as advance:

@@ -96,8 +96,8 @@ class BundleManifest:
         calibration: digest of the calibration table and what identifies its images.
         options: how the int8 models were quantized.
         float_model: path of the float ONNX.
-        equalized_models: paths of float models that compute the same with channels of the sizes
-            that quantize best, by the profile whose scales belong to them.
+        equalized_models: paths of float models that compute the same, with channels of the sizes
+            that quantize best.
         int8_models: paths of the QDQ models by profile.
         golden: at least :data:`deploy.handoff.golden.FEWEST` vectors.
         targets: what the bundle is for.
@@ -111,7 +111,7 @@ class BundleManifest:
     calibration: Mapping[str, Any]
     options: Mapping[str, Any]
     float_model: str
-    equalized_models: Mapping[str, str]
+    equalized_models: tuple[str, ...]
     int8_models: Mapping[str, str]
     golden: tuple[GoldenVector, ...]
     targets: tuple[TargetRecord, ...]
@@ -187,6 +187,7 @@ def read_contents(root: Path) -> BundleManifest:
         manifest = BundleManifest(
             golden=tuple(GoldenVector(**item) for item in fields.pop("golden")),
             targets=tuple(TargetRecord(**item) for item in fields.pop("targets")),
+            equalized_models=tuple(fields.pop("equalized_models")),
             files=tuple(BundleFile(**item) for item in fields.pop("files")),
             **fields,
         )
@@ -210,7 +211,7 @@ def _problems(manifest: BundleManifest) -> Iterator[str]:
         yield "is for no target"
     kinds = ["input", "float", *map(int8_kind, manifest.int8_models)]
     needed = {golden_path(kind, name) for kind in kinds for name in names}
-    needed |= {manifest.float_model, *manifest.equalized_models.values()}
+    needed |= {manifest.float_model, *manifest.equalized_models}
     needed |= set(manifest.int8_models.values())
     for path in sorted(needed - {item.path for item in manifest.files}):
         yield f"does not name {path}, which the rest of it needs"

@@ -23,7 +23,7 @@ from deploy.handoff.contents import (
 )
 from deploy.handoff.golden import FEWEST, Agreement, agreement, golden_pictures, write_golden
 from deploy.handoff.quantized import Quantized, built_profiles, quantized
-from deploy.handoff.target import MODELS, Engine, HandoffTarget, Kit, equalized_path
+from deploy.handoff.target import MODELS, Engine, HandoffTarget, Kit, equalized_models
 from deploy.handoff.targets import find_target
 from deploy.handoff.texts import write_common
 from deploy.manifest import read_manifest
@@ -123,7 +123,7 @@ def make_handoff(request: HandoffRequest, progress: Progress) -> HandoffOutcome:
     build = open_build(request.build)
     pictures = golden_pictures(build, request.images, request.count)
     calibration = calibration_set(build, request.calib, include_images=request.include_images)
-    profiles = {target.name: _profiles(target, build) for target in targets}
+    profiles = _profiles(targets, build)
     wanted = dict.fromkeys(name for names in profiles.values() for name in names)
     int8 = {profile: quantized(build, profile, progress) for profile in wanted}
     out = request.out or build.folder.parent / f"{build.manifest.model}-handoff.zip"
@@ -171,11 +171,12 @@ def open_build(path: Path) -> Build:
     return build
 
 
-def _profiles(target: HandoffTarget, build: Build) -> tuple[str, ...]:
-    if target.profiles:
-        return target.profiles
-    built = built_profiles(build)
-    return (_STAND_IN if _STAND_IN in built or not built else built[0],)
+def _profiles(targets: Sequence[HandoffTarget], build: Build) -> dict[str, tuple[str, ...]]:
+    """Return the profiles of each target's int8 models, the one that stands for ours first."""
+    asked = [name for target in targets for name in target.profiles]
+    at_hand = [*built_profiles(build), *asked]
+    stand_in = _STAND_IN if _STAND_IN in at_hand or not at_hand else at_hand[0]
+    return {target.name: target.profiles or (stand_in,) for target in targets}
 
 
 def _write_models(root: Path, build: Build, int8: dict[str, Quantized]) -> onnx.ModelProto:
@@ -270,7 +271,6 @@ def _describe(  # noqa: PLR0913, PLR0917  # the columns of one record
     int8: dict[str, Quantized],
 ) -> BundleManifest:
     manifest = build.manifest
-    equalized = {profile: equalized_path(manifest.model, profile) for profile in int8}
     return BundleManifest(
         model=manifest.model,
         network=manifest.network,
@@ -278,9 +278,7 @@ def _describe(  # noqa: PLR0913, PLR0917  # the columns of one record
         calibration=manifest.calibration or {},
         options=manifest.options,
         float_model=f"{MODELS}/{model_file_name(manifest.model, 'fp32')}",
-        equalized_models={
-            profile: path for profile, path in equalized.items() if (root / path).is_file()
-        },
+        equalized_models=tuple(f"{MODELS}/{path.name}" for path in equalized_models(root)),
         int8_models={profile: f"{MODELS}/{_int8_name(build, profile)}" for profile in int8},
         golden=golden,
         targets=tuple(

@@ -24,6 +24,7 @@ from deploy.parity import Runner
 from quant.equalized import equalized_model
 
 MODELS = "models"
+_EQUALIZED = "equalized"
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,19 +122,23 @@ class Kit:
     def quantizable_path(self, profile: str) -> str:
         """Return the path, from the target's folder, of what :meth:`quantizable` returns.
 
-        The file is written if it is not the float ONNX itself.
+        The file is written if it is not the float ONNX itself, nor another profile's.
         """
         content = serialize(self.quantizable(profile))
         if content == serialize(self.float_model):
             return self.float_path
-        path = equalized_path(self.model, profile)
-        (self.root / path).write_bytes(content)
-        return f"../{path}"
+        for path in equalized_models(self.root):
+            if path.read_bytes() == content:
+                return f"../{MODELS}/{path.name}"
+        suffix = f"-{profile}" if equalized_models(self.root) else ""
+        name = f"{self.model}-fp32-{_EQUALIZED}{suffix}.onnx"
+        (self.root / MODELS / name).write_bytes(content)
+        return f"../{MODELS}/{name}"
 
 
-def equalized_path(model: str, profile: str) -> str:
-    """Return where an equalized float model lies in a bundle."""
-    return f"{MODELS}/{model}-fp32-equalized-{profile}.onnx"
+def equalized_models(root: Path) -> list[Path]:
+    """Return the equalized float models of a bundle."""
+    return sorted((root / MODELS).glob(f"*-fp32-{_EQUALIZED}*.onnx"))
 
 
 @dataclass(frozen=True)
