@@ -109,7 +109,7 @@ class Inspection:
                 {"op_type": op_type, "kind": kind, "count": count}
                 for (op_type, kind), count in self.kinds.items()
             ],
-            "nodes": [asdict(node) for node in self.nodes],
+            "nodes": [{**asdict(node), "kind": node.kind} for node in self.nodes],
             "ranges": [asdict(item) for item in self.ranges],
             "cost": asdict(self.cost),
         }

@@ -54,4 +54,4 @@ def _declared_licence(package: str) -> str:
         metadata = distribution(package).metadata
     except PackageNotFoundError:
         return "not known"
-    return metadata["License-Expression"] or metadata["License"] or "not declared"
+    return metadata.get("License-Expression") or metadata.get("License") or "not declared"

@@ -239,7 +239,7 @@ def low_percentile(folders: Folders, *, announced: bool) -> None:
     options = QuantOptions(percentile=60.0)
     plan = make_plan(model, table, find_profile("ort"), options)
     picture = np.random.default_rng(0).random((1, 3, 128, 128), np.float32)
-    refined = refine_weights(model, plan, [picture])
+    refined = refine_weights(model, plan, table, [picture])
     assert old.refined is not None
     plan = with_refinement(model, plan, refined, old.refined.images)
     if announced:
