@@ -54,4 +54,5 @@ def _declared_licence(package: str) -> str:
         metadata = distribution(package).metadata
     except PackageNotFoundError:
         return "not known"
-    return metadata.get("License-Expression") or metadata.get("License") or "not declared"
+    declared = (metadata[key] for key in ("License-Expression", "License") if key in metadata)
+    return next(filter(None, declared), "not declared")
