@@ -346,6 +346,7 @@ def node_left_in_float(folders: Folders) -> None:
 FAULTS = (
     Fault("BGR at the input of int8", swapped_channels(INT8, "_half"), INT8, "channels swapped"),
     Fault("BGR at the output of fp16", swapped_output(HALF, "_half"), HALF, "channels swapped"),
+    Fault("missing / 255 in float", missing_division(FLOAT), FLOAT, "missing / 255"),
     Fault("missing / 255 in int8", missing_division(INT8), INT8, "missing / 255"),
     Fault("output in 0..255 in fp16", undivided_output, HALF, "missing / 255"),
     Fault("transposed weight in int8", transposed_codes, INT8, "transposed"),

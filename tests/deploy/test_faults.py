@@ -22,8 +22,10 @@ from tests.deploy.faults import (
     FAULTS,
     FLOAT,
     Fault,
+    HALF,
     Folders,
     edit_manifest,
+    fp16_overflow,
 )
 
 Build = Callable[..., Path]
@@ -139,8 +141,9 @@ def swapped(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         (lambda t: {"conv_last.weight": t["conv_last.weight"][::-1]}, "channels swapped"),
         (lambda t: {"conv_hr.weight": t["conv_hr.weight"].swapaxes(2, 3)}, "transposed"),
         (lambda t: {"conv_hr.weight": t["conv_hr.weight"].swapaxes(0, 1)}, "transposed"),
+        (lambda t: {"conv_first.weight": t["conv_first.weight"] / 255}, "missing / 255"),
     ],
-    ids=["BGR in and out", "BGR out", "transposed kernels", "transposed channels"],
+    ids=["BGR in and out", "BGR out", "transposed kernels", "transposed channels", "for bytes"],
 )
 def test_a_float_file_of_spoiled_weights_is_caught_though_all_follows_from_it(  # noqa: PLR0917
     spoil: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]],
@@ -164,6 +167,42 @@ def verified_weights(weights: Path) -> str:
     from deploy.weights.checkpoint import load_checkpoint
 
     return load_checkpoint(weights).sha256
+
+
+@pytest.fixture(scope="session")
+def loud(make_build: Build, tiny: dict[str, np.ndarray]) -> Path:
+    """A good build of a network with an activation beyond fp16, all weights within it."""
+    # LeakyReLU is positively homogeneous: what one convolution gains a later one gives back.
+    gain = np.float32(2.0**10)
+    return make_build(
+        tiny
+        | {
+            "conv_up1.weight": tiny["conv_up1.weight"] * gain,
+            "conv_up1.bias": tiny["conv_up1.bias"] * gain,
+            "conv_up2.weight": tiny["conv_up2.weight"] * gain,
+            "conv_up2.bias": tiny["conv_up2.bias"] * gain**2,
+            "conv_hr.weight": tiny["conv_hr.weight"] / gain**2,
+        },
+        precision="fp16",
+    )
+
+
+def test_nodes_around_an_overflow_stay_in_float_by_themselves(loud: Path) -> None:
+    kept = json.loads((loud / "manifest.json").read_text())["fp16_kept"]
+    assert {"/conv_up2/Conv", "/conv_hr/Conv"} <= set(kept)
+    assert all(re.match(r"overflow: \w+ '.*' reaches \d", why) for why in kept.values())
+
+
+def test_an_unannounced_fp16_overflow_is_caught_and_named(
+    loud: Path, pictures: Path, tmp_path: Path
+) -> None:
+    folder = copied(loud, tmp_path / "tiny")
+    fp16_overflow(Folders(folder, folder, folder))
+    verification = verified(folder, pictures, loud.parent.parent / "tiny.safetensors")
+    assert not verification.passed
+    lines = [line for line in failures(verification) if line.startswith(f"{HALF}: ")]
+    assert any("fp16 overflow: activation '/conv_up2/Conv_output_0'" in line for line in lines)
+    assert any("computes in fp16, expected float32" in line for line in lines), lines
 
 
 def random_network(architecture: Architecture, seed: int) -> dict[str, np.ndarray]:
