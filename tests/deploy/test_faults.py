@@ -21,8 +21,8 @@ from quant.plan import QuantOptions
 from tests.deploy.faults import (
     FAULTS,
     FLOAT,
-    Fault,
     HALF,
+    Fault,
     Folders,
     edit_manifest,
     fp16_overflow,
