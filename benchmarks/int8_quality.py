@@ -1,109 +1,300 @@
-"""Builds and DIV2K pairs in, a table of PSNR, SSIM and parity out.
+"""DIV2K in, one table of int8 models out: ours, each target, beside other toolkits'.
 
-    esrdeploy build --model x4plus-anime-6b --calib DIV2K --calib-count 50
-    python benchmarks/int8_quality.py --data DIV2K dist/x4plus-anime-6b
+    python benchmarks/int8_quality.py x4plus-anime-6b x4plus --data DIV2K --out dist/quality
+    python benchmarks/int8_quality.py x4plus --data DIV2K --settings ort --peers aimet --pairs 9
 
-Every model of a build is run in the meaning of its file (graph optimizations off; the float
-model optimized, which differs from it by rounding alone) on the pairs of the folder, by the
-vendor table's protocol (deploy/evaluation.py). Parity is measured on outputs clipped to [0, 1].
-Pairs that the build was calibrated on are refused.
+Every candidate is calibrated on the same 50 LR pictures, none of which has an HR partner, and
+scored on all pairs by the vendor table's protocol (deploy/evaluation.py), in the meaning of its
+file: graph optimizations off; the float model optimized, which differs from it by rounding alone.
+Parity is measured against the float model on outputs clipped to [0, 1].
+
+Ours are made by ``esrdeploy build`` with the settings of :data:`SETTINGS`; a build calibrates once
+and makes all its targets, so its targets share one time. The others are made from our float file
+by the scripts in benchmarks/peers/, each in a virtual environment of its own. Time and peak
+memory are those of the whole process. Whatever is finished under ``--out`` is not made again.
 """
 
 import argparse
+import json
+import os
+import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from peers.toolkits import PEERS, Peer
 
-from calib.digest import sha256_bytes
+from calib.dataset import PatchSet, folder_patches
+from calib.digest import sha256_bytes, sha256_file
 from calib.div2k import Pair, evaluation_pairs
 from calib.errors import VerificationError
-from calib.images import PATCH_PX, read_image, resize_area, to_input, to_picture
-from deploy.artifacts import MANIFEST_NAME, Artifact
-from deploy.checks import load_build
+from calib.images import PATCH_PX, Picture, Tensor, read_image, resize_area, to_input, to_picture
+from deploy.artifacts import MANIFEST_NAME
 from deploy.evaluation import reference_picture
 from deploy.manifest import read_manifest
 from deploy.metrics import parity_db, psnr_db, ssim
 from deploy.running import model_runner
 
+CALIBRATION_COUNT = 50
+SEED = 0
+
+SETTINGS = {
+    "default": ("ort", "tensorrt", "openvino", "qnn", "qnn-w8a16"),
+    "full-integer": ("ort", "openvino"),
+    "ort": ("ort",),
+}
+"""Targets by what the build is called; ``full-integer`` adds that option."""
+
 
 @dataclass(frozen=True)
-class Row:
+class Cost:
+    """What making a model took: wall time in s, peak resident memory in MB."""
+
+    seconds: float
+    peak_mb: float
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One model of the table."""
+
+    label: str
+    path: Path
+    cost: Cost | None
+
+
+@dataclass(frozen=True)
+class Score:
     """One model on one pair."""
 
+    name: str
     psnr_db: float
     ssim: float
     parity_db: float
 
 
-def score_build(folder: Path, pairs: Sequence[Pair]) -> dict[str, list[Row]]:
-    """Run every model of a build on every pair; one inference per model and pair."""
-    manifest = read_manifest(folder / MANIFEST_NAME)
-    paths = [artifact.path for artifact in manifest.artifacts]
-    build, _ = load_build(folder, manifest, paths)
-    reference = manifest.float_artifact.path
-    runners = {
-        name: model_runner(model, optimized=name == reference)
-        for name, model in build.models.items()
-    }
-    rows: dict[str, list[Row]] = {name: [] for name in runners}
-    for number, pair in enumerate(pairs, 1):
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """A pair ready for scoring: the network's input, the HR picture, what the float model drew."""
+
+    name: str
+    network_input: Tensor
+    photograph: Picture
+    expected: Tensor
+
+
+def run_measured(command: Sequence[str | Path], record: Path, log: Path) -> None:
+    """Run a command, its output to ``log``, and leave what it cost in ``record``.
+
+    Raises:
+        subprocess.CalledProcessError: it failed.
+    """
+    started = time.perf_counter()
+    with log.open("wb") as output:
+        child = subprocess.Popen(list(map(str, command)), stdout=output, stderr=output)
+        _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        raise subprocess.CalledProcessError(child.returncode, child.args)
+    cost = Cost(time.perf_counter() - started, usage.ru_maxrss * 1024 / 1e6)
+    record.write_text(json.dumps(asdict(cost)))
+
+
+def read_cost(record: Path) -> Cost | None:
+    """Return what :func:`run_measured` left, ``None`` if nothing is finished there."""
+    return Cost(**json.loads(record.read_text())) if record.is_file() else None
+
+
+def build_ours(model: str, setting: str, data: Path, out: Path) -> Path:
+    """Return the folder of our build; build it where it is not finished."""
+    folder = out / setting
+    record = folder / f"{model}.cost.json"
+    if not record.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        options = [word for target in SETTINGS[setting] for word in ("--target", target)]
+        if setting == "full-integer":
+            options.append("--full-integer")
+        entry = "from deploy.cli import main; main()"
+        command = [sys.executable, "-c", entry, "build", "--model", model, *options]
+        command += ["--calib", data, "--calib-count", str(CALIBRATION_COUNT), "--out", folder]
+        run_measured(command, record, folder / f"{model}.log")
+    return folder / model
+
+
+def our_candidates(folder: Path, setting: str, cost: Cost | None) -> Iterator[Candidate]:
+    """Yield the int8 models of a build."""
+    for item in read_manifest(folder / MANIFEST_NAME).models():
+        if item.precision == "int8":
+            kind = " --full-integer" if setting == "full-integer" else ""
+            target = item.path.removesuffix(".onnx").split("-int8-")[1]
+            yield Candidate(f"esrdeploy `{target}`{kind}", folder / item.path, cost)
+
+
+def peer_candidate(
+    peer: Peer, float_model: Path, patches: PatchSet, folder: Path, venvs: Path
+) -> Candidate:
+    """Return another toolkit's model of the float file; make it where it is not finished.
+
+    Raises:
+        subprocess.CalledProcessError: the toolkit cannot be installed, or fails.
+    """
+    python = peer.environment(venvs)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / float_model.name.replace("-fp32", f"-int8-{peer.script.stem}")
+    record = path.with_suffix(".cost.json")
+    if not record.is_file():
+        with tempfile.TemporaryDirectory() as scratch:
+            inputs = Path(scratch) / "inputs.npy"
+            np.save(inputs, np.stack([to_input(patch.load()) for patch in patches.patches]))
+            command = [python, peer.script, float_model, inputs, path]
+            run_measured(command, record, path.with_suffix(".log"))
+    return Candidate(peer.label(python), path, read_cost(record))
+
+
+def prepared_pairs(
+    float_model: Path, pairs: Sequence[Pair], calibrated_on: PatchSet
+) -> list[Scored]:
+    """Run the float model on every pair.
+
+    Raises:
+        VerificationError: a pair was calibrated on.
+    """
+    known = {patch.sha256 for patch in calibrated_on.patches}
+    run = model_runner(float_model, optimized=True)
+    prepared = []
+    for pair in pairs:
         small = resize_area(read_image(pair.lr), PATCH_PX, PATCH_PX)
-        if sha256_bytes(small.tobytes()) in build.calibrated_on:
-            raise VerificationError(f"{folder} was calibrated on {pair.name}; score on others")
-        photograph = reference_picture(pair, int(manifest.network["scale"]))
-        expected = np.clip(runners[reference](to_input(small)), 0.0, 1.0)
-        for name, run in runners.items():
-            output = expected if name == reference else np.clip(run(to_input(small)), 0.0, 1.0)
-            picture = to_picture(output)
-            rows[name].append(
-                Row(
-                    psnr_db(photograph, picture),
-                    ssim(photograph, picture),
-                    parity_db(expected, output),
-                )
-            )
-        print(f"{folder.name}: {number}/{len(pairs)} {pair.name}", file=sys.stderr)
+        if sha256_bytes(small.tobytes()) in known:
+            raise VerificationError(f"{pair.name} was calibrated on; score on others")
+        network_input = to_input(small)
+        expected = np.clip(run(network_input), 0.0, 1.0)
+        scale = expected.shape[-1] // PATCH_PX
+        photograph = reference_picture(pair, scale)
+        prepared.append(Scored(pair.name, network_input, photograph, expected))
+    return prepared
+
+
+def scores(path: Path, pairs: Sequence[Scored]) -> list[Score]:
+    """Score one model in the meaning of its file, beside which the scores are kept."""
+    record = path.with_suffix(".scores.json")
+    digest = sha256_file(path)
+    names = [pair.name for pair in pairs]
+    if record.is_file():
+        known: dict[str, Any] = json.loads(record.read_text())
+        found = [Score(**row) for row in known["rows"] if row["name"] in names]
+        if known["sha256"] == digest and [row.name for row in found] == names:
+            return found
+    run = model_runner(path, optimized=False)
+    rows = []
+    for number, pair in enumerate(pairs, 1):
+        output = np.clip(run(pair.network_input), 0.0, 1.0)
+        rows.append(_score(pair, output))
+        print(f"{path.name}: {number}/{len(pairs)} {pair.name}", file=sys.stderr, flush=True)
+    kept = {"sha256": digest, "rows": [asdict(row) for row in rows]}
+    record.write_text(json.dumps(kept, indent=1))
     return rows
 
 
-def table_rows(folder: Path, rows: dict[str, list[Row]]) -> list[str]:
-    """Return one line of markdown per model, the float model first."""
-    manifest = read_manifest(folder / MANIFEST_NAME)
-    floats = rows[manifest.float_artifact.path]
-    return [
-        _line(item, rows[item.path], floats, manifest.float_artifact) for item in manifest.models()
-    ]
-
-
-def _line(item: Artifact, rows: list[Row], floats: list[Row], reference: Artifact) -> str:
-    psnr, similarity = (float(np.mean([getattr(r, f) for r in rows])) for f in ("psnr_db", "ssim"))
-    psnr_drop = float(np.mean([r.psnr_db for r in floats])) - psnr
-    ssim_drop = float(np.mean([r.ssim for r in floats])) - similarity
-    parity = [r.parity_db for r in rows]
-    agreement = "- | -" if item is reference else f"{np.mean(parity):.2f} | {min(parity):.2f}"
-    share = item.size_bytes / reference.size_bytes
-    return (
-        f"| {item.path} | {psnr:.3f} | {psnr_drop:+.4f} | {similarity:.4f} | {ssim_drop:+.4f} | "
-        f"{agreement} | {share:.1%} |"
+def _score(pair: Scored, output: Tensor) -> Score:
+    picture = to_picture(output)
+    return Score(
+        pair.name,
+        psnr_db(pair.photograph, picture),
+        ssim(pair.photograph, picture),
+        parity_db(pair.expected, output),
     )
 
 
+HEAD = """\
+| int8 | PSNR dB | drop | SSIM | drop | parity dB mean | min | of fp32 | build, s | peak MB |
+|---|---|---|---|---|---|---|---|---|---|"""
+
+
+def table_line(
+    candidate: Candidate, rows: Sequence[Score], floats: Sequence[Score], float_bytes: int
+) -> str:
+    """Return one line of the table."""
+    psnr, similarity = (np.mean([getattr(r, f) for r in rows]) for f in ("psnr_db", "ssim"))
+    parity = [row.parity_db for row in rows]
+    psnr_drop = np.mean([row.psnr_db for row in floats]) - psnr
+    ssim_drop = np.mean([row.ssim for row in floats]) - similarity
+    cost = candidate.cost
+    spent = "- | -" if cost is None else f"{cost.seconds:.0f} | {cost.peak_mb:.0f}"
+    return (
+        f"| {candidate.label} | {psnr:.3f} | {psnr_drop:+.4f} | {similarity:.4f} | "
+        f"{ssim_drop:+.4f} | {np.mean(parity):.2f} | {min(parity):.2f} | "
+        f"{candidate.path.stat().st_size / float_bytes:.1%} | {spent} |"
+    )
+
+
+def candidates(
+    model: str, options: argparse.Namespace, patches: PatchSet
+) -> Iterator[Candidate | str]:
+    """Yield every candidate as it is made; a line of text where a toolkit fails."""
+    float_model: Path | None = None
+    for setting in options.settings:
+        folder = build_ours(model, setting, options.data, options.out)
+        float_model = float_model or folder / f"{model}-fp32.onnx"
+        yield Candidate("float", float_model, None)
+        cost = read_cost(options.out / setting / f"{model}.cost.json")
+        yield from our_candidates(folder, setting, cost)
+    assert float_model is not None
+    for name in options.peers:
+        peer = PEERS[name]
+        try:
+            yield peer_candidate(
+                peer, float_model, patches, options.out / "peers", options.out / "venvs"
+            )
+        except subprocess.CalledProcessError as error:
+            yield f"| {name} | failed with {error.returncode}; see its log | | | | | | | | |"
+
+
 def main() -> None:
-    """Score the builds named on the command line."""
+    """Make and score every candidate; print each line as it is known, and the tables at the end."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("builds", nargs="+", type=Path, help="folders that esrdeploy build made")
+    parser.add_argument("models", nargs="+", help="names of networks, such as x4plus")
     parser.add_argument("--data", type=Path, required=True, help="folder in DIV2K layout")
-    parser.add_argument("--count", type=int, help="only the first COUNT pairs")
-    arguments = parser.parse_args()
-    pairs = evaluation_pairs(arguments.data)[: arguments.count]
-    print(f"{len(pairs)} pairs, drop = float - model")
-    print("| model | PSNR dB | drop | SSIM | drop | parity dB mean | min | size |")
-    print("|---|---|---|---|---|---|---|---|")
-    for folder in arguments.builds:
-        print("\n".join(table_rows(folder, score_build(folder, pairs))), flush=True)
+    parser.add_argument("--out", type=Path, default=Path("dist/quality"))
+    parser.add_argument(
+        "--settings", nargs="+", choices=SETTINGS, default=["default", "full-integer"]
+    )
+    parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS))
+    parser.add_argument("--pairs", type=int, help="only the first so many pairs")
+    options = parser.parse_args()
+    pairs = evaluation_pairs(options.data)[: options.pairs]
+    patches = folder_patches(options.data, mode="whole", count=CALIBRATION_COUNT, seed=SEED)
+    tables = []
+    for model in options.models:
+        head = f"{model}: {len(pairs)} pairs, {len(patches)} calibration pictures"
+        lines = [f"### {head}\n\n{HEAD}"]
+        prepared: list[Scored] = []
+        floats: list[Score] = []
+        float_bytes = 0
+        for found in candidates(model, options, patches):
+            if isinstance(found, str):
+                lines.append(found)
+            elif found.label == "float":
+                if floats:
+                    continue
+                prepared = prepared_pairs(found.path, pairs, patches)
+                floats = [_score(pair, pair.expected) for pair in prepared]
+                float_bytes = found.path.stat().st_size
+                psnr, similarity = (
+                    np.mean([getattr(row, key) for row in floats]) for key in ("psnr_db", "ssim")
+                )
+                lines.append(
+                    f"| float | {psnr:.3f} | - | {similarity:.4f} | - | - | - | - | - | - |"
+                )
+            else:
+                lines.append(table_line(found, scores(found.path, prepared), floats, float_bytes))
+            print(lines[-1], file=sys.stderr, flush=True)
+        tables.append("\n".join(lines))
+    print("\n\n".join(tables))
 
 
 if __name__ == "__main__":

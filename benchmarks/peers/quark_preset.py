@@ -1,0 +1,36 @@
+"""AMD Quark's A8W8 preset: symmetric 8 bits, its own calibrator.
+
+python quark_preset.py FLOAT.onnx INPUTS.npy OUT.onnx
+"""
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from onnxruntime.quantization import CalibrationDataReader
+from quark.onnx import ModelQuantizer
+from quark.onnx.quantization.config.config import Config
+from quark.onnx.quantization.config.custom_config import get_default_config
+
+
+class Reader(CalibrationDataReader):
+    """Hands over one picture at a time."""
+
+    def __init__(self, inputs: np.ndarray) -> None:
+        self._next: Iterator[np.ndarray] = iter(inputs)
+
+    def get_next(self) -> dict[str, Any] | None:
+        """Return the next picture, ``None`` after the last."""
+        picture = next(self._next, None)
+        return None if picture is None else {"input": picture}
+
+
+def main(model: str, inputs: str, out: str) -> None:
+    """Quantize with the preset as it comes."""
+    quantizer = ModelQuantizer(Config(global_quant_config=get_default_config("A8W8")))
+    quantizer.quantize_model(model, out, Reader(np.load(inputs)))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
