@@ -5,7 +5,9 @@ are the same scales in AIMET's JSON (version 1.0.0), for ``--quantization_overri
 graph. There ``real = scale * (code + offset)``, codes of symmetric int8 counted from -128.
 
 The float graph that belongs to the encodings has its weights on the int8 grid already, as AIMET
-leaves them after rounding: whoever rounds them to the nearest code gets ours.
+leaves them after rounding: whoever rounds them to the nearest code gets ours. aimet-onnx 2.42 loads
+the encodings strictly for HTP v69 (tools/aimet_encodings.py); v73 merges a convolution and its
+LeakyReLU, so there AIMET has no quantizer for what lies between them and ``strict`` has to be off.
 """
 
 from collections.abc import Mapping
