@@ -13,7 +13,7 @@ Every candidate is judged by the squared error of the whole chain,
 against LeakyReLU(x), summed over the observed distribution.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,29 +56,41 @@ def choose_before_activation(
     free = Affine(*affine_parameters(low / slope, high, integer, symmetric=symmetric))
     if output is None:
         return free
-    candidates = [free, *_aligned(output.scale, integer, symmetric=symmetric)]
-    errors = [chain_error(activated, slope, integer, before, output) for before in candidates]
+    stride = max(integer.steps // 64, 1)
+    aligned = (0,) if symmetric else range(integer.minimum, integer.maximum + 1, stride)
+    candidates = [free, *(Affine(output.scale, zero_point) for zero_point in aligned)]
+    errors = chain_errors(activated, slope, integer, candidates, output)
     return candidates[int(np.argmin(errors))]
 
 
-def chain_error(
-    activated: Distribution, slope: float, integer: IntegerType, before: Affine, output: Affine
-) -> float:
-    """Return the mean squared error of both pairs and the LeakyReLU between them."""
+def chain_errors(
+    activated: Distribution,
+    slope: float,
+    integer: IntegerType,
+    befores: Sequence[Affine],
+    output: Affine,
+) -> Float64:
+    """Return the mean squared error of both pairs and the LeakyReLU between them.
+
+    Args:
+        activated: distribution at the LeakyReLU's output.
+        slope: its slope.
+        integer: type of the codes, before and after.
+        befores: what to try for the pair before.
+        output: parameters of the pair behind.
+
+    Returns:
+        One error for each of ``befores``.
+    """
     inputs = np.where(activated.values < 0.0, activated.values / slope, activated.values)
-    rounded = round_trip(inputs, before, integer)
+    scales = np.array([before.scale for before in befores])[:, np.newaxis]
+    zero_points = np.array([before.zero_point for before in befores])[:, np.newaxis]
+    lowest, highest = integer.minimum - zero_points, integer.maximum - zero_points
+    rounded = np.clip(np.rint(inputs / scales), lowest, highest) * scales
     activation = np.where(rounded < 0.0, rounded * slope, rounded)
     squared = (round_trip(activation, output, integer) - activated.values) ** 2
-    return float(np.dot(squared, activated.counts) / activated.counts.sum())
-
-
-def _aligned(scale: float, integer: IntegerType, *, symmetric: bool) -> Iterator[Affine]:
-    if symmetric:
-        yield Affine(scale, 0)
-        return
-    stride = max(integer.steps // 64, 1)
-    for zero_point in range(integer.minimum, integer.maximum + 1, stride):
-        yield Affine(scale, zero_point)
+    errors: Float64 = squared @ activated.counts / activated.counts.sum()
+    return errors
 
 
 def round_trip(values: Float64, affine: Affine, integer: IntegerType) -> Float64:

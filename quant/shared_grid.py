@@ -19,7 +19,7 @@ import numpy as np
 
 from quant.affine import SMALLEST_SCALE, IntegerType, affine_parameters
 from quant.distribution import Distribution, least_squares_range, merge
-from quant.preactivation import Affine, chain_error, round_trip
+from quant.preactivation import Affine, chain_errors, round_trip
 
 # Steps tried: the merged values' own times 2^(k/8), the likeliest first.
 _LADDER = np.exp2(np.array(sorted(range(-4, 9), key=abs)) / 8.0)
@@ -81,15 +81,10 @@ def _error(member: Member, shared: Affine, integer: IntegerType, *, symmetric: b
     if member.slope is None:
         squared = (round_trip(values.values, shared, integer) - values.values) ** 2
         return float(np.dot(squared, values.counts) / values.counts.sum())
-    return min(
-        chain_error(values, member.slope, integer, before, shared)
-        for before in _befores(shared, integer, symmetric=symmetric)
-    )
+    befores = [shared] if symmetric else list(_befores(shared.scale, integer))
+    return float(chain_errors(values, member.slope, integer, befores, shared).min())
 
 
-def _befores(shared: Affine, integer: IntegerType, *, symmetric: bool) -> Iterator[Affine]:
-    if symmetric:
-        yield shared
-        return
+def _befores(scale: float, integer: IntegerType) -> Iterator[Affine]:
     for share in _BEFORE:
-        yield Affine(shared.scale, integer.minimum + round(share * integer.steps))
+        yield Affine(scale, integer.minimum + round(share * integer.steps))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from calib.histogram import Histogram
 from quant.affine import INTEGER_TYPES, affine_parameters, dequantize, quantize
 from quant.distribution import Distribution, least_squares_range, merge
-from quant.preactivation import Affine, chain_error, choose_before_activation
+from quant.preactivation import Affine, chain_errors, choose_before_activation
 from quant.ranges import distribution_of
 
 UINT8, INT8 = INTEGER_TYPES["uint8"], INTEGER_TYPES["int8"]
@@ -101,7 +101,7 @@ def test_chain_error_is_the_error_of_the_whole_chain() -> None:
         behind.zero_point,
     )
     expected = float(np.mean((final - leaky(inputs)) ** 2))
-    found = chain_error(seen(leaky(inputs)), SLOPE, UINT8, before, behind)
+    (found,) = chain_errors(seen(leaky(inputs)), SLOPE, UINT8, [before], behind)
     assert found == pytest.approx(expected, rel=0.03)
 
 
@@ -116,8 +116,8 @@ def test_pair_before_leaky_relu_shares_the_scale_behind_it_where_that_costs_less
     )
     plain = Affine(*affine_parameters(plain_low, plain_high, UINT8, symmetric=False))
     assert chosen.scale == behind.scale
-    ours = chain_error(activated, SLOPE, UINT8, chosen, behind)
-    assert ours < 0.8 * chain_error(activated, SLOPE, UINT8, plain, behind)
+    ours, theirs = chain_errors(activated, SLOPE, UINT8, [chosen, plain], behind)
+    assert ours < 0.8 * theirs
 
 
 def test_symmetric_pair_before_leaky_relu_has_zero_point_0() -> None:
