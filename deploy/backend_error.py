@@ -25,7 +25,6 @@ from deploy.machine import InstructionSet, this_machine
 from deploy.metrics import Output, max_abs_error, parity_db
 from deploy.parity import Drawn, Runner
 from deploy.progress import Advance
-from deploy.running import model_runner
 from quant.qdq_view import QdqView
 
 PICTURES = 2
@@ -39,10 +38,12 @@ _UNSEEN_DB = 70.0  # two pictures that agree so well have the same 8-bit values 
 # By the type of the activations that convolutions read: the first makes U8S8 kernels accumulate
 # in 32 bits, the second lets S8S8 pairs fuse into integer convolutions
 # (onnxruntime_session_options_config_keys.h).
-_SETTINGS = {
+_ORT_SETTINGS = {
     frozenset({"uint8"}): ("session.x64quantprecision", "1"),
     frozenset({"int8"}): ("session.qdqisint8allowed", "1"),
 }
+# OpenVINO computes what is float in bf16 where the processor has it.
+_OPENVINO_SETTING = ("INFERENCE_PRECISION_HINT", "f32")
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,10 @@ class PictureError:
 
 @dataclass(frozen=True)
 class Remedy:
-    """A session setting that was tried on this machine.
+    """A setting of the runtime that was tried on this machine.
 
     Attributes:
-        setting: key and value of the session's configuration entry.
+        setting: key and value of the session's or the compilation's configuration entry.
         error: the backend with it beside the meaning of the file, one entry per picture.
         parity_db: mean parity of the backend with it and the float network, in dB.
     """
@@ -168,9 +169,7 @@ def measure_backend(
         parity,
         _activations(model),
     )
-    if name != "ort" or not measured.notable:
-        return measured
-    return _with_remedy(measured, model, drawn)
+    return _with_remedy(measured, model, drawn) if measured.notable else measured
 
 
 def machine_note(
@@ -189,7 +188,7 @@ def machine_note(
         if item.remedy is not None:
             key, value = item.remedy.setting
             lines.append(
-                f"{item.artifact}: the session setting {key}={value} gives "
+                f"{item.artifact}: the setting {key}={value} gives "
                 f"{item.remedy.parity_db:.1f} dB instead of {item.parity_db:.1f} dB (tried here)"
             )
         if machine.saturates and item.activations & {"uint8", "int8"}:
@@ -203,16 +202,18 @@ def machine_note(
 def _with_remedy(
     measured: BackendError, model: onnx.ModelProto, drawn: Sequence[Drawn]
 ) -> BackendError:
-    """Try the session setting that is known for the file's kind of integers; keep it if it helps.
+    """Try the setting that is known for the runtime and the file's integers; keep it if it helps.
 
-    The two must not be combined: with both, onnxruntime 1.32 does not load S8S8 files.
+    onnxruntime's two must not be combined: with both, 1.32 does not load S8S8 files.
     """
-    setting = _SETTINGS.get(measured.activations)
-    if setting is None:
-        return measured
+    setting = _OPENVINO_SETTING
+    if measured.backend == "ort":
+        if measured.activations not in _ORT_SETTINGS:
+            return measured
+        setting = _ORT_SETTINGS[measured.activations]
     try:
-        runner = model_runner(model, optimized=True, config=dict([setting]))
-    except GraphError:  # an onnxruntime that cannot run the file that way has no remedy
+        runner = backend_runner(measured.backend, model, dict([setting]))
+    except GraphError:  # a runtime that cannot run the file that way has no remedy
         return measured
     error, parity = _error(runner, drawn, lambda: None)
     if parity < measured.parity_db + NOTABLE_DB:

@@ -1,6 +1,6 @@
 """A backend's name in, the runtime behind it out: which there are, and which a file is for."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Literal, get_args
 
@@ -50,17 +50,24 @@ def backends_of(item: Artifact, asked: Sequence[BackendName] | None) -> tuple[Ba
     return tuple(name for name in asked if (name, item.precision) != ("ort", "fp32"))
 
 
-def backend_runner(name: BackendName, model: onnx.ModelProto) -> Runner:
-    """Load a model into a runtime with its default settings and return the function it computes.
+def backend_runner(
+    name: BackendName, model: onnx.ModelProto, config: Mapping[str, str] | None = None
+) -> Runner:
+    """Load a model into a runtime and return the function it computes.
+
+    Args:
+        name: the runtime.
+        model: with one input and one output, both float32 ``[1, 3, H, W]``.
+        config: settings that are not the runtime's defaults.
 
     Raises:
         GraphError: the runtime refuses the model.
     """
     if name == "ort":
-        return model_runner(model, optimized=True)
+        return model_runner(model, optimized=True, config=config)
     from deploy.openvino_runtime import openvino_runner  # noqa: PLC0415  # an extra
 
-    return openvino_runner(model)
+    return openvino_runner(model, config)
 
 
 def backend_version(name: BackendName) -> str:

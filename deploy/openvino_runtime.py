@@ -3,12 +3,12 @@
 And its IR, the files ``.xml`` and ``.bin``, written and run.
 
 OpenVINO is an optional extra. It reads QDQ as FakeQuantize operations and runs the convolutions
-between them as integers. Nothing is configured: this is what it really does with the file on this
+between them as integers. What is not configured is what it really does with the file on this
 machine, reduced float precision included where the processor has it.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
@@ -34,17 +34,19 @@ OPENVINO_VERSION = version("openvino")
 _COUNTED = re.compile(r"[A-Za-z]+_\d+")
 
 
-def openvino_runner(model: onnx.ModelProto) -> Runner:
+def openvino_runner(model: onnx.ModelProto, config: Mapping[str, str] | None = None) -> Runner:
     """Compile a model for the CPU and return the function it computes.
 
     Args:
         model: with one input and one output, both float32 ``[1, 3, H, W]``.
+        config: properties of the compilation that are not the defaults.
 
     Raises:
         GraphError: OpenVINO refuses the model.
     """
     with _refusals("load the graph"):
-        compiled = _core().compile_model(_core().read_model(model.SerializeToString()), "CPU")
+        network = _core().read_model(model.SerializeToString())
+        compiled = _core().compile_model(network, "CPU", dict(config or {}))
     return _runner(compiled)
 
 

@@ -115,6 +115,28 @@ def test_openvino_runs_the_same_file() -> None:
 
 
 @needs_openvino
+def test_reduced_float_precision_is_undone_where_that_helps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = saturating()
+    drawn = white(model)
+
+    def runner(_name: str, _model: onnx.ModelProto, config: dict[str, str] | None = None):
+        exact = (config or {}).get("INFERENCE_PRECISION_HINT") == "f32"
+        return lambda _picture: (
+            drawn.reference if exact else np.clip(drawn.reference, 0.0, 1.0) * 0.9
+        )
+
+    monkeypatch.setattr(backend_error, "backend_runner", runner)
+    monkeypatch.setattr(backend_error, "backend_version", lambda _name: "1")
+    measured = measure_backend("openvino", "a.onnx", model, [drawn])
+    assert measured.notable
+    assert measured.remedy is not None
+    assert measured.remedy.parity_db > measured.parity_db
+    (advice,) = (line for line in machine_note([measured], AVX2) if "setting" in line)
+    assert "INFERENCE_PRECISION_HINT=f32" in advice
+
+
 def test_a_file_that_openvino_refuses_is_an_error_of_the_tree() -> None:
     model = saturating()
     model.graph.node[0].domain = "nobody"
@@ -140,7 +162,7 @@ def test_the_setting_follows_from_the_activations(dtype: int, setting: tuple[str
     zero = onnx.helper.make_tensor("zero", dtype, [], [0])
     (old,) = (t for t in model.graph.initializer if t.name == "zero")
     old.CopyFrom(zero)
-    assert backend_error._SETTINGS[backend_error._activations(model)] == setting
+    assert backend_error._ORT_SETTINGS[backend_error._activations(model)] == setting
 
 
 def test_what_the_figures_mean_is_said_with_the_instruction_set() -> None:
