@@ -1,4 +1,4 @@
-"""AMD Quark's A8W8 preset: symmetric 8 bits, its own calibrator.
+"""AMD Quark's A8W8 preset: int8 activations and weights, min-max ranges.
 
 python quark_preset.py FLOAT.onnx INPUTS.npy OUT.onnx
 """
