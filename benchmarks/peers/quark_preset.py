@@ -4,26 +4,12 @@ python quark_preset.py FLOAT.onnx INPUTS.npy OUT.onnx
 """
 
 import sys
-from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
-from onnxruntime.quantization import CalibrationDataReader
+from onnxruntime_percentile import Reader
 from quark.onnx import ModelQuantizer
 from quark.onnx.quantization.config.config import Config
 from quark.onnx.quantization.config.custom_config import get_default_config
-
-
-class Reader(CalibrationDataReader):
-    """Hands over one picture at a time."""
-
-    def __init__(self, inputs: np.ndarray) -> None:
-        self._next: Iterator[np.ndarray] = iter(inputs)
-
-    def get_next(self) -> dict[str, Any] | None:
-        """Return the next picture, ``None`` after the last."""
-        picture = next(self._next, None)
-        return None if picture is None else {"input": picture}
 
 
 def main(model: str, inputs: str, out: str) -> None:

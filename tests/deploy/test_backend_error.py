@@ -114,7 +114,6 @@ def test_openvino_runs_the_same_file() -> None:
     assert measured.error[0].psnr_db > 40.0
 
 
-@needs_openvino
 def test_reduced_float_precision_is_undone_where_that_helps(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -137,6 +136,7 @@ def test_reduced_float_precision_is_undone_where_that_helps(
     assert "INFERENCE_PRECISION_HINT=f32" in advice
 
 
+@needs_openvino
 def test_a_file_that_openvino_refuses_is_an_error_of_the_tree() -> None:
     model = saturating()
     model.graph.node[0].domain = "nobody"
