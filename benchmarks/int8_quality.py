@@ -233,17 +233,13 @@ def table_line(
 
 
 def candidates(
-    model: str, options: argparse.Namespace, patches: PatchSet
+    model: str, float_model: Path, options: argparse.Namespace, patches: PatchSet
 ) -> Iterator[Candidate | str]:
-    """Yield every candidate as it is made; a line of text where a toolkit fails."""
-    float_model: Path | None = None
+    """Yield every int8 candidate as it is made; a line of text where a toolkit fails."""
     for setting in options.settings:
         folder = build_ours(model, setting, options.data, options.out)
-        float_model = float_model or folder / f"{model}-fp32.onnx"
-        yield Candidate("float", float_model, None)
         cost = read_cost(options.out / setting / f"{model}.cost.json")
         yield from our_candidates(folder, setting, cost)
-    assert float_model is not None
     for name in options.peers:
         peer = PEERS[name]
         try:
@@ -254,8 +250,32 @@ def candidates(
             yield f"| {name} | failed with {error.returncode}; see its log | | | | | | | | |"
 
 
+def table_of(
+    model: str, options: argparse.Namespace, pairs: Sequence[Pair], patches: PatchSet
+) -> str:
+    """Make and score every candidate of one model; print each line as it is known."""
+    folder = build_ours(model, options.settings[0], options.data, options.out)
+    float_model = folder / f"{model}-fp32.onnx"
+    float_bytes = float_model.stat().st_size
+    prepared = prepared_pairs(float_model, pairs, patches)
+    floats = [_score(pair, pair.expected) for pair in prepared]
+    psnr, similarity = (np.mean([getattr(r, f) for r in floats]) for f in ("psnr_db", "ssim"))
+    head = f"{model}: {len(pairs)} pairs, {len(patches)} calibration pictures"
+    lines = [
+        f"### {head}\n\n{HEAD}",
+        f"| float | {psnr:.3f} | - | {similarity:.4f} | - | - | - | - | - | - |",
+    ]
+    for found in candidates(model, float_model, options, patches):
+        if isinstance(found, str):
+            lines.append(found)
+        else:
+            lines.append(table_line(found, scores(found.path, prepared), floats, float_bytes))
+        print(lines[-1], file=sys.stderr, flush=True)
+    return "\n".join(lines)
+
+
 def main() -> None:
-    """Make and score every candidate; print each line as it is known, and the tables at the end."""
+    """Print one table per model named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("models", nargs="+", help="names of networks, such as x4plus")
     parser.add_argument("--data", type=Path, required=True, help="folder in DIV2K layout")
@@ -268,33 +288,7 @@ def main() -> None:
     options = parser.parse_args()
     pairs = evaluation_pairs(options.data)[: options.pairs]
     patches = folder_patches(options.data, mode="whole", count=CALIBRATION_COUNT, seed=SEED)
-    tables = []
-    for model in options.models:
-        head = f"{model}: {len(pairs)} pairs, {len(patches)} calibration pictures"
-        lines = [f"### {head}\n\n{HEAD}"]
-        prepared: list[Scored] = []
-        floats: list[Score] = []
-        float_bytes = 0
-        for found in candidates(model, options, patches):
-            if isinstance(found, str):
-                lines.append(found)
-            elif found.label == "float":
-                if floats:
-                    continue
-                prepared = prepared_pairs(found.path, pairs, patches)
-                floats = [_score(pair, pair.expected) for pair in prepared]
-                float_bytes = found.path.stat().st_size
-                psnr, similarity = (
-                    np.mean([getattr(row, key) for row in floats]) for key in ("psnr_db", "ssim")
-                )
-                lines.append(
-                    f"| float | {psnr:.3f} | - | {similarity:.4f} | - | - | - | - | - | - |"
-                )
-            else:
-                lines.append(table_line(found, scores(found.path, prepared), floats, float_bytes))
-            print(lines[-1], file=sys.stderr, flush=True)
-        tables.append("\n".join(lines))
-    print("\n\n".join(tables))
+    print("\n\n".join(table_of(model, options, pairs, patches) for model in options.models))
 
 
 if __name__ == "__main__":
