@@ -88,15 +88,18 @@ class Scored:
     expected: Tensor
 
 
-def run_measured(command: Sequence[str | Path], record: Path, log: Path) -> None:
-    """Run a command, its output to ``log``, and leave what it cost in ``record``.
+def run_measured(
+    command: Sequence[str | Path], record: Path, log: Path, folder: Path | None = None
+) -> None:
+    """Run a command in ``folder``, its output to ``log``, and leave what it cost in ``record``.
 
     Raises:
         subprocess.CalledProcessError: it failed.
     """
     started = time.perf_counter()
     with log.open("wb") as output:
-        child = subprocess.Popen(list(map(str, command)), stdout=output, stderr=output)
+        words = list(map(str, command))
+        child = subprocess.Popen(words, stdout=output, stderr=output, cwd=folder)
         _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
@@ -151,8 +154,9 @@ def peer_candidate(
         with tempfile.TemporaryDirectory() as scratch:
             inputs = Path(scratch) / "inputs.npy"
             np.save(inputs, np.stack([to_input(patch.load()) for patch in patches.patches]))
-            command = [python, peer.script, float_model, inputs, path]
-            run_measured(command, record, path.with_suffix(".log"))
+            command = [python, peer.script, float_model.absolute(), inputs, path.absolute()]
+            # Some leave files of their own where they run.
+            run_measured(command, record, path.with_suffix(".log"), Path(scratch))
     return Candidate(peer.label(python), path, read_cost(record))
 
 
