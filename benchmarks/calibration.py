@@ -21,8 +21,7 @@ Its calibrator takes every core; ``--threads`` therefore is for ours and for the
 and should stay at its default when both are compared.
 """
 
-# ruff: noqa: PLC0415  # a measurement's memory must hold its own imports only; and on Linux a
-# child's peak begins with its parent's, so the parent must import nothing heavy either.
+# ruff: noqa: PLC0415  # a measurement's memory must hold its own imports only
 
 import argparse
 import json
@@ -36,6 +35,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from measured import run_measured
 
 CONTENDERS = ("ours", "ort", "ort-strided")
 _MEMORY_SHARE = 0.9
@@ -138,15 +139,15 @@ def _spawn(
     command += ["--count", str(count), "--threads", str(options.threads)]
     if options.images is not None:
         command += ["--images", str(options.images)]
-    with tempfile.TemporaryFile() as output:
-        child = subprocess.Popen(command, stdout=output, env=_environment())
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-        if child.returncode:
-            raise SystemExit(f"{measure} with {count} images ended with {child.returncode}")
-        output.seek(0)
-        seconds = json.loads(output.read().splitlines()[-1])["seconds"]
-    return seconds, usage.ru_maxrss * 1024 / 1e6
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "log"
+        try:
+            cost = run_measured(command, log, environment=_environment())
+        except subprocess.CalledProcessError as error:
+            reason = f"{measure} with {count} images ended with {error.returncode}"
+            raise SystemExit(f"{reason}:\n{log.read_text()}") from None
+        seconds = json.loads(log.read_text().splitlines()[-1])["seconds"]
+    return seconds, cost.peak_mb
 
 
 def _environment() -> dict[str, str]:

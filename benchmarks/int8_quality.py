@@ -10,23 +10,22 @@ Parity is measured against the float model on outputs clipped to [0, 1].
 
 Ours are made by ``esrdeploy build`` with the settings of :data:`SETTINGS`; a build calibrates once
 and makes all its targets, so its targets share one time. The others are made from our float file
-by the scripts in benchmarks/peers/, each in a virtual environment of its own. Time and peak
-memory are those of the whole process. Whatever is finished under ``--out`` is not made again.
+by the scripts in benchmarks/peers/, each in a virtual environment of its own. Times, wall and processor,
+and peak memory are those of the whole process. Whatever is finished under ``--out`` is not made again.
 """
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from measured import Cost, run_measured
 from peers.toolkits import PEERS, Peer
 
 from calib.dataset import PatchSet, folder_patches
@@ -49,14 +48,6 @@ SETTINGS = {
     "ort": ("ort",),
 }
 """Targets by what the build is called; ``full-integer`` adds that option."""
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What making a model took: wall time in s, peak resident memory in MB."""
-
-    seconds: float
-    peak_mb: float
 
 
 @dataclass(frozen=True)
@@ -88,28 +79,13 @@ class Scored:
     expected: Tensor
 
 
-def run_measured(
-    command: Sequence[str | Path], record: Path, log: Path, folder: Path | None = None
-) -> None:
-    """Run a command in ``folder``, its output to ``log``, and leave what it cost in ``record``.
-
-    Raises:
-        subprocess.CalledProcessError: it failed.
-    """
-    started = time.perf_counter()
-    with log.open("wb") as output:
-        words = list(map(str, command))
-        child = subprocess.Popen(words, stdout=output, stderr=output, cwd=folder)
-        _, status, usage = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode:
-        raise subprocess.CalledProcessError(child.returncode, child.args)
-    cost = Cost(time.perf_counter() - started, usage.ru_maxrss * 1024 / 1e6)
+def keep_cost(cost: Cost, record: Path) -> None:
+    """Leave what a finished process cost; with it, its result counts as finished."""
     record.write_text(json.dumps(asdict(cost)))
 
 
 def read_cost(record: Path) -> Cost | None:
-    """Return what :func:`run_measured` left, ``None`` if nothing is finished there."""
+    """Return what :func:`keep_cost` left, ``None`` if nothing is finished there."""
     return Cost(**json.loads(record.read_text())) if record.is_file() else None
 
 
@@ -125,7 +101,7 @@ def build_ours(model: str, setting: str, data: Path, out: Path) -> Path:
         entry = "from deploy.cli import main; main()"
         command = [sys.executable, "-c", entry, "build", "--model", model, *options]
         command += ["--calib", data, "--calib-count", str(CALIBRATION_COUNT), "--out", folder]
-        run_measured(command, record, folder / f"{model}.log")
+        keep_cost(run_measured(command, folder / f"{model}.log"), record)
     return folder / model
 
 
@@ -156,7 +132,8 @@ def peer_candidate(
             np.save(inputs, np.stack([to_input(patch.load()) for patch in patches.patches]))
             command = [python, peer.script, float_model.absolute(), inputs, path.absolute()]
             # Some leave files of their own where they run.
-            run_measured(command, record, path.with_suffix(".log"), Path(scratch))
+            cost = run_measured(command, path.with_suffix(".log"), folder=Path(scratch))
+        keep_cost(cost, record)
     return Candidate(peer.label(python), path, read_cost(record))
 
 
@@ -215,8 +192,8 @@ def _score(pair: Scored, output: Tensor) -> Score:
 
 
 HEAD = """\
-| int8 | PSNR dB | drop | SSIM | drop | parity dB mean | min | of fp32 | build, s | peak MB |
-|---|---|---|---|---|---|---|---|---|---|"""
+| int8 | PSNR dB | drop | SSIM | drop | parity dB mean | min | of fp32 | build, s | CPU, s | peak MB |
+|---|---|---|---|---|---|---|---|---|---|---|"""
 
 
 def table_line(
@@ -228,7 +205,8 @@ def table_line(
     psnr_drop = np.mean([row.psnr_db for row in floats]) - psnr
     ssim_drop = np.mean([row.ssim for row in floats]) - similarity
     cost = candidate.cost
-    spent = "- | -" if cost is None else f"{cost.seconds:.0f} | {cost.peak_mb:.0f}"
+    figures = (cost.seconds, cost.cpu_seconds, cost.peak_mb) if cost is not None else ()
+    spent = " | ".join(f"{figure:.0f}" for figure in figures) or "- | - | -"
     return (
         f"| {candidate.label} | {psnr:.3f} | {psnr_drop:+.4f} | {similarity:.4f} | "
         f"{ssim_drop:+.4f} | {np.mean(parity):.2f} | {min(parity):.2f} | "
@@ -251,7 +229,7 @@ def candidates(
                 peer, float_model, patches, options.out / "peers", options.out / "venvs"
             )
         except subprocess.CalledProcessError as error:
-            yield f"| {name} | failed with {error.returncode}; see its log | | | | | | | | |"
+            yield f"| {name} | failed with {error.returncode}; see its log | | | | | | | | | |"
 
 
 def table_of(
@@ -267,7 +245,7 @@ def table_of(
     head = f"{model}: {len(pairs)} pairs, {len(patches)} calibration pictures"
     lines = [
         f"### {head}\n\n{HEAD}",
-        f"| float | {psnr:.3f} | - | {similarity:.4f} | - | - | - | - | - | - |",
+        f"| float | {psnr:.3f} | - | {similarity:.4f} | - | - | - | - | - | - | - |",
     ]
     for found in candidates(model, float_model, options, patches):
         if isinstance(found, str):

@@ -3,16 +3,17 @@
     trace      torch's TorchScript exporter, opset 17 (why: docs/decisions/0001-onnx-export.md)
     simplify   onnxsim, without the fusions that would change weights
     normalise  the graph spelled in one way only (deploy/normal_form.py)
-    prove      traced = simplified = torch, run on every probe and on noise
+    prove      the result = torch, run on every probe and on noise; if it is not, the graph as
+               traced is run too, so that the message says which step went wrong
 
 Every weight in the result is bit for bit the checkpoint's; folding and equalizing are later,
 named passes.
 """
 
-import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -23,10 +24,10 @@ import torch
 from numpy.typing import NDArray
 
 from calib.errors import GraphError
-from calib.runtime import Session
 from deploy.architecture import RGB, Architecture, RRDBNet
 from deploy.networks import build_generator
 from deploy.normal_form import normal_form, require_sound
+from quant.passes.equality import Equality, Outputs, outputs_of, require_equal
 
 INPUT_NAME = "input"
 OUTPUT_NAME = "output"
@@ -46,21 +47,6 @@ _NOISE_SEED = 0
 
 
 @dataclass(frozen=True)
-class Agreement:
-    """How closely two runs of the same network agree, over all probes.
-
-    Attributes:
-        max_abs_error: largest absolute difference of two output values, output unit [0,1].
-        psnr_db: peak signal to noise ratio for peak 1, infinite when the outputs are equal.
-        probes: inputs compared.
-    """
-
-    max_abs_error: float
-    psnr_db: float
-    probes: int
-
-
-@dataclass(frozen=True)
 class ExportedModel:
     """A float ONNX model with the evidence that it is the network.
 
@@ -69,13 +55,11 @@ class ExportedModel:
             float32 ``[1,3,H*scale,W*scale]``, all shapes static.
         architecture: what was exported.
         against_torch: the model in onnxruntime, optimizations off, beside the torch module.
-        against_traced: the same beside the graph as traced, before simplification.
     """
 
     model: onnx.ModelProto
     architecture: Architecture
-    against_torch: Agreement
-    against_traced: Agreement
+    against_torch: Equality
 
 
 def export_float(
@@ -95,21 +79,20 @@ def export_float(
         threads: onnxruntime threads; ``None`` takes every core.
 
     Returns:
-        The model and how closely it agrees with torch and with the traced graph.
+        The model and how closely it agrees with torch.
 
     Raises:
-        GraphError: there is no probe, the probes do not fit the network, or the simplified
-            graph differs from the traced one or from torch by more than ``MIN_PSNR_DB`` allows.
+        GraphError: there is no probe, the probes do not fit the network, or the graph differs
+            from torch by more than ``MIN_PSNR_DB`` allows.
     """
     inputs = _with_noise(probes, architecture)
     generator = build_generator(architecture, tensors)
     traced = _trace(generator, inputs[0].shape)
     model = normal_form(_simplify(traced))
     require_sound(model, tensors)
-    outputs = _run(model, inputs, threads)
-    against_traced = _agreement(outputs, _run(traced, inputs, threads), "the graph as traced")
-    against_torch = _agreement(outputs, _run_torch(generator, inputs), "torch")
-    return ExportedModel(model, architecture, against_torch, against_traced)
+    return ExportedModel(
+        model, architecture, _against_torch(model, traced, generator, inputs, threads)
+    )
 
 
 def _with_noise(probes: Sequence[Array], architecture: Architecture) -> list[Array]:
@@ -159,28 +142,22 @@ def _simplify(traced: onnx.ModelProto) -> onnx.ModelProto:
     return simplified
 
 
-def _run(model: onnx.ModelProto, probes: Sequence[Array], threads: int | None) -> list[Array]:
-    session = Session(model, optimized=False, threads=threads)
-    return [session.run({INPUT_NAME: probe})[OUTPUT_NAME] for probe in probes]
+def _against_torch(
+    model: onnx.ModelProto,
+    traced: onnx.ModelProto,
+    generator: torch.nn.Module,
+    probes: Sequence[Array],
+    threads: int | None,
+) -> Equality:
+    expected = _run_torch(generator, probes)
+    agree = partial(require_equal, expected=expected, min_psnr_db=MIN_PSNR_DB)
+    try:
+        return agree(outputs_of(model, probes, threads=threads), parties="the graph and torch")
+    except GraphError as error:
+        agree(outputs_of(traced, probes, threads=threads), parties="the graph as traced and torch")
+        raise GraphError(f"simplifying the traced graph changed it: {error}") from error
 
 
-def _run_torch(generator: torch.nn.Module, probes: Sequence[Array]) -> list[Array]:
+def _run_torch(generator: torch.nn.Module, probes: Sequence[Array]) -> list[Outputs]:
     with torch.no_grad():
-        return [generator(torch.from_numpy(probe)).numpy() for probe in probes]
-
-
-def _agreement(outputs: Sequence[Array], expected: Sequence[Array], what: str) -> Agreement:
-    errors = [
-        np.subtract(one, other, dtype=np.float64)
-        for one, other in zip(outputs, expected, strict=True)
-    ]
-    max_abs_error = max(float(np.abs(error).max()) for error in errors)
-    mean_square = max(float(np.square(error).mean()) for error in errors)
-    psnr_db = -10 * math.log10(mean_square) if mean_square else math.inf
-    # Written so that NaN, which compares false with everything, is refused too.
-    if not psnr_db >= MIN_PSNR_DB:
-        raise GraphError(
-            f"the exported graph differs from {what}: found {psnr_db:.1f} dB, largest error "
-            f"{max_abs_error:.2g}, expected at least {MIN_PSNR_DB:.0f} dB"
-        )
-    return Agreement(max_abs_error, psnr_db, len(errors))
+        return [{OUTPUT_NAME: generator(torch.from_numpy(probe)).numpy()} for probe in probes]

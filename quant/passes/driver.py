@@ -16,29 +16,12 @@ import onnx
 
 from calib.errors import GraphError
 from calib.graph import GraphIndex
-from calib.runtime import Session
+from quant.passes.equality import Equality, outputs_of, require_equal
 
 Array = npt.NDArray[np.float32]
 Pass = Callable[[onnx.ModelProto], onnx.ModelProto]
 
-# Float32 rounds at 144 dB; a few hundred operations in another order leave about 130.
-MIN_PSNR_DB = 120.0
-
-
-@dataclass(frozen=True)
-class Equality:
-    """How closely two graphs agree, over all probes.
-
-    Attributes:
-        psnr_db: the worst output's peak signal to noise ratio for peak 1; infinite when the
-            outputs are equal bit for bit.
-        max_abs_error: largest absolute difference of two output values.
-        probes: inputs compared.
-    """
-
-    psnr_db: float
-    max_abs_error: float
-    probes: int
+MIN_PSNR_DB = 120.0  # what reordered float32 sums leave, and 10 dB to spare
 
 
 @dataclass(frozen=True)
@@ -126,34 +109,15 @@ def prove_equal(
     Raises:
         GraphError: there is no probe, or an output differs by more than ``MIN_PSNR_DB`` allows.
     """
-    if not probes:
-        raise GraphError("two graphs are compared on probes: found none, expected at least 1")
-    errors = [
-        np.subtract(one[name], other[name], dtype=np.float64)
-        for one, other in zip(
-            _outputs(before, probes, threads), _outputs(after, probes, threads), strict=True
-        )
-        for name in one
-    ]
-    max_abs_error = max(float(np.abs(error).max()) for error in errors)
-    mean_square = max(float(np.square(error).mean()) for error in errors)
-    psnr_db = math.inf if mean_square == 0.0 else -10 * math.log10(mean_square)
-    # Written so that NaN, which compares false with everything, is refused too.
-    if not psnr_db >= MIN_PSNR_DB:
-        raise GraphError(
-            f"found {psnr_db:.1f} dB between the graphs before and after, largest error "
-            f"{max_abs_error:.2g}; expected at least {MIN_PSNR_DB:.0f} dB"
-        )
-    return Equality(psnr_db, max_abs_error, len(probes))
-
-
-def _outputs(
-    model: onnx.ModelProto, probes: Sequence[Array], threads: int | None
-) -> list[dict[str, npt.NDArray[Any]]]:
-    session = Session(model, optimized=False, threads=threads)
-    if len(session.inputs) != 1:
-        raise GraphError(f"found inputs {list(session.inputs)}, expected one")
-    return [session.run({session.inputs[0]: probe}) for probe in probes]
+    before_outputs, after_outputs = (
+        outputs_of(model, probes, threads=threads) for model in (before, after)
+    )
+    return require_equal(
+        after_outputs,
+        before_outputs,
+        min_psnr_db=MIN_PSNR_DB,
+        parties="the graphs before and after",
+    )
 
 
 def _require_sound(after: onnx.ModelProto, before: onnx.ModelProto) -> None:

@@ -42,11 +42,9 @@ def serialized(model):
 @pytest.mark.parametrize("architecture", ALL, ids=str)
 def test_evidence_is_measured_on_every_probe_and_noise(architecture, exported):
     found = exported(architecture)
-    assert found.against_traced.max_abs_error == 0
-    assert found.against_traced.psnr_db == math.inf
     assert 0 < found.against_torch.max_abs_error < 1e-5
     assert MIN_PSNR_DB < found.against_torch.psnr_db < math.inf
-    assert found.against_torch.probes == found.against_traced.probes == 2
+    assert found.against_torch.probes == 2
 
 
 @pytest.mark.parametrize("architecture", ALL, ids=str)
@@ -187,7 +185,7 @@ def scaled(factor):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        pytest.param((".factor", scaled(1.001)), "differs from the graph as traced", id="constant"),
+        pytest.param((".factor", scaled(1.001)), "simplifying the traced graph changed it: found", id="constant"),
         pytest.param((".factor", scaled(np.nan)), "found nan dB", id="nan"),
         pytest.param(("hr.bias", scaled(2)), r"changed the weight 'conv_hr\.bias'", id="weight"),
     ],
@@ -206,8 +204,11 @@ def test_an_export_that_torch_contradicts_is_caught(monkeypatch, random_tensors,
     run_torch = export._run_torch
 
     def brighter(generator, probes):
-        return [output + np.float32(1e-4) for output in run_torch(generator, probes)]
+        return [
+            {name: value + np.float32(1e-4) for name, value in outputs.items()}
+            for outputs in run_torch(generator, probes)
+        ]
 
     monkeypatch.setattr(export, "_run_torch", brighter)
-    with pytest.raises(GraphError, match=r"differs from torch: found 80\.0 dB"):
+    with pytest.raises(GraphError, match=r"found 80\.0 dB between the graph as traced and torch"):
         export_float(SMALL, random_tensors(SMALL), [photo[:, :, :16, :16]])

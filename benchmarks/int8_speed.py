@@ -1,0 +1,148 @@
+"""Builds in, how much faster their int8 files run than their float files out.
+
+    python benchmarks/int8_speed.py dist/x4plus-anime-6b dist/x4plus --rounds 9
+
+Both files of a pair run in the same runtime in the same process, by turns, on a photograph of the
+embedded sample; a pair's ratio is the median over the rounds of one round's ratio, so that what
+else the machine does falls on both alike. Run it on a machine that does nothing else.
+
+OpenVINO is timed as it comes and with ``INFERENCE_PRECISION_HINT=f32``: as it comes, it computes
+the float file and the float parts of the int8 file in bf16 where the processor has it, which is
+fast and costs more than int8 does (59 dB on one network).
+
+Beside the times stands how many of the int8 file's convolutions each runtime ran as integers, as
+its own optimized graph tells.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+
+from calib.images import Tensor, to_input
+from calib.runtime import Session
+from deploy.artifacts import MANIFEST_NAME
+from deploy.backends import BackendName, backend_runner, backend_version, is_installed
+from deploy.machine import this_machine
+from deploy.manifest import read_manifest
+from deploy.parity import Runner
+from deploy.verify import verification_pictures
+
+SETTINGS: dict[str, tuple[BackendName, Mapping[str, str]]] = {
+    "onnxruntime": ("ort", {}),
+    "OpenVINO": ("openvino", {}),
+    "OpenVINO, f32": ("openvino", {"INFERENCE_PRECISION_HINT": "f32"}),
+}
+"""Runtimes and their configuration, by what the table calls them."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One file beside the float file in one runtime.
+
+    Attributes:
+        float_seconds: of the float file, one entry per round.
+        int8_seconds: of the int8 file, one entry per round.
+    """
+
+    float_seconds: tuple[float, ...]
+    int8_seconds: tuple[float, ...]
+
+    @property
+    def ratios(self) -> list[float]:
+        """How many times as fast the int8 file ran, round by round."""
+        return [a / b for a, b in zip(self.float_seconds, self.int8_seconds, strict=True)]
+
+
+def time_by_turns(float_run: Runner, int8_run: Runner, picture: Tensor, rounds: int) -> Timing:
+    """Run both once to warm up, then by turns, a round each."""
+    for run in (float_run, int8_run):
+        run(picture)
+    seconds: tuple[list[float], list[float]] = ([], [])
+    for _ in range(rounds):
+        for run, spent in zip((float_run, int8_run), seconds, strict=True):
+            started = time.perf_counter()
+            run(picture)
+            spent.append(time.perf_counter() - started)
+    return Timing(tuple(seconds[0]), tuple(seconds[1]))
+
+
+def integer_convolutions_ort(model: onnx.ModelProto) -> int:
+    """Count the integer convolutions of the graph that onnxruntime makes of a model."""
+    with tempfile.TemporaryDirectory() as folder:
+        saved = Path(folder) / "optimized.onnx"
+        Session(model, optimized=True, save_optimized=saved)
+        optimized = onnx.load(saved)
+    return sum(node.op_type == "QLinearConv" for node in optimized.graph.node)
+
+
+def integer_convolutions_openvino(model: onnx.ModelProto) -> int:
+    """Count the convolutions that OpenVINO's CPU plugin runs on 8-bit inputs."""
+    import openvino  # noqa: PLC0415  # an extra
+
+    core = openvino.Core()
+    compiled = core.compile_model(core.read_model(model.SerializeToString()), "CPU")
+    count = 0
+    for operation in compiled.get_runtime_model().get_ordered_ops():
+        told = {key: str(value.astype(str)) for key, value in operation.get_rt_info().items()}
+        kind, kernel = told.get("layerType", ""), told.get("primitiveType", "").lower()
+        count += kind == "Convolution" and kernel.endswith(("_i8", "_u8"))
+    return count
+
+
+COUNTERS: dict[BackendName, Callable[[onnx.ModelProto], int]] = {
+    "ort": integer_convolutions_ort,
+    "openvino": integer_convolutions_openvino,
+}
+
+HEAD = """\
+| int8 file | runtime | integer convolutions | float, s | int8, s | times as fast | min to max |
+|---|---|---|---|---|---|---|"""
+
+
+def table_lines(build: Path, rounds: int) -> Iterator[str]:
+    """Time every int8 file of a build in every runtime; yield a line of the table for each."""
+    manifest = read_manifest(build / MANIFEST_NAME)
+    float_model = onnx.load(build / manifest.float_artifact.path)
+    total = sum(node.op_type == "Conv" for node in float_model.graph.node)
+    picture = to_input(verification_pictures().patches[0].load())
+    for label, (backend, config) in SETTINGS.items():
+        if not is_installed(backend):
+            continue
+        float_run = backend_runner(backend, float_model, config)
+        for item in manifest.models():
+            if item.precision != "int8":
+                continue
+            model = onnx.load(build / item.path)
+            timing = time_by_turns(
+                float_run, backend_runner(backend, model, config), picture, rounds
+            )
+            ratios = timing.ratios
+            yield (
+                f"| {item.path} | {label} {backend_version(backend)} "
+                f"| {COUNTERS[backend](model)} of {total} "
+                f"| {statistics.median(timing.float_seconds):.2f} "
+                f"| {statistics.median(timing.int8_seconds):.2f} "
+                f"| {statistics.median(ratios):.2f} | {min(ratios):.2f} to {max(ratios):.2f} |"
+            )
+
+
+def main() -> None:
+    """Print one table of all builds named on the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("builds", nargs="+", type=Path, help="folders of finished builds")
+    parser.add_argument("--rounds", type=int, default=9, help="runs of each file")
+    options = parser.parse_args()
+    print(f"{this_machine()}\n\n{HEAD}")
+    for build in options.builds:
+        for line in table_lines(build, options.rounds):
+            print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()
