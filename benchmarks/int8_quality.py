@@ -10,8 +10,9 @@ Parity is measured against the float model on outputs clipped to [0, 1].
 
 Ours are made by ``esrdeploy build`` with the settings of :data:`SETTINGS`; a build calibrates once
 and makes all its targets, so its targets share one time. The others are made from our float file
-by the scripts in benchmarks/peers/, each in a virtual environment of its own. Times, wall and processor,
-and peak memory are those of the whole process. Whatever is finished under ``--out`` is not made again.
+by the scripts in benchmarks/peers/, each in a virtual environment of its own. Times, wall and
+processor, and peak memory are those of the whole process. Whatever is finished under ``--out`` is
+not made again.
 """
 
 import argparse
@@ -192,7 +193,7 @@ def _score(pair: Scored, output: Tensor) -> Score:
 
 
 HEAD = """\
-| int8 | PSNR dB | drop | SSIM | drop | parity dB mean | min | of fp32 | build, s | CPU, s | peak MB |
+| int8 | PSNR dB | drop | SSIM | drop | parity dB mean | min | of fp32 | wall s | CPU s | peak MB |
 |---|---|---|---|---|---|---|---|---|---|---|"""
 
 

@@ -25,6 +25,7 @@ from deploy.machine import InstructionSet, this_machine
 from deploy.metrics import Output, max_abs_error, parity_db
 from deploy.parity import Drawn, Runner
 from deploy.progress import Advance
+from quant.code_limits import saturable_convolutions
 from quant.qdq_view import QdqView
 
 PICTURES = 2
@@ -96,6 +97,7 @@ class BackendError:
         meaning_db: mean parity of the meaning of the file and the float network, in dB.
         parity_db: mean parity of the runtime's output and the float network, in dB.
         activations: integer types of the activations that the file's convolutions read.
+        saturable: how many of its convolutions 16-bit accumulation can saturate.
         remedy: a setting under which it loses less, where one is known and helped here.
     """
 
@@ -106,6 +108,7 @@ class BackendError:
     meaning_db: float
     parity_db: float
     activations: frozenset[str] = frozenset()
+    saturable: int = 0
     remedy: Remedy | None = None
 
     @property
@@ -168,6 +171,7 @@ def measure_backend(
         float(np.mean([_error_of(d.name, d.reference, d.candidate).psnr_db for d in drawn])),
         parity,
         _activations(model),
+        len(saturable_convolutions(QdqView(GraphIndex(model)))),
     )
     return _with_remedy(measured, model, drawn) if measured.notable else measured
 
@@ -191,10 +195,10 @@ def machine_note(
                 f"{item.artifact}: the setting {key}={value} gives "
                 f"{item.remedy.parity_db:.1f} dB instead of {item.parity_db:.1f} dB (tried here)"
             )
-        if machine.saturates and item.activations & {"uint8", "int8"}:
+        if machine.saturates and item.saturable:
             lines.append(
-                f"{item.artifact}: built with --weight-bits 7 it could not saturate "
-                "(2 * 255 * 63 fits 16 bits)"
+                f"{item.artifact}: {item.saturable} of its convolutions can saturate here; built "
+                "with --accumulator-bits 16 none could"
             )
     return lines
 

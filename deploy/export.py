@@ -3,8 +3,8 @@
     trace      torch's TorchScript exporter, opset 17 (why: docs/decisions/0001-onnx-export.md)
     simplify   onnxsim, without the fusions that would change weights
     normalise  the graph spelled in one way only (deploy/normal_form.py)
-    prove      the result = torch, run on every probe and on noise; if it is not, the graph as
-               traced is run too, so that the message says which step went wrong
+    prove      the result = torch, run on every probe, whose lower half is noise; if it is not,
+               the graph as traced is run too, so that the message says which step went wrong
 
 Every weight in the result is bit for bit the checkpoint's; folding and equalizing are later,
 named passes.
@@ -75,7 +75,8 @@ def export_float(
         architecture: sizes, as ``identify`` reads them from ``tensors``.
         tensors: float32 parameters by state dict key.
         probes: real images, float32 ``[1,3,H,W]`` in [0,1], all of one shape; the graph is
-            fixed to that shape. Noise of the same shape is added to them.
+            fixed to that shape. Noise takes the place of their lower halves: it drives the
+            network where no photograph does.
         threads: onnxruntime threads; ``None`` takes every core.
 
     Returns:
@@ -85,7 +86,7 @@ def export_float(
         GraphError: there is no probe, the probes do not fit the network, or the graph differs
             from torch by more than ``MIN_PSNR_DB`` allows.
     """
-    inputs = _with_noise(probes, architecture)
+    inputs = _half_noise(probes, architecture)
     generator = build_generator(architecture, tensors)
     traced = _trace(generator, inputs[0].shape)
     model = normal_form(_simplify(traced))
@@ -95,7 +96,7 @@ def export_float(
     )
 
 
-def _with_noise(probes: Sequence[Array], architecture: Architecture) -> list[Array]:
+def _half_noise(probes: Sequence[Array], architecture: Architecture) -> list[Array]:
     if not probes:
         raise GraphError("an export is proven on real images: found no probe, expected at least 1")
     shapes = {probe.shape for probe in probes}
@@ -109,8 +110,13 @@ def _with_noise(probes: Sequence[Array], architecture: Architecture) -> list[Arr
             f"probes of {shape[2]}x{shape[3]} pixels do not divide by {architecture.unshuffle}, "
             f"as the pixel-unshuffle of {architecture} demands"
         )
-    noise: Array = np.random.default_rng(_NOISE_SEED).random(shape, dtype=np.float32)
-    return [*probes, noise]
+    rng = np.random.default_rng(_NOISE_SEED)
+    rows = shape[2] // 2
+    lower = (1, RGB, shape[2] - rows, shape[3])
+    return [
+        np.concatenate([probe[:, :, :rows], rng.random(lower, dtype=np.float32)], axis=2)
+        for probe in probes
+    ]
 
 
 def _trace(generator: torch.nn.Module, shape: tuple[int, ...]) -> onnx.ModelProto:

@@ -20,6 +20,8 @@ from calib.errors import GraphError
 from calib.graph import GraphIndex
 from deploy.artifacts import main_opset
 from deploy.complexity import Complexity, complexity
+from quant.code_limits import saturable_convolutions
+from quant.qdq_view import QdqView
 
 QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
 _CARRIERS = frozenset({QUANTIZE, DEQUANTIZE, "Cast"})
@@ -81,6 +83,7 @@ class Inspection:
         nodes: precision of every node that computes (no quantization, no casts).
         ranges: what each QuantizeLinear of an activation can represent.
         cost: parameters and operations.
+        saturable: integer convolutions that a CPU without VNNI may saturate at 16 bits.
     """
 
     path: str
@@ -91,6 +94,7 @@ class Inspection:
     nodes: tuple[NodePrecision, ...]
     ranges: tuple[QuantizedRange, ...]
     cost: Complexity
+    saturable: tuple[str, ...]
 
     @cached_property
     def kinds(self) -> dict[tuple[str, str], int]:
@@ -112,6 +116,7 @@ class Inspection:
             "nodes": [{**asdict(node), "kind": node.kind} for node in self.nodes],
             "ranges": [asdict(item) for item in self.ranges],
             "cost": asdict(self.cost),
+            "saturable": list(self.saturable),
         }
 
 
@@ -136,6 +141,7 @@ def inspect_file(path: Path) -> Inspection:
         nodes=nodes,
         ranges=tuple(_ranges(index)),
         cost=complexity(model),
+        saturable=saturable_convolutions(QdqView(index)),
     )
 
 

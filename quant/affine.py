@@ -54,6 +54,9 @@ INTEGER_TYPES = {
     "int32": IntegerType("int32", -(2**31), 2**31 - 1, TensorProto.INT32),
 }
 
+# Weight codes lie within [-127, 127].
+WEIGHT_LIMIT = 127
+
 # An int32 accumulator must not overflow when the bias is already in it, so a bias keeps to half
 # of int32; a channel of nearly zero weights gets a larger scale for its sake (onnxruntime's
 # quantizer: "adjust_weight_scale_for_int32_bias").
@@ -114,34 +117,6 @@ def dequantize(codes: Array, scale: Array | float, zero_point: int) -> FloatArra
     steps = (np.asarray(codes).astype(np.int64) - zero_point).astype(np.float32)
     values: FloatArray = steps * np.asarray(scale, np.float32)
     return values
-
-
-def weight_scales(weight: FloatArray, *, bits: int, bias_floor: FloatArray | None) -> FloatArray:
-    """Return one scale per output channel that maps the largest weight to the largest code.
-
-    Args:
-        weight: float32 ``[O, ...]``; the first axis is the output channel.
-        bits: 8 for codes in [-127, 127], 7 for [-63, 63].
-        bias_floor: float32 ``[O]``, smallest scales with which the bias fits int32, if any.
-
-    Returns:
-        float32 ``[O]``, all positive; a channel without weights gets the floor.
-    """
-    largest = np.abs(weight.reshape(len(weight), -1)).max(axis=1, initial=0.0)
-    scales = largest.astype(np.float64) / weight_limit(bits)
-    if bias_floor is not None:
-        scales = np.maximum(scales, bias_floor)
-    chosen: FloatArray = np.maximum(scales, SMALLEST_SCALE).astype(np.float32)
-    return chosen
-
-
-def weight_limit(bits: int) -> int:
-    """Return the largest weight code: the range is symmetric.
-
-    >>> weight_limit(8), weight_limit(7)
-    (127, 63)
-    """
-    return int(2 ** (bits - 1) - 1)
 
 
 def bias_scale_floor(bias: FloatArray, input_scale: float) -> FloatArray:

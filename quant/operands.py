@@ -12,8 +12,9 @@ import numpy as np
 from calib.errors import GraphError
 from quant.affine import affine_parameters, bias_scale_floor
 from quant.channel_figures import channel_figures
+from quant.code_limits import CodeLimits
 from quant.placement import Placement
-from quant.plan import ConstantQuant, EdgeQuant, QuantOptions, WeightQuant
+from quant.plan import ConstantQuant, EdgeQuant, WeightQuant
 from quant.ranges import Ranges
 from quant.topology import RESIDUAL
 from quant.weight_scales import least_error_scales
@@ -22,7 +23,7 @@ from quant.weight_scales import least_error_scales
 def plan_weights(
     placement: Placement,
     edges: Mapping[str, EdgeQuant],
-    options: QuantOptions,
+    limits: CodeLimits,
     ranges: Ranges,
 ) -> dict[str, WeightQuant]:
     """Return the weights of the convolutions that run as integers, by initializer.
@@ -52,9 +53,9 @@ def plan_weights(
         variance = channel_figures(ranges, node.input[0]).variance
         if len(variance) != weight.shape[1]:  # a grouped convolution
             variance = np.ones(weight.shape[1])
-        chosen = least_error_scales(weight, variance, bits=options.weight_bits, floor=floor)
+        chosen = least_error_scales(weight, variance, limits, floor=floor)
         planned[node.input[1]] = WeightQuant(
-            node.name, tuple(map(float, chosen)), options.weight_bits, bias_name
+            node.name, tuple(map(float, chosen)), limits.accumulator_bits, bias_name
         )
     return planned
 

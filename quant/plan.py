@@ -14,9 +14,10 @@ import numpy.typing as npt
 
 from calib.errors import GraphError, UsageError
 from quant.affine import INTEGER_TYPES, IntegerType, covered_range
+from quant.code_limits import CodeLimits
 from quant.targets import Precision
 
-PLAN_SCHEMA = 3
+PLAN_SCHEMA = 4
 
 Rounding = Literal["nearest", "second-order"]
 Equalization = Literal["none", "growth", "all"]
@@ -33,7 +34,9 @@ class QuantOptions:
         head: precision of the convolutions that see the picture; ``None``: the target's default.
         trunk: precision of the residual additions, likewise.
         tail: precision from the first upsampling on, likewise.
-        weight_bits: 8, or 7 where 16-bit accumulation would saturate.
+        accumulator_bits: 32, or 16 for weights that do not saturate where a processor adds the
+            products of two neighbours in 16 bits (quant/code_limits.py); ``None``: the target's
+            default.
         rounding: weights to the nearest code, or to the codes that least disturb what the
             convolution gives out (quant/refine.py).
         equalization: which channels are brought to like size: none; those that one convolution
@@ -47,7 +50,7 @@ class QuantOptions:
     head: Precision | None = None
     trunk: Precision | None = None
     tail: Precision | None = None
-    weight_bits: int = 8
+    accumulator_bits: int | None = None
     rounding: Rounding = "second-order"
     equalization: Equalization = "growth"
     raised: Mapping[str, str] = field(default_factory=dict)
@@ -63,8 +66,8 @@ class QuantOptions:
             raise UsageError(
                 f"found percentile {self.percentile}; give a number above 50 and up to 100"
             )
-        if self.weight_bits not in {7, 8}:
-            raise UsageError(f"found weight bits {self.weight_bits}; give 8, or 7")
+        if self.accumulator_bits not in {None, 16, 32}:
+            raise UsageError(f"found accumulator bits {self.accumulator_bits}; give 32 or 16")
         for name, known in (("rounding", Rounding), ("equalization", Equalization)):
             found = getattr(self, name)
             if found not in get_args(known):
@@ -117,19 +120,24 @@ class WeightQuant:
     Attributes:
         node: the convolution.
         scales: a float32 value per output channel.
-        bits: 8 for codes in [-127, 127], 7 for [-63, 63].
+        accumulator_bits: 32, or 16: what the codes are fit for (quant/code_limits.py).
         bias: name of the bias to be stored as int32, or ``None``.
     """
 
     node: str
     scales: tuple[float, ...]
-    bits: int
+    accumulator_bits: int
     bias: str | None
 
     @property
     def scale_array(self) -> npt.NDArray[np.float32]:
         """The scales as float32 ``[O]``."""
         return np.array(self.scales, np.float32)
+
+    @property
+    def limits(self) -> CodeLimits:
+        """Which codes the weight may have."""
+        return CodeLimits(self.accumulator_bits)
 
 
 @dataclass(frozen=True)

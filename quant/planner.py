@@ -22,6 +22,7 @@ from calib.graph import GraphIndex, graph_digest
 from calib.table import CalibrationTable
 from quant.affine import IntegerType, affine_parameters, covered_range
 from quant.channel_figures import typical_magnitudes
+from quant.code_limits import CodeLimits
 from quant.distribution import merge
 from quant.operands import half_stored_weights, plan_constants, plan_weights
 from quant.passes.equalize import Equalized, equalize, equalized_tensors, rescale
@@ -61,8 +62,9 @@ def make_plan(
     _require_nodes(topology, options.raised)
     placement = Placement(topology, profile, parts, options.raised, options.full_integer)
     ranges = Ranges(Derivation(topology), table.tensors, equalized.tensors)
+    limits = CodeLimits(options.accumulator_bits or profile.accumulator_bits)
     edges = _EdgePlanner(placement, ranges, options).edges()
-    weights = plan_weights(placement, edges, options, ranges)
+    weights = plan_weights(placement, edges, limits, ranges)
     return QuantPlan(
         target=profile.name,
         graph_digest=digest,
@@ -70,7 +72,7 @@ def make_plan(
         options={
             "percentile": options.percentile,
             "full_integer": options.full_integer,
-            "weight_bits": options.weight_bits,
+            "accumulator_bits": limits.accumulator_bits,
             "rounding": options.rounding,
             "equalization": options.equalization,
             "raised": dict(options.raised),

@@ -28,7 +28,6 @@ from quant.affine import (
     FloatArray,
     IntegerType,
     quantize,
-    weight_limit,
 )
 from quant.equalized import equalized_model
 from quant.placement import GRAPH_OUTPUT
@@ -83,10 +82,7 @@ def emit_qdq(
 
 def round_to_nearest(weight: FloatArray, quant: WeightQuant) -> npt.NDArray[np.int8]:
     """Return the int8 codes ``[O, ...]`` nearest to ``weight / scale``."""
-    limit = weight_limit(quant.bits)
-    scales = quant.scale_array.reshape(-1, *[1] * (weight.ndim - 1))
-    codes: npt.NDArray[np.int8] = np.clip(np.rint(weight / scales), -limit, limit).astype(np.int8)
-    return codes
+    return quant.limits.nearest(weight / quant.scale_array.reshape(-1, *[1] * (weight.ndim - 1)))
 
 
 def bias_codes(
@@ -198,15 +194,15 @@ class _Emitter:
         codes = self._refined.codes.get(name)
         if codes is None:
             codes = round_to_nearest(weight, quant)
-        limit = weight_limit(quant.bits)
-        if (
-            codes.shape != weight.shape
-            or codes.dtype != np.int8
-            or np.abs(codes.astype(np.int16)).max() > limit
-        ):
+        if codes.shape != weight.shape or codes.dtype != np.int8:
             raise GraphError(
                 f"the codes given for {name!r} are {codes.dtype}{list(codes.shape)}; expected "
-                f"int8{list(weight.shape)} within [-{limit}, {limit}]"
+                f"int8{list(weight.shape)}"
+            )
+        if excess := quant.limits.excess(codes):
+            raise GraphError(
+                f"the codes given for {name!r} lie {excess} beyond what "
+                f"{quant.accumulator_bits}-bit accumulation allows"
             )
         self._parameters(name, quant.scale_array, 0, INTEGER_TYPES["int8"])
         self._put(f"{name}_quantized", codes)

@@ -26,7 +26,7 @@ from calib.graph import GraphIndex
 from calib.runtime import Session
 from calib.segments import Segment, cut_graph, segment_model
 from calib.table import CalibrationTable
-from quant.affine import FloatArray, weight_limit
+from quant.affine import FloatArray
 from quant.channel_figures import channel_figures
 from quant.equalized import equalized
 from quant.families import Family, find_families
@@ -180,8 +180,7 @@ class _Refiner:
         assert weight is not None  # planned as one
         flat = weight.reshape(len(weight), -1)
         leading = moment.leading(flat.shape[1])
-        limit = weight_limit(quant.bits)
-        codes = second_order_codes(flat, leading, quant.scale_array, limit).reshape(weight.shape)
+        codes = second_order_codes(weight, leading, quant.scale_array, quant.limits)
         self.codes[name] = codes
         bias = own_bias(self.index, node)
         if bias is not None:

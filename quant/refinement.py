@@ -17,7 +17,7 @@ import onnx
 from calib.digest import sha256_bytes
 from calib.errors import GraphError
 from calib.graph import GraphIndex
-from quant.affine import FloatArray, weight_limit
+from quant.affine import FloatArray
 from quant.equalized import equalized_model
 from quant.plan import QuantPlan, Refinement, WeightQuant
 from quant.qdq import RefinedWeights
@@ -117,7 +117,7 @@ def _distance_faults(
 ) -> Iterator[str]:
     quant, codes = plan.weights[name], stored.codes[name]
     node, weight = _node(index, quant, name), _float_constant(index, name)
-    drift = code_drift(weight, codes, quant.scale_array, weight_limit(quant.bits))
+    drift = code_drift(weight, codes, quant.scale_array, quant.limits)
     worst = int(drift.argmax())
     if not drift[worst] <= DRIFT_LIMIT:
         yield (

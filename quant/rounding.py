@@ -22,8 +22,9 @@ import numpy.typing as npt
 import scipy.linalg
 
 from quant.affine import FloatArray
+from quant.code_limits import PAIR_LIMIT, CodeLimits, Codes
 
-Codes = npt.NDArray[np.int8]
+Bound = FloatArray | int
 
 # Share of the mean variance that is added to every column's: keeps the factorization stable, and
 # weights that nothing drives in place. GPTQ's own value.
@@ -72,53 +73,95 @@ class SecondMoment:
 
 
 def second_order_codes(
-    weight: FloatArray, moment: SecondMoment, scales: FloatArray, limit: int
+    weight: FloatArray, moment: SecondMoment, scales: FloatArray, limits: CodeLimits
 ) -> Codes:
     """Return codes whose output error is never above that of the nearest codes.
 
     Args:
-        weight: float32 ``[O, K]``.
+        weight: float32 ``[O, I, ...]``, of ``K`` values per output channel.
         moment: of the ``K`` input columns, centred if the bias makes up for a changed mean.
         scales: float32 ``[O]``, positive.
-        limit: codes lie within ``[-limit, limit]``.
+        limits: which codes there are.
 
     Returns:
-        int8 ``[O, K]``.
+        int8, the shape of ``weight``.
     """
-    steps = weight / scales[:, np.newaxis]
-    nearest: Codes = np.rint(steps).clip(-limit, limit).astype(np.int8)
+    steps = weight.reshape(len(weight), -1) / scales[:, np.newaxis]
+    nearest = limits.nearest(steps.reshape(weight.shape))
     if moment.inverse is None:
         return nearest
     factor = np.ascontiguousarray(moment.inverse[::-1, ::-1])
-    codes = np.ascontiguousarray(_compensated(steps[:, ::-1].T, factor, limit)[::-1].T)
+    rounder = _RowRounder(limits, weight.shape[1], steps.shape[1] // weight.shape[1])
+    codes = np.ascontiguousarray(_compensated(steps[:, ::-1].T, factor, rounder)[::-1].T)
     better = _output_error(steps, codes, moment.matrix) < _output_error(
-        steps, nearest, moment.matrix
+        steps, nearest.reshape(steps.shape), moment.matrix
     )
-    better &= code_drift(weight, codes, scales, limit) <= DRIFT_LIMIT
+    codes = codes.reshape(weight.shape)
+    better &= code_drift(weight, codes, scales, limits) <= DRIFT_LIMIT
     nearest[better] = codes[better]
     return nearest
 
 
 def code_drift(
-    weight: FloatArray, codes: Codes, scales: FloatArray, limit: int
+    weight: FloatArray, codes: Codes, scales: FloatArray, limits: CodeLimits
 ) -> npt.NDArray[np.float64]:
     """Return ``[O]``: root mean square of what codes are away from the weights, in steps.
 
     A weight beyond the codes, which its scale clips, counts as one at their end.
 
     Args:
-        weight: float32 ``[O, ...]``.
+        weight: float32 ``[O, I, ...]``.
         codes: int8, the same shape.
         scales: float32 ``[O]``.
-        limit: codes lie within ``[-limit, limit]``.
+        limits: which codes there are.
     """
-    steps = weight.reshape(len(weight), -1).astype(np.float64) / scales[:, np.newaxis]
-    away: npt.NDArray[np.float64] = steps.clip(-limit, limit) - codes.reshape(len(codes), -1)
+    steps = weight.astype(np.float64) / scales.reshape(-1, *[1] * (weight.ndim - 1))
+    away = (limits.within(steps) - codes).reshape(len(codes), -1)
     drift: npt.NDArray[np.float64] = np.sqrt(np.mean(away**2, axis=1))
     return drift
 
 
-def _compensated(steps: FloatArray, factor: FloatArray, limit: int) -> Codes:
+@dataclass(frozen=True)
+class _RowRounder:
+    """Rounds one row of steps after the other, the last column of a weight first.
+
+    Attributes:
+        limits: which codes there are.
+        channels: input channels of the weight.
+        area: columns of one channel.
+    """
+
+    limits: CodeLimits
+    channels: int
+    area: int
+
+    def code(self, row: int, steps: FloatArray, codes: Codes) -> FloatArray:
+        """Return the codes of a row, as float32 ``[O]``.
+
+        Args:
+            row: which.
+            steps: ``[K, O]``, what is left of the weights; the rows behind are not rounded yet.
+            codes: ``[K, O]``, those of the rows before.
+        """
+        step = steps[row]
+        lowest: Bound = -self.limits.largest(self.channels)
+        highest: Bound = self.limits.largest(self.channels)
+        coupled = self.limits.paired and self.channels % 2 == 0
+        channel = (len(steps) - 1 - row) // self.area
+        if coupled and channel % 2:  # the neighbour is still free: leave it its share
+            beside = steps[row + self.area]
+            excess = np.maximum(np.abs(step) + np.abs(beside) - PAIR_LIMIT, 0.0)
+            share = np.where(step * beside > 0.0, excess / 2.0, 0.0)
+            step = np.sign(step) * np.maximum(np.abs(step) - share, 0.0)
+        elif coupled:
+            taken = codes[row - self.area].astype(np.float32)
+            lowest = np.maximum(-PAIR_LIMIT - np.minimum(taken, 0.0), lowest)
+            highest = np.minimum(PAIR_LIMIT - np.maximum(taken, 0.0), highest)
+        rounded: FloatArray = np.rint(step).clip(lowest, highest)
+        return rounded
+
+
+def _compensated(steps: FloatArray, factor: FloatArray, rounder: _RowRounder) -> Codes:
     """Round ``steps`` ``[K, O]`` row by row, each row's error spread over the rows behind it."""
     left = np.ascontiguousarray(steps, np.float32)
     codes = np.empty(left.shape, np.int8)
@@ -126,7 +169,7 @@ def _compensated(steps: FloatArray, factor: FloatArray, limit: int) -> Codes:
         stop = min(start + _BLOCK, len(left))
         errors = np.empty((stop - start, left.shape[1]), np.float32)
         for row in range(start, stop):
-            code = np.rint(left[row]).clip(-limit, limit)
+            code = rounder.code(row, left, codes)
             codes[row] = code
             error = errors[row - start]
             np.divide(left[row] - code, factor[row, row], out=error)

@@ -12,11 +12,11 @@ import numpy as np
 import onnx
 
 from calib.graph import GraphIndex
+from quant.affine import WEIGHT_LIMIT
 from quant.qdq_view import QdqView, Quantizer
 from quant.targets import TargetProfile
 from quant.topology import ACTIVATIONS
 
-_WEIGHT_LIMIT = 127
 # Scales are float32: a product of two may be rounded once more by the tool that stored it.
 _SCALE_TOLERANCE = 2e-6
 
@@ -134,7 +134,7 @@ def _weight(view: QdqView, _: TargetProfile) -> Iterator[Finding]:
             )
         if weight.zero_point.any():
             yield node.name, f"weight zero point {weight.zero_point.max()}", "zero point 0"
-        if codes.min() < -_WEIGHT_LIMIT:
+        if codes.min() < -WEIGHT_LIMIT:
             yield node.name, f"weight code {codes.min()}", "weight codes in [-127, 127]"
 
 

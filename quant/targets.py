@@ -42,6 +42,8 @@ class TargetProfile:
         half_storage: weights of convolutions left in float are stored as fp16 behind a Cast,
             which is folded away when the file is loaded; their rounding is far below the rest.
         minimum_range: smallest width of a quantized interval.
+        accumulator_bits: 16 where the target's kernels may add two products in 16 bits, which its
+            weights are then kept from saturating (quant/code_limits.py).
     """
 
     name: str
@@ -61,6 +63,7 @@ class TargetProfile:
     tail: Precision
     half_storage: bool = False
     minimum_range: float = 0.0
+    accumulator_bits: int = 32
 
     @property
     def precisions(self) -> tuple[Precision, ...]:
@@ -119,6 +122,7 @@ ORT = TargetProfile(
     trunk="float",
     tail="float",
     half_storage=True,
+    accumulator_bits=16,
 )
 
 # Explicit quantization: zero points other than 0 are refused (TensorRT issues 2774, 4698), a
@@ -161,6 +165,7 @@ OPENVINO = TargetProfile(
     trunk="float",
     tail="float",
     half_storage=True,
+    accumulator_bits=16,
 )
 
 # Qualcomm AI Engine Direct (HTP): every operator quantized in and out, int32 bias, no range

@@ -11,29 +11,29 @@ and each channel takes the scale, of a ladder below the covering one, where it i
 
 import numpy as np
 
-from quant.affine import SMALLEST_SCALE, FloatArray, weight_limit
+from quant.affine import SMALLEST_SCALE, FloatArray
+from quant.code_limits import CodeLimits
 from quant.distribution import Float64
 
 _LADDER = np.arange(1.0, 0.59, -0.05)
 
 
 def least_error_scales(
-    weight: FloatArray, variance: Float64, *, bits: int, floor: FloatArray | None
+    weight: FloatArray, variance: Float64, limits: CodeLimits, *, floor: FloatArray | None
 ) -> FloatArray:
     """Return the scale of each output channel.
 
     Args:
         weight: float32 ``[O, I, ...]``.
         variance: float64 ``[I]``, of each input channel.
-        bits: 8 for codes in [-127, 127], 7 for [-63, 63].
+        limits: which codes there are.
         floor: float32 ``[O]``, smallest scales with which the bias fits int32, if any.
 
     Returns:
         float32 ``[O]``, all positive; a channel without weights gets the floor.
     """
     flat = weight.reshape(*weight.shape[:2], -1)
-    limit = weight_limit(bits)
-    covering = np.abs(flat).max(axis=(1, 2), initial=0.0).astype(np.float64) / limit
+    covering = limits.covering(flat)
     lowest = np.full(len(flat), SMALLEST_SCALE) if floor is None else floor.astype(np.float64)
     lowest = np.maximum(lowest, SMALLEST_SCALE)
     drive = variance.astype(np.float32)
@@ -42,7 +42,7 @@ def least_error_scales(
     for share in _LADDER:
         scales = np.maximum(covering * share, lowest).astype(np.float32)
         steps = flat / scales[:, np.newaxis, np.newaxis]
-        steps -= np.clip(np.rint(steps), -limit, limit)
+        steps -= limits.nearest(steps)
         error = np.square(steps).sum(axis=2) @ drive * np.square(scales, dtype=np.float64)
         better = error < least
         best[better], least[better] = scales[better], error[better]

@@ -73,12 +73,14 @@ def build(
         PartPrecision | None,
         typer.Option(help="Precision from the first upsampling on, where the target allows it."),
     ] = None,
-    weight_bits: Annotated[
-        int,
+    accumulator_bits: Annotated[
+        int | None,
         typer.Option(
-            min=7, max=8, help="7 keeps 16-bit accumulation of 8-bit products from saturating."
+            help="16: weights that no processor saturates, CPUs without VNNI included; 32: a "
+            "trifle more accurate where none does.",
+            show_default="16 for ort and openvino, else 32",
         ),
-    ] = 8,
+    ] = None,
     rounding: Annotated[
         RoundingChoice,
         typer.Option(
@@ -145,7 +147,7 @@ def build(
             full_integer=full_integer,
             trunk=trunk,
             tail=tail,
-            weight_bits=weight_bits,
+            accumulator_bits=accumulator_bits,
             rounding=rounding,
             equalization=equalization,
         ),

@@ -42,6 +42,11 @@ def inspect(
             f"{found.cost.parameters:,} parameters, {found.cost.macs / 1e9:.3f} G "
             "convolution multiply-accumulates"
         )
+        if found.ranges:
+            typer.echo(
+                f"{len(found.saturable)} convolutions can saturate 16-bit accumulation "
+                "(x86-64 without VNNI)"
+            )
         rows = [[op, kind, str(count)] for (op, kind), count in found.kinds.items()]
         print_table("precision of the nodes", ["operator", "inputs -> output", "nodes"], rows)
         if nodes:

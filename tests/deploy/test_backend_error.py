@@ -166,14 +166,17 @@ def test_the_setting_follows_from_the_activations(dtype: int, setting: tuple[str
 
 
 def test_what_the_figures_mean_is_said_with_the_instruction_set() -> None:
-    error = BackendError("a.onnx", "ort", "1.0", (PictureError("x", 37.3, 0.1),), 44.2, 37.0, U8)
+    error = BackendError(
+        "a.onnx", "ort", "1.0", (PictureError("x", 37.3, 0.1),), 44.2, 37.0, U8, 21
+    )
     lines = machine_note([error], AVX2)
     assert "AVX2, without VNNI: 8-bit products saturate at 16 bits" in lines[0]
     assert "costs 7.2 dB" in lines[1]
     assert "not the file's" in lines[1]
-    assert "--weight-bits 7" in lines[2]
+    assert "21 of its convolutions can saturate here" in lines[2]
+    assert "--accumulator-bits 16" in lines[2]
     assert len(machine_note([error], replace(AVX2, saturates=False))) == 2
-    assert len(machine_note([replace(error, activations=frozenset())], AVX2)) == 2
+    assert len(machine_note([replace(error, saturable=0)], AVX2)) == 2
     remedy = backend_error.Remedy(("key", "1"), error.error, 44.2)
     assert (
         "key=1 gives 44.2 dB instead of 37.0 dB"

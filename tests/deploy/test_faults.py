@@ -223,7 +223,7 @@ GOOD: list[tuple[str, Architecture, int, tuple[str, ...], QuantOptions]] = [
     ("small", SMALL, 1, ("ort",), QuantOptions()),
     ("another seed", SMALL, 2, ("tensorrt",), QuantOptions(rounding="nearest")),
     ("deep", DEEP, 3, ("openvino",), QuantOptions(rounding="nearest")),
-    ("deep, 7 bits", DEEP, 4, ("ort",), QuantOptions(rounding="nearest", weight_bits=7)),
+    ("deep, 32 bits", DEEP, 4, ("ort",), QuantOptions(rounding="nearest", accumulator_bits=32)),
     ("whole in integers", SMALL, 5, ("ort",), QuantOptions(rounding="nearest", full_integer=True)),
     ("qnn", SMALL, 6, ("qnn",), QuantOptions(rounding="nearest")),
     ("16 bits", SMALL, 7, ("qnn-w8a16",), QuantOptions(rounding="nearest")),

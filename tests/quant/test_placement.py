@@ -142,7 +142,7 @@ def test_prelu_edges(compact, compact_table) -> None:
         ("ort", {"full_integer": True, "tail": "float"}, "full-integer with tail float"),
         ("ort", {"raised": {"nowhere": "?"}}, "no node 'nowhere'"),
         ("ort", {"percentile": 50.0}, "above 50"),
-        ("ort", {"weight_bits": 4}, "weight bits 4"),
+        ("ort", {"accumulator_bits": 24}, "accumulator bits 24"),
     ],
 )
 def test_what_a_target_cannot_do_is_refused(

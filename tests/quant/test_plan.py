@@ -1,6 +1,5 @@
 """A plan as a value: JSON round trip, determinism, provenance."""
 
-import dataclasses
 import json
 
 import onnx
@@ -75,11 +74,14 @@ def test_two_convolutions_with_one_weight_are_refused(parsed, calibrated) -> Non
         make_plan(model, calibrated(model), PROFILES["qnn"], QuantOptions())
 
 
-def test_seven_bit_weights_keep_to_63(residual, residual_table) -> None:
-    plan = make_plan(residual, residual_table, PROFILES["ort"], QuantOptions(weight_bits=7))
-    eight = make_plan(residual, residual_table, PROFILES["ort"], QuantOptions())
-    ratio = plan.weights["w1"].scale_array / eight.weights["w1"].scale_array
-    assert ratio == pytest.approx(127 / 63)
-    assert dataclasses.replace(plan.weights["w1"], bits=8, scales=()) == dataclasses.replace(
-        eight.weights["w1"], scales=()
-    )
+@pytest.mark.parametrize(
+    ("target", "asked", "expected"),
+    [("ort", None, 16), ("openvino", None, 16), ("tensorrt", None, 32), ("ort", 32, 32)],
+)
+def test_cpu_targets_get_weights_that_do_not_saturate_unless_told_otherwise(
+    target, asked, expected, residual, residual_table
+) -> None:
+    options = QuantOptions(accumulator_bits=asked)
+    plan = make_plan(residual, residual_table, PROFILES[target], options)
+    assert {quant.accumulator_bits for quant in plan.weights.values()} == {expected}
+    assert plan.options["accumulator_bits"] == expected

@@ -84,7 +84,12 @@ def test_outputs_come_closer_on_the_images_that_decided(
 def test_the_bias_takes_up_what_the_codes_change_in_the_mean(
     residual, residual_table, probes
 ) -> None:
-    plan = make_plan(residual, residual_table, PROFILES["ort"], QuantOptions(weight_bits=7))
+    plan = make_plan(residual, residual_table, PROFILES["ort"], QuantOptions())
+    coarser = {
+        name: dataclasses.replace(quant, scales=tuple(2 * scale for scale in quant.scales))
+        for name, quant in plan.weights.items()
+    }
+    plan = dataclasses.replace(plan, weights=coarser)
     refined = refine_weights(residual, plan, residual_table, probes(residual), threads=1)
     floats = initializers(equalized_model(residual, plan))
     quant = plan.weights["w1"]

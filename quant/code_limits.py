@@ -1,0 +1,137 @@
+"""How an integer kernel adds up products in, the int8 codes that a weight may have out.
+
+Codes lie within [-127, 127]: the range is symmetric, and TensorRT and LiteRT take no other.
+
+On x86-64 without VNNI, kernels for unsigned activations multiply with ``vpmaddubsw``, which adds
+the products of two neighbouring input channels, 2j and 2j + 1, at one kernel position in 16 bits,
+with saturation. No activations can saturate it if, and for all activations only if,
+
+    max(q, 0) + max(q', 0) <= P    and    max(-q, 0) + max(-q', 0) <= P,    P = floor(32767 / 255)
+
+for the codes q, q' of every two neighbours: 255 * 128 = 32640 fits, 255 * 129 = 32895 does not.
+Neighbours of unlike signs are free. Halving all weights (7 bits, onnxruntime's ``reduce_range``)
+satisfies it too, and costs every weight a bit; this costs only the large ones that meet.
+
+Channels are neighbours because both CPU runtimes lay the input channels innermost: onnxruntime's
+QLinearConv transposes to NHWC and packs its filter as [kH kW I, O] in groups of four, oneDNN
+blocks weights by four input channels. Where their number is odd, neighbours lie at different
+kernel positions, so each code keeps to P / 2 for itself.
+
+Seen on an emulated Haswell (``qemu-x86_64 -cpu Haswell``) with onnxruntime 1.32: 255 * (100 + 100)
+is 46 of 255 codes wrong at the output, 255 * (100 + 28) and 255 * (100 - 100) are exact.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from quant.affine import WEIGHT_LIMIT, FloatArray
+from quant.qdq_view import QdqView
+
+Codes = npt.NDArray[np.int8]
+Real = npt.NDArray[np.floating[Any]]
+
+PAIR_LIMIT = 32767 // 255
+
+
+@dataclass(frozen=True)
+class CodeLimits:
+    """The codes that a convolution's weight ``[O, I, ...]`` may have.
+
+    Attributes:
+        accumulator_bits: 32, or 16 for codes whose products no sum of two can saturate.
+    """
+
+    accumulator_bits: int
+
+    @property
+    def paired(self) -> bool:
+        """Tell whether the codes of neighbouring input channels limit one another."""
+        return self.accumulator_bits == 16
+
+    def largest(self, channels: int) -> int:
+        """Return the largest code of a weight that reads ``channels`` input channels."""
+        return PAIR_LIMIT // 2 if self.paired and channels % 2 else WEIGHT_LIMIT
+
+    def covering(self, weight: FloatArray) -> npt.NDArray[np.float64]:
+        """Return float64 ``[O]``: the smallest scales at which nothing has to be clipped.
+
+        Args:
+            weight: float32 ``[O, I, ...]``.
+        """
+        flat = _by_channel(weight)
+        largest = self.largest(flat.shape[1])
+        scales: npt.NDArray[np.float64] = np.abs(flat).max(axis=(1, 2), initial=0.0) / largest
+        if self.paired and largest == WEIGHT_LIMIT:
+            sums = np.abs(_sums_of_neighbours(flat)).max(axis=(0, 2, 3), initial=0.0)
+            scales = np.maximum(scales, sums / PAIR_LIMIT)
+        return scales.astype(np.float64)
+
+    def within(self, steps: Real) -> Real:
+        """Return the nearest values within the limits; what two neighbours exceed, they share.
+
+        Args:
+            steps: weights in units of their scales, ``[O, I, ...]``.
+        """
+        flat = _by_channel(steps)
+        largest = self.largest(flat.shape[1])
+        kept = flat.clip(-largest, largest)
+        if self.paired and largest == WEIGHT_LIMIT:
+            above, below = _sums_of_neighbours(kept)
+            excess = np.maximum(above - PAIR_LIMIT, 0) + np.minimum(below + PAIR_LIMIT, 0)
+            half = (excess / 2).astype(kept.dtype)  # of integers the smaller half
+            kept[:, ::2] -= excess - half
+            kept[:, 1::2] -= half
+        found: Real = kept.reshape(steps.shape)
+        return found
+
+    def nearest(self, steps: FloatArray) -> Codes:
+        """Return the codes nearest to ``steps``, int8 ``[O, I, ...]``."""
+        rounded = np.rint(self.within(steps))
+        if self.paired:
+            # Rounding two halves may have gone the same way.
+            rounded = self.within(rounded.astype(np.int16))
+        codes: Codes = rounded.astype(np.int8)
+        return codes
+
+    def excess(self, codes: Codes) -> int:
+        """Return how far codes ``[O, I, ...]`` lie beyond the limits at worst; 0 if they do not."""
+        wide = _by_channel(codes).astype(np.int16)
+        largest = self.largest(wide.shape[1])
+        beyond = int(np.abs(wide).max(initial=0)) - largest
+        if self.paired and largest == WEIGHT_LIMIT:
+            beyond = max(beyond, int(np.abs(_sums_of_neighbours(wide)).max(initial=0)) - PAIR_LIMIT)
+        return max(beyond, 0)
+
+
+def saturable_convolutions(view: QdqView) -> tuple[str, ...]:
+    """Return the convolutions of a QDQ graph whose sums of two products may leave 16 bits.
+
+    Convolutions of 16-bit activations or of weights other than int8 have kernels of other kinds.
+    """
+    found = []
+    for node, data, _ in view.integer_convolutions():
+        codes = view.codes(node.input[1])
+        if codes is None or codes.dtype != np.int8 or data.dtype not in {"uint8", "int8"}:
+            continue
+        if CodeLimits(16).excess(codes):
+            found.append(node.name)
+    return tuple(found)
+
+
+def _by_channel(weight: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return weight.reshape(*weight.shape[:2], -1)
+
+
+def _sums_of_neighbours(flat: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return ``[2, O, I / 2, P]``: the positive parts of two neighbours added, and the negative."""
+    left, right = flat[:, ::2], flat[:, 1::2]
+    zero = flat.dtype.type(0)
+    return np.stack(
+        [
+            np.maximum(left, zero) + np.maximum(right, zero),
+            np.minimum(left, zero) + np.minimum(right, zero),
+        ]
+    )
