@@ -40,7 +40,8 @@ class QuantOptions:
         rounding: weights to the nearest code, or to the codes that least disturb what the
             convolution gives out (quant/refine.py).
         equalization: which channels are brought to like size: none; those that one convolution
-            makes (the growth channels of dense blocks, the tail's); or the residual trunk's too.
+            makes (the growth channels of dense blocks, the tail's); or all, the residual trunk's
+            half way.
         raised: names of nodes to run in a higher precision, with the reason: in float, or in 16
             bits where the target or ``full_integer`` leaves no float.
     """
@@ -52,7 +53,7 @@ class QuantOptions:
     tail: Precision | None = None
     accumulator_bits: int | None = None
     rounding: Rounding = "second-order"
-    equalization: Equalization = "growth"
+    equalization: Equalization = "all"
     raised: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -25,7 +25,7 @@ from quant.channel_figures import typical_magnitudes
 from quant.code_limits import CodeLimits
 from quant.distribution import merge
 from quant.operands import half_stored_weights, plan_constants, plan_weights
-from quant.passes.equalize import Equalized, equalize, equalized_tensors, rescale
+from quant.passes.equalize import TRUNK_EXPONENT, Equalized, equalize, equalized_tensors, rescale
 from quant.placement import Edge, Placement
 from quant.plan import EdgeQuant, QuantOptions, QuantPlan
 from quant.preactivation import Affine, choose_before_activation
@@ -92,7 +92,7 @@ def _equalized(model: onnx.ModelProto, table: CalibrationTable, options: QuantOp
         return rescale(model, {})
     ranges = Ranges(Derivation(Topology(GraphIndex(model))), table.tensors)
     found = {name: typical_magnitudes(ranges, name) for name in equalized_tensors(model)}
-    return equalize(model, found, trunk=options.equalization == "all")
+    return equalize(model, found, trunk=TRUNK_EXPONENT if options.equalization == "all" else 0.0)
 
 
 def part_precisions(profile: TargetProfile, options: QuantOptions) -> dict[Part, Precision]:

@@ -92,9 +92,9 @@ def build(
         EqualizationChoice,
         typer.Option(
             help="Bring channels to like size before quantizing: none, the growth channels of "
-            "dense blocks, or all, the residual trunk's too."
+            "dense blocks, or all, the residual trunk's half way."
         ),
-    ] = "growth",
+    ] = "all",
     max_drop: Annotated[
         float | None,
         typer.Option(

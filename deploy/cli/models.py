@@ -1,14 +1,36 @@
-"""``esrdeploy models``: nothing in, the model table out."""
+"""``esrdeploy models``: nothing in, the model table out; or a name in, its official weights."""
 
-from deploy.cli.console import print_json, print_table, reports_errors
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deploy.cli.console import make_progress, print_json, print_table, reports_errors
 from deploy.cli.options import AsJson
 
 
 @reports_errors
-def models(as_json: AsJson = False) -> None:
+def models(
+    download: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Fetch this model's official weights, for later builds to find."
+        ),
+    ] = None,
+    releases: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="With --download: a mirror of the official releases."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """List the models with parameters, MACs, and whether their weights are at hand."""
     from deploy.catalogue import catalogue
 
+    if download is not None:
+        path = _download(download, releases)
+        if not as_json:
+            typer.echo(f"{download}: {path}")
+            return
     rows = catalogue()
     if as_json:
         print_json([row.record() for row in rows])
@@ -24,8 +46,28 @@ def models(as_json: AsJson = False) -> None:
                 f"{row.cost.parameters / 1e6:.3f}",
                 f"{row.cost.macs / 1e9:.3f}",
                 f"{row.cost.vendor_gflops:.3f}",
-                row.weights or "none: pass --weights",
+                row.weights or "none: --download, or --weights",
             ]
             for row in rows
         ],
     )
+
+
+def _download(name: str, releases: str | None) -> Path:
+    from deploy.models import RELEASES_URL, find_model
+    from deploy.weights.download import download_official
+
+    entry = find_model(name)
+    progress = make_progress()
+    shown = 0
+    with progress.stage(f"downloading {entry.official_file}, percent", 100) as advance:
+
+        def on_progress(received: int, total: int | None) -> None:
+            nonlocal shown
+            while total and shown < received * 100 // total:
+                advance()
+                shown += 1
+
+        return download_official(
+            entry, releases_url=releases or RELEASES_URL, on_progress=on_progress
+        )

@@ -77,8 +77,9 @@ def load_model_checkpoint(entry: ModelEntry, weights: Path | None = None) -> Che
         return _judged(replace(load_checkpoint(cached), origin=origin), entry)
     missing = "" if entry.packaged_stem is None else f"the package {WEIGHTS_PACKAGE} is damaged or "
     raise WeightsError(
-        f"no weights at hand for {entry.name!r}: {missing}no official file was downloaded; get "
-        f"{entry.official_url()} and name it with --weights"
+        f"no weights at hand for {entry.name!r}: {missing}no official file was downloaded; run "
+        f"'esrdeploy models --download {entry.name}', or get {entry.official_url()} and name it "
+        "with --weights"
     )
 
 

@@ -3,10 +3,14 @@ from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from typer.testing import CliRunner
 
 from calib.digest import sha256_bytes
 from calib.errors import WeightsError
+from deploy import models
+from deploy.cli import app
 from deploy.models import find_model
+from deploy.weights import download
 from deploy.weights.download import cached_file, download_official
 
 CONTENT = bytes(range(256)) * 4000
@@ -119,3 +123,23 @@ def test_unwritable_cache_is_one_clear_line(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(WeightsError, match=r"Not a directory|File exists"):
         download_official(ENTRY, releases_url="http://127.0.0.1:9", folder=tmp_path / "file")
+
+
+def test_the_command_fetches_into_the_users_cache(url, tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(models, "MODELS", (ENTRY,))
+    arguments = ["models", "--download", "x4plus", "--releases", f"{url}/good"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0
+    path = tmp_path / "v0.1.0" / "RealESRGAN_x4plus.pth"
+    assert str(path) in result.stdout.replace("\n", "")
+    assert path.read_bytes() == CONTENT
+
+
+def test_the_command_says_in_one_line_why_it_failed(url, tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "cache_folder", lambda: tmp_path)
+    arguments = ["models", "--download", "x2plus", "--releases", f"{url}/good"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 2
+    assert "the server answered 404" in result.stderr
+    assert CliRunner().invoke(app, ["models", "--download", "x9"]).exit_code == 2

@@ -117,7 +117,7 @@ def test_a_rescaled_graph_computes_the_same_bits(
         for tensor in equalized_tensors(model)
         for classes in [channel_classes(GraphIndex(model)).of[tensor]]
     }
-    result = equalize(model, spread, trunk=True, steps_per_octave=1)
+    result = equalize(model, spread, trunk=1.0, steps_per_octave=1)
     assert any((factors != 1.0).any() for factors in result.factors.values())
     assert_same_network(model, result, probes(model))
     assert model.SerializeToString(deterministic=True) == before
@@ -147,12 +147,12 @@ def test_the_trunk_is_one_class_per_channel_and_growth_is_its_own(
     assert equalized_tensors(residual) == ("feat", "pre1", "large", "pre_up")
 
 
-@pytest.mark.parametrize("trunk", [False, True], ids=["growth", "growth and trunk"])
+@pytest.mark.parametrize("trunk", [0.0, 0.5, 1.0], ids=["growth", "trunk half way", "trunk"])
 def test_growth_channels_reach_the_size_of_the_trunk(
-    trunk: bool, residual: onnx.ModelProto, magnitudes: Observe, probes: Callable
+    trunk: float, residual: onnx.ModelProto, magnitudes: Observe, probes: Callable
 ) -> None:
     result = equalize(residual, magnitudes(residual), trunk=trunk, steps_per_octave=8)
-    assert ("feat" in result.factors) is trunk
+    assert ("feat" in result.factors) is (trunk > 0.0)
     assert prove_equal(residual, result.model, probes(residual)).psnr_db > 120.0
     after = magnitudes(result.model)
     distance = np.log2(after["pre1"] / after["feat"].max())
@@ -206,7 +206,7 @@ def test_any_magnitudes_keep_every_bit(
         * np.exp2(generator.normal(0.0, 12.0, len(of[name])))
         for name in equalized_tensors(residual)
     }
-    result = equalize(residual, wild, trunk=True, steps_per_octave=1)
+    result = equalize(residual, wild, trunk=1.0, steps_per_octave=1)
     assert_same_network(residual, result, probes(residual)[:1])
     for factors in result.factors.values():
         assert np.abs(np.log2(factors)).max() <= 12.0

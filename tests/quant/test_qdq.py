@@ -105,7 +105,9 @@ def test_names_order_and_bytes_are_fixed(target, residual, residual_table) -> No
 
 
 def test_weights_are_int8_per_channel_and_float_ones_are_gone(residual, residual_table) -> None:
-    emitted = emit_qdq(residual, plan_of(residual, residual_table, "ort", full_integer=True, accumulator_bits=32))
+    emitted = emit_qdq(
+        residual, plan_of(residual, residual_table, "ort", full_integer=True, accumulator_bits=32)
+    )
     stored = {t.name: numpy_helper.to_array(t) for t in emitted.graph.initializer}
     for name in ("w0", "w1", "w2", "w3", "w4"):
         codes = stored[f"{name}_quantized"]
