@@ -26,7 +26,12 @@ from deploy.progress import Progress
 from deploy.quantization import Quantizer
 from deploy.report import Album, write_report
 from deploy.request import BuildRequest
-from deploy.verify import Verification, verification_pictures, verify_build
+from deploy.verify import (
+    Verification,
+    check_contents,
+    compare_contents,
+    verification_pictures,
+)
 from quant.fp16_range import nodes_to_keep, require_nodes
 from quant.planner import part_precisions
 from quant.targets import find_profile
@@ -100,19 +105,15 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
     options = request.choices() | {"raised": raised}
     draft = describe(network, table, options, artifacts, fp16_kept=kept)
     album = Album()
-    verification = verify_build(
-        folder,
-        draft,
-        pictures,
-        weights=request.weights,
-        progress=progress,
-        observe=album.observe,
+    contents = check_contents(folder, draft, progress)
+    verification = compare_contents(
+        contents, pictures, weights=request.weights, progress=progress, observe=album.observe
     )
     artifacts += write_parity(folder, verification.parity_record())
     manifest = replace(draft, artifacts=tuple(artifacts), parity=verification.parity_summary())
     write_atomically(folder / MANIFEST_NAME, manifest.content())
     if request.report:
-        write_report(folder, progress, album)
+        write_report(folder, progress, album, contents)
     return BuildOutcome(folder, manifest, verification)
 
 

@@ -44,6 +44,22 @@ PICTURES = 6
 
 
 @dataclass(frozen=True)
+class Contents:
+    """A build's files, and every check of them that runs no network.
+
+    Attributes:
+        build: the intact files, without the models that are not well formed: what was asked of
+            them was asked, and none of them can be run.
+        checks: what was asked.
+        fp16: how every value of the fp16 model fits fp16.
+    """
+
+    build: Build
+    checks: tuple[Check, ...]
+    fp16: tuple[Fp16Finding, ...]
+
+
+@dataclass(frozen=True)
 class Verification:
     """What was checked of one build, and what came out.
 
@@ -153,7 +169,7 @@ def _user_patches(images: Path) -> PatchSet:
     return folder_patches(images, mode="whole", count=None, seed=0)
 
 
-def verify_build(  # noqa: PLR0913  # two have defaults
+def verify_build(  # noqa: PLR0913  # one has a default
     folder: Path,
     manifest: Manifest,
     patches: PatchSet,
@@ -161,13 +177,26 @@ def verify_build(  # noqa: PLR0913  # two have defaults
     weights: Path | None,
     progress: Progress,
     scope: Scope = VERDICT_ONLY,
+) -> Verification:
+    """Verify one build against its manifest: its files first, then what they draw."""
+    contents = check_contents(folder, manifest, progress)
+    contents = replace(contents, checks=(*contents.checks, *check_report(folder)))
+    return compare_contents(contents, patches, weights=weights, progress=progress, scope=scope)
+
+
+def compare_contents(  # noqa: PLR0913  # two have defaults
+    contents: Contents,
+    patches: PatchSet,
+    *,
+    weights: Path | None,
+    progress: Progress,
+    scope: Scope = VERDICT_ONLY,
     observe: Observer = unobserved,
 ) -> Verification:
-    """Verify one build against its manifest.
+    """Compare what the models of a checked build draw, and give the verdict on all of it.
 
     Args:
-        folder: where the artifacts lie.
-        manifest: what they claim to be.
+        contents: the build and what was asked of its files.
         patches: pictures to compare on; those that were calibrated on are left out.
         weights: the checkpoint it was built from; ``None`` takes the one that comes with the
             installation.
@@ -178,10 +207,8 @@ def verify_build(  # noqa: PLR0913  # two have defaults
     Returns:
         The verdict. A build that fails is a value, not an error.
     """
-    with progress.stage(f"{manifest.model}: checking files", 1) as advance:
-        build, checks, fp16 = check_contents(folder, manifest)
-        checks += check_report(folder)
-        advance()
+    build, checks, fp16 = contents.build, list(contents.checks), contents.fp16
+    manifest = build.manifest
     held_out = _held_out(patches.patches, build)
     verdict = partial(
         Verification, manifest.model, _note(patches, held_out), _digest(patches, held_out)
@@ -200,30 +227,25 @@ def verify_build(  # noqa: PLR0913  # two have defaults
     return verdict((*checks, *refused, *incomparable), parity, fp16, backends, layers)
 
 
-def check_contents(
-    folder: Path, manifest: Manifest
-) -> tuple[Build, list[Check], tuple[Fp16Finding, ...]]:
-    """Make every check that runs no network.
-
-    Returns:
-        The build without the models that are not well formed: what was asked of them was asked,
-        and none of them can be run.
-    """
-    checks = list(check_files(folder, manifest))
-    intact = {check.artifact for check in checks if check.status == "passed"}
-    build, unreadable = load_build(folder, manifest, intact)
-    checks += unreadable
-    structure = list(check_structure(build))
-    checks += structure
-    checks += check_target_rules(build)
-    checks += check_table(build)
-    checks += check_derivation(build)
-    checks += check_ranges(build)
-    fp16_checks, fp16 = check_fp16_range(build)
-    checks += fp16_checks
+def check_contents(folder: Path, manifest: Manifest, progress: Progress) -> Contents:
+    """Make every check of a build that runs no network."""
+    with progress.stage(f"{manifest.model}: checking files", 1) as advance:
+        checks = list(check_files(folder, manifest))
+        intact = {check.artifact for check in checks if check.status == "passed"}
+        build, unreadable = load_build(folder, manifest, intact)
+        checks += unreadable
+        structure = list(check_structure(build))
+        checks += structure
+        checks += check_target_rules(build)
+        checks += check_table(build)
+        checks += check_derivation(build)
+        checks += check_ranges(build)
+        fp16_checks, fp16 = check_fp16_range(build)
+        checks += fp16_checks
+        advance()
     unsound = {c.artifact for c in structure if c.name == "structure" and c.status == "failed"}
     sound = {name: model for name, model in build.models.items() if name not in unsound}
-    return replace(build, models=sound), checks, fp16
+    return Contents(replace(build, models=sound), tuple(checks), fp16)
 
 
 def _held_out(patches: Sequence[PatchRef], build: Build) -> tuple[PatchRef, ...]:

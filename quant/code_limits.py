@@ -65,7 +65,7 @@ class CodeLimits:
         largest = self.largest(flat.shape[1])
         scales: npt.NDArray[np.float64] = np.abs(flat).max(axis=(1, 2), initial=0.0) / largest
         if self.paired and largest == WEIGHT_LIMIT:
-            sums = np.abs(_sums_of_neighbours(flat)).max(axis=(0, 2, 3), initial=0.0)
+            sums = _sums_of_neighbours(flat).max(axis=(1, 2), initial=0.0)
             scales = np.maximum(scales, sums / PAIR_LIMIT)
         return scales.astype(np.float64)
 
@@ -79,11 +79,12 @@ class CodeLimits:
         largest = self.largest(flat.shape[1])
         kept = flat.clip(-largest, largest)
         if self.paired and largest == WEIGHT_LIMIT:
-            above, below = _sums_of_neighbours(kept)
-            excess = np.maximum(above - PAIR_LIMIT, 0) + np.minimum(below + PAIR_LIMIT, 0)
+            left, right = kept[:, ::2], kept[:, 1::2]
+            beyond = np.nonzero(_sums_of_neighbours(kept) > PAIR_LIMIT)
+            excess = np.abs(left[beyond]) + np.abs(right[beyond]) - PAIR_LIMIT
             half = (excess / 2).astype(kept.dtype)  # of integers the smaller half
-            kept[:, ::2] -= excess - half
-            kept[:, 1::2] -= half
+            left[beyond] -= np.sign(left[beyond]) * (excess - half)
+            right[beyond] -= np.sign(right[beyond]) * half
         found: Real = kept.reshape(steps.shape)
         return found
 
@@ -102,7 +103,7 @@ class CodeLimits:
         largest = self.largest(wide.shape[1])
         beyond = int(np.abs(wide).max(initial=0)) - largest
         if self.paired and largest == WEIGHT_LIMIT:
-            beyond = max(beyond, int(np.abs(_sums_of_neighbours(wide)).max(initial=0)) - PAIR_LIMIT)
+            beyond = max(beyond, int(_sums_of_neighbours(wide).max(initial=0)) - PAIR_LIMIT)
         return max(beyond, 0)
 
 
@@ -126,12 +127,10 @@ def _by_channel(weight: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _sums_of_neighbours(flat: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return ``[2, O, I / 2, P]``: the positive parts of two neighbours added, and the negative."""
+    """Return ``[O, I / 2, P]``: the magnitudes of two neighbours added, 0 for unlike signs.
+
+    Which sign a 0 has does not matter: beside it, the other alone is within the limit.
+    """
     left, right = flat[:, ::2], flat[:, 1::2]
-    zero = flat.dtype.type(0)
-    return np.stack(
-        [
-            np.maximum(left, zero) + np.maximum(right, zero),
-            np.minimum(left, zero) + np.minimum(right, zero),
-        ]
-    )
+    sums: npt.NDArray[Any] = (np.abs(left) + np.abs(right)) * ((left > 0) == (right > 0))
+    return sums

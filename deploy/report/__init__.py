@@ -19,18 +19,24 @@ from deploy.progress import Progress
 from deploy.report.content import read_content
 from deploy.report.drawing import Album, choose_ranges, draw_scenes
 from deploy.report.render import render
-from deploy.verify import verification_pictures
+from deploy.verify import Contents, verification_pictures
 
 __all__ = ["REPORT_NAME", "Album", "write_report"]
 
 
-def write_report(folder: Path, progress: Progress, album: Album | None = None) -> bool:
+def write_report(
+    folder: Path,
+    progress: Progress,
+    album: Album | None = None,
+    contents: Contents | None = None,
+) -> bool:
     """Make the report of the build in ``folder`` and write it beside the other files.
 
     Args:
         folder: of the build, with its manifest.
         progress: told what is going on.
         album: what the models drew a moment ago, to spare inferences.
+        contents: the files as they were checked a moment ago, to spare checking them again.
 
     Returns:
         Whether everything that the report shows holds.
@@ -39,7 +45,7 @@ def write_report(folder: Path, progress: Progress, album: Album | None = None) -
         VerificationError: there is no manifest, or it is broken.
         UsageError: the file cannot be written.
     """
-    content = read_content(folder)
+    content = read_content(folder, progress, contents)
     scenes = draw_scenes(content, album or Album(), progress)
     probe = verification_pictures().patches[:1]
     errors, checks = measure_layers(content.build, probe, Scope(layers=True), progress)

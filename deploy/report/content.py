@@ -6,18 +6,19 @@ names is not shown: the failed check says so instead.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from calib.digest import sha256_file
 from deploy.artifacts import MANIFEST_NAME, PARITY_NAME, Artifact, plan_file_name
-from deploy.checks import Build, Check
+from deploy.checks import Build, Check, check_files
 from deploy.manifest import Manifest, read_manifest
 from deploy.parity import THRESHOLDS
+from deploy.progress import Progress
 from deploy.report.plans import Reason, grouped
-from deploy.verify import check_contents
+from deploy.verify import Contents, check_contents
 from quant.fp16_range import Fp16Finding
 from quant.plan import QuantPlan
 
@@ -150,24 +151,38 @@ def model_label(artifact: Artifact) -> str:
     return " ".join(part for part in (artifact.precision, artifact.target) if part)
 
 
-def read_content(folder: Path) -> Content:
+def read_content(folder: Path, progress: Progress, contents: Contents | None = None) -> Content:
     """Read and check everything that lies in a build's folder.
+
+    Args:
+        folder: of the build.
+        progress: told what is going on.
+        contents: the same files as they were checked a moment ago, if they were: all that the
+            manifest names but the parity figures, which rest on them.
 
     Raises:
         VerificationError: there is no manifest, or it is broken.
     """
     path = folder / MANIFEST_NAME
     manifest = read_manifest(path)
-    build, checks, fp16 = check_contents(folder, manifest)
+    if contents is None:
+        contents = check_contents(folder, manifest, progress)
+        checks = contents.checks
+    else:
+        named = tuple(item for item in manifest.artifacts if item.path == PARITY_NAME)
+        figures = check_files(folder, replace(manifest, artifacts=named))
+        hashed = sum(check.name == _INTACT[0] for check in contents.checks)
+        checks = (*contents.checks[:hashed], *figures, *contents.checks[hashed:])
+    build = replace(contents.build, manifest=manifest)
     intact = {check.artifact for check in checks if (check.name, check.status) == _INTACT}
     parity = json.loads((folder / PARITY_NAME).read_bytes()) if PARITY_NAME in intact else {}
     return Content(
         folder,
         build,
-        checks=tuple(checks),
+        checks=checks,
         parity=parity,
         plans=_plans(build, intact),
-        fp16=fp16,
+        fp16=contents.fp16,
         manifest_sha256=sha256_file(path),
     )
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.progress import Silent
 from deploy.report.content import read_content, threshold_db
 
 
@@ -16,7 +17,7 @@ def copy(built: Path, tmp_path: Path) -> Path:
 
 
 def test_a_good_build_passes_with_its_figures(built: Path) -> None:
-    content = read_content(built)
+    content = read_content(built, Silent())
     assert content.passed
     assert [card.label for card in content.cards] == ["fp32", "fp16", "int8 ort"]
     recorded = json.loads((built / "parity.json").read_text())["artifacts"]
@@ -29,7 +30,7 @@ def test_a_good_build_passes_with_its_figures(built: Path) -> None:
 
 
 def test_parity_is_also_a_number_of_grey_levels(built: Path) -> None:
-    card = read_content(built).cards[2]
+    card = read_content(built, Silent()).cards[2]
     assert card.parity is not None
     # 10 log10(255^2 / rms^2) is the parity again.
     assert card.grey_levels == pytest.approx(255 / 10 ** (card.parity["psnr_db_mean"] / 20))
@@ -40,7 +41,7 @@ def test_a_changed_file_is_named_and_not_shown(copy: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 0x40
     path.write_bytes(content)
-    found = read_content(copy)
+    found = read_content(copy, Silent())
     assert not found.passed
     assert any(line.startswith("tiny-int8-ort.onnx, file: sha256") for line in found.failures)
     assert not found.plans
@@ -49,7 +50,7 @@ def test_a_changed_file_is_named_and_not_shown(copy: Path) -> None:
 
 def test_a_damaged_record_leaves_nothing_compared(copy: Path) -> None:
     (copy / "parity.json").write_text("{}")
-    found = read_content(copy)
+    found = read_content(copy, Silent())
     assert not found.passed
     assert "nothing was compared" in found.failures
     assert found.cards[1].parity is None
@@ -70,7 +71,7 @@ def test_a_parity_below_its_threshold_is_a_finding(copy: Path) -> None:
         if artifact["path"] == "parity.json":
             artifact["sha256"] = sha256_file(copy / "parity.json")
     (copy / "manifest.json").write_text(json.dumps(manifest))
-    found = read_content(copy)
+    found = read_content(copy, Silent())
     assert not found.passed
     assert found.failures == (
         "tiny-int8-ort.onnx, coins.png: psnr_db 20 dB against tiny-fp32.onnx, expected at least "
@@ -79,7 +80,7 @@ def test_a_parity_below_its_threshold_is_a_finding(copy: Path) -> None:
 
 
 def test_the_value_nearest_to_the_end_of_fp16_is_known(built: Path) -> None:
-    content = read_content(built)
+    content = read_content(built, Silent())
     assert content.fp16_largest is not None
     assert 0 < content.fp16_largest.largest < 65504
     assert content.fp16_kept == ()

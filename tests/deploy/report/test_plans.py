@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+from deploy.progress import Silent
 from deploy.report.content import read_content
 from deploy.report.plans import Reason, grouped, summarize_plan
 
 
 def test_a_plan_is_summed_up_by_its_reasons(built: Path) -> None:
-    plan = read_content(built).plans["ort"]
+    plan = read_content(built, Silent()).plans["ort"]
     summary = summarize_plan(plan)
     assert summary.target == "ort"
     assert sum(len(reason.names) for reason in summary.kept_float) == len(plan.kept_float)
