@@ -31,6 +31,8 @@ from deploy.artifacts import (
     plan_file_name,
 )
 from deploy.manifest import Manifest
+from deploy.parity import Runner
+from deploy.running import model_runner, remembering
 from quant.plan import QuantPlan
 from quant.rules import check_rules
 from quant.targets import find_profile
@@ -87,6 +89,17 @@ class Build:
     def float_model(self) -> onnx.ModelProto | None:
         """The float model, if it is intact."""
         return self.models.get(self.manifest.float_artifact.path)
+
+    @cached_property
+    def float_runner(self) -> Runner:
+        """The float model as onnxruntime executes it, run once for each picture.
+
+        Raises:
+            GraphError: onnxruntime refuses the model.
+        """
+        return remembering(
+            model_runner(self.models[self.manifest.float_artifact.path], optimized=True)
+        )
 
     @cached_property
     def fitting_table(self) -> CalibrationTable | None:

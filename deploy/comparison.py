@@ -110,9 +110,8 @@ def compare_models(
         observe(artifact, image, drawn)
 
     try:
-        float_runner = model_runner(build.models[reference.path], optimized=True)
         with progress.stage(title, len(patches)) as advance:
-            measured = measure(float_runner, candidates, patches, advance, take_in)
+            measured = measure(build.float_runner, candidates, patches, advance, take_in)
     except EsrdeployError as error:
         failed = Check.of(False, "parity", reference.path, str(error))
         return Comparison(checks=(*refused, failed))

@@ -13,7 +13,6 @@ from deploy.comparison import Evidence
 from deploy.network import Network, load_network
 from deploy.parity import THRESHOLDS, ParityResult, measure
 from deploy.progress import Progress
-from deploy.running import model_runner
 from deploy.weight_faults import weight_faults
 
 REFERENCE = "torch"
@@ -37,7 +36,7 @@ def check_float_network(
 
     original = torch_runner(network.architecture, network.checkpoint.tensors)
     try:
-        shipped = model_runner(build.models[float_file], optimized=True)
+        shipped = build.float_runner
     except GraphError as error:
         return [check, Check.of(False, "parity", float_file, str(error))], ()
     pictures = patches[:_PICTURES]

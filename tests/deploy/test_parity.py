@@ -6,6 +6,7 @@ from calib.dataset import PatchRef
 from calib.errors import VerificationError
 from calib.sample import sample_patches
 from deploy.parity import Drawn, ImageParity, ParityResult, Threshold, compare, measure
+from deploy.running import remembering
 
 
 def picture(seed: int, size: int = 24) -> NDArray[np.float32]:
@@ -87,3 +88,17 @@ def test_the_reference_runs_once_for_all_candidates() -> None:
     assert [image.name for image in found["darker"]] == [patch.name for patch in patches]
     assert all(image.max_abs_error == 0.0 for image in found["same"])
     assert all(0.0 < image.max_abs_error <= 0.1 + 1e-6 for image in found["darker"])
+
+
+def test_a_remembering_runner_runs_once_for_each_picture():
+    runs = []
+
+    def run(network_input):
+        runs.append(network_input)
+        return network_input + 1
+
+    recall = remembering(run)
+    first, other = np.zeros((1, 3, 2, 2), np.float32), np.ones((1, 3, 2, 2), np.float32)
+    for picture in (first, other, first.copy()):
+        np.testing.assert_array_equal(recall(picture), picture + 1)
+    assert len(runs) == 2
