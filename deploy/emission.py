@@ -26,6 +26,7 @@ from deploy.artifacts import (
 from deploy.budget import Budget
 from deploy.quantization import HELD_OUT, Pictures, Quantizer
 from quant.fp16 import to_fp16
+from quant.passes.equality import Probe
 from quant.plan import QuantOptions
 from quant.qdq import emit_qdq
 from quant.refine import IMAGES
@@ -59,7 +60,7 @@ def write_fp16(
     return [write_model(folder, model_file_name(name, "fp16"), half, "fp16")]
 
 
-def pictures_of(source: PatchSet | CalibrationTable, probe: Array) -> Pictures:
+def pictures_of(source: PatchSet | CalibrationTable, probe: Probe) -> Pictures:
     """Return the calibration's pictures by what is decided on them.
 
     The first round weights, those behind them hold a budget. Where there are too few, and with a

@@ -27,7 +27,7 @@ from calib.errors import GraphError
 from deploy.architecture import RGB, Architecture, RRDBNet
 from deploy.networks import build_generator
 from deploy.normal_form import normal_form, require_sound
-from quant.passes.equality import Equality, Outputs, outputs_of, require_equal
+from quant.passes.equality import Equality, Outputs, Probe, outputs_of, require_equal
 
 INPUT_NAME = "input"
 OUTPUT_NAME = "output"
@@ -55,17 +55,19 @@ class ExportedModel:
             float32 ``[1,3,H*scale,W*scale]``, all shapes static.
         architecture: what was exported.
         against_torch: the model in onnxruntime, optimizations off, beside the torch module.
+        probes: what it was proven on, each with what the model gave out.
     """
 
     model: onnx.ModelProto
     architecture: Architecture
     against_torch: Equality
+    probes: tuple[Probe, ...]
 
 
 def export_float(
     architecture: Architecture,
     tensors: Mapping[str, Array],
-    probes: Sequence[Array],
+    pictures: Sequence[Array],
     *,
     threads: int | None = None,
 ) -> ExportedModel:
@@ -74,7 +76,7 @@ def export_float(
     Args:
         architecture: sizes, as ``identify`` reads them from ``tensors``.
         tensors: float32 parameters by state dict key.
-        probes: real images, float32 ``[1,3,H,W]`` in [0,1], all of one shape; the graph is
+        pictures: real images, float32 ``[1,3,H,W]`` in [0,1], all of one shape; the graph is
             fixed to that shape. Noise takes the place of their lower halves: it drives the
             network where no photograph does.
         threads: onnxruntime threads; ``None`` takes every core.
@@ -86,14 +88,15 @@ def export_float(
         GraphError: there is no probe, the probes do not fit the network, or the graph differs
             from torch by more than ``MIN_PSNR_DB`` allows.
     """
-    inputs = _half_noise(probes, architecture)
+    inputs = _half_noise(pictures, architecture)
     generator = build_generator(architecture, tensors)
     traced = _trace(generator, inputs[0].shape)
     model = normal_form(_simplify(traced))
     require_sound(model, tensors)
-    return ExportedModel(
-        model, architecture, _against_torch(model, traced, generator, inputs, threads)
-    )
+    outputs = outputs_of(model, inputs, threads=threads)
+    against_torch = _against_torch(outputs, traced, generator, inputs, threads)
+    probes = tuple(map(Probe, inputs, outputs))
+    return ExportedModel(model, architecture, against_torch, probes)
 
 
 def _half_noise(probes: Sequence[Array], architecture: Architecture) -> list[Array]:
@@ -149,7 +152,7 @@ def _simplify(traced: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _against_torch(
-    model: onnx.ModelProto,
+    outputs: Sequence[Outputs],
     traced: onnx.ModelProto,
     generator: torch.nn.Module,
     probes: Sequence[Array],
@@ -158,7 +161,7 @@ def _against_torch(
     expected = _run_torch(generator, probes)
     agree = partial(require_equal, expected=expected, min_psnr_db=MIN_PSNR_DB)
     try:
-        return agree(outputs_of(model, probes, threads=threads), parties="the graph and torch")
+        return agree(outputs, parties="the graph and torch")
     except GraphError as error:
         agree(outputs_of(traced, probes, threads=threads), parties="the graph as traced and torch")
         raise GraphError(f"simplifying the traced graph changed it: {error}") from error

@@ -19,7 +19,7 @@ from deploy.artifacts import (
 )
 from deploy.calibration import calibration_table, table_artifacts
 from deploy.emission import pictures_of, write_fp16, write_fp32, write_int8, write_parity
-from deploy.export import export_float
+from deploy.export import ExportedModel, export_float
 from deploy.manifest import Manifest, describe
 from deploy.network import Network, load_network
 from deploy.progress import Progress
@@ -81,7 +81,8 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
     for name in (MANIFEST_NAME, REPORT_NAME):
         (folder / name).unlink(missing_ok=True)
 
-    model = _float_model(network, pictures, progress)
+    exported = _export(network, pictures, progress)
+    model = exported.model
     require_nodes(model, request.fp16_keep)
     table: CalibrationTable | None = None
     kept: Mapping[str, str] = {}
@@ -95,7 +96,7 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
     if source is not None and table is not None:
         artifacts += table_artifacts(folder)
         artifacts += write_fp16(folder, network.name, model, table, kept=kept)
-        drawn = pictures_of(source, to_input(pictures.patches[0].load()))
+        drawn = pictures_of(source, exported.probes[0])
         for profile in profiles if request.builds("int8") else ():
             quantizer = Quantizer(model, table, profile, drawn, progress)
             written, raised[profile.name] = write_int8(
@@ -154,16 +155,16 @@ def calibrate_model(request: BuildRequest, progress: Progress) -> CalibrationOut
     network = load_network(request.model, request.weights)
     source = request.calibration.source()
     folder = claim_folder(request.out / network.name)
-    model = _float_model(network, verification_pictures(), progress)
+    model = _export(network, verification_pictures(), progress).model
     table = calibration_table(model, source, folder, execution=request.execution, progress=progress)
     artifacts = write_fp32(folder, network.name, model) + table_artifacts(folder)
     return CalibrationOutcome(model, table, tuple(artifacts), folder)
 
 
-def _float_model(network: Network, pictures: PatchSet, progress: Progress) -> onnx.ModelProto:
+def _export(network: Network, pictures: PatchSet, progress: Progress) -> ExportedModel:
     """Trace and simplify the float model, proven on a real picture."""
     with progress.stage(f"exporting {network.name}: {network.architecture}", 1) as advance:
         probe = to_input(pictures.patches[0].load())
         exported = export_float(network.architecture, network.checkpoint.tensors, [probe])
         advance()
-    return exported.model
+    return exported

@@ -28,6 +28,7 @@ from deploy.progress import Progress
 from quant.equalized import equalized_model
 from quant.families import find_families
 from quant.passes.driver import run_passes
+from quant.passes.equality import Probe
 from quant.plan import QuantOptions, QuantPlan
 from quant.planner import make_plan
 from quant.qdq import RefinedWeights
@@ -54,7 +55,7 @@ class Pictures:
 
     rounding: PatchSet
     held_out: PatchSet
-    probe: Array
+    probe: Probe
 
 
 @dataclass(frozen=True, eq=False)

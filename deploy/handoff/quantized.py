@@ -20,6 +20,7 @@ from deploy.emission import pictures_of, write_int8
 from deploy.progress import Progress
 from deploy.quantization import Quantizer
 from deploy.verify import verification_pictures
+from quant.passes.equality import Probe
 from quant.plan import QuantOptions, QuantPlan
 from quant.targets import find_profile
 
@@ -62,7 +63,7 @@ def quantized(build: Build, profile: str, progress: Progress) -> Quantized:
     if build.manifest.options["budget"] is not None:
         note += "; the build's budget is not held for it, --target at build time does that"
     progress.note(note)
-    probe = to_input(verification_pictures().patches[0].load())
+    probe = Probe(to_input(verification_pictures().patches[0].load()))
     quantizer = Quantizer(
         build.float_model,
         build.table,

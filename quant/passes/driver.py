@@ -16,7 +16,7 @@ import onnx
 
 from calib.errors import GraphError
 from calib.graph import GraphIndex
-from quant.passes.equality import Equality, outputs_of, require_equal
+from quant.passes.equality import Equality, Outputs, Probe, outputs_of, require_equal
 
 Array = npt.NDArray[np.float32]
 Pass = Callable[[onnx.ModelProto], onnx.ModelProto]
@@ -69,7 +69,7 @@ class Prepared:
 def run_passes(
     model: onnx.ModelProto,
     passes: Mapping[str, Pass],
-    probes: Sequence[Array],
+    probes: Sequence[Probe],
     *,
     threads: int | None = None,
 ) -> Prepared:
@@ -78,7 +78,7 @@ def run_passes(
     Args:
         model: the float graph, of one input; it is not changed.
         passes: pass by name, in order.
-        probes: inputs to compare on.
+        probes: inputs to compare on, with the outputs of ``model`` where they are known.
         threads: onnxruntime threads; ``None`` takes every core.
 
     Raises:
@@ -89,11 +89,17 @@ def run_passes(
         after = rewrite(model)
         try:
             _require_sound(after, model)
-            equality = prove_equal(model, after, probes, threads=threads)
+            before = [
+                probe.outputs or outputs_of(model, [probe.values], threads=threads)[0]
+                for probe in probes
+            ]
+            given = [probe.values for probe in probes]
+            found = outputs_of(after, given, threads=threads)
+            equality = _require_same(found, before)
         except GraphError as error:
             raise GraphError(f"pass {name!r} does not keep the network: {error}") from error
         proofs.append(PassProof(name, len(model.graph.node), len(after.graph.node), equality))
-        model = after
+        model, probes = after, list(map(Probe, given, found))
     return Prepared(model, tuple(proofs))
 
 
@@ -109,15 +115,13 @@ def prove_equal(
     Raises:
         GraphError: there is no probe, or an output differs by more than ``MIN_PSNR_DB`` allows.
     """
-    before_outputs, after_outputs = (
-        outputs_of(model, probes, threads=threads) for model in (before, after)
-    )
-    return require_equal(
-        after_outputs,
-        before_outputs,
-        min_psnr_db=MIN_PSNR_DB,
-        parties="the graphs before and after",
-    )
+    expected, found = (outputs_of(model, probes, threads=threads) for model in (before, after))
+    return _require_same(found, expected)
+
+
+def _require_same(found: Sequence[Outputs], expected: Sequence[Outputs]) -> Equality:
+    parties = "the graphs before and after"
+    return require_equal(found, expected, min_psnr_db=MIN_PSNR_DB, parties=parties)
 
 
 def _require_sound(after: onnx.ModelProto, before: onnx.ModelProto) -> None:

@@ -22,6 +22,19 @@ Outputs = Mapping[str, Array]
 """Output name to value, for one input."""
 
 
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """An input that two graphs are compared on.
+
+    Attributes:
+        values: float32, what goes in.
+        outputs: what the graph that is compared with gives out, where that is known already.
+    """
+
+    values: Array
+    outputs: Outputs | None = None
+
+
 @dataclass(frozen=True)
 class Equality:
     """How closely two graphs agree, over all probes.

@@ -10,6 +10,7 @@ from onnx import numpy_helper
 
 from calib.errors import GraphError
 from quant.passes.driver import Pass, prove_equal, run_passes
+from quant.passes.equality import Probe, outputs_of
 
 
 def copied(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -55,13 +56,25 @@ def free_height(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def test_each_pass_leaves_a_proof(residual: onnx.ModelProto, probes: Callable) -> None:
     passes = {"same": copied, "nearly": scaled_weight(1.0 + 2.0**-23)}
-    result = run_passes(residual, passes, probes(residual))
+    result = run_passes(residual, passes, list(map(Probe, probes(residual))))
     exact, rounded = result.proofs
     assert (exact.name, exact.equality.psnr_db, exact.equality.probes) == ("same", math.inf, 4)
     assert exact.record()["psnr_db"] is None
     assert exact.nodes_before == exact.nodes_after == len(residual.graph.node)
     assert rounded.equality.psnr_db > 120.0
     assert 0.0 < rounded.record()["max_abs_error"] < 1e-5
+
+
+def test_known_outputs_are_what_the_first_pass_is_held_against(
+    residual: onnx.ModelProto, probes: Callable
+) -> None:
+    inputs = probes(residual)
+    known = list(map(Probe, inputs, outputs_of(residual, inputs, threads=1)))
+    passes = {"same": copied, "again": copied}
+    assert all(p.equality.psnr_db == math.inf for p in run_passes(residual, passes, known).proofs)
+    wrong = [Probe(p.values, {n: v + 1e-3 for n, v in p.outputs.items()}) for p in known]
+    with pytest.raises(GraphError, match="pass 'same' does not keep the network"):
+        run_passes(residual, passes, wrong)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +93,7 @@ def test_a_broken_pass_is_named(
 ) -> None:
     passes = {"same": copied, "broken": broken}
     with pytest.raises(GraphError, match=f"pass 'broken' does not keep the network.*{reason}"):
-        run_passes(residual, passes, probes(residual))
+        run_passes(residual, passes, list(map(Probe, probes(residual))))
 
 
 def test_comparing_nothing_is_an_error(residual: onnx.ModelProto) -> None:
