@@ -44,8 +44,9 @@ CALIBRATION_COUNT = 50
 SEED = 0
 
 SETTINGS = {
-    "default": ("ort", "tensorrt", "openvino", "qnn", "qnn-w8a16"),
-    "full-integer": ("ort", "openvino"),
+    "default": ("ort", "tensorrt", "openvino"),
+    "full-integer": ("ort",),
+    "npu": ("qnn", "qnn-w8a16"),
     "ort": ("ort",),
 }
 """Targets by what the build is called; ``full-integer`` adds that option."""
