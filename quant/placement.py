@@ -180,7 +180,9 @@ class Placement:
             return "what reads it is in float"
         if part == "trunk" and self.profile.residual_edges == "skip" and node.op_type == "Mul":
             return f"target {self.profile.name} takes the residual branch unquantized"
-        return f"the {part} of the network is kept in float on target {self.profile.name}"
+        reason = f"the {part} of the network is kept in float on target {self.profile.name}"
+        gain_db = self.profile.float_gains_db.get(part)
+        return reason if gain_db is None else f"{reason}: 8 bits there cost {gain_db:.1f} dB"
 
     @cached_property
     def _precisions(self) -> dict[str, Precision]:

@@ -5,7 +5,8 @@ and know no target by name. Sources of the rules: the documents, sources and iss
 each profile.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from calib.errors import UsageError
@@ -42,6 +43,8 @@ class TargetProfile:
         half_storage: weights of convolutions left in float are stored as fp16 behind a Cast,
             which is folded away when the file is loaded; their rounding is far below the rest.
         minimum_range: smallest width of a quantized interval.
+        float_gains_db: parity that a part left in float gains over 8 bits there, in dB, measured on
+            x4plus-anime-6b (docs/results.md); the plan gives it as the reason.
         accumulator_bits: 16 where the target's kernels may add two products in 16 bits, which its
             weights are then kept from saturating (quant/code_limits.py).
     """
@@ -64,6 +67,7 @@ class TargetProfile:
     half_storage: bool = False
     minimum_range: float = 0.0
     accumulator_bits: int = 32
+    float_gains_db: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def precisions(self) -> tuple[Precision, ...]:
@@ -123,6 +127,7 @@ ORT = TargetProfile(
     tail="float",
     half_storage=True,
     accumulator_bits=16,
+    float_gains_db={"head": 0.6, "trunk": 1.3, "tail": 1.6},
 )
 
 # Explicit quantization: zero points other than 0 are refused (TensorRT issues 2774, 4698), a

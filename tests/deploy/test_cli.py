@@ -395,6 +395,10 @@ def test_inspect_says_what_each_node_computes_with(built: Path) -> None:
     assert found["size_bytes"] == (built / "tiny-int8-ort.onnx").stat().st_size
     assert found["ranges"]
     assert all(item["low"] <= 0.0 <= item["high"] for item in found["ranges"])
+    assert found["saturable"] == []
+    assert "0 convolutions can saturate 16-bit accumulation" in run(
+        "inspect", built / "tiny-int8-ort.onnx"
+    ).stdout.replace("\n", " ")
 
 
 def test_inspect_refuses_what_is_no_model(tmp_path: Path) -> None:
