@@ -65,6 +65,10 @@ def build(
             "--full-integer", help="Quantize every edge, for chips that have nothing but integers."
         ),
     ] = False,
+    head: Annotated[
+        PartPrecision | None,
+        typer.Option(help="Precision of the convolution that reads the picture, where allowed."),
+    ] = None,
     trunk: Annotated[
         PartPrecision | None,
         typer.Option(help="Precision of the residual additions, where the target allows it."),
@@ -145,6 +149,7 @@ def build(
         quantization=QuantOptions(
             percentile=percentile,
             full_integer=full_integer,
+            head=head,
             trunk=trunk,
             tail=tail,
             accumulator_bits=accumulator_bits,
