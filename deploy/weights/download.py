@@ -73,6 +73,8 @@ def download_official(
             finally:
                 partial.unlink(missing_ok=True)
     except OSError as error:  # urllib's errors are OSErrors too
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()  # it holds the answer's connection
         raise WeightsError(f"cannot download {url}: {_reason(error)}; {_ADVICE}") from error
     except http.client.HTTPException as error:
         raise WeightsError(

@@ -283,7 +283,7 @@ def test_precisions_are_held_against_their_own_tolerance(
     folder: Path, unpacked: Path, outputs
 ) -> None:
     floats = {name: np.load(unpacked / golden_path("float", name)) for name in outputs}
-    save_all(folder, floats, lambda array: array + np.float32(1e-3))
+    save_all(folder, floats, lambda array: array + np.float32(1.6e-3))
     verdicts = {
         precision: judge(folder, unpacked, precision=precision)
         for precision in ("fp32", "fp16", "int8")
@@ -296,7 +296,7 @@ def test_precisions_are_held_against_their_own_tolerance(
     assert {p: found.passed for p, found in verdicts.items()} == {
         "fp32": False,
         "fp16": True,
-        "int8": False,  # 60 dB, and ours reaches more than 63 on this tiny network
+        "int8": False,  # 56 dB, and ours reaches more than 59 on this tiny network
     }
 
 

@@ -14,7 +14,7 @@ from calib.errors import GraphError, UsageError
 from calib.images import to_input
 from calib.runtime import Session
 from calib.sample import sample_patches
-from quant.equalized import equalized_model
+from quant.equalized import equalized
 from quant.plan import QuantOptions, QuantPlan
 from quant.planner import make_plan
 from quant.qdq import RefinedWeights, emit_qdq
@@ -91,11 +91,13 @@ def test_the_bias_takes_up_what_the_codes_change_in_the_mean(
     }
     plan = dataclasses.replace(plan, weights=coarser)
     refined = refine_weights(residual, plan, residual_table, probes(residual), threads=1)
-    floats = initializers(equalized_model(residual, plan))
+    given = equalized(residual, plan)
+    floats = initializers(given.model)
     quant = plan.weights["w1"]
     restored = refined.codes["w1"] * quant.scale_array[:, None, None, None]
     changed = (floats["w1"].astype(np.float64) - restored).sum(axis=(2, 3))
-    expected = floats["b1"] + changed @ residual_table.tensors["feat"].channel_mean
+    mean = residual_table.tensors["feat"].channel_mean / given.tensors["feat"]
+    expected = floats["b1"] + changed @ mean
     step = plan.edges["feat"].scale * quant.scale_array
     assert (np.abs(refined.biases["b1"] - expected) <= step * 0.51).all()
     assert (np.abs(expected - floats["b1"]) > 2 * step).any(), "nothing to take up, nothing shown"

@@ -16,7 +16,7 @@ def test_a_plan_is_summed_up_by_its_reasons(built: Path) -> None:
     counts = [len(reason.names) for reason in summary.kept_float]
     assert counts == sorted(counts, reverse=True)
     assert ("full integer", "no") in summary.options
-    assert ("weight bits", "8") in summary.options
+    assert ("accumulator bits", "16") in summary.options
 
 
 def test_reasons_come_by_how_often_they_hold() -> None:
