@@ -4,8 +4,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import onnx
 
 from calib.dataset import PatchSet
@@ -30,8 +28,6 @@ from quant.passes.equality import Probe
 from quant.plan import QuantOptions
 from quant.qdq import emit_qdq
 from quant.refine import IMAGES
-
-Array = npt.NDArray[np.float32]
 
 
 def write_fp32(folder: Path, name: str, model: onnx.ModelProto) -> list[Artifact]:

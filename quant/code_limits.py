@@ -46,14 +46,14 @@ class CodeLimits:
 
     accumulator_bits: int
 
-    @property
-    def paired(self) -> bool:
-        """Tell whether the codes of neighbouring input channels limit one another."""
-        return self.accumulator_bits == 16
+    def coupled(self, channels: int) -> bool:
+        """Tell whether neighbours among ``channels`` input channels limit one another's codes."""
+        return self.accumulator_bits == 16 and channels % 2 == 0
 
     def largest(self, channels: int) -> int:
         """Return the largest code of a weight that reads ``channels`` input channels."""
-        return PAIR_LIMIT // 2 if self.paired and channels % 2 else WEIGHT_LIMIT
+        alone = self.accumulator_bits == 16 and not self.coupled(channels)
+        return PAIR_LIMIT // 2 if alone else WEIGHT_LIMIT
 
     def covering(self, weight: FloatArray) -> npt.NDArray[np.float64]:
         """Return float64 ``[O]``: the smallest scales at which nothing has to be clipped.
@@ -64,7 +64,7 @@ class CodeLimits:
         flat = _by_channel(weight)
         largest = self.largest(flat.shape[1])
         scales: npt.NDArray[np.float64] = np.abs(flat).max(axis=(1, 2), initial=0.0) / largest
-        if self.paired and largest == WEIGHT_LIMIT:
+        if self.coupled(flat.shape[1]):
             sums = _sums_of_neighbours(flat).max(axis=(1, 2), initial=0.0)
             scales = np.maximum(scales, sums / PAIR_LIMIT)
         return scales.astype(np.float64)
@@ -78,7 +78,7 @@ class CodeLimits:
         flat = _by_channel(steps)
         largest = self.largest(flat.shape[1])
         kept = flat.clip(-largest, largest)
-        if self.paired and largest == WEIGHT_LIMIT:
+        if self.coupled(flat.shape[1]):
             left, right = kept[:, ::2], kept[:, 1::2]
             beyond = np.nonzero(_sums_of_neighbours(kept) > PAIR_LIMIT)
             excess = np.abs(left[beyond]) + np.abs(right[beyond]) - PAIR_LIMIT
@@ -91,7 +91,7 @@ class CodeLimits:
     def nearest(self, steps: FloatArray) -> Codes:
         """Return the codes nearest to ``steps``, int8 ``[O, I, ...]``."""
         rounded = np.rint(self.within(steps))
-        if self.paired:
+        if self.coupled(steps.shape[1]):
             # Rounding two halves may have gone the same way.
             rounded = self.within(rounded.astype(np.int16))
         codes: Codes = rounded.astype(np.int8)
@@ -102,7 +102,7 @@ class CodeLimits:
         wide = _by_channel(codes).astype(np.int16)
         largest = self.largest(wide.shape[1])
         beyond = int(np.abs(wide).max(initial=0)) - largest
-        if self.paired and largest == WEIGHT_LIMIT:
+        if self.coupled(wide.shape[1]):
             beyond = max(beyond, int(_sums_of_neighbours(wide).max(initial=0)) - PAIR_LIMIT)
         return max(beyond, 0)
 

@@ -146,7 +146,7 @@ class _RowRounder:
         step = steps[row]
         lowest: Bound = -self.limits.largest(self.channels)
         highest: Bound = self.limits.largest(self.channels)
-        coupled = self.limits.paired and self.channels % 2 == 0
+        coupled = self.limits.coupled(self.channels)
         channel = (len(steps) - 1 - row) // self.area
         if coupled and channel % 2:  # the neighbour is still free: leave it its share
             beside = steps[row + self.area]
