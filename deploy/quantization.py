@@ -8,7 +8,6 @@ the pictures hold the budget.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from calib.table import CalibrationTable
 from deploy.artifacts import write_atomically
 from deploy.budget import Budget, raised_nodes
 from deploy.progress import Progress
-from quant.equalized import equalized_model
+from quant.equalized import passes
 from quant.families import find_families
 from quant.passes.driver import run_passes
 from quant.passes.equality import Probe
@@ -92,18 +91,16 @@ class Quantizer:
     progress: Progress
 
     def quantize(self, options: QuantOptions) -> Quantized:
-        """Plan, prove that equalizing changes nothing, and round the weights.
+        """Plan, prove that folding and equalizing change nothing, and round the weights.
 
         Raises:
-            GraphError: the equalized graph is not the same network.
+            GraphError: the rewritten graph is not the same network.
             UsageError: the options ask for what the target cannot do.
         """
         with self.progress.stage(f"planning {self.profile.name}", 1) as advance:
             plan = make_plan(self.model, self.table, self.profile, options)
-            if plan.equalization:
-                passes = {"equalize": partial(equalized_model, plan=plan)}
-                prepared = run_passes(self.model, passes, [self.pictures.probe])
-                plan = replace(plan, proofs=tuple(proof.record() for proof in prepared.proofs))
+            prepared = run_passes(self.model, passes(plan), [self.pictures.probe])
+            plan = replace(plan, proofs=tuple(proof.record() for proof in prepared.proofs))
             advance()
         if options.rounding == "nearest":
             return Quantized(plan, RefinedWeights())

@@ -182,7 +182,18 @@ class Placement:
             return f"target {self.profile.name} takes the residual branch unquantized"
         reason = f"the {part} of the network is kept in float on target {self.profile.name}"
         gain_db = self.profile.float_gains_db.get(part)
-        return reason if gain_db is None else f"{reason}: 8 bits there cost {gain_db:.1f} dB"
+        if gain_db is not None:
+            reason += f": 8 bits there cost {gain_db:.1f} dB"
+        if self._scales_channels(node):
+            reason += (
+                "; not folded: it undoes a factor per channel, by which the 8 bits of the "
+                "convolution before it serve channels of like size"
+            )
+        return reason
+
+    def _scales_channels(self, node: onnx.NodeProto) -> bool:
+        constants = [self.topology.index.constant(name) for name in node.input]
+        return node.op_type == "Mul" and any(c is not None and c.size > 1 for c in constants)
 
     @cached_property
     def _precisions(self) -> dict[str, Precision]:

@@ -15,12 +15,11 @@ import numpy.typing as npt
 from calib.errors import GraphError, UsageError
 from quant.affine import INTEGER_TYPES, IntegerType, covered_range
 from quant.code_limits import CodeLimits
-from quant.targets import Precision
+from quant.targets import Equalization, Precision
 
-PLAN_SCHEMA = 4
+PLAN_SCHEMA = 5
 
 Rounding = Literal["nearest", "second-order"]
-Equalization = Literal["none", "growth", "all"]
 
 
 @dataclass(frozen=True)
@@ -39,9 +38,9 @@ class QuantOptions:
             default.
         rounding: weights to the nearest code, or to the codes that least disturb what the
             convolution gives out (quant/refine.py).
-        equalization: which channels are brought to like size: none; those that one convolution
-            makes (the growth channels of dense blocks, the tail's); or all, the residual trunk's
-            half way.
+        equalization: which channels are brought to like size: none, and the graph stays as it is;
+            those that one convolution makes (the growth channels of dense blocks, the tail's); or
+            all, the residual trunk's half way; ``None``: the target's default.
         raised: names of nodes to run in a higher precision, with the reason: in float, or in 16
             bits where the target or ``full_integer`` leaves no float.
     """
@@ -53,15 +52,15 @@ class QuantOptions:
     tail: Precision | None = None
     accumulator_bits: int | None = None
     rounding: Rounding = "second-order"
-    equalization: Equalization = "all"
+    equalization: Equalization | None = None
     raised: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse what no plan can honour.
 
         Raises:
-            UsageError: a percentile outside (50, 100], a weight width other than 7 or 8, or a
-                word that is none of an option's.
+            UsageError: a percentile outside (50, 100], accumulators other than of 16 or 32 bits,
+                or a word that is none of an option's.
         """
         if self.percentile is not None and not 50.0 < self.percentile <= 100.0:
             raise UsageError(
@@ -69,12 +68,12 @@ class QuantOptions:
             )
         if self.accumulator_bits not in {None, 16, 32}:
             raise UsageError(f"found accumulator bits {self.accumulator_bits}; give 32 or 16")
-        for name, known in (("rounding", Rounding), ("equalization", Equalization)):
+        words = {"rounding": get_args(Rounding), "equalization": (None, *get_args(Equalization))}
+        for name, known in words.items():
             found = getattr(self, name)
-            if found not in get_args(known):
-                raise UsageError(
-                    f"found {name} {found!r}; give one of {', '.join(get_args(known))}"
-                )
+            if found not in known:
+                offered = ", ".join(word for word in known if word is not None)
+                raise UsageError(f"found {name} {found!r}; give one of {offered}")
 
 
 @dataclass(frozen=True)
@@ -187,8 +186,10 @@ class QuantPlan:
         constants: by the name of the constant.
         stored_half: names of weights of convolutions left in float that are stored as fp16.
         kept_float: node or tensor to the reason why it is not quantized.
-        equalization: convolution output to what its channels are divided by before anything is
-            quantized (quant/passes/equalize.py).
+        folded: names of the multiplications by a constant that the convolutions before them take
+            up before anything else is done (quant/passes/fold.py).
+        equalization: convolution output to what its channels are divided by then
+            (quant/passes/equalize.py).
         proofs: how closely each rewritten float graph was found to compute what the one before
             does (quant/passes/driver.py).
         refined: what second-order rounding made of the weights, and on which images; ``None``
@@ -204,6 +205,7 @@ class QuantPlan:
     constants: Mapping[str, ConstantQuant]
     stored_half: tuple[str, ...]
     kept_float: Mapping[str, str]
+    folded: tuple[str, ...] = ()
     equalization: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     proofs: tuple[Mapping[str, Any], ...] = ()
     refined: Refinement | None = None
@@ -235,6 +237,7 @@ class QuantPlan:
                 constants=_values(ConstantQuant, record["constants"]),
                 stored_half=tuple(record["stored_half"]),
                 kept_float=dict(record["kept_float"]),
+                folded=tuple(record["folded"]),
                 equalization={k: tuple(v) for k, v in record["equalization"].items()},
                 proofs=tuple(record["proofs"]),
                 refined=_refinement(record["refined"]),

@@ -25,13 +25,15 @@ from quant.channel_figures import typical_magnitudes
 from quant.code_limits import CodeLimits
 from quant.distribution import merge
 from quant.operands import half_stored_weights, plan_constants, plan_weights
+from quant.passes.absorbers import residual_scales
 from quant.passes.equalize import TRUNK_EXPONENT, Equalized, equalize, equalized_tensors, rescale
+from quant.passes.fold import Folded, fold
 from quant.placement import Edge, Placement
 from quant.plan import EdgeQuant, QuantOptions, QuantPlan
 from quant.preactivation import Affine, choose_before_activation
 from quant.ranges import PINNED_RANGE, Derivation, Ranges, leaky_slope
 from quant.shared_grid import Member, choose_shared
-from quant.targets import Precision, TargetProfile
+from quant.targets import Equalization, Precision, TargetProfile
 from quant.topology import MOVERS, Part, Topology
 
 
@@ -57,7 +59,9 @@ def make_plan(
     digest = graph_digest(model)
     table.require_graph(digest)
     parts = part_precisions(profile, options)
-    equalized = _equalized(model, table, options)
+    equalization = options.equalization or profile.equalization
+    folded = fold(model, _to_fold(model, profile, parts, equalization))
+    equalized = _equalized(folded, table, equalization)
     topology = Topology(GraphIndex(equalized.model))
     _require_nodes(topology, options.raised)
     placement = Placement(topology, profile, parts, options.raised, options.full_integer)
@@ -74,7 +78,7 @@ def make_plan(
             "full_integer": options.full_integer,
             "accumulator_bits": limits.accumulator_bits,
             "rounding": options.rounding,
-            "equalization": options.equalization,
+            "equalization": equalization,
             "raised": dict(options.raised),
             **{name: parts[name] for name in ("head", "trunk", "tail")},
         },
@@ -83,16 +87,42 @@ def make_plan(
         constants=plan_constants(placement),
         stored_half=half_stored_weights(placement, weights),
         kept_float=placement.kept_float,
+        folded=folded.nodes,
         equalization={name: tuple(map(float, f)) for name, f in equalized.factors.items()},
     )
 
 
-def _equalized(model: onnx.ModelProto, table: CalibrationTable, options: QuantOptions) -> Equalized:
-    if options.equalization == "none":
-        return rescale(model, {})
-    ranges = Ranges(Derivation(Topology(GraphIndex(model))), table.tensors)
+def _to_fold(
+    model: onnx.ModelProto,
+    profile: TargetProfile,
+    parts: Mapping[Part, Precision],
+    equalization: Equalization,
+) -> tuple[str, ...]:
+    """Return the residual scales that are better folded than kept.
+
+    One that is kept takes up a factor per channel. That serves a convolution whose output is
+    quantized, if the scale itself and the additions that read it run in float; else the node is
+    only one more to run, and to round.
+    """
+    if equalization == "none":
+        return ()
+    index = GraphIndex(model)
+    serve = profile.convolution_output_pair and parts["trunk"] == "float"
+    return tuple(
+        scale.node.name
+        for scale in residual_scales(index)
+        if not (serve and all(n.op_type == "Add" for n in index.consumers(scale.output)))
+    )
+
+
+def _equalized(folded: Folded, table: CalibrationTable, equalization: Equalization) -> Equalized:
+    model = folded.model
+    if equalization == "none":
+        return rescale(model, {}).behind(folded)
+    ranges = Ranges(Derivation(Topology(GraphIndex(model))), table.tensors, folded.tensors)
     found = {name: typical_magnitudes(ranges, name) for name in equalized_tensors(model)}
-    return equalize(model, found, trunk=TRUNK_EXPONENT if options.equalization == "all" else 0.0)
+    trunk = TRUNK_EXPONENT if equalization == "all" else 0.0
+    return equalize(model, found, trunk=trunk).behind(folded)
 
 
 def part_precisions(profile: TargetProfile, options: QuantOptions) -> dict[Part, Precision]:

@@ -13,6 +13,7 @@ from calib.errors import UsageError
 from quant.affine import INTEGER_TYPES, IntegerType
 
 Precision = Literal["float", "int16", "int8"]
+Equalization = Literal["none", "growth", "all"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class TargetProfile:
         half_storage: weights of convolutions left in float are stored as fp16 behind a Cast,
             which is folded away when the file is loaded; their rounding is far below the rest.
         minimum_range: smallest width of a quantized interval.
+        equalization: default of which channels are brought to like size (quant/plan.py). Doing so
+            to the trunk pays where it is read in 8 bits; in 16, weights only lose by it.
         float_gains_db: parity that a part left in float gains over 8 bits there, in dB, measured on
             x4plus-anime-6b (docs/results.md); the plan gives it as the reason.
         accumulator_bits: 16 where the target's kernels may add two products in 16 bits, which its
@@ -67,6 +70,7 @@ class TargetProfile:
     half_storage: bool = False
     minimum_range: float = 0.0
     accumulator_bits: int = 32
+    equalization: Equalization = "all"
     float_gains_db: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -212,6 +216,7 @@ QNN_W8A16 = TargetProfile(
     trunk="int16",
     tail="int16",
     minimum_range=1e-4,
+    equalization="growth",
 )
 
 PROFILES = {profile.name: profile for profile in (ORT, TENSORRT, OPENVINO, QNN, QNN_W8A16)}

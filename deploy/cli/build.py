@@ -93,12 +93,13 @@ def build(
         ),
     ] = "second-order",
     equalization: Annotated[
-        EqualizationChoice,
+        EqualizationChoice | None,
         typer.Option(
             help="Bring channels to like size before quantizing: none, the growth channels of "
-            "dense blocks, or all, the residual trunk's half way."
+            "dense blocks, or all, the residual trunk's half way.",
+            show_default="growth for qnn-w8a16, else all",
         ),
-    ] = "all",
+    ] = None,
     max_drop: Annotated[
         float | None,
         typer.Option(

@@ -5,19 +5,18 @@ that touches the channel either passes f on or absorbs it:
 
     LeakyRelu, PRelu, Relu     r(x / f) = r(x) / f: positively homogeneous, any slope
     Resize (nearest), Identity copies values
-    Mul by one constant        linear
+    Mul by one constant        linear; a residual scale absorbs instead
     Add                        x / f + y / f = (x + y) / f: both operands carry the same f
     Concat of channels         each channel keeps its f
-    Conv                       absorbs: row o of the weight and bias[o] are divided by f of output
-                               channel o, column i of the weight is multiplied by f of input i
+    Conv                       absorbs (quant/passes/absorbers.py)
     anything else, the graph's own inputs and outputs: f = 1
 
 (Nagel et al., Data-Free Quantization Through Weight Equalization and Bias Correction, 2019,
 section 4.1, for pairs of convolutions; here for any wiring.) So every (tensor, channel) is a
 variable, every line above an equation between variables, and a connected component, a *class*,
-has one free factor. In a dense block each growth channel is a class of its own; the residual
-trunk has one class per channel, from the first convolution through all additions to the first
-convolution behind the upsampling.
+has one free factor. In a dense block each growth channel is a class of its own, and so is each
+channel of the branch's end up to its residual scale; the residual trunk has one class per channel,
+from the first convolution through all additions to the first convolution behind the upsampling.
 """
 
 from collections.abc import Iterator, Mapping
@@ -30,6 +29,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from calib.graph import GraphIndex
+from quant.passes.absorbers import absorbs, residual_scale
 from quant.topology import ACTIVATIONS
 
 Classes = npt.NDArray[np.int64]
@@ -77,24 +77,6 @@ def channel_classes(index: GraphIndex) -> ChannelClasses:
     return ChannelClasses(of, int(labels[0]), int(classes))
 
 
-def absorbs(index: GraphIndex, node: onnx.NodeProto) -> bool:
-    """Tell whether ``node`` is a convolution whose weight and bias can take up factors.
-
-    Both must be float32 initializers that nothing else reads and no caller can replace.
-    """
-    if node.op_type != "Conv" or _attribute(node, "group", 1) != 1:
-        return False
-    constants = [name for name in node.input[1:] if name]
-    visible = {info.name for info in (*index.model.graph.input, *index.model.graph.output)}
-    return len(set(constants)) == len(constants) and all(
-        name in index.initializers
-        and index.initializers[name].data_type == onnx.TensorProto.FLOAT
-        and len(index.consumers(name)) == 1
-        and name not in visible
-        for name in constants
-    )
-
-
 def _variables(index: GraphIndex) -> dict[str, Classes]:
     """Number the channels of every tensor from 1; 0 is the factor 1."""
     made = [name for node in index.nodes for name in node.output if name]
@@ -116,7 +98,7 @@ def _equations(
         if tensor in variables:
             yield variables[tensor], _ONE
     for node in index.nodes:
-        if absorbs(index, node):
+        if absorbs(index, node) or residual_scale(index, node) is not None:
             continue
         passed = _passed_through(index, node, variables)
         if passed is None:

@@ -5,7 +5,11 @@ tenth of the codes. Channels can be rescaled without changing the network
 (quant/passes/channel_classes.py): channel k of tensor T is divided by the factor f of its class,
 and the convolutions on both sides make up for it,
 
-    W'[o, i] = W[o, i] * f_in[i] / f_out[o]        b'[o] = b[o] / f_out[o].
+    W'[o, i] = W[o, i] * f_in[i] / f_out[o]        b'[o] = b[o] / f_out[o],
+
+and so do residual scales (quant/passes/absorbers.py), whose constant becomes one per channel:
+
+    c'[k] = c * f_in[k] / f_out[k].
 
 The factors come from m_T[k], the absolute maximum of each channel over a few pictures, on two
 kinds of tensor. A class with one convolution as its source is measured at that convolution's
@@ -15,7 +19,7 @@ sources, the residual trunk, is measured wherever a convolution or a Concat read
     t_c = exp(mean over (T, k) in c of log(m_T[k] / geomean_k(m_T)))        profile of a class
 
 is dimensionless: it makes the channels of a tensor alike and leaves its size as it was. Alone it
-is all that a tail convolution or an SRVGGNet needs:
+is all that a tail convolution, the end of a residual branch or an SRVGGNet needs:
 
     f_c = t_c.
 
@@ -44,7 +48,7 @@ models are rescaled; the float and the fp16 file keep the weights as they were t
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -54,7 +58,9 @@ from onnx import numpy_helper
 
 from calib.errors import CalibrationError, GraphError
 from calib.graph import GraphIndex
-from quant.passes.channel_classes import ChannelClasses, Classes, absorbs, channel_classes
+from quant.passes.absorbers import absorbs, residual_scale, residual_scales
+from quant.passes.channel_classes import ChannelClasses, Classes, channel_classes
+from quant.passes.fold import Folded
 
 Array = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -73,7 +79,7 @@ class Equalized:
     """A rescaled graph.
 
     Attributes:
-        model: nodes and names of the original; other convolution weights and biases.
+        model: nodes and names of the original; other weights, biases and residual scales.
         factors: convolution output to float64 ``[C]``: what its channels were divided by.
             Convolutions whose output kept its scale are left out.
         tensors: the same for every tensor with a channel that was rescaled.
@@ -82,6 +88,13 @@ class Equalized:
     model: onnx.ModelProto
     factors: Mapping[str, Float64]
     tensors: Mapping[str, Float64]
+
+    def behind(self, folded: Folded) -> "Equalized":
+        """Return the same with ``tensors`` against the graph before ``folded``, its original."""
+        tensors = {**folded.tensors, **self.tensors}
+        for name in folded.tensors.keys() & self.tensors.keys():
+            tensors[name] = folded.tensors[name] * self.tensors[name]
+        return replace(self, tensors=tensors)
 
 
 def equalized_tensors(model: onnx.ModelProto) -> tuple[str, ...]:
@@ -162,11 +175,12 @@ class _Streams:
 
     @cached_property
     def sources(self) -> Classes:
-        """int64 ``[classes]``: how many convolutions make each class."""
+        """int64 ``[classes]``: how many convolutions and residual scales make each class."""
         made = [
             self.classes.of[node.output[0]]
             for node in self.index.nodes
-            if absorbs(self.index, node) and node.output[0] in self.classes.of
+            if node.output[0] in self.classes.of
+            and (absorbs(self.index, node) or residual_scale(self.index, node) is not None)
         ]
         return np.bincount(np.concatenate([[], *made]).astype(int), minlength=self.classes.count)
 
@@ -276,6 +290,12 @@ def _rescaled(index: GraphIndex, classes: ChannelClasses, factors: Float64) -> E
             _store(stored[node.input[2]], bias / outgoing)
         if (outgoing != 1.0).any():
             divisors[node.output[0]] = outgoing
+    for scale in residual_scales(index):
+        incoming, outgoing = factors[classes.of[scale.input]], factors[classes.of[scale.output]]
+        if (incoming != outgoing).any():
+            rank = len(index.shape(scale.output) or ())
+            values = scale.values * incoming / outgoing
+            _store(stored[scale.constant], values.reshape(-1, *[1] * (rank - 2)))
     tensors = {name: factors[numbers] for name, numbers in classes.of.items()}
     changed = {name: found for name, found in tensors.items() if (found != 1.0).any()}
     return Equalized(model, divisors, changed)

@@ -115,6 +115,47 @@ def test_node_kept_in_float_is_named_with_its_reason(residual, residual_table) -
     assert plan.edges["feat"].readers == ("conv1",)
 
 
+@pytest.mark.parametrize(
+    ("target", "options", "folded"),
+    [
+        ("ort", {}, False),
+        ("ort", {"equalization": "growth"}, False),
+        ("ort", {"trunk": "int8"}, True),
+        ("ort", {"full_integer": True}, True),
+        ("openvino", {}, True),
+        ("tensorrt", {}, True),
+        ("qnn", {}, True),
+        ("qnn-w8a16", {}, True),
+    ],
+)
+def test_a_residual_scale_is_folded_unless_it_serves_a_quantized_convolution(
+    target, options, folded, residual, residual_table
+) -> None:
+    plan = plan_for(residual, residual_table, target, **options)
+    assert plan.folded == (("scale",) if folded else ())
+    assert ("a factor per channel" in plan.kept_float.get("scale", "")) is not folded
+    if folded:
+        assert not any("scale" in edge.readers for edge in plan.edges.values())
+
+
+def test_without_equalization_the_graph_stays_as_it_is(residual, residual_table) -> None:
+    plan = plan_for(residual, residual_table, "tensorrt", equalization="none")
+    assert not plan.folded
+    assert not plan.equalization
+
+
+@pytest.mark.parametrize(
+    ("target", "wish", "used"),
+    [("ort", None, "all"), ("qnn-w8a16", None, "growth"), ("qnn-w8a16", "all", "all")],
+)
+def test_targets_have_their_own_default_equalization(
+    target, wish, used, residual, residual_table
+) -> None:
+    plan = plan_for(residual, residual_table, target, equalization=wish)
+    assert plan.options["equalization"] == used
+    assert ("feat" in plan.equalization) is (used == "all")
+
+
 def test_what_a_part_in_float_gains_is_in_the_reason(residual, residual_table) -> None:
     measured = plan_for(residual, residual_table, "ort").kept_float
     assert measured["sum"].endswith("on target ort: 8 bits there cost 1.3 dB")

@@ -108,7 +108,7 @@ SPOILS = {
     "convolution-output": ("ort", {}, bypass("scale", 0, "branch")),
     "pair-before-activation": ("ort", {}, unpair_activation),
     "no-pair-before-activation": ("tensorrt", {}, pair_after("pre1", "act1", "x1")),
-    "residual-skip": ("tensorrt", {"trunk": "int8"}, pair_after("scaled", "sum", "x1")),
+    "residual-skip": ("tensorrt", {"trunk": "int8"}, pair_after("branch", "sum", "x1")),
     "concat-scale": ("tensorrt", {}, scaled("x1_scale", 1.5)),
     "every-operator": ("qnn", {}, bypass("up", 0, "trunk")),
 }
