@@ -124,7 +124,7 @@ def table_lines(build: Path, rounds: int) -> Iterator[str]:
             )
             ratios = timing.ratios
             yield (
-                f"| {item.path} | {label} {backend_version(backend)} "
+                f"| {build.parent.name}/{item.path} | {label} {backend_version(backend)} "
                 f"| {COUNTERS[backend](model)} of {total} "
                 f"| {statistics.median(timing.float_seconds):.2f} "
                 f"| {statistics.median(timing.int8_seconds):.2f} "

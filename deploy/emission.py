@@ -100,7 +100,7 @@ def write_int8(
         The files, and the nodes raised to a higher precision with the reasons.
 
     Raises:
-        GraphError: the equalized graph is not the same network.
+        GraphError: the folded and equalized graph is not the same network.
         UsageError: the budget cannot be held.
     """
     target = quantizer.profile.name

@@ -1,11 +1,4 @@
-"""The name of an Inception network in, a function from picture to feature vector out.
-
-Three kinds of network are taken:
-
-    FILE.onnx          a graph of one input [1 or N, 3, H, W]; H and W are 299 where they are free
-    FILE.pt, .pth      a TorchScript module, called with [1, 3, 299, 299]
-    torch-fidelity     the Inception of the original FID, by the package of that name (extra
-                       ``fid``); its weights (91 MB) are downloaded by that package when first used
+"""An Inception network as an ONNX graph in, a function from picture to feature vector out.
 
 A network given as a file gets the picture resized by area (`calib.images.resize_area`), RGB, as
 float32 in [0, 1], or uint8 if an ONNX input is uint8; whatever else it wants must stand in its
@@ -14,7 +7,6 @@ own graph. Its first output, flattened, is the feature vector.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,8 +14,7 @@ import numpy.typing as npt
 import onnx
 from google.protobuf.message import DecodeError
 
-from calib.digest import sha256_bytes
-from calib.errors import GraphError, UsageError
+from calib.errors import GraphError
 from calib.images import Picture, resize_area, to_input
 from calib.runtime import Session
 
@@ -46,34 +37,6 @@ class FeatureNetwork:
     name: str
     sha256: str | None
     features: Callable[[Picture], Vector]
-
-
-def feature_network(source: str) -> FeatureNetwork:
-    """Load the network that ``source`` names.
-
-    Raises:
-        UsageError: there is no such file, or the package is not installed or lacks its weights.
-        GraphError: the file is no network of one picture.
-    """
-    if source == PACKAGE:
-        from deploy.torch_features import packaged_network  # noqa: PLC0415  # torch: seconds
-
-        return packaged_network()
-    path = Path(source)
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UsageError(
-            f"--fid {source}: {error.strerror or error}; give an Inception network as .onnx or "
-            f"TorchScript file, or {PACKAGE!r} for the one of the extra 'esrdeploy[fid]'"
-        ) from error
-    if path.suffix.lower() == ".onnx":
-        run = onnx_features(content, path.name)
-    else:
-        from deploy.torch_features import script_features  # noqa: PLC0415
-
-        run = script_features(path)
-    return FeatureNetwork(path.name, sha256_bytes(content), run)
 
 
 def onnx_features(content: bytes, name: str) -> Callable[[Picture], Vector]:

@@ -63,7 +63,7 @@ def evaluate(
     from calib.digest import canonical_json
     from calib.errors import UsageError
     from deploy.artifacts import claim_folder, write_atomically
-    from deploy.features import feature_network
+    from deploy.feature_sources import feature_network
     from deploy.precision import PRECISIONS
     from deploy.scoring import score
     from deploy.selection import ScoringRequest

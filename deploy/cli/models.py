@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from calib.errors import UsageError
 from deploy.cli.console import make_progress, print_json, print_table, reports_errors
 from deploy.cli.options import AsJson
 
@@ -26,6 +27,8 @@ def models(
     """List the models with parameters, MACs, and whether their weights are at hand."""
     from deploy.catalogue import catalogue
 
+    if releases is not None and download is None:
+        raise UsageError("found --releases without --download; name the model to fetch from there")
     if download is not None:
         path = _download(download, releases)
         if not as_json:

@@ -13,7 +13,8 @@ import torch
 from calib.digest import sha256_file
 from calib.errors import GraphError, UsageError
 from calib.images import resize_area, to_input
-from deploy.features import INCEPTION_PX, feature_network
+from deploy.feature_sources import feature_network
+from deploy.features import INCEPTION_PX
 
 POOLING = """
 <ir_version: 8, opset_import: ["": 17]>

@@ -143,3 +143,9 @@ def test_the_command_says_in_one_line_why_it_failed(url, tmp_path, monkeypatch):
     assert result.exit_code == 2
     assert "the server answered 404" in result.stderr
     assert CliRunner().invoke(app, ["models", "--download", "x9"]).exit_code == 2
+
+
+def test_a_mirror_without_a_model_to_fetch_is_refused(url):
+    result = CliRunner().invoke(app, ["models", "--releases", f"{url}/good"])
+    assert result.exit_code == 2
+    assert "--releases without --download" in result.stderr
