@@ -86,6 +86,26 @@ def test_body_computes_what_the_formulas_say(residual, residual_table, probes, e
     assert np.mean(off > 1e-6) < 0.01
 
 
+@pytest.mark.parametrize(("target", "folded"), [("ort", False), ("tensorrt", True)])
+def test_a_residual_scale_is_gone_or_scales_each_channel(
+    target, folded, residual, residual_table
+) -> None:
+    plan = make_plan(residual, residual_table, PROFILES[target], QuantOptions())
+    index = GraphIndex(emit_qdq(residual, plan))
+    producer = index.producer("scaled")
+    assert (producer is None) is folded
+    addition = next(node for node in index.nodes if node.name == "sum")
+    if folded:
+        assert addition.input[0] == "branch"
+        assert index.initializer("fifth") is None
+    else:
+        assert producer.input[0] == "branch_dequantized"
+        factors = np.array(plan.equalization["branch"]) / np.array(plan.equalization["feat"])
+        scales = index.initializer("fifth")
+        assert scales.shape == (4, 1, 1)
+        np.testing.assert_allclose(scales.reshape(-1), 0.2 * factors, rtol=1e-6)
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_names_order_and_bytes_are_fixed(target, residual, residual_table) -> None:
     plan = plan_of(residual, residual_table, target)
