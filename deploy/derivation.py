@@ -22,7 +22,6 @@ from deploy.checks import Build, Check
 from deploy.file_faults import model_faults
 from deploy.plan_faults import plan_faults
 from deploy.weight_faults import convolution_weights, weight_faults
-from quant.equalized import equalized_model
 from quant.fp16 import to_fp16
 from quant.fp16_range import nodes_to_keep
 from quant.plan import QuantOptions, QuantPlan
@@ -88,8 +87,8 @@ def _check_quantized(build: Build, item: Artifact) -> Iterator[Check]:
     if options.rounding == "second-order":
         faults = list(refinement_faults(build.float_model, expected, stored))
         if faults:
-            # Codes are not made again, so what was done to them shows against what they round.
-            floats = convolution_weights(equalized_model(build.float_model, expected))
+            # Codes are not made again, so what was done to them shows against the float weights.
+            floats = convolution_weights(build.float_model)
             faults = [*weight_faults(floats, convolution_weights(quantized)), *faults]
         good = "every weight is the one that the plan records, and near its float weight"
         yield _verdict("rounding", item.path, faults, good)
