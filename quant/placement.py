@@ -18,6 +18,7 @@ from functools import cached_property
 
 import onnx
 
+from quant.passes.absorbers import residual_scale
 from quant.targets import Precision, TargetProfile
 from quant.topology import ACTIVATIONS, KNOWN, MOVERS, Part, Topology
 
@@ -192,8 +193,8 @@ class Placement:
         return reason
 
     def _scales_channels(self, node: onnx.NodeProto) -> bool:
-        constants = [self.topology.index.constant(name) for name in node.input]
-        return node.op_type == "Mul" and any(c is not None and c.size > 1 for c in constants)
+        scale = residual_scale(self.topology.index, node)
+        return scale is not None and len(set(scale.values)) > 1
 
     @cached_property
     def _precisions(self) -> dict[str, Precision]:

@@ -72,7 +72,7 @@ class QuantOptions:
         for name, known in words.items():
             found = getattr(self, name)
             if found not in known:
-                offered = ", ".join(word for word in known if word is not None)
+                offered = ", ".join(filter(None, known))
                 raise UsageError(f"found {name} {found!r}; give one of {offered}")
 
 

@@ -117,8 +117,8 @@ def _to_fold(
 
 def _equalized(folded: Folded, table: CalibrationTable, equalization: Equalization) -> Equalized:
     model = folded.model
-    if equalization == "none":
-        return rescale(model, {}).behind(folded)
+    if equalization == "none":  # nor is anything folded
+        return rescale(model, {})
     ranges = Ranges(Derivation(Topology(GraphIndex(model))), table.tensors, folded.tensors)
     found = {name: typical_magnitudes(ranges, name) for name in equalized_tensors(model)}
     trunk = TRUNK_EXPONENT if equalization == "all" else 0.0

@@ -30,7 +30,7 @@ from calib.graph import GraphIndex
 from calib.histogram import Histogram
 from calib.statistics import TensorStatistics
 from quant.distribution import Distribution, Float64, merge
-from quant.passes.absorbers import channel_constants
+from quant.passes.absorbers import residual_scale
 from quant.topology import MOVERS, Topology
 
 PINNED_RANGE = (0.0, 1.0)
@@ -100,23 +100,6 @@ class Derivation:
             return None
         return float(values[0].reshape(()))
 
-    def scaled_channels(self, tensor: str) -> tuple[str, Float64] | None:
-        """Return what a multiplication by positive constants makes ``tensor`` of.
-
-        Returns:
-            The tensor it reads and the constant of each channel, float64 ``[C]``; ``None`` for
-            anything else.
-        """
-        node, shape = self.topology.index.producer(tensor), self.topology.index.shape(tensor)
-        if node is None or node.op_type != "Mul" or shape is None or len(shape) < 2:
-            return None
-        sources = self.topology.data_inputs(node)
-        constants = [name for name in node.input if name not in sources]
-        if len(sources) != 1 or len(constants) != 1:
-            return None
-        values = channel_constants(self.topology.index, constants[0], shape)
-        return None if values is None else (sources[0], values)
-
     def leaky_reader(self, tensor: str) -> onnx.NodeProto | None:
         """Return the LeakyReLU that reads ``tensor`` and can be undone, if there is one."""
         for reader in self.topology.readers(tensor):
@@ -157,13 +140,13 @@ class Ranges:
         return self._known[tensor]
 
     def _observed(self, tensor: str) -> Distribution:
-        scaled = None
-        if tensor not in self.statistics:
-            scaled = self.derivation.scaled_channels(tensor)
-        if scaled is not None:
-            source, multipliers = scaled
-            divisors = self.factors.get(source, 1.0) / multipliers
-            return distribution_of_channels(self.statistics_of(source).channels, divisors)
+        index = self.derivation.topology.index
+        producer = index.producer(tensor)
+        if tensor not in self.statistics and producer is not None:
+            scale = residual_scale(index, producer)
+            if scale is not None:
+                divisors = self.factors.get(scale.input, 1.0) / scale.values
+                return distribution_of_channels(self.statistics_of(scale.input).channels, divisors)
         found = self.statistics_of(tensor)
         factors = self.factors.get(tensor)
         if factors is None:

@@ -49,6 +49,11 @@ class ResidualScale:
 
 
 def absorbs(index: GraphIndex, node: onnx.NodeProto) -> bool:
+    """Tell whether the constants of ``node`` can take up factors of its channels."""
+    return convolution_absorbs(index, node) or residual_scale(index, node) is not None
+
+
+def convolution_absorbs(index: GraphIndex, node: onnx.NodeProto) -> bool:
     """Tell whether ``node`` is a convolution whose weight and bias can take up factors.
 
     Both must be float32 initializers that nothing else reads and no caller can replace.
@@ -68,43 +73,42 @@ def residual_scale(index: GraphIndex, node: onnx.NodeProto) -> ResidualScale | N
     if len(constants) != 1 or len(scaled) != 1 or not _own(index, constants[0]):
         return None
     convolution = index.producer(scaled[0])
-    if convolution is None or not absorbs(index, convolution):
+    if convolution is None or not convolution_absorbs(index, convolution):
         return None
     alone = scaled[0] not in index.outputs and len(index.consumers(scaled[0])) == 1
     shape = index.shape(scaled[0])
     if not alone or shape is None or shape != index.shape(node.output[0]):
         return None
-    values = channel_constants(index, constants[0], shape)
+    values = _channel_constants(index, constants[0], shape)
     return None if values is None else ResidualScale(node, convolution, constants[0], values)
-
-
-def channel_constants(
-    index: GraphIndex, name: str, shape: tuple[int, ...]
-) -> npt.NDArray[np.float64] | None:
-    """Return float64 ``[C]``, the constant by which a Mul multiplies each channel.
-
-    Args:
-        index: the graph.
-        name: the constant operand.
-        shape: of the other operand, ``[N, C, ...]``.
-
-    Returns:
-        ``None`` if the operand is no constant, tells more apart than channels, or is not positive.
-    """
-    value = index.constant(name)
-    if value is None:
-        return None
-    per_channel = (shape[1], *[1] * (len(shape) - 2))
-    if value.size != 1 and value.shape not in {per_channel, (1, *per_channel)}:
-        return None
-    values = np.broadcast_to(value.reshape(-1).astype(np.float64), shape[1:2])
-    return values if ((values > 0.0) & np.isfinite(values)).all() else None
 
 
 def residual_scales(index: GraphIndex) -> tuple[ResidualScale, ...]:
     """Return all residual scales of a graph, in graph order."""
     found = (residual_scale(index, node) for node in index.nodes)
     return tuple(scale for scale in found if scale is not None)
+
+
+def _channel_constants(
+    index: GraphIndex, name: str, shape: tuple[int, ...]
+) -> npt.NDArray[np.float64] | None:
+    """Return float64 ``[C]``, the constant by which a Mul multiplies each channel.
+
+    Args:
+        index: the graph.
+        name: the constant operand, an initializer.
+        shape: of the other operand, ``[N, C, ...]``.
+
+    Returns:
+        ``None`` if the constants tell more apart than channels, or are not positive.
+    """
+    value = index.initializer(name)
+    assert value is not None  # it is the node's own
+    per_channel = (shape[1], *[1] * (len(shape) - 2))
+    if value.size != 1 and value.shape not in {per_channel, (1, *per_channel)}:
+        return None
+    values = np.broadcast_to(value.reshape(-1).astype(np.float64), shape[1:2])
+    return values if ((values > 0.0) & np.isfinite(values)).all() else None
 
 
 def _own(index: GraphIndex, name: str) -> bool:

@@ -29,7 +29,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from calib.graph import GraphIndex
-from quant.passes.absorbers import absorbs, residual_scale
+from quant.passes.absorbers import absorbs
 from quant.topology import ACTIVATIONS
 
 Classes = npt.NDArray[np.int64]
@@ -98,7 +98,7 @@ def _equations(
         if tensor in variables:
             yield variables[tensor], _ONE
     for node in index.nodes:
-        if absorbs(index, node) or residual_scale(index, node) is not None:
+        if absorbs(index, node):
             continue
         passed = _passed_through(index, node, variables)
         if passed is None:

@@ -58,7 +58,7 @@ from onnx import numpy_helper
 
 from calib.errors import CalibrationError, GraphError
 from calib.graph import GraphIndex
-from quant.passes.absorbers import absorbs, residual_scale, residual_scales
+from quant.passes.absorbers import absorbs, convolution_absorbs, residual_scales
 from quant.passes.channel_classes import ChannelClasses, Classes, channel_classes
 from quant.passes.fold import Folded
 
@@ -91,9 +91,10 @@ class Equalized:
 
     def behind(self, folded: Folded) -> "Equalized":
         """Return the same with ``tensors`` against the graph before ``folded``, its original."""
-        tensors = {**folded.tensors, **self.tensors}
-        for name in folded.tensors.keys() & self.tensors.keys():
-            tensors[name] = folded.tensors[name] * self.tensors[name]
+        tensors = {
+            name: np.multiply(folded.tensors.get(name, 1.0), self.tensors.get(name, 1.0))
+            for name in {**folded.tensors, **self.tensors}
+        }
         return replace(self, tensors=tensors)
 
 
@@ -179,8 +180,7 @@ class _Streams:
         made = [
             self.classes.of[node.output[0]]
             for node in self.index.nodes
-            if node.output[0] in self.classes.of
-            and (absorbs(self.index, node) or residual_scale(self.index, node) is not None)
+            if absorbs(self.index, node) and node.output[0] in self.classes.of
         ]
         return np.bincount(np.concatenate([[], *made]).astype(int), minlength=self.classes.count)
 
@@ -275,7 +275,7 @@ def _rescaled(index: GraphIndex, classes: ChannelClasses, factors: Float64) -> E
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
     divisors: dict[str, Float64] = {}
     for node in index.nodes:
-        if not absorbs(index, node):
+        if not convolution_absorbs(index, node):
             continue
         weight = index.initializer(node.input[1])
         assert weight is not None
