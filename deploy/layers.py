@@ -86,7 +86,8 @@ def layer_errors(  # noqa: PLR0913  # two have defaults
     if not inputs:
         raise UsageError("no picture to compare layers on; give at least one")
     reference = equalized_model(float_model, plan)
-    float_index, int8_index = GraphIndex(reference), GraphIndex(int8_model)
+    compared = _with_values(int8_model)
+    float_index, int8_index = GraphIndex(reference), GraphIndex(compared)
     nodes = {
         tensor: node
         for node in float_index.nodes
@@ -97,7 +98,7 @@ def layer_errors(  # noqa: PLR0913  # two have defaults
     counterparts = {tensor: counterpart(int8_index, tensor) for tensor in nodes}
     graphs = [
         SegmentedGraph(model, tuple(wanted), threads=threads, optimized=False)
-        for model, wanted in ((reference, nodes), (int8_model, counterparts.values()))
+        for model, wanted in ((reference, nodes), (compared, counterparts.values()))
     ]
     sums = dict.fromkeys(nodes, np.zeros(4))
     outputs = frozenset(float_index.outputs)
@@ -128,7 +129,8 @@ def counterpart(int8_index: GraphIndex, tensor: str) -> str:
     """Return the tensor of an int8 graph whose values stand for a tensor of the float graph.
 
     Found by wiring: the output of the DequantizeLinear behind the QuantizeLinear that reads the
-    tensor, or the tensor of that name where no pair stands on it, or where the pair makes it.
+    tensor, or of the one that reads the tensor itself where that holds codes; or the tensor of that
+    name where no pair stands on it, or where the pair makes it.
 
     Raises:
         GraphError: the int8 graph has no tensor of that name.
@@ -139,12 +141,34 @@ def counterpart(int8_index: GraphIndex, tensor: str) -> str:
             "network; build again"
         )
     for reader in int8_index.consumers(tensor):
+        if reader.op_type == "DequantizeLinear":
+            return reader.output[0]
         if reader.op_type != "QuantizeLinear":
             continue
         for restorer in int8_index.consumers(reader.output[0]):
             if restorer.op_type == "DequantizeLinear":
                 return restorer.output[0]
     return tensor
+
+
+def _with_values(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a QDQ graph with the values behind codes that are read as codes alone."""
+    restored = {n.input[0] for n in model.graph.node if n.op_type == "DequantizeLinear"}
+    completed = onnx.ModelProto()
+    completed.CopyFrom(model)
+    del completed.graph.node[:]
+    for node in model.graph.node:
+        completed.graph.node.append(node)
+        if node.op_type == "QuantizeLinear" and node.output[0] not in restored:
+            completed.graph.node.append(
+                onnx.helper.make_node(
+                    "DequantizeLinear",
+                    [node.output[0], *node.input[1:]],
+                    [f"{node.output[0]}_value"],
+                    f"{node.name}_value",
+                )
+            )
+    return completed
 
 
 def decision(plan: QuantPlan, node: onnx.NodeProto, tensor: str) -> str:

@@ -17,7 +17,7 @@ from quant.affine import INTEGER_TYPES, IntegerType, covered_range
 from quant.code_limits import CodeLimits
 from quant.targets import Equalization, Precision
 
-PLAN_SCHEMA = 5
+PLAN_SCHEMA = 6
 
 Rounding = Literal["nearest", "second-order"]
 
@@ -112,6 +112,14 @@ class EdgeQuant:
         """Smallest and largest real value with a code of their own."""
         return covered_range(self.scale, self.zero_point, self.integer)
 
+    def same_grid(self, other: "EdgeQuant") -> bool:
+        """Tell whether both have the same codes for the same values."""
+        return (self.dtype, self.scale, self.zero_point) == (
+            other.dtype,
+            other.scale,
+            other.zero_point,
+        )
+
 
 @dataclass(frozen=True)
 class WeightQuant:
@@ -184,6 +192,7 @@ class QuantPlan:
         edges: pairs by name: the tensor's, with the precision behind it for a second pair.
         weights: by the name of the weight's initializer.
         constants: by the name of the constant.
+        code_joins: names of the Concats that join the codes of their inputs (quant/code_joins.py).
         stored_half: names of weights of convolutions left in float that are stored as fp16.
         kept_float: node or tensor to the reason why it is not quantized.
         folded: names of the multiplications by a constant that the convolutions before them take
@@ -205,6 +214,7 @@ class QuantPlan:
     constants: Mapping[str, ConstantQuant]
     stored_half: tuple[str, ...]
     kept_float: Mapping[str, str]
+    code_joins: tuple[str, ...] = ()
     folded: tuple[str, ...] = ()
     equalization: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     proofs: tuple[Mapping[str, Any], ...] = ()
@@ -237,6 +247,7 @@ class QuantPlan:
                 constants=_values(ConstantQuant, record["constants"]),
                 stored_half=tuple(record["stored_half"]),
                 kept_float=dict(record["kept_float"]),
+                code_joins=tuple(record["code_joins"]),
                 folded=tuple(record["folded"]),
                 equalization={k: tuple(v) for k, v in record["equalization"].items()},
                 proofs=tuple(record["proofs"]),

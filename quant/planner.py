@@ -22,6 +22,7 @@ from calib.graph import GraphIndex, graph_digest
 from calib.table import CalibrationTable
 from quant.affine import IntegerType, affine_parameters, covered_range
 from quant.channel_figures import typical_magnitudes
+from quant.code_joins import code_joins
 from quant.code_limits import CodeLimits
 from quant.distribution import merge
 from quant.operands import half_stored_weights, plan_constants, plan_weights
@@ -85,6 +86,7 @@ def make_plan(
         edges=edges,
         weights=weights,
         constants=plan_constants(placement),
+        code_joins=code_joins(placement, edges),
         stored_half=half_stored_weights(placement, weights),
         kept_float=placement.kept_float,
         folded=folded.nodes,

@@ -6,12 +6,15 @@ Names follow the tensor they belong to:
     t_scale, t_zero_point                    their parameters
     t_quantized, t_dequantized               codes and values between them
 
+A Concat that joins codes (quant/code_joins.py) gives them out as t itself, with no QuantizeLinear.
+
 A weight is stored as int8 codes with one scale per output channel, a bias as int32 codes with
 scale ``input scale * weight scale``, which is the unit of an integer convolution's accumulator.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -155,10 +158,14 @@ class _Emitter:
             return self._dequantize(name, axis=None)
         if name in self._plan.stored_half:
             return self._emit_half(name)
+        return self._activation(node, name)
+
+    def _activation(self, node: onnx.NodeProto, name: str) -> str:
         edge = self._plan.edge_read_by(name, node.name)
-        if edge is not None:
-            return self._dequantized_name(edge)
-        return self._renamed.get(name, name)
+        if edge is None:
+            return self._renamed.get(name, name)
+        joins = node.name in self._plan.code_joins
+        return self._codes_name(edge) if joins else self._dequantized_name(edge)
 
     def _emit_edges(self, tensor: str) -> None:
         for name in self._edges_on.get(tensor, ()):
@@ -166,24 +173,41 @@ class _Emitter:
             source = self._renamed.get(tensor, tensor)
             if edge.after is not None:
                 source = self._dequantized_name(edge.after)
+            codes = self._codes_name(name)
             self._parameters(name, np.float32(edge.scale), edge.zero_point, edge.integer)
             parameters = [f"{name}_scale", f"{name}_zero_point"]
-            self._nodes.append(
-                helper.make_node(
-                    "QuantizeLinear",
-                    [source, *parameters],
-                    [f"{name}_quantized"],
-                    f"{name}_QuantizeLinear",
+            if codes != source:
+                self._nodes.append(
+                    helper.make_node(
+                        "QuantizeLinear",
+                        [source, *parameters],
+                        [codes],
+                        f"{name}_QuantizeLinear",
+                    )
                 )
-            )
-            self._nodes.append(
-                helper.make_node(
-                    "DequantizeLinear",
-                    [f"{name}_quantized", *parameters],
-                    [self._dequantized_name(name)],
-                    f"{name}_DequantizeLinear",
+            if name in self._read_as_values:
+                self._nodes.append(
+                    helper.make_node(
+                        "DequantizeLinear",
+                        [codes, *parameters],
+                        [self._dequantized_name(name)],
+                        f"{name}_DequantizeLinear",
+                    )
                 )
-            )
+
+    @cached_property
+    def _read_as_values(self) -> set[str]:
+        """Names of the edges that something other than a join of codes reads."""
+        joins = set(self._plan.code_joins)
+        edges = self._plan.edges
+        behind = {edge.after for edge in edges.values() if edge.after is not None}
+        return behind | {name for name, edge in edges.items() if not joins.issuperset(edge.readers)}
+
+    def _codes_name(self, name: str) -> str:
+        edge: EdgeQuant = self._plan.edges[name]
+        producer = self._index.producer(edge.tensor)
+        joined = producer is not None and producer.name in self._plan.code_joins
+        return edge.tensor if joined and edge.after is None else f"{name}_quantized"
 
     def _dequantized_name(self, name: str) -> str:
         edge: EdgeQuant = self._plan.edges[name]

@@ -109,6 +109,13 @@ class QdqView:
             producer = self.index.producer(tensor)
         return self.index.is_constant(tensor)
 
+    def holds_codes(self, tensor: str) -> bool:
+        """Tell whether ``tensor`` is what QuantizeLinear makes, or several of these joined."""
+        producer = self.index.producer(tensor)
+        if producer is not None and producer.op_type == "Concat":
+            return self.holds_codes(producer.input[0])
+        return producer is not None and producer.op_type == "QuantizeLinear"
+
     def codes(self, tensor: str) -> Array | None:
         """Return the integer codes behind a dequantized constant, or ``None``."""
         node = self.index.producer(tensor)

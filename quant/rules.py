@@ -218,10 +218,14 @@ def _every_operator(view: QdqView, _: TargetProfile) -> Iterator[Finding]:
         for slot, name in enumerate(node.input):
             shape_operand = slot > 0 and node.op_type in {"Resize", "Reshape"}
             if name and not shape_operand and view.dequantizer(name) is None:
-                yield node.name, f"{name} in float", "every operand dequantized"
+                yield node.name, f"{name} {_form(view, name)}", "every operand dequantized"
         for name in node.output:
             if view.output_quantizer(name) is None:
-                yield node.name, f"{name} in float", "every result quantized"
+                yield node.name, f"{name} {_form(view, name)}", "every result quantized"
+
+
+def _form(view: QdqView, tensor: str) -> str:
+    return "as codes" if view.holds_codes(tensor) else "in float"
 
 
 def _always(_: TargetProfile) -> bool:

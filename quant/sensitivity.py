@@ -165,7 +165,15 @@ def restricted(index: GraphIndex, plan: QuantPlan, family: Family) -> QuantPlan:
         for name, edge in edges.items()
     }
     weights = {name: quant for name, quant in plan.weights.items() if quant.node in inside}
-    return replace(plan, edges=edges, weights=weights, constants={}, stored_half=(), refined=None)
+    return replace(
+        plan,
+        edges=edges,
+        weights=weights,
+        constants={},
+        code_joins=(),
+        stored_half=(),
+        refined=None,
+    )
 
 
 def parity_of(squared_error: float) -> float:

@@ -37,6 +37,8 @@ class TargetProfile:
         quantized_constants: constant operands of integer operators are quantized too.
         concat_shared_scale: a Concat whose inputs and output differ in scale is refused. Where
             it is not, ours share one all the same: see quant/planner.py.
+        concat_of_codes: a Concat may join the codes of its inputs, which is less to run where a
+            runtime takes each pair as something to compute (quant/code_joins.py).
         every_operator: nothing may stay in float, not even the network's ends.
         head: default precision of the convolutions that read the picture.
         trunk: default precision of the residual additions and their constant factors.
@@ -63,6 +65,7 @@ class TargetProfile:
     residual_edges: Literal["skip", "all"]
     quantized_constants: bool
     concat_shared_scale: bool
+    concat_of_codes: bool
     every_operator: bool
     head: Precision
     trunk: Precision
@@ -125,6 +128,7 @@ ORT = TargetProfile(
     residual_edges="all",
     quantized_constants=True,
     concat_shared_scale=False,
+    concat_of_codes=True,
     every_operator=False,
     head="float",
     trunk="float",
@@ -149,6 +153,7 @@ TENSORRT = TargetProfile(
     residual_edges="skip",
     quantized_constants=False,
     concat_shared_scale=True,
+    concat_of_codes=False,
     every_operator=False,
     head="float",
     trunk="float",
@@ -169,6 +174,7 @@ OPENVINO = TargetProfile(
     residual_edges="all",
     quantized_constants=False,
     concat_shared_scale=False,
+    concat_of_codes=True,
     every_operator=False,
     head="float",
     trunk="float",
@@ -192,6 +198,7 @@ QNN = TargetProfile(
     residual_edges="all",
     quantized_constants=True,
     concat_shared_scale=False,
+    concat_of_codes=False,
     every_operator=True,
     head="int8",
     trunk="int8",
@@ -211,6 +218,7 @@ QNN_W8A16 = TargetProfile(
     residual_edges="all",
     quantized_constants=True,
     concat_shared_scale=False,
+    concat_of_codes=False,
     every_operator=True,
     head="int16",
     trunk="int16",

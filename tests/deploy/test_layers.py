@@ -15,6 +15,7 @@ from calib.runtime import Session
 from calib.sample import sample_patches
 from deploy.layers import LayerError, counterpart, layer_errors, worst_layers
 from deploy.metrics import CEILING_DB
+from quant.affine import dequantize
 from quant.equalized import equalized_model
 from quant.plan import QuantPlan
 
@@ -51,7 +52,11 @@ def all_tensors(model: onnx.ModelProto, names: list[str], picture: Array) -> dic
     opened.CopyFrom(model)
     present = {info.name for info in opened.graph.output}
     opened.graph.output.extend(
-        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
+        onnx.helper.make_tensor_value_info(
+            name,
+            onnx.TensorProto.UINT8 if name.endswith("_quantized") else onnx.TensorProto.FLOAT,
+            None,
+        )
         for name in names
         if name not in present
     )
@@ -73,13 +78,23 @@ def test_figures_are_those_of_all_values_at_once(
     errors: tuple[LayerError, ...],
 ) -> None:
     model, quantized, plan = files
-    behind_pair = {edge.tensor for edge in plan.edges.values()}
-    names = {
-        e.tensor: f"{e.tensor}_dequantized" if e.tensor in behind_pair else e.tensor for e in errors
-    }
+    edges = {edge.tensor: edge for edge in plan.edges.values()}
+    index = GraphIndex(quantized)
+
+    def name_of(tensor: str) -> str:
+        candidates = (f"{tensor}_dequantized", f"{tensor}_quantized", tensor)
+        return next(filter(index.has_tensor, candidates)) if tensor in edges else tensor
+
+    names = {e.tensor: name_of(e.tensor) for e in errors}
+    as_codes = [tensor for tensor, name in names.items() if name.endswith("_quantized")]
+    assert len(as_codes) == 4 * 3  # the growth tensors of each dense block
     reference = equalized_model(model, plan)
     floats = [all_tensors(reference, list(names), picture) for picture in inputs]
     integers = [all_tensors(quantized, list(names.values()), picture) for picture in inputs]
+    for tensor in as_codes:
+        for run in integers:
+            edge = edges[tensor]
+            run[names[tensor]] = dequantize(run[names[tensor]], edge.scale, edge.zero_point)
     for error in errors:
         wanted = np.concatenate([run[error.tensor].ravel() for run in floats]).astype(np.float64)
         found = np.concatenate([run[names[error.tensor]].ravel() for run in integers])

@@ -98,6 +98,39 @@ def test_one_scale_through_concat_and_resize(residual, residual_table) -> None:
     assert edges["branch"].scale != edges["feat"].scale
 
 
+@pytest.mark.parametrize(
+    ("target", "options", "joins"),
+    [
+        ("ort", {}, True),
+        ("openvino", {}, True),
+        ("ort", {"raised": {"conv1": "for the test"}}, True),
+        ("ort", {"raised": {"conv2": "for the test"}}, False),  # the Concat's reader is in float
+        ("ort", {"full_integer": True}, False),
+        ("tensorrt", {}, False),
+        ("qnn", {}, False),
+    ],
+)
+def test_a_concat_joins_codes_where_the_target_takes_it_and_all_are_on_one_grid(
+    target, options, joins, residual, residual_table
+) -> None:
+    plan = plan_for(residual, residual_table, target, **options)
+    assert plan.code_joins == (("cat",) if joins else ())
+
+
+def test_a_concat_that_makes_the_picture_joins_values(parsed, calibrated) -> None:
+    model: onnx.ModelProto = parsed(
+        """<ir_version: 8, opset_import: ["" : 17]>
+        g (float[1,3,4,4] input) => (float[1,4,4,4] output) <float[2,3,3,3] w0, float[2,2,3,3] w1>
+        {
+          [a] s = Conv<pads=[1,1,1,1]>(input, w0)
+          [b] t = Conv<pads=[1,1,1,1]>(s, w1)
+          [cat] output = Concat<axis=1>(s, t)
+        }"""
+    )
+    plan = plan_for(model, calibrated(model), "ort", tail="int8")
+    assert not plan.code_joins
+
+
 def test_two_widths_on_one_tensor_are_chained(residual, residual_table) -> None:
     plan = plan_for(residual, residual_table, "qnn", trunk="int16")
     assert plan.edges["feat"].dtype == "uint8"

@@ -182,6 +182,12 @@ def test_file_of_another_target(made_for, checked_for, expected, emitted) -> Non
     assert {violation.rule for violation in violations} == expected
 
 
+def test_joined_codes_are_not_called_float(emitted) -> None:
+    violations = check_rules(emitted("ort"), find_profile("qnn"))
+    found = {v.found for v in violations if v.rule == "every-operator" and v.node == "cat"}
+    assert found == {"feat_quantized as codes", "x1_quantized as codes", "joined as codes"}
+
+
 def test_float_file_breaks_the_first_rule(residual) -> None:
     for profile in PROFILES.values():
         assert "quantized" in {v.rule for v in check_rules(residual, profile)}
