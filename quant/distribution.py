@@ -100,6 +100,7 @@ def least_squares_range(
     *,
     symmetric: bool,
     negative_gain: float = 1.0,
+    clipping_weight: float = 1.0,
 ) -> tuple[float, float]:
     """Return the range ``(low, high)`` whose rounding and clipping error is least.
 
@@ -109,6 +110,7 @@ def least_squares_range(
         integer: type of the codes.
         symmetric: the range is to be ``(-limit, limit)``.
         negative_gain: slope of that LeakyReLU; ``low`` is returned for its output too.
+        clipping_weight: how much worse a squared error of clipping is than one of rounding.
     """
     lows = min(distribution.minimum, 0.0) * _SHRINK
     highs = max(distribution.maximum, 0.0) * _SHRINK
@@ -119,6 +121,7 @@ def least_squares_range(
     clipping_low = _clipping_error(-distribution.values[::-1], distribution.counts[::-1], -lows)
     clipping_high = _clipping_error(distribution.values, distribution.counts, highs)
     total = distribution.counts.sum()
+    share = clipping_weight / total
     negative = distribution.counts[distribution.values < 0.0].sum() / total
     noise_gain = (1.0 - negative) + negative_gain**2 * negative
     if symmetric:
@@ -127,11 +130,11 @@ def least_squares_range(
             -distribution.values[::-1], distribution.counts[::-1], limits * negative_gain
         ) + _clipping_error(distribution.values, distribution.counts, limits)
         steps = limits / integer.maximum
-        best = int(np.argmin(clip / total + steps**2 / 12.0 * noise_gain))
+        best = int(np.argmin(clip * share + steps**2 / 12.0 * noise_gain))
         return float(-limits[best] * negative_gain), float(limits[best])
     widths = highs[None, :] - lows[:, None] / negative_gain
     rounding = (widths / integer.steps) ** 2 / 12.0 * noise_gain
-    error = rounding + (clipping_low[:, None] + clipping_high[None, :]) / total
+    error = rounding + (clipping_low[:, None] + clipping_high[None, :]) * share
     row, column = np.unravel_index(int(np.argmin(error)), error.shape)
     return float(lows[row]), float(highs[column])
 

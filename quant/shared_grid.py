@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from quant.affine import SMALLEST_SCALE, IntegerType, affine_parameters
+from quant.affine import SMALLEST_SCALE, IntegerType, affine_parameters, covered_range
 from quant.distribution import Distribution, least_squares_range, merge
 from quant.preactivation import Affine, chain_errors, round_trip
 
@@ -41,7 +41,12 @@ class Member:
 
 
 def choose_shared(
-    members: Sequence[Member], integer: IntegerType, *, symmetric: bool, minimum_range: float
+    members: Sequence[Member],
+    integer: IntegerType,
+    *,
+    symmetric: bool,
+    minimum_range: float,
+    clipping_weight: float = 1.0,
 ) -> Affine:
     """Return scale and zero point with the least summed error over all members.
 
@@ -50,9 +55,13 @@ def choose_shared(
         integer: type of the codes.
         symmetric: the zero point must be 0.
         minimum_range: smallest width that the codes must span.
+        clipping_weight: how much worse a squared error of clipping is than one of rounding, in
+            plain tensors.
     """
     merged = merge(member.values for member in members)
-    low, high = least_squares_range(merged, integer, symmetric=symmetric)
+    low, high = least_squares_range(
+        merged, integer, symmetric=symmetric, clipping_weight=clipping_weight
+    )
     start = Affine(*affine_parameters(low, high, integer, symmetric=symmetric))
     floor = max(minimum_range / integer.steps, SMALLEST_SCALE)
     best, least = start, np.inf
@@ -61,7 +70,9 @@ def choose_shared(
             shared = Affine(scale, zero_point)
             error = 0.0
             for member in members:
-                error += _error(member, shared, integer, symmetric=symmetric)
+                error += _error(
+                    member, shared, integer, symmetric=symmetric, clipping_weight=clipping_weight
+                )
                 if error >= least:
                     break
             else:
@@ -76,11 +87,21 @@ def _zero_points(own: int, integer: IntegerType, *, symmetric: bool) -> tuple[in
     return tuple(dict.fromkeys((own, (own + middle) // 2, middle)))
 
 
-def _error(member: Member, shared: Affine, integer: IntegerType, *, symmetric: bool) -> float:
+def _error(
+    member: Member,
+    shared: Affine,
+    integer: IntegerType,
+    *,
+    symmetric: bool,
+    clipping_weight: float,
+) -> float:
     values = member.values
     if member.slope is None:
+        low, high = covered_range(shared.scale, shared.zero_point, integer)
+        within = (values.values >= low) & (values.values <= high)
         squared = (round_trip(values.values, shared, integer) - values.values) ** 2
-        return float(np.dot(squared, values.counts) / values.counts.sum())
+        weights = np.where(within, 1.0, clipping_weight) * values.counts
+        return float(np.dot(squared, weights) / values.counts.sum())
     befores = [shared] if symmetric else list(_befores(shared.scale, integer))
     return float(chain_errors(values, member.slope, integer, befores, shared).min())
 

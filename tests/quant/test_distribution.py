@@ -53,6 +53,22 @@ def test_least_squares_range_beats_every_percentile(shape: str, symmetric: bool)
         assert ours <= other * 1.02
 
 
+@pytest.mark.parametrize("symmetric", [False, True], ids=["affine", "symmetric"])
+def test_a_range_widens_with_the_weight_of_clipping(symmetric: bool) -> None:
+    values = SHAPES["heavy"](np.random.default_rng(1)).astype(np.float32)
+    integer = INT8 if symmetric else UINT8
+    ranges = [
+        least_squares_range(
+            seen(values), integer, symmetric=symmetric, clipping_weight=clipping_weight
+        )
+        for clipping_weight in (0.1, 1.0, 10.0)
+    ]
+    lows, highs = zip(*ranges, strict=True)
+    assert highs[0] < highs[1] < highs[2]
+    assert lows[0] > lows[1] > lows[2]
+    assert highs[2] == pytest.approx(np.abs(values).max() if symmetric else values.max())
+
+
 @given(st.integers(0, 2**32 - 1), st.floats(90.0, 100.0))
 def test_percentiles_commute_with_the_inverse_of_leaky_relu(seed: int, percentile: float) -> None:
     inputs = np.random.default_rng(seed).normal(0.1, 1.0, 400)

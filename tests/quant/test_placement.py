@@ -5,6 +5,7 @@ import pytest
 
 from calib.errors import UsageError
 from calib.graph import GraphIndex
+from quant import planner
 from quant.plan import QuantOptions
 from quant.planner import make_plan
 from quant.targets import PROFILES, find_profile
@@ -88,6 +89,19 @@ def test_full_integer_leaves_no_operator_in_float(target, residual, residual_tab
     assert plan.edges["output"].readers == ("<graph output>",)
     assert plan.edges["output"].scale == pytest.approx(1 / 255)
     assert plan.edges["output"].zero_point == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "wider"), [({}, True), ({"trunk": "int8"}, False), ({"percentile": 99.0}, False)]
+)
+def test_clipping_weighs_more_at_the_end_of_a_branch_into_a_float_trunk(
+    options, wider, residual, residual_table, monkeypatch
+) -> None:
+    chosen = plan_for(residual, residual_table, "ort", **options).edges
+    monkeypatch.setattr(planner, "CLIPPING_WEIGHT", 1e-3)
+    careless = plan_for(residual, residual_table, "ort", **options).edges
+    assert (chosen["branch"].scale > careless["branch"].scale) is wider
+    assert chosen["feat"] == careless["feat"]
 
 
 def test_one_scale_through_concat_and_resize(residual, residual_table) -> None:

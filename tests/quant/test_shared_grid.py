@@ -67,6 +67,19 @@ def test_symmetric_targets_get_zero_point_zero() -> None:
     assert found.zero_point == 0
 
 
+def test_a_grid_widens_with_the_weight_of_clipping() -> None:
+    heavy = [Member(distribution(np.random.default_rng(0).standard_t(3, 20_000)))]
+    scales = [
+        choose_shared(
+            heavy, UINT8, symmetric=False, minimum_range=0.0, clipping_weight=weight
+        ).scale
+        for weight in (0.1, 1.0, 10.0)
+    ]
+    assert scales[0] < scales[1] < scales[2]
+    width = heavy[0].values.maximum - heavy[0].values.minimum
+    assert scales[2] * 255 == pytest.approx(width, rel=0.1)
+
+
 def test_the_smallest_range_is_kept() -> None:
     tiny = [Member(distribution(np.array([0.0, 1e-7])))]
     found = choose_shared(tiny, UINT8, symmetric=False, minimum_range=1e-4)
