@@ -36,7 +36,7 @@ class TargetProfile:
             that comes from the convolutions alone, so that it can be fused into them.
         quantized_constants: constant operands of integer operators are quantized too.
         concat_shared_scale: a Concat whose inputs and output differ in scale is refused. Where
-            it is not, ours share one all the same: see quant/planner.py.
+            it is not, ours share one all the same: see quant/edge_planner.py.
         concat_of_codes: a Concat may join the codes of its inputs, which is less to run where a
             runtime takes each pair as something to compute (quant/code_joins.py).
         every_operator: nothing may stay in float, not even the network's ends.

@@ -5,7 +5,7 @@ import pytest
 
 from calib.errors import UsageError
 from calib.graph import GraphIndex
-from quant import planner
+from quant import edge_planner
 from quant.plan import QuantOptions
 from quant.planner import make_plan
 from quant.targets import PROFILES, find_profile
@@ -98,7 +98,7 @@ def test_clipping_weighs_more_at_the_end_of_a_branch_into_a_float_trunk(
     options, wider, residual, residual_table, monkeypatch
 ) -> None:
     chosen = plan_for(residual, residual_table, "ort", **options).edges
-    monkeypatch.setattr(planner, "CLIPPING_WEIGHT", 1e-3)
+    monkeypatch.setattr(edge_planner, "CLIPPING_WEIGHT", 1e-3)
     careless = plan_for(residual, residual_table, "ort", **options).edges
     assert (chosen["branch"].scale > careless["branch"].scale) is wider
     assert chosen["feat"] == careless["feat"]
