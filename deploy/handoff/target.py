@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from deploy.handoff.contents import GoldenVector, golden_path
 from deploy.handoff.quantized import Quantized
 from deploy.parity import Runner
 from quant.equalized import equalized_model
+from quant.qdq import emit_qdq
+from quant.refinement import stored_weights
 
 MODELS = "models"
 _EQUALIZED = "equalized"
@@ -110,6 +112,22 @@ class Kit:
     def int8_path(self, profile: str) -> str:
         """Path of an int8 ONNX from the target's folder."""
         return f"../{MODELS}/{model_file_name(self.model, 'int8', profile)}"
+
+    def paired_path(self, profile: str) -> str:
+        """Return the path, from the target's folder, of an int8 ONNX that joins no codes.
+
+        This is the int8 model for tools that know an operator by the pairs around it: the same
+        codes and scales, with a pair on either side of every Concat (quant/code_joins.py). The
+        file is written if the profile's own does otherwise.
+        """
+        int8 = self.int8[profile]
+        if not int8.plan.code_joins:
+            return self.int8_path(profile)
+        weights = stored_weights(self.float_model, int8.plan, int8.model)
+        paired = emit_qdq(self.float_model, replace(int8.plan, code_joins=()), weights)
+        name = f"{self.model}-int8-{profile}-paired.onnx"
+        self.write(name, serialize(paired))
+        return name
 
     def quantizable(self, profile: str) -> onnx.ModelProto:
         """Return the float graph whose tensors and weights a profile's plan quantizes.

@@ -1,8 +1,7 @@
 """Rockchip NPUs (rknn-toolkit2): float ONNX with a dataset, and our QDQ ONNX.
 
-rknn-toolkit2 2.5.0 takes QDQ graphs of 8-bit activations with ``do_quantization=False``
-(docs/targets/rknn.md has what was measured), so a bundle has both routes: the vendor's own
-quantizer on the float model, and our scales.
+rknn-toolkit2 2.5.0 takes QDQ graphs of 8-bit activations with ``do_quantization=False``, so a
+bundle has both routes: the vendor's own quantizer on the float model, and our scales.
 """
 
 import numpy as np
@@ -70,7 +69,7 @@ def _write(kit: Kit) -> None:
     routes = {
         "quantize": kit.quantizable_path(_INT8),
         "qdq": kit.int8_path(_INT8),
-        "qdq-mixed": kit.int8_path(_MIXED),
+        "qdq-mixed": kit.paired_path(_MIXED),
         "float": kit.float_path,
     }
     kit.write_script("rknn_run.py")

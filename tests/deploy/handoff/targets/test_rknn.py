@@ -8,6 +8,7 @@ import onnx
 import pytest
 
 from calib.images import read_image
+from calib.runtime import Session
 from deploy.handoff.contents import read_contents
 
 NEWEST_OPSET = 19  # rknn-toolkit2 2.5.0: "Unsupport onnx opset 21, need <= 19"
@@ -22,6 +23,25 @@ def test_every_route_has_a_file_that_rknn_takes(unpacked: Path) -> None:
         quantized = any(node.op_type == "QuantizeLinear" for node in model.graph.node)
         assert quantized == route.startswith("qdq")
         assert model.opset_import[0].version <= NEWEST_OPSET
+
+
+def test_a_pair_stands_on_either_side_of_every_concat(unpacked: Path) -> None:
+    routes = json.loads((unpacked / "rknn" / "settings.json").read_text())["routes"]
+    paths = {path.name: path for path in (unpacked / "models").glob("*-int8-openvino.onnx")}
+    (mixed,) = paths.values()
+    joined, paired = onnx.load(mixed), onnx.load(unpacked / "rknn" / routes["qdq-mixed"])
+    for model, expected in ((joined, "QuantizeLinear"), (paired, "DequantizeLinear")):
+        makers = {name: node.op_type for node in model.graph.node for name in node.output}
+        concats = [node for node in model.graph.node if node.op_type == "Concat"]
+        assert concats
+        assert {makers[node.input[0]] for node in concats} == {expected}
+    picture = np.random.default_rng(0).random((1, 3, 128, 128), np.float32)
+    np.testing.assert_array_equal(
+        *(
+            Session(model, optimized=False, threads=1).run({"input": picture})["output"]
+            for model in (joined, paired)
+        )
+    )
 
 
 def test_the_dataset_lists_the_calibration_pictures(unpacked: Path) -> None:
