@@ -39,7 +39,7 @@ Measured with target ort, parity of 8-bit pictures with float on DIV2K, in dB: g
 on x4plus-anime-6b (four pictures, weights rounded to nearest). Beside it the trunk, with weights
 of second order, for three exponents a, on nine pictures of x4plus-anime-6b:
 
-    a = 0: 39.29        a = 1/2: 39.42        a = 1: 39.53
+    a = 0: 39.51        a = 1/2: 39.78        a = 1: 39.63
 
 and on three of x4plus, with residual scales folded, 39.24, 39.42 and 39.18.
 
