@@ -11,14 +11,12 @@ each of its inputs and runs it there, so a tensor of a dense block is quantized 
 of its readers.
 """
 
-from collections.abc import Mapping
-
 from quant.placement import Placement
-from quant.plan import EdgeQuant
+from quant.plan import QuantPlan
 
 
-def code_joins(placement: Placement, edges: Mapping[str, EdgeQuant]) -> tuple[str, ...]:
-    """Return the names of the Concats that join codes, in graph order.
+def code_joins(placement: Placement, plan: QuantPlan) -> tuple[str, ...]:
+    """Return the names of the Concats that join codes under a plan's edges, in graph order.
 
     None does where the target wants a pair around every operator, or the user wants every edge
     quantized: such a file goes to compilers that know operators by the pairs around them.
@@ -26,13 +24,12 @@ def code_joins(placement: Placement, edges: Mapping[str, EdgeQuant]) -> tuple[st
     if placement.full_integer or not placement.profile.concat_of_codes:
         return ()
     topology = placement.topology
-    read_through = {(e.tensor, reader): e for e in edges.values() for reader in e.readers}
     joins: list[str] = []
     for node in topology.operators:
-        output = node.output[0]
-        if node.op_type != "Concat" or output not in edges or output in topology.index.outputs:
+        output = plan.edges.get(node.output[0])
+        if node.op_type != "Concat" or output is None or output.tensor in topology.index.outputs:
             continue
-        sources = [read_through.get((tensor, node.name)) for tensor in node.input]
-        if all(edge and edge.same_grid(edges[output]) for edge in sources):
+        sources = [plan.edge_read_by(tensor, node.name) for tensor in node.input]
+        if all(name and plan.edges[name].same_grid(output) for name in sources):
             joins.append(node.name)
     return tuple(joins)

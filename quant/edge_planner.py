@@ -155,7 +155,7 @@ class EdgePlanner:
         (edge,) = edges
         producer = topology.index.producer(edge.tensor)
         made_in_float = producer is None or precision(producer) == "float"
-        readers = [node for node in topology.operators if node.name in edge.readers]
+        readers = [node for node in topology.readers(edge.tensor) if node.name in edge.readers]
         return made_in_float or all(precision(node) == "float" for node in readers)
 
     def _is_join(self, tensor: str) -> bool:

@@ -9,6 +9,7 @@
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import onnx
 
@@ -62,7 +63,7 @@ def make_plan(
     limits = CodeLimits(options.accumulator_bits or profile.accumulator_bits)
     edges = EdgePlanner(placement, ranges, options).edges()
     weights = plan_weights(placement, edges, limits, ranges)
-    return QuantPlan(
+    plan = QuantPlan(
         target=profile.name,
         graph_digest=digest,
         table_digest=table.digest,
@@ -78,12 +79,12 @@ def make_plan(
         edges=edges,
         weights=weights,
         constants=plan_constants(placement),
-        code_joins=code_joins(placement, edges),
         stored_half=half_stored_weights(placement, weights),
         kept_float=placement.kept_float,
         folded=folded.nodes,
         equalization={name: tuple(map(float, f)) for name, f in equalized.factors.items()},
     )
+    return replace(plan, code_joins=code_joins(placement, plan))
 
 
 def _to_fold(

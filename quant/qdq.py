@@ -176,7 +176,7 @@ class _Emitter:
             codes = self._codes_name(name)
             self._parameters(name, np.float32(edge.scale), edge.zero_point, edge.integer)
             parameters = [f"{name}_scale", f"{name}_zero_point"]
-            if codes != source:
+            if codes != source:  # else a Concat has joined codes into it
                 self._nodes.append(
                     helper.make_node(
                         "QuantizeLinear",

@@ -27,8 +27,7 @@ def test_every_route_has_a_file_that_rknn_takes(unpacked: Path) -> None:
 
 def test_a_pair_stands_on_either_side_of_every_concat(unpacked: Path) -> None:
     routes = json.loads((unpacked / "rknn" / "settings.json").read_text())["routes"]
-    paths = {path.name: path for path in (unpacked / "models").glob("*-int8-openvino.onnx")}
-    (mixed,) = paths.values()
+    (mixed,) = (unpacked / "models").glob("*-int8-openvino.onnx")
     joined, paired = onnx.load(mixed), onnx.load(unpacked / "rknn" / routes["qdq-mixed"])
     for model, expected in ((joined, "QuantizeLinear"), (paired, "DequantizeLinear")):
         makers = {name: node.op_type for node in model.graph.node for name in node.output}
