@@ -189,7 +189,7 @@ def _measure_ours(options: argparse.Namespace) -> float:
     import onnx
 
     from calib.calibrate import calibrate
-    from quant.ranges import observed_tensors
+    from quant.analysis.tensor_distributions import observed_tensors
 
     patches = _patches(options)
     start = time.perf_counter()

@@ -4,7 +4,8 @@
     python benchmarks/int8_quality.py x4plus --data DIV2K --settings ort --peers aimet --pairs 9
 
 Every candidate is calibrated on the same 50 LR pictures, none of which has an HR partner, and
-scored on all pairs by the vendor table's protocol (deploy/evaluation.py), in the meaning of its
+scored on all pairs by the vendor table's protocol (deploy/evaluate/protocols.py), in the meaning
+of its
 file: graph optimizations off; the float model optimized, which differs from it by rounding alone.
 Parity is measured against the float model on outputs clipped to [0, 1].
 
@@ -34,11 +35,11 @@ from calib.digest import sha256_bytes, sha256_file
 from calib.div2k import Pair, evaluation_pairs
 from calib.errors import VerificationError
 from calib.images import PATCH_PX, Picture, Tensor, read_image, resize_area, to_input, to_picture
-from deploy.artifacts import MANIFEST_NAME
-from deploy.evaluation import reference_picture
-from deploy.manifest import read_manifest
-from deploy.metrics import parity_db, psnr_db, ssim
-from deploy.running import model_runner
+from deploy.artifacts.files import MANIFEST_NAME
+from deploy.artifacts.manifest import read_manifest
+from deploy.evaluate.protocols import reference_picture
+from deploy.metrics.psnr_ssim import parity_db, psnr_db, ssim
+from deploy.runtime.runner import model_runner
 
 CALIBRATION_COUNT = 50
 SEED = 0

@@ -26,12 +26,12 @@ import onnx
 
 from calib.images import Tensor, to_input
 from calib.runtime import Session
-from deploy.artifacts import MANIFEST_NAME
-from deploy.backends import BackendName, backend_runner, backend_version, is_installed
-from deploy.machine import this_machine
-from deploy.manifest import read_manifest
-from deploy.parity import Runner
-from deploy.verify import verification_pictures
+from calib.sample import verification_pictures
+from deploy.artifacts.files import MANIFEST_NAME
+from deploy.artifacts.manifest import read_manifest
+from deploy.runtime.backends import BackendName, backend_runner, backend_version, is_installed
+from deploy.runtime.cpu import this_machine
+from deploy.runtime.runner import Runner
 
 SETTINGS: dict[str, tuple[BackendName, Mapping[str, str]]] = {
     "onnxruntime": ("ort", {}),

@@ -21,15 +21,15 @@ import numpy as np
 
 from calib.graph import GraphIndex
 from calib.images import Tensor, to_input
-from deploy.artifacts import MANIFEST_NAME
-from deploy.inspection import read_model
-from deploy.machine import this_machine
-from deploy.manifest import read_manifest
-from deploy.metrics import parity_db
-from deploy.running import model_runner
-from deploy.verify import verification_pictures
-from quant.code_limits import saturable_convolutions
-from quant.qdq_view import QdqView
+from calib.sample import verification_pictures
+from deploy.artifacts.files import MANIFEST_NAME
+from deploy.artifacts.manifest import read_manifest
+from deploy.artifacts.onnx_files import read_model
+from deploy.metrics.psnr_ssim import parity_db
+from deploy.runtime.cpu import this_machine
+from deploy.runtime.runner import model_runner
+from quant.qdq.saturation import saturable_convolutions
+from quant.qdq.view import QdqView
 
 _EMULATED = """
 import sys, numpy, onnxruntime

@@ -18,13 +18,13 @@ from typing import Any
 from unittest.mock import patch
 
 from calib.runtime import Session
-from deploy.backends import is_installed
-from deploy.measures import VERDICT_ONLY, Scope
 from deploy.progress import Silent
-from deploy.verify import verify_tree
+from deploy.runtime.backends import is_installed
+from deploy.verify.explain import VERDICT_ONLY, Scope
+from deploy.verify.verdict import verify_tree
 
-TORCH = ("deploy.networks", "torch_runner", "torch inference")
-OPENVINO = ("deploy.openvino_runtime", "openvino_runner", "openvino inference")
+TORCH = ("deploy.network.torch_modules", "torch_runner", "torch inference")
+OPENVINO = ("deploy.runtime.openvino", "openvino_runner", "openvino inference")
 
 
 class Stopwatch:

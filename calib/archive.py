@@ -73,20 +73,6 @@ def read_archive(path: Path) -> tuple[dict[str, Array], dict[str, Any] | None]:
     return arrays, record
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a whole file, replacing what was there at once.
-
-    Raises:
-        UsageError: the file cannot be written.
-    """
-    part = _part(path)
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
-
-
 def content_digest(arrays: Mapping[str, Array]) -> str:
     """Return one sha256 over names, dtypes, shapes and values; not over how they are packed."""
     return sha256_bytes(

@@ -20,6 +20,10 @@ from calib.dataset import CropView, PatchRef, PatchSet, View, WholeView
 from calib.errors import ImageSetError, UsageError
 from calib.images import Picture, decode_image
 
+VERIFICATION_PICTURES = 6
+"""How many embedded pictures a build is compared on: each costs an inference of every model."""
+
+
 Split = Literal["calibration", "verification"]
 
 _PUBLIC_DOMAIN = "public domain"
@@ -217,3 +221,8 @@ def sample_patches(split: Split, count: int | None = None) -> PatchSet:
     dealt = itertools.chain.from_iterable(itertools.zip_longest(*turns))
     patches = tuple(patch for patch in dealt if patch is not None)
     return PatchSet("sample", "crop", 0, count, patches[:count])
+
+
+def verification_pictures() -> PatchSet:
+    """Return the embedded photographs that builds are compared on; none is calibrated on."""
+    return sample_patches("verification", VERIFICATION_PICTURES)

@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from calib.archive import content_digest, read_archive, write_archive, write_bytes
+from calib.archive import content_digest, read_archive, write_archive
 from calib.channels import BINS, ChannelHistograms
 from calib.digest import canonical_json, sha256_bytes
 from calib.errors import CalibrationError, StaleTableError
+from calib.files import write_atomically
 from calib.histogram import Histogram
 from calib.statistics import TensorStatistics
 
@@ -77,7 +78,7 @@ class CalibrationTable:
         """
         arrays_path = path.with_suffix(".npz")
         write_archive(arrays_path, self._packed[1], compress=True)
-        write_bytes(path, self._json)
+        write_atomically(path, self._json)
         return path, arrays_path
 
     @classmethod

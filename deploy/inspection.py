@@ -13,15 +13,14 @@ from typing import Any
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError
 
 from calib.digest import sha256_file
-from calib.errors import GraphError
 from calib.graph import GraphIndex
-from deploy.artifacts import main_opset
-from deploy.complexity import Complexity, complexity
-from quant.code_limits import saturable_convolutions
-from quant.qdq_view import QdqView
+from deploy.artifacts.files import main_opset
+from deploy.artifacts.onnx_files import read_model
+from deploy.network.macs import Complexity, complexity
+from quant.qdq.saturation import saturable_convolutions
+from quant.qdq.view import QdqView
 
 QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
 _CARRIERS = frozenset({QUANTIZE, DEQUANTIZE, "Cast"})
@@ -143,23 +142,6 @@ def inspect_file(path: Path) -> Inspection:
         cost=complexity(model),
         saturable=saturable_convolutions(QdqView(index)),
     )
-
-
-def read_model(path: Path) -> onnx.ModelProto:
-    """Parse an ONNX file and infer the shapes and types of all its tensors.
-
-    Raises:
-        GraphError: the file is missing or is no ONNX model.
-    """
-    try:
-        model = onnx.load(path)
-        onnx.checker.check_model(model)
-        return onnx.shape_inference.infer_shapes(model)
-    except OSError as error:
-        raise GraphError(f"cannot read {path}: {error.strerror or error}") from error
-    except (DecodeError, onnx.checker.ValidationError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise GraphError(f"{path} is no ONNX model ({reason}); expected a .onnx file") from error
 
 
 def _element_types(model: onnx.ModelProto) -> dict[str, str]:

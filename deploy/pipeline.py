@@ -8,31 +8,23 @@ from typing import Any
 import onnx
 
 from calib.dataset import PatchSet
+from calib.files import write_atomically
 from calib.images import to_input
+from calib.sample import verification_pictures
 from calib.table import CalibrationTable
-from deploy.artifacts import (
-    MANIFEST_NAME,
-    REPORT_NAME,
-    Artifact,
-    claim_folder,
-    write_atomically,
-)
-from deploy.calibration import calibration_table, table_artifacts
-from deploy.emission import pictures_of, write_fp16, write_fp32, write_int8, write_parity
-from deploy.export import ExportedModel, export_float
-from deploy.manifest import Manifest, describe
-from deploy.network import Network, load_network
+from deploy.artifacts.files import MANIFEST_NAME, REPORT_NAME, Artifact, claim_folder
+from deploy.artifacts.manifest import Manifest
+from deploy.build.calibrate import calibration_table, table_artifacts
+from deploy.build.describe import describe
+from deploy.build.quantize import Quantizer
+from deploy.build.request import BuildRequest
+from deploy.build.write_models import pictures_of, write_fp16, write_fp32, write_int8, write_parity
+from deploy.network.export import ExportedModel, export_float
+from deploy.network.load import Network, load_network
 from deploy.progress import Progress
-from deploy.quantization import Quantizer
 from deploy.report import Album, write_report
-from deploy.request import BuildRequest
-from deploy.verify import (
-    Verification,
-    check_contents,
-    compare_contents,
-    verification_pictures,
-)
-from quant.fp16_range import nodes_to_keep, require_nodes
+from deploy.verify.verdict import Verification, check_contents, compare_contents
+from quant.fp16.range import nodes_to_keep, require_nodes
 from quant.planner import part_precisions
 from quant.targets import find_profile
 

@@ -13,9 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from calib.errors import GraphError, UsageError
-from quant.affine import INTEGER_TYPES, IntegerType, covered_range
-from quant.code_limits import CodeLimits
+from quant.numerics.affine import INTEGER_TYPES, IntegerType, covered_range
+from quant.numerics.saturation_limits import CodeLimits
 from quant.targets import Equalization, Precision
+
+GRAPH_OUTPUT = "<graph output>"
+
 
 PLAN_SCHEMA = 6
 
@@ -34,10 +37,10 @@ class QuantOptions:
         trunk: precision of the residual additions, likewise.
         tail: precision from the first upsampling on, likewise.
         accumulator_bits: 32, or 16 for weights that do not saturate where a processor adds the
-            products of two neighbours in 16 bits (quant/code_limits.py); ``None``: the target's
-            default.
+            products of two neighbours in 16 bits (quant/numerics/saturation_limits.py); ``None``:
+            the target's default.
         rounding: weights to the nearest code, or to the codes that least disturb what the
-            convolution gives out (quant/refine.py).
+            convolution gives out (quant/rounding/round_weights.py).
         equalization: which channels are brought to like size: none, and the graph stays as it is;
             those that one convolution makes (the growth channels of dense blocks, the tail's); or
             all, the residual trunk's half way; ``None``: the target's default.
@@ -128,7 +131,8 @@ class WeightQuant:
     Attributes:
         node: the convolution.
         scales: a float32 value per output channel.
-        accumulator_bits: 32, or 16: what the codes are fit for (quant/code_limits.py).
+        accumulator_bits: 32, or 16: what the codes are fit for
+            (quant/numerics/saturation_limits.py).
         bias: name of the bias to be stored as int32, or ``None``.
     """
 
@@ -192,7 +196,8 @@ class QuantPlan:
         edges: pairs by name: the tensor's, with the precision behind it for a second pair.
         weights: by the name of the weight's initializer.
         constants: by the name of the constant.
-        code_joins: names of the Concats that join the codes of their inputs (quant/code_joins.py).
+        code_joins: names of the Concats that join the codes of their inputs
+            (quant/planning/integer_concats.py).
         stored_half: names of weights of convolutions left in float that are stored as fp16.
         kept_float: node or tensor to the reason why it is not quantized.
         folded: names of the multiplications by a constant that the convolutions before them take

@@ -2,10 +2,10 @@
 
 1. Residual scales are folded where that is better, and channels brought to like size
    (quant/passes).
-2. Placement says which edges carry a pair (quant/placement.py), and each gets its scale and zero
-   point (quant/edge_planner.py).
-3. Concats of one grid join codes where the target takes that (quant/code_joins.py).
-4. Weights get one scale per output channel (quant/operands.py).
+2. Placement says which edges carry a pair (quant/planning/qdq_placement.py), and each gets its
+   scale and zero point (quant/planning/activation_scales.py).
+3. Concats of one grid join codes where the target takes that (quant/planning/integer_concats.py).
+4. Weights get one scale per output channel (quant/planning/parameters.py).
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,19 +16,19 @@ import onnx
 from calib.errors import UsageError
 from calib.graph import GraphIndex, graph_digest
 from calib.table import CalibrationTable
-from quant.channel_figures import typical_magnitudes
-from quant.code_joins import code_joins
-from quant.code_limits import CodeLimits
-from quant.edge_planner import EdgePlanner
-from quant.operands import half_stored_weights, plan_constants, plan_weights
-from quant.passes.absorbers import residual_scales
+from quant.analysis.channel_statistics import typical_magnitudes
+from quant.analysis.scale_absorbers import residual_scales
+from quant.analysis.tensor_distributions import Derivation, Ranges
+from quant.analysis.topology import Part, Topology
+from quant.numerics.saturation_limits import CodeLimits
 from quant.passes.equalize import TRUNK_EXPONENT, Equalized, equalize, equalized_tensors, rescale
 from quant.passes.fold import Folded, fold
-from quant.placement import Placement
 from quant.plan import QuantOptions, QuantPlan
-from quant.ranges import Derivation, Ranges
+from quant.planning.activation_scales import EdgePlanner
+from quant.planning.integer_concats import code_joins
+from quant.planning.parameters import half_stored_weights, plan_constants, plan_weights
+from quant.planning.qdq_placement import Placement
 from quant.targets import Equalization, Precision, TargetProfile
-from quant.topology import Part, Topology
 
 
 def make_plan(

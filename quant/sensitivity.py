@@ -19,11 +19,11 @@ import onnx
 
 from calib.graph import GraphIndex
 from calib.runtime import Session
-from quant.affine import FloatArray
-from quant.equalized import equalized_model
-from quant.families import Family, find_families
+from quant.analysis.layer_groups import Family, find_families
+from quant.numerics.affine import FloatArray
+from quant.passes.from_plan import equalized_model
 from quant.plan import QuantPlan
-from quant.qdq import RefinedWeights, emit_qdq
+from quant.qdq.emit import RefinedWeights, emit_qdq
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from calib.errors import UsageError
-from quant.affine import INTEGER_TYPES, IntegerType
+from quant.numerics.affine import INTEGER_TYPES, IntegerType
 
 Precision = Literal["float", "int16", "int8"]
 Equalization = Literal["none", "growth", "all"]
@@ -36,9 +36,9 @@ class TargetProfile:
             that comes from the convolutions alone, so that it can be fused into them.
         quantized_constants: constant operands of integer operators are quantized too.
         concat_shared_scale: a Concat whose inputs and output differ in scale is refused. Where
-            it is not, ours share one all the same: see quant/edge_planner.py.
+            it is not, ours share one all the same: see quant/planning/activation_scales.py.
         concat_of_codes: a Concat may join the codes of its inputs, which is less to run where a
-            runtime takes each pair as something to compute (quant/code_joins.py).
+            runtime takes each pair as something to compute (quant/planning/integer_concats.py).
         every_operator: nothing may stay in float, not even the network's ends.
         head: default precision of the convolutions that read the picture.
         trunk: default precision of the residual additions and their constant factors.
@@ -51,7 +51,7 @@ class TargetProfile:
         float_gains_db: parity that a part left in float gains over 8 bits there, in dB, measured on
             x4plus-anime-6b (docs/results.md); the plan gives it as the reason.
         accumulator_bits: 16 where the target's kernels may add two products in 16 bits, which its
-            weights are then kept from saturating (quant/code_limits.py).
+            weights are then kept from saturating (quant/numerics/saturation_limits.py).
     """
 
     name: str

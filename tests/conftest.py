@@ -10,10 +10,10 @@ from safetensors.numpy import save_file
 
 from calib.images import to_input
 from calib.sample import sample_patches
-from deploy.architecture import RRDBNet, tensor_shapes
-from deploy.artifacts import serialize
-from deploy.export import export_float
-from deploy.network import load_network
+from deploy.artifacts.files import serialize
+from deploy.network.architecture import RRDBNet, tensor_shapes
+from deploy.network.export import export_float
+from deploy.network.load import load_network
 
 # A loaded machine is no reason for a test to fail.
 settings.register_profile("steady", deadline=None)

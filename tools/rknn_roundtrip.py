@@ -23,7 +23,7 @@ import sys
 import venv
 from pathlib import Path
 
-from deploy.handoff.bundle import unpack
+from deploy.handoff.bundle_zip import unpack
 
 MODEL = "x4plus-anime-6b"
 PROFILES = {"quantize": "qnn", "qdq": "qnn", "qdq-mixed": "openvino"}

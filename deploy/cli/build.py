@@ -131,11 +131,11 @@ def build(
     as_json: AsJson = False,
 ) -> None:
     """Build fp32, fp16 and int8 ONNX models and verify that they draw the same picture."""
-    from deploy.artifacts import REPORT_NAME
-    from deploy.budget import Budget
-    from deploy.calibration import CalibrationRequest, Execution
+    from deploy.artifacts.files import REPORT_NAME
+    from deploy.build.budget import Budget
+    from deploy.build.calibrate import CalibrationRequest, Execution
+    from deploy.build.request import BuildRequest
     from deploy.pipeline import build_model
-    from deploy.request import BuildRequest
     from quant.plan import QuantOptions
 
     request = BuildRequest(

@@ -1,7 +1,6 @@
 """``esrdeploy calibrate``: weights and images in, a calibration table and its float model out."""
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
@@ -32,21 +31,14 @@ def calibrate(
     seed: Seed = 0,
     workers: Workers = None,
     scheduler: Scheduler = None,
-    plot: Annotated[
-        Path | None,
-        typer.Option(
-            help="Write the histograms of the tensors that lose most at 8 bits, with the ranges "
-            "chosen for them, to this PNG file."
-        ),
-    ] = None,
     out: Out = Path("dist"),
     resume: Resume = True,
     as_json: AsJson = False,
 ) -> None:
     """Observe the activation ranges of the float model over a folder of images."""
-    from deploy.calibration import CalibrationRequest, Execution
+    from deploy.build.calibrate import CalibrationRequest, Execution
+    from deploy.build.request import BuildRequest
     from deploy.pipeline import calibrate_model
-    from deploy.request import BuildRequest
 
     images = CalibrationRequest(calibration_folder(calib), calib_count, mode, seed)
     request = BuildRequest(
@@ -57,10 +49,6 @@ def calibrate(
         out=out,
     )
     outcome = calibrate_model(request, make_progress())
-    if plot is not None:
-        from deploy.calibration_plot import plot_worst_tensors
-
-        plot_worst_tensors(outcome.model, outcome.table, plot)
     if as_json:
         print_json(outcome.record())
         return

@@ -62,11 +62,12 @@ def evaluate(
     """Score built models against photographs: the vendor's table, ours beside theirs."""
     from calib.digest import canonical_json
     from calib.errors import UsageError
-    from deploy.artifacts import claim_folder, write_atomically
-    from deploy.feature_sources import feature_network
-    from deploy.precision import PRECISIONS
-    from deploy.scoring import score
-    from deploy.selection import ScoringRequest
+    from calib.files import write_atomically
+    from deploy.artifacts.files import claim_folder
+    from deploy.artifacts.precision import PRECISIONS
+    from deploy.evaluate.fid.inception import feature_network
+    from deploy.evaluate.request import ScoringRequest
+    from deploy.evaluate.score_builds import score
 
     if whole and shape == "fixed":
         raise UsageError("found --whole without --shape source; at a fixed shape nothing is tiled")

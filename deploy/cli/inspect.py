@@ -23,12 +23,13 @@ def inspect(
     as_json: AsJson = False,
 ) -> None:
     """Show the operators, precision of every node, ranges, size and MACs of an ONNX file."""
-    from deploy.inspection import inspect_file, read_model
+    from deploy.artifacts.onnx_files import read_model
+    from deploy.inspection import inspect_file
 
     found = inspect_file(path)
     violations = []
     if rules is not None:
-        from quant.rules import check_rules
+        from quant.qdq.rules import check_rules
         from quant.targets import find_profile
 
         violations = list(check_rules(read_model(path), find_profile(rules)))

@@ -25,7 +25,7 @@ def models(
     as_json: AsJson = False,
 ) -> None:
     """List the models with parameters, MACs, and whether their weights are at hand."""
-    from deploy.catalogue import catalogue
+    from deploy.network.model_listing import catalogue
 
     if releases is not None and download is None:
         raise UsageError("found --releases without --download; name the model to fetch from there")
@@ -57,8 +57,8 @@ def models(
 
 
 def _download(name: str, releases: str | None) -> Path:
-    from deploy.models import RELEASES_URL, find_model
-    from deploy.weights.download import download_official
+    from deploy.network.known_models import RELEASES_URL, find_model
+    from deploy.network.weights.download import download_official
 
     entry = find_model(name)
     progress = make_progress()

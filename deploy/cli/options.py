@@ -8,11 +8,11 @@ from typing import Annotated, Literal
 import typer
 
 from calib.errors import UsageError
-from deploy.precision import PRECISIONS, Precision
+from deploy.artifacts.precision import PRECISIONS, Precision
 
 
 class PrecisionChoice(str, Enum):
-    """What ``--precision`` takes, in the order of :data:`deploy.precision.PRECISIONS`."""
+    """What ``--precision`` takes, in the order of :data:`deploy.artifacts.precision.PRECISIONS`."""
 
     FP32 = "fp32"
     FP16 = "fp16"

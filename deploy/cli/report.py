@@ -15,7 +15,7 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Make report.html of every build under PATH; exit 1 if one shows a failure."""
-    from deploy.manifest import find_builds
+    from deploy.artifacts.manifest import find_builds
     from deploy.report import REPORT_NAME, write_report
 
     progress = make_progress()

@@ -8,14 +8,14 @@ import typer
 from deploy.cli.console import make_progress, print_json, print_table
 
 if TYPE_CHECKING:
-    from deploy.returned import Returned, ReturnedImage, ReturnedRequest
+    from deploy.handoff.returned.judge import Returned, ReturnedImage, ReturnedRequest
 
 
 def verify_returned(request: "ReturnedRequest", report: Path | None, *, as_json: bool) -> bool:
     """Judge what was returned, write the report and print the verdict; say whether it is good."""
-    from deploy.returned import judge_returned
-    from deploy.returned_files import REPORT_STEM
-    from deploy.returned_report import write_report
+    from deploy.handoff.returned.files import REPORT_STEM
+    from deploy.handoff.returned.judge import judge_returned
+    from deploy.handoff.returned.report import write_report
 
     returned = judge_returned(request, make_progress())
     page, record = write_report(returned, report or request.folder / f"{REPORT_STEM}.html")

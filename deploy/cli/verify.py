@@ -11,16 +11,16 @@ from deploy.cli.console import make_progress, print_json, print_table, reports_e
 from deploy.cli.options import AsJson, PrecisionChoice, lowest
 
 if TYPE_CHECKING:
-    from deploy.backends import BackendName
-    from deploy.layers import LayerError
-    from deploy.verify import Verification
+    from deploy.metrics.layer_sqnr import LayerError
+    from deploy.runtime.backends import BackendName
+    from deploy.verify.verdict import Verification
 
 _RETURNED = "Results of a vendor"
 WORST_LAYERS = 10
 
 
 class BackendChoice(str, Enum):
-    """What ``--backend`` takes: the runtimes of :data:`deploy.backends.BACKENDS`, or none."""
+    """What ``--backend`` takes: each of :data:`deploy.runtime.backends.BACKENDS`, or none."""
 
     ORT = "ort"
     OPENVINO = "openvino"
@@ -115,8 +115,8 @@ def verify(
     """Re-check every artifact under PATH; exit 1 if any fails."""
     if returned is not None:
         from deploy.cli.returned import verify_returned
-        from deploy.returned import ReturnedRequest
-        from deploy.returned_files import Codes, Reading
+        from deploy.handoff.returned.files import Codes, Reading
+        from deploy.handoff.returned.judge import ReturnedRequest
 
         request = ReturnedRequest(
             folder=returned,
@@ -130,8 +130,8 @@ def verify(
         if not verify_returned(request, report, as_json=as_json):
             raise typer.Exit(1)
         return
-    from deploy.measures import Scope
-    from deploy.verify import verify_tree
+    from deploy.verify.explain import Scope
+    from deploy.verify.verdict import verify_tree
 
     verifications = verify_tree(
         path,
@@ -187,7 +187,7 @@ def chosen_backends(choices: list[BackendChoice] | None) -> tuple["BackendName",
     Raises:
         UsageError: ``none`` stands beside a runtime.
     """
-    from deploy.backends import BACKENDS
+    from deploy.runtime.backends import BACKENDS
 
     if choices is None:
         return None
@@ -198,7 +198,7 @@ def chosen_backends(choices: list[BackendChoice] | None) -> tuple["BackendName",
 
 def show_backends(verification: "Verification") -> None:
     """Print what runtimes on this machine make of the files, and what that means."""
-    from deploy.backend_error import machine_note
+    from deploy.verify.backend_error import machine_note
 
     if not verification.backends:
         return
@@ -223,7 +223,7 @@ def show_backends(verification: "Verification") -> None:
 
 def show_layers(name: str, errors: tuple["LayerError", ...]) -> None:
     """Print the worst tensors of one int8 file."""
-    from deploy.layers import worst_layers
+    from deploy.metrics.layer_sqnr import worst_layers
 
     worst = worst_layers(errors, WORST_LAYERS)
     rows = [

@@ -15,7 +15,7 @@ from calib.digest import canonical_json
 from calib.errors import StaleTableError, UsageError
 from calib.images import write_image
 from calib.sample import sample_patches
-from deploy.checks import Build
+from deploy.artifacts.build_folder import Build
 
 FOLDER = "calibration"
 

@@ -18,9 +18,10 @@ from google.protobuf.message import DecodeError
 from calib.digest import sha256_bytes, sha256_file
 from calib.errors import EsrdeployError
 from calib.images import read_image, to_input
-from deploy.artifacts import MANIFEST_NAME
-from deploy.checks import Check
-from deploy.handoff.contents import (
+from deploy.artifacts.check import Check
+from deploy.artifacts.files import MANIFEST_NAME
+from deploy.handoff.acceptance import DRIFT_DB, rerun_db
+from deploy.handoff.bundle_manifest import (
     FLOAT_KIND,
     INT8_PREFIX,
     BundleManifest,
@@ -28,13 +29,12 @@ from deploy.handoff.contents import (
     int8_kind,
     read_contents,
 )
+from deploy.handoff.bundle_zip import opened
 from deploy.handoff.golden import FEWEST, agreement, load_array
 from deploy.handoff.make import prove
-from deploy.handoff.opening import opened
 from deploy.handoff.targets import handoff_targets
-from deploy.handoff.tolerance import DRIFT_DB, rerun_db
 from deploy.progress import Advance, Progress
-from deploy.running import model_runner
+from deploy.runtime.runner import model_runner
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,12 @@ from calib.div2k import evaluation_pairs, is_div2k
 from calib.errors import UsageError, VerificationError
 from calib.images import read_image, to_input, write_image
 from calib.sample import sample_patches
-from deploy.checks import Build
-from deploy.handoff.contents import FLOAT_KIND, GoldenVector, golden_path, int8_kind
-from deploy.metrics import parity_db
-from deploy.parity import Runner, compare
+from deploy.artifacts.build_folder import Build
+from deploy.handoff.bundle_manifest import FLOAT_KIND, GoldenVector, golden_path, int8_kind
+from deploy.metrics.parity import compare
+from deploy.metrics.psnr_ssim import parity_db
 from deploy.progress import Advance, Progress
-from deploy.running import model_runner
+from deploy.runtime.runner import Runner, model_runner
 
 Array = npt.NDArray[np.float32]
 

@@ -11,22 +11,22 @@ import onnx
 
 from calib.digest import sha256_file
 from calib.errors import UsageError, VerificationError
-from deploy.artifacts import MANIFEST_NAME, model_file_name, serialize
-from deploy.checks import Build, check_files, load_build
-from deploy.handoff.bundle import pack
-from deploy.handoff.calibration_set import CalibrationSet, calibration_set
-from deploy.handoff.contents import (
+from deploy.artifacts.build_folder import Build, check_files, load_build
+from deploy.artifacts.files import MANIFEST_NAME, model_file_name, serialize
+from deploy.artifacts.manifest import read_manifest
+from deploy.handoff.bundle_manifest import (
     BundleFile,
     BundleManifest,
     GoldenVector,
     TargetRecord,
 )
+from deploy.handoff.bundle_zip import pack
+from deploy.handoff.calibration_set import CalibrationSet, calibration_set
+from deploy.handoff.common_files import write_common
 from deploy.handoff.golden import FEWEST, Agreement, agreement, golden_pictures, write_golden
-from deploy.handoff.quantized import Quantized, built_profiles, quantized
+from deploy.handoff.int8_models import Quantized, built_profiles, quantized
 from deploy.handoff.target import MODELS, Engine, HandoffTarget, Kit, equalized_models
 from deploy.handoff.targets import find_target
-from deploy.handoff.texts import write_common
-from deploy.manifest import read_manifest
 from deploy.progress import Progress
 
 _STAND_IN = "qnn"

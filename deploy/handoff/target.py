@@ -16,14 +16,14 @@ from calib.archive import write_archive
 from calib.digest import canonical_json
 from calib.images import PATCH_PX, Picture, read_image
 from calib.table import CalibrationTable
-from deploy.artifacts import model_file_name, serialize
+from deploy.artifacts.files import model_file_name, serialize
+from deploy.handoff.bundle_manifest import GoldenVector, golden_path
 from deploy.handoff.calibration_set import CalibrationSet
-from deploy.handoff.contents import GoldenVector, golden_path
-from deploy.handoff.quantized import Quantized
-from deploy.parity import Runner
-from quant.equalized import equalized_model
-from quant.qdq import emit_qdq
-from quant.refinement import stored_weights
+from deploy.handoff.int8_models import Quantized
+from deploy.runtime.runner import Runner
+from quant.passes.from_plan import equalized_model
+from quant.qdq.emit import emit_qdq
+from quant.rounding.recorded_codes import stored_weights
 
 MODELS = "models"
 _EQUALIZED = "equalized"
@@ -117,8 +117,9 @@ class Kit:
         """Return the path, from the target's folder, of an int8 ONNX that joins no codes.
 
         This is the int8 model for tools that know an operator by the pairs around it: the same
-        codes and scales, with a pair on either side of every Concat (quant/code_joins.py). The
-        file is written if the profile's own does otherwise.
+        codes and scales, with a pair on either side of every Concat
+        (quant/planning/integer_concats.py). The file is written if the profile's own does
+        otherwise.
         """
         int8 = self.int8[profile]
         if not int8.plan.code_joins:
@@ -206,7 +207,7 @@ class HandoffTarget:
 def environment() -> Environment:
     """Return what renders the texts of a bundle: an unknown name in a template is an error."""
     return Environment(
-        loader=PackageLoader("deploy.handoff"),
+        loader=PackageLoader("deploy.handoff", "template"),
         undefined=StrictUndefined,
         autoescape=False,  # noqa: S701  # Markdown, YAML and scripts, read by people
         trim_blocks=True,

@@ -3,7 +3,8 @@
 The page is a view of the other files: it shows the manifest and names its digest, so it is made
 after it and does not stand in it. Had the manifest named the report, neither could hold the
 other's digest, and making the report again with a later version would break a build that is
-otherwise intact. `deploy.checks.check_report` asks whether it shows the manifest beside it.
+otherwise intact. `deploy.verify.structure.check_report` asks whether it shows the manifest beside
+it.
 
 What it costs beyond reading and checking the files: one inference of every model on each of up to
 three pictures, unless the verification of a build has just drawn them (`Album`), and per int8
@@ -13,13 +14,15 @@ model one pass of it and of the float model with all inner tensors on one pictur
 from dataclasses import replace
 from pathlib import Path
 
-from deploy.artifacts import REPORT_NAME, write_atomically
-from deploy.measures import Scope, measure_layers
+from calib.files import write_atomically
+from calib.sample import verification_pictures
+from deploy.artifacts.files import REPORT_NAME
 from deploy.progress import Progress
 from deploy.report.content import read_content
 from deploy.report.drawing import Album, choose_ranges, draw_scenes
 from deploy.report.render import render
-from deploy.verify import Contents, verification_pictures
+from deploy.verify.explain import Scope, measure_layers
+from deploy.verify.verdict import Contents
 
 __all__ = ["REPORT_NAME", "Album", "write_report"]
 

@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from calib.digest import sha256_file
-from deploy.artifacts import MANIFEST_NAME, PARITY_NAME, Artifact, plan_file_name
-from deploy.checks import Build, Check, check_files
-from deploy.manifest import Manifest, read_manifest
-from deploy.parity import THRESHOLDS
+from deploy.artifacts.build_folder import Build, check_files
+from deploy.artifacts.check import Check
+from deploy.artifacts.files import MANIFEST_NAME, PARITY_NAME, Artifact, plan_file_name
+from deploy.artifacts.manifest import Manifest, read_manifest
+from deploy.metrics.parity import THRESHOLDS
 from deploy.progress import Progress
 from deploy.report.plans import Reason, grouped
-from deploy.verify import Contents, check_contents
-from quant.fp16_range import Fp16Finding
+from deploy.verify.verdict import Contents, check_contents
+from quant.fp16.range import Fp16Finding
 from quant.plan import QuantPlan
 
 _GREY_LEVELS = 255

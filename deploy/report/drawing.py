@@ -9,14 +9,14 @@ import numpy as np
 from calib.dataset import PatchRef
 from calib.errors import GraphError, VerificationError
 from calib.images import Picture, to_input, to_picture
-from deploy.artifacts import Artifact
-from deploy.parity import Drawn, ImageParity, Runner
+from calib.sample import verification_pictures
+from deploy.artifacts.files import Artifact
+from deploy.metrics.parity import Drawn, ImageParity
 from deploy.progress import Progress
 from deploy.report.content import Content, model_label
 from deploy.report.pictures import PICTURES, Scene, choose, make_scenes
 from deploy.report.ranges import ChosenRange, costliest_ranges
-from deploy.running import model_runner
-from deploy.verify import verification_pictures
+from deploy.runtime.runner import Runner, model_runner
 
 
 @dataclass

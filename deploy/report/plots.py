@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deploy.layers import LayerError, worst_layers
+from deploy.metrics.layer_sqnr import LayerError, worst_layers
 from deploy.report.ranges import ChosenRange
 
 _SHOWN_PERCENT = 98.0  # of the tensors must fit the scale; equal tensors would stretch it

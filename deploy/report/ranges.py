@@ -15,12 +15,12 @@ import onnx
 
 from calib.graph import GraphIndex
 from calib.table import CalibrationTable
-from quant.affine import dequantize, quantize
-from quant.distribution import Distribution
-from quant.equalized import equalized
+from quant.analysis.tensor_distributions import Derivation, Ranges
+from quant.analysis.topology import Topology
+from quant.numerics.affine import dequantize, quantize
+from quant.numerics.distribution import Distribution
+from quant.passes.from_plan import equalized
 from quant.plan import EdgeQuant, QuantPlan
-from quant.ranges import Derivation, Ranges
-from quant.topology import Topology
 
 WORST = 6
 

@@ -11,7 +11,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from calib.digest import canonical_json
-from deploy.layers import LayerError, worst_layers
+from deploy.metrics.layer_sqnr import LayerError, worst_layers
 from deploy.report.content import Content, threshold_db
 from deploy.report.pictures import (
     DETAIL_PX,

@@ -16,7 +16,7 @@ import onnx
 
 from calib.errors import GraphError
 from calib.graph import GraphIndex
-from quant.passes.equality import Equality, Probe, outputs_of, require_equal
+from quant.passes.equivalence import Equality, Probe, outputs_of, require_equal
 
 Array = npt.NDArray[np.float32]
 Pass = Callable[[onnx.ModelProto], onnx.ModelProto]

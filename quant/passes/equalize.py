@@ -2,12 +2,13 @@
 
 A quantized tensor has one scale; a channel ten times smaller than the largest is left with a
 tenth of the codes. Channels can be rescaled without changing the network
-(quant/passes/channel_classes.py): channel k of tensor T is divided by the factor f of its class,
+(quant/passes/equalization_sets.py): channel k of tensor T is divided by the factor f of its class,
 and the convolutions on both sides make up for it,
 
     W'[o, i] = W[o, i] * f_in[i] / f_out[o]        b'[o] = b[o] / f_out[o],
 
-and so do residual scales (quant/passes/absorbers.py), whose constant becomes one per channel:
+and so do residual scales (quant/analysis/scale_absorbers.py), whose constant becomes one per
+channel:
 
     c'[k] = c * f_in[k] / f_out[k].
 
@@ -58,8 +59,8 @@ from onnx import numpy_helper
 
 from calib.errors import CalibrationError, GraphError
 from calib.graph import GraphIndex
-from quant.passes.absorbers import absorbs, convolution_absorbs, residual_scales
-from quant.passes.channel_classes import ChannelClasses, Classes, channel_classes
+from quant.analysis.scale_absorbers import absorbs, convolution_absorbs, residual_scales
+from quant.passes.equalization_sets import ChannelClasses, Classes, channel_classes
 from quant.passes.fold import Folded
 
 Array = npt.NDArray[np.float32]

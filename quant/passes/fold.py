@@ -17,7 +17,7 @@ from onnx import numpy_helper
 
 from calib.errors import GraphError
 from calib.graph import GraphIndex
-from quant.passes.absorbers import residual_scales
+from quant.analysis.scale_absorbers import residual_scales
 
 Float64 = npt.NDArray[np.float64]
 
@@ -46,7 +46,7 @@ def fold(model: onnx.ModelProto, nodes: Collection[str]) -> Folded:
         nodes: names of the multiplications to fold.
 
     Raises:
-        GraphError: one of them is no residual scale (quant/passes/absorbers.py).
+        GraphError: one of them is no residual scale (quant/analysis/scale_absorbers.py).
     """
     index = GraphIndex(model)
     scales = {scale.node.name: scale for scale in residual_scales(index)}

@@ -21,7 +21,7 @@ from calib.images import to_input, write_image
 from calib.observe import SegmentedGraph
 from calib.sample import sample_patches
 from calib.table import CalibrationTable
-from quant.ranges import observed_tensors
+from quant.analysis.tensor_distributions import observed_tensors
 
 MakePatches = Callable[[int], PatchSet]
 WANTED = ("input", "act1", "act2", "joined", "trunk", "output")

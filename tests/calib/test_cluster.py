@@ -19,7 +19,7 @@ from calib.dataset import PatchSet
 from calib.errors import CalibrationError, UsageError
 from calib.sample import sample_patches
 from calib.table import CalibrationTable
-from quant.ranges import observed_tensors
+from quant.analysis.tensor_distributions import observed_tensors
 
 distributed = pytest.importorskip("distributed", reason="needs the extra esrdeploy[cluster]")
 from calib.cluster import (  # noqa: E402

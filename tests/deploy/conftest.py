@@ -12,14 +12,14 @@ from safetensors.numpy import save_file
 from skimage import data
 from typer.testing import CliRunner
 
-from deploy.architecture import SRVGG, Architecture, RRDBNet, tensor_shapes
-from deploy.calibration import CalibrationRequest
+from deploy.build.calibrate import CalibrationRequest
+from deploy.build.request import BuildRequest
 from deploy.cli import app
+from deploy.handoff.bundle_zip import opened
 from deploy.handoff.make import HandoffOutcome, HandoffRequest, make_handoff
-from deploy.handoff.opening import opened
+from deploy.network.architecture import SRVGG, Architecture, RRDBNet, tensor_shapes
 from deploy.pipeline import build_model
 from deploy.progress import Silent
-from deploy.request import BuildRequest
 from quant.plan import QuantOptions
 
 Array = NDArray[np.float32]

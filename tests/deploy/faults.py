@@ -17,15 +17,15 @@ from onnx import helper, numpy_helper
 from calib.digest import canonical_json, sha256_file
 from calib.graph import GraphIndex
 from calib.table import CalibrationTable
-from deploy.artifacts import serialize
-from quant.fp16 import _Converter, to_fp16
-from quant.fp16_factors import divide_where_exact
-from quant.fp16_range import nodes_to_keep
+from deploy.artifacts.files import serialize
+from quant.fp16.convert import _Converter, to_fp16
+from quant.fp16.exact_factors import divide_where_exact
+from quant.fp16.range import nodes_to_keep
 from quant.plan import QuantOptions, QuantPlan
 from quant.planner import make_plan
-from quant.qdq import emit_qdq
-from quant.refine import refine_weights
-from quant.refinement import stored_weights, with_refinement
+from quant.qdq.emit import emit_qdq
+from quant.rounding.recorded_codes import stored_weights, with_refinement
+from quant.rounding.round_weights import refine_weights
 from quant.targets import find_profile
 
 FLOAT, HALF, INT8 = "tiny-fp32.onnx", "tiny-fp16.onnx", "tiny-int8-ort.onnx"

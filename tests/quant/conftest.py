@@ -14,10 +14,10 @@ from calib.images import to_input
 from calib.runtime import Session
 from calib.sample import sample_patches
 from calib.table import CalibrationTable, TensorStatistics
+from quant.analysis.tensor_distributions import observed_tensors
 from quant.plan import QuantOptions
 from quant.planner import make_plan
-from quant.qdq import emit_qdq
-from quant.ranges import observed_tensors
+from quant.qdq.emit import emit_qdq
 from quant.targets import find_profile
 
 HEADER = '<ir_version: 8, opset_import: ["" : 17]>\n'

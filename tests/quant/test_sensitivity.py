@@ -10,11 +10,11 @@ import pytest
 from calib.digest import canonical_json
 from calib.errors import UsageError
 from calib.graph import GraphIndex
-from quant.equalized import equalized_model
-from quant.families import find_families
+from quant.analysis.layer_groups import find_families
+from quant.passes.from_plan import equalized_model
 from quant.plan import QuantOptions
 from quant.planner import make_plan
-from quant.qdq import RefinedWeights, emit_qdq
+from quant.qdq.emit import RefinedWeights, emit_qdq
 from quant.sensitivity import (
     FamilyCost,
     Sensitivity,

@@ -8,14 +8,14 @@ model is what the int8 pair and the table are written from, and what they must r
 from functools import partial
 from pathlib import Path
 
-from deploy.handoff.contents import int8_kind
-from deploy.handoff.int8_convolutions import int8_convolutions
-from deploy.handoff.ncnn.engine import ncnn_runner
-from deploy.handoff.ncnn.files import bin_content, param_text, table_text
-from deploy.handoff.ncnn.graph import layer_name, ncnn_layers
+from deploy.handoff.acceptance import rerun_db, same_float
+from deploy.handoff.bundle_manifest import int8_kind
 from deploy.handoff.target import Engine, HandoffTarget, Kit
-from deploy.handoff.tolerance import rerun_db, same_float
-from deploy.parity import Runner
+from deploy.ncnn.from_onnx import layer_name, ncnn_layers
+from deploy.ncnn.write import bin_content, param_text, table_text
+from deploy.runtime.ncnn import ncnn_runner
+from deploy.runtime.runner import Runner
+from quant.qdq.int8_convolutions import int8_convolutions
 
 _PROFILE = "tensorrt"
 _INT8 = int8_kind(_PROFILE)

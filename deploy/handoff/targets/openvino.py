@@ -8,11 +8,11 @@ CPU's error and not the file's.
 from pathlib import Path
 
 from calib.graph import GraphIndex
+from deploy.handoff.acceptance import same_float, same_picture
 from deploy.handoff.target import Engine, HandoffTarget, Kit
-from deploy.handoff.tolerance import same_float, same_picture
-from deploy.parity import Runner
-from quant.code_limits import saturable_convolutions
-from quant.qdq_view import QdqView
+from deploy.runtime.runner import Runner
+from quant.qdq.saturation import saturable_convolutions
+from quant.qdq.view import QdqView
 
 _PROFILE = "openvino"
 
@@ -52,7 +52,7 @@ Cascade Lake and Zen 4), which add them in pairs in 16 bits.
 
 
 def _write(kit: Kit) -> None:
-    from deploy.openvino_runtime import write_ir  # noqa: PLC0415  # an extra
+    from deploy.runtime.openvino import write_ir  # noqa: PLC0415  # an extra
 
     for precision, model in (("fp32", kit.float_model), ("int8", kit.int8[_PROFILE].model)):
         write_ir(model, kit.path(f"{kit.model}-{precision}.xml"))
@@ -71,7 +71,7 @@ def _load_int8(root: Path, model: str) -> Runner:
 
 
 def _loaded(xml: Path) -> Runner:
-    from deploy.openvino_runtime import ir_runner  # noqa: PLC0415  # an extra
+    from deploy.runtime.openvino import ir_runner  # noqa: PLC0415  # an extra
 
     return ir_runner(xml)
 

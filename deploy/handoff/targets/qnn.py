@@ -13,11 +13,11 @@ LeakyReLU, so there AIMET has no quantizer for what lies between them and ``stri
 from collections.abc import Mapping
 from typing import Any
 
-from deploy.artifacts import serialize
-from deploy.handoff.int8_convolutions import Int8Convolution, int8_convolutions, on_the_grid
+from deploy.artifacts.files import serialize
 from deploy.handoff.target import HandoffTarget, Kit
-from quant.affine import INTEGER_TYPES
+from quant.numerics.affine import INTEGER_TYPES
 from quant.plan import QuantPlan
+from quant.qdq.int8_convolutions import Int8Convolution, int8_convolutions, on_the_grid
 
 _PROFILES = {"w8a8": "qnn", "w8a16": "qnn-w8a16"}
 _INT8_OFFSET = -128

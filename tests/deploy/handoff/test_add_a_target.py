@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from deploy.handoff import targets
+from deploy.handoff.bundle_manifest import golden_path, read_contents
+from deploy.handoff.bundle_zip import opened
 from deploy.handoff.check import check_bundle
-from deploy.handoff.contents import golden_path, read_contents
 from deploy.handoff.make import HandoffRequest, make_handoff
-from deploy.handoff.opening import opened
 from deploy.progress import Silent
 
 PAGE = Path(__file__).parents[3] / "docs" / "add-a-target.md"

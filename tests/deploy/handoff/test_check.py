@@ -10,9 +10,9 @@ from onnx import numpy_helper
 
 from calib.digest import sha256_file
 from calib.errors import UsageError, VerificationError
-from deploy.handoff.bundle import pack, unpack
+from deploy.handoff.bundle_manifest import SCHEMA, read_contents
+from deploy.handoff.bundle_zip import pack, unpack
 from deploy.handoff.check import BundleCheck, check_bundle
-from deploy.handoff.contents import SCHEMA, read_contents
 from deploy.progress import Silent
 
 

@@ -12,18 +12,18 @@ from calib.digest import sha256_bytes
 from calib.errors import StaleTableError, UsageError, VerificationError
 from calib.images import read_image, to_input
 from calib.table import CalibrationTable
-from deploy.calibration import CalibrationRequest
+from deploy.build.calibrate import CalibrationRequest
+from deploy.build.request import BuildRequest
+from deploy.handoff.bundle_manifest import golden_path, read_contents
 from deploy.handoff.calibration_set import calibration_set
-from deploy.handoff.contents import golden_path, read_contents
 from deploy.handoff.golden import golden_pictures, vector_name
+from deploy.handoff.int8_models import quantized
 from deploy.handoff.make import HandoffOutcome, HandoffRequest, make_handoff, open_build
-from deploy.handoff.quantized import quantized
 from deploy.handoff.targets import find_target, handoff_targets
-from deploy.metrics import parity_db
+from deploy.metrics.psnr_ssim import parity_db
 from deploy.pipeline import build_model
 from deploy.progress import Silent
-from deploy.request import BuildRequest
-from deploy.running import model_runner
+from deploy.runtime.runner import model_runner
 from quant.plan import QuantOptions
 
 RNG = np.random.default_rng(5)
@@ -175,8 +175,8 @@ def test_fewer_than_eight_golden_vectors_are_refused(small_build: Path, tmp_path
 
 
 def test_golden_pictures_of_a_folder_leave_out_what_was_calibrated_on(tmp_path: Path) -> None:
-    from deploy.checks import Build
-    from deploy.manifest import Manifest
+    from deploy.artifacts.build_folder import Build
+    from deploy.artifacts.manifest import Manifest
 
     for number in range(9):
         picture = RNG.integers(0, 256, (128, 128, 3), np.uint8)

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from calib.images import write_image
 from calib.sample import sample_patches
-from deploy.artifacts import REPORT_NAME
+from deploy.artifacts.files import REPORT_NAME
 from deploy.cli import app
 from deploy.progress import Silent
 from deploy.report import write_report

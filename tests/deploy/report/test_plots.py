@@ -6,10 +6,10 @@ import re
 import numpy as np
 import pytest
 
-from deploy.layers import LayerError, worst_layers
+from deploy.metrics.layer_sqnr import LayerError, worst_layers
 from deploy.report.plots import range_plot, sqnr_plot
 from deploy.report.ranges import ChosenRange, relative_loss
-from quant.distribution import Distribution
+from quant.numerics.distribution import Distribution
 from quant.plan import EdgeQuant
 
 

@@ -11,14 +11,14 @@ from onnx import helper, numpy_helper, parser
 
 from calib.errors import GraphError
 from calib.runtime import Session
-from deploy.architecture import SRVGG, RRDBNet
-from deploy.export import export_float
-from deploy.handoff.contents import golden_path, read_contents
-from deploy.handoff.int8_convolutions import Int8Convolution, int8_convolutions
-from deploy.handoff.ncnn.files import bin_content, input_scale, param_text
-from deploy.handoff.ncnn.graph import layer_name, ncnn_layers
-from deploy.metrics import parity_db
-from deploy.weights.checkpoint import load_checkpoint
+from deploy.handoff.bundle_manifest import golden_path, read_contents
+from deploy.metrics.psnr_ssim import parity_db
+from deploy.ncnn.from_onnx import layer_name, ncnn_layers
+from deploy.ncnn.write import bin_content, input_scale, param_text
+from deploy.network.architecture import SRVGG, RRDBNet
+from deploy.network.export import export_float
+from deploy.network.weights.checkpoint import load_checkpoint
+from quant.qdq.int8_convolutions import Int8Convolution, int8_convolutions
 
 ARCHITECTURES = [
     RRDBNet(2, 16, 8),
@@ -32,7 +32,7 @@ ARCHITECTURES = [
 @pytest.mark.parametrize("architecture", ARCHITECTURES, ids=str)
 def test_a_float_pair_is_the_float_network(architecture, random_tensors, photo, tmp_path) -> None:
     pytest.importorskip("ncnn", reason="needs the ncnn engine: install esrdeploy[ncnn]")
-    from deploy.handoff.ncnn.engine import ncnn_runner
+    from deploy.runtime.ncnn import ncnn_runner
 
     tensors = {name: tensor / 2 for name, tensor in random_tensors(architecture).items()}
     patch = np.ascontiguousarray(photo[:, :, :48, :64])
@@ -73,7 +73,7 @@ def test_names_have_no_blank_and_are_used_once(unpacked: Path) -> None:
 
 def test_ncnn_computes_the_int8_pair_as_our_qdq_graph(unpacked: Path) -> None:
     pytest.importorskip("ncnn", reason="needs the ncnn engine: install esrdeploy[ncnn]")
-    from deploy.handoff.ncnn.engine import ncnn_runner
+    from deploy.runtime.ncnn import ncnn_runner
 
     run = ncnn_runner(unpacked / "ncnn" / "small-int8.param")
     for vector in read_contents(unpacked).golden[:3]:

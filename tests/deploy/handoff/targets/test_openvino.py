@@ -7,14 +7,14 @@ import onnx
 import pytest
 
 from calib.errors import GraphError, UsageError
-from deploy.handoff.contents import golden_path, read_contents
+from deploy.handoff.bundle_manifest import golden_path, read_contents
 from deploy.handoff.make import HandoffRequest, make_handoff
-from deploy.metrics import parity_db
+from deploy.metrics.psnr_ssim import parity_db
 from deploy.progress import Silent
 
 pytest.importorskip("openvino", reason="needs OpenVINO: install esrdeploy[openvino]")
 
-from deploy.openvino_runtime import ir_runner, write_ir  # an import error without OpenVINO
+from deploy.runtime.openvino import ir_runner, write_ir  # an import error without OpenVINO
 
 
 def test_the_float_ir_is_the_float_network(unpacked: Path) -> None:
@@ -55,7 +55,7 @@ def test_the_bundles_own_script_runs_it(unpacked: Path, tmp_path: Path) -> None:
 def test_without_openvino_the_extra_is_named(
     small_build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(sys.modules, "deploy.openvino_runtime")
+    monkeypatch.delitem(sys.modules, "deploy.runtime.openvino")
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(UsageError, match=r"pip install 'esrdeploy\[openvino\]'"):
         make_handoff(HandoffRequest(small_build, ("openvino",), out=tmp_path / "x.zip"), Silent())

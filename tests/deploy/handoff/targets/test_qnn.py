@@ -7,12 +7,12 @@ import pytest
 from onnx import numpy_helper
 
 from calib.graph import GraphIndex
-from deploy.handoff.contents import golden_path, read_contents
-from deploy.handoff.int8_convolutions import int8_convolutions
-from deploy.metrics import parity_db
-from deploy.running import model_runner
-from quant.affine import INTEGER_TYPES, quantize
-from quant.qdq_view import QdqView
+from deploy.handoff.bundle_manifest import golden_path, read_contents
+from deploy.metrics.psnr_ssim import parity_db
+from deploy.runtime.runner import model_runner
+from quant.numerics.affine import INTEGER_TYPES, quantize
+from quant.qdq.int8_convolutions import int8_convolutions
+from quant.qdq.view import QdqView
 
 CASES = [("w8a8", "qnn", 8), ("w8a16", "qnn-w8a16", 16)]
 

@@ -9,7 +9,7 @@ import pytest
 
 from calib.images import read_image
 from calib.runtime import Session
-from deploy.handoff.contents import read_contents
+from deploy.handoff.bundle_manifest import read_contents
 
 NEWEST_OPSET = 19  # rknn-toolkit2 2.5.0: "Unsupport onnx opset 21, need <= 19"
 

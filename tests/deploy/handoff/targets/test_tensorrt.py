@@ -6,11 +6,11 @@ import onnx
 import pytest
 
 from calib.graph import GraphIndex
-from deploy.handoff.contents import golden_path, read_contents
+from deploy.handoff.bundle_manifest import golden_path, read_contents
 from deploy.handoff.targets.tensorrt import calibration_cache
 from quant.plan import EdgeQuant, QuantPlan
-from quant.qdq_view import QdqView
-from quant.rules import check_rules
+from quant.qdq.rules import check_rules
+from quant.qdq.view import QdqView
 from quant.targets import find_profile
 
 

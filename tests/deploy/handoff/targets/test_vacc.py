@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from calib.images import read_image
-from deploy.handoff.contents import read_contents
+from deploy.handoff.bundle_manifest import read_contents
 
 YAML_VALUES = {
     "fp16": {"name: small-fp16", "  dtype: fp32", "  type: tvm_vacc", "  dtype: fp16"},

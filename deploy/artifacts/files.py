@@ -1,0 +1,145 @@
+"""A built model in, a file with its digest out: names, atomic writes and records of artifacts."""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from calib.digest import sha256_bytes, sha256_file
+from calib.errors import GraphError, UsageError
+from calib.files import write_atomically
+from deploy.artifacts.precision import Precision
+
+MANIFEST_NAME = "manifest.json"
+PARITY_NAME = "parity.json"
+REPORT_NAME = "report.html"
+TABLE_NAME = "calibration.json"
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One file of a build.
+
+    Attributes:
+        path: file name relative to the manifest's folder, POSIX.
+        sha256: digest of the file's content.
+        size_bytes: length of the file.
+        precision: of an ONNX model; ``None`` for a record such as the calibration table.
+        target: target profile a quantized model follows, or ``None``.
+        opset: version of the ``ai.onnx`` operator set, or ``None`` for a record.
+    """
+
+    path: str
+    sha256: str
+    size_bytes: int
+    precision: Precision | None = None
+    target: str | None = None
+    opset: int | None = None
+
+    def record(self) -> dict[str, Any]:
+        """Return the artifact as the manifest spells it."""
+        fields = asdict(self)
+        return {"bytes": fields.pop("size_bytes"), **fields}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> "Artifact":
+        """Return the artifact that :meth:`record` made a record of.
+
+        Raises:
+            KeyError, TypeError: the record lacks or adds a field.
+        """
+        fields = dict(record)
+        return cls(size_bytes=fields.pop("bytes"), **fields)
+
+
+def model_file_name(model: str, precision: Precision, target: str | None = None) -> str:
+    """Return the file name of a model.
+
+    >>> model_file_name("x4plus", "int8", "ort")
+    'x4plus-int8-ort.onnx'
+    """
+    return "-".join(part for part in (model, precision, target) if part) + ".onnx"
+
+
+def plan_file_name(model: str, target: str) -> str:
+    """Return the file name of the plan behind a quantized model.
+
+    >>> plan_file_name("x4plus", "ort")
+    'x4plus-int8-ort.plan.json'
+    """
+    return f"{model}-int8-{target}.plan.json"
+
+
+def sensitivity_file_name(model: str, target: str) -> str:
+    """Return the file name of what each layer of a quantized model costs.
+
+    >>> sensitivity_file_name("x4plus", "ort")
+    'x4plus-int8-ort.sensitivity.json'
+    """
+    return f"{model}-int8-{target}.sensitivity.json"
+
+
+def claim_folder(folder: Path) -> Path:
+    """Make ``folder``, prove that files can be written there, and return it.
+
+    Raises:
+        UsageError: the folder cannot be made, or not be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f"cannot write to the output folder {folder}: {error.strerror or error}; "
+            "choose another with --out"
+        ) from error
+    return folder
+
+
+def write_record(folder: Path, name: str, content: bytes) -> Artifact:
+    """Write a record such as a plan and return what the manifest says of it."""
+    write_atomically(folder / name, content)
+    return Artifact(path=name, sha256=sha256_bytes(content), size_bytes=len(content))
+
+
+def artifact_of(path: Path) -> Artifact:
+    """Return what the manifest says of a record that lies there already."""
+    return Artifact(path=path.name, sha256=sha256_file(path), size_bytes=path.stat().st_size)
+
+
+def write_model(
+    folder: Path, name: str, model: onnx.ModelProto, precision: Precision, target: str | None = None
+) -> Artifact:
+    """Write an ONNX model and return what the manifest says of it."""
+    content = serialize(model)
+    write_atomically(folder / name, content)
+    return Artifact(
+        path=name,
+        sha256=sha256_bytes(content),
+        size_bytes=len(content),
+        precision=precision,
+        target=target,
+        opset=main_opset(model),
+    )
+
+
+def serialize(model: onnx.ModelProto) -> bytes:
+    """Return the bytes of a model: the same bytes for equal models in every process."""
+    content: bytes = model.SerializeToString(deterministic=True)
+    return content
+
+
+def main_opset(model: onnx.ModelProto) -> int:
+    """Return the version of the ``ai.onnx`` operator set that a model uses.
+
+    Raises:
+        GraphError: the model imports no such set.
+    """
+    for opset in model.opset_import:
+        if opset.domain in ("", "ai.onnx"):
+            return int(opset.version)
+    raise GraphError("the model imports no ai.onnx operator set; export it as plain ONNX")

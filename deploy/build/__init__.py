@@ -1,0 +1,1 @@
+"""Make the models of a build: calibrate, quantize, write, describe."""

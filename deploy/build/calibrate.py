@@ -1,0 +1,187 @@
+"""A float model and the images to calibrate on in, its calibration table out.
+
+A finished table of the same graph and images is read back; an interrupted one goes on from its
+journal; anything else starts anew.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+
+from calib.calibrate import OnImage, calibrate
+from calib.dataset import Mode, PatchSet, folder_patches
+from calib.errors import CalibrationError
+from calib.graph import graph_digest
+from calib.sample import sample_patches
+from calib.table import CalibrationTable
+from deploy.artifacts.files import TABLE_NAME, Artifact, artifact_of
+from deploy.progress import Advance, Progress
+from quant.analysis.tensor_distributions import observed_tensors
+
+JOURNAL_NAME = "calibration.journal"
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How and where calibration images are run; it never shows in the table.
+
+    Attributes:
+        workers: processes of this machine to deal them to; ``None``: this process alone.
+        scheduler: address of a Dask scheduler whose workers get them instead.
+        resume: use what an interrupted run of the same job left in the folder.
+    """
+
+    workers: int | None = None
+    scheduler: str | None = None
+    resume: bool = True
+
+
+@dataclass(frozen=True)
+class CalibrationRequest:
+    """Which images to calibrate on.
+
+    Attributes:
+        folder: of images, or ``None`` for the embedded sample.
+        count: how many images at most.
+        mode: resize whole images, or cut crops.
+        seed: of the choice of images and crops.
+        table: a finished table to use instead of any images.
+    """
+
+    folder: Path | None = None
+    count: int = 50
+    mode: Mode = "whole"
+    seed: int = 0
+    table: Path | None = None
+
+    def source(self) -> PatchSet | CalibrationTable:
+        """Return the images, each decoded once to prove that it can be, or the finished table.
+
+        Raises:
+            ImageSetError: the folder holds no images.
+            ImageError: an image does not decode.
+            CalibrationError: the table is missing or damaged.
+        """
+        if self.table is not None:
+            return CalibrationTable.load(self.table)
+        if self.folder is None:
+            return sample_patches("calibration", self.count)
+        return folder_patches(self.folder, mode=self.mode, count=self.count, seed=self.seed)
+
+
+def calibration_note(patches: PatchSet) -> str:
+    """Return one line that says what a model is calibrated on."""
+    if patches.origin == "sample":
+        return (
+            f"calibrating on {len(patches.patches)} patches of the embedded sample photographs; "
+            "name your own images with --calib DIR"
+        )
+    return f"calibrating on {len(patches.patches)} images ({patches.mode})"
+
+
+def calibration_table(
+    model: onnx.ModelProto,
+    source: PatchSet | CalibrationTable,
+    folder: Path,
+    *,
+    execution: Execution,
+    progress: Progress,
+) -> CalibrationTable:
+    """Observe the float model over the images and keep the table in ``folder``.
+
+    Args:
+        model: the float model that is shipped.
+        source: the images to observe, or a finished table of this model.
+        folder: where the table and, while it is being made, its journal lie.
+        execution: how and where the images are run.
+        progress: told what is going on.
+
+    Raises:
+        CalibrationError: an activation is NaN or infinite.
+        StaleTableError: the finished table is of another graph.
+    """
+    if isinstance(source, CalibrationTable):
+        source.require_graph(graph_digest(model))
+        source.save(folder / TABLE_NAME)
+        return source
+    patches = source
+    tensors = observed_tensors(model)
+    finished = _finished_table(model, tensors, patches, folder) if execution.resume else None
+    if finished is not None:
+        progress.note(f"using the finished calibration table of {len(patches.patches)} images")
+        return finished
+    journal = folder / JOURNAL_NAME
+    if not execution.resume:
+        journal.unlink(missing_ok=True)
+    progress.note(calibration_note(patches))
+    with progress.stage("calibrating", len(patches.patches)) as advance:
+        table = _observe(
+            model, tensors, patches, journal=journal, execution=execution, on_image=_steps(advance)
+        )
+    table.save(folder / TABLE_NAME)
+    journal.unlink(missing_ok=True)
+    return table
+
+
+def _steps(advance: Advance) -> OnImage:
+    """Turn the count of finished images, which starts high on a resumed run, into steps."""
+    reported = 0
+
+    def on_image(done: int, _count: int) -> None:
+        nonlocal reported
+        while reported < done:
+            reported += 1
+            advance()
+
+    return on_image
+
+
+def table_artifacts(folder: Path) -> list[Artifact]:
+    """Return what the manifest says of the calibration table in ``folder``."""
+    path = folder / TABLE_NAME
+    return [artifact_of(path), artifact_of(path.with_suffix(".npz"))]
+
+
+def _observe(  # noqa: PLR0913  # one job, wherever it runs
+    model: onnx.ModelProto,
+    tensors: Sequence[str],
+    patches: PatchSet,
+    *,
+    journal: Path,
+    execution: Execution,
+    on_image: OnImage,
+) -> CalibrationTable:
+    """Run the images in this process, on local workers or on a cluster: always the same table."""
+    if execution.scheduler is None and execution.workers is None:
+        return calibrate(model, tensors, patches, journal=journal, on_image=on_image)
+    from calib import cluster  # noqa: PLC0415  # an extra, and slow to import
+
+    opened = (
+        cluster.connected(execution.scheduler)
+        if execution.scheduler is not None
+        else cluster.local_cluster(execution.workers or 1)
+    )
+    with opened as client:
+        return cluster.calibrate_on_cluster(
+            model, tensors, patches, client, journal=journal, on_image=on_image
+        )
+
+
+def _finished_table(
+    model: onnx.ModelProto, tensors: tuple[str, ...], patches: PatchSet, folder: Path
+) -> CalibrationTable | None:
+    path = folder / TABLE_NAME
+    if not path.exists():
+        return None
+    try:
+        table = CalibrationTable.load(path)
+    except CalibrationError:
+        return None
+    same_job = (
+        table.graph_digest == graph_digest(model)
+        and table.images["digest"] == patches.digest
+        and set(table.tensors) == set(tensors)
+    )
+    return table if same_job else None

@@ -1,0 +1,189 @@
+"""A float model, its calibration table and a target in, a plan and its rounded weights out.
+
+With a budget, the plan is tried on held-out pictures; if it falls short, the cost of every family
+of convolutions is measured once (quant/sensitivity.py) and the most costly ones are raised until
+the pictures hold the budget.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from calib.dataset import PatchSet
+from calib.digest import canonical_json, sha256_bytes
+from calib.errors import UsageError
+from calib.files import write_atomically
+from calib.graph import GraphIndex
+from calib.images import to_input
+from calib.table import CalibrationTable
+from deploy.build.budget import Budget, raised_nodes
+from deploy.progress import Progress
+from quant.analysis.layer_groups import find_families
+from quant.passes.driver import run_passes
+from quant.passes.equivalence import Probe
+from quant.passes.from_plan import passes
+from quant.plan import QuantOptions, QuantPlan
+from quant.planner import make_plan
+from quant.qdq.emit import RefinedWeights
+from quant.rounding.recorded_codes import with_refinement
+from quant.rounding.round_weights import refine_weights
+from quant.sensitivity import Sensitivity, measure_sensitivity, quantized_parity_db
+from quant.targets import TargetProfile
+
+Array = npt.NDArray[np.float32]
+
+HELD_OUT = 2
+_ATTEMPTS = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Calibration-side pictures by what is decided on them; none is verified on.
+
+    Attributes:
+        rounding: decide how weights are rounded.
+        held_out: a budget is held on them; none of them rounds.
+        probe: proves that a rewritten graph is still the network.
+    """
+
+    rounding: PatchSet
+    held_out: PatchSet
+    probe: Probe
+
+
+@dataclass(frozen=True, eq=False)
+class Quantized:
+    """A plan with the weights that belong to it.
+
+    Attributes:
+        plan: everything but the codes.
+        weights: the codes and biases.
+        sensitivity: what each family costs, where a budget asked for it.
+    """
+
+    plan: QuantPlan
+    weights: RefinedWeights
+    sensitivity: Sensitivity | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Quantizer:
+    """Quantizes one float model for one target.
+
+    Attributes:
+        model: the float model.
+        table: its calibration table.
+        profile: the target.
+        pictures: what is decided on.
+        progress: told what is going on.
+    """
+
+    model: onnx.ModelProto
+    table: CalibrationTable
+    profile: TargetProfile
+    pictures: Pictures
+    progress: Progress
+
+    def quantize(self, options: QuantOptions) -> Quantized:
+        """Plan, prove that folding and equalizing change nothing, and round the weights.
+
+        Raises:
+            GraphError: the rewritten graph is not the same network.
+            UsageError: the options ask for what the target cannot do.
+        """
+        with self.progress.stage(f"planning {self.profile.name}", 1) as advance:
+            plan = make_plan(self.model, self.table, self.profile, options)
+            prepared = run_passes(self.model, passes(plan), [self.pictures.probe])
+            plan = replace(plan, proofs=tuple(proof.record() for proof in prepared.proofs))
+            advance()
+        if options.rounding == "nearest":
+            return Quantized(plan, RefinedWeights())
+        patches = self.pictures.rounding
+        title = f"rounding weights of {self.profile.name}"
+        with self.progress.stage(title, len(plan.weights)) as advance:
+            refined = refine_weights(
+                self.model, plan, self.table, inputs_of(patches), on_step=advance
+            )
+        return Quantized(with_refinement(self.model, plan, refined, patches.record()), refined)
+
+    def within(self, options: QuantOptions, budget: Budget, cache: Path) -> Quantized:
+        """Raise the most costly families until the held-out pictures hold the budget.
+
+        Args:
+            options: how to quantize.
+            budget: what the result may lose.
+            cache: file that keeps the measured cost of each family; read if it is of the same
+                plan and pictures.
+
+        Raises:
+            UsageError: the target has no higher precision, or all of it is not enough.
+        """
+        self.profile.higher_precision(full_integer=options.full_integer)
+        inputs = inputs_of(self.pictures.held_out)
+        found = self.quantize(options)
+        parity_db = self._parity_db(found, inputs)
+        if parity_db >= budget.min_parity_db:
+            return found
+        sensitivity = self._sensitivity(found, inputs, cache)
+        aim = budget.min_parity_db
+        for _ in range(_ATTEMPTS):
+            raised = raised_nodes(sensitivity, budget, aim)
+            self.progress.note(
+                f"{parity_db:.2f} dB, {budget.asked} needs {budget.min_parity_db:.2f}: "
+                f"raising {len(raised)} convolutions"
+            )
+            found = self.quantize(replace(options, raised={**options.raised, **raised}))
+            parity_db = self._parity_db(found, inputs)
+            if parity_db >= budget.min_parity_db:
+                return replace(found, sensitivity=sensitivity)
+            if len(raised) == sum(len(family.nodes) for family in sensitivity.families):
+                break
+            aim += budget.min_parity_db - parity_db + 0.1
+        raise UsageError(
+            f"target {self.profile.name} reaches {parity_db:.2f} dB on the held-out pictures "
+            f"with {len(found.plan.options['raised'])} convolutions raised; {budget.asked} asks "
+            f"for {budget.min_parity_db:.2f} dB"
+        )
+
+    def _parity_db(self, found: Quantized, inputs: list[Array]) -> float:
+        with self.progress.stage(f"parity of {self.profile.name}", 1) as advance:
+            parity_db = quantized_parity_db(self.model, found.plan, found.weights, inputs)
+            advance()
+        return parity_db
+
+    def _sensitivity(self, found: Quantized, inputs: list[Array], cache: Path) -> Sensitivity:
+        key = sha256_bytes(
+            canonical_json([found.plan.to_record(), self.pictures.held_out.record()])
+        )
+        known = _cached(cache, key)
+        if known is not None:
+            return known
+        families, _ = find_families(GraphIndex(self.model), found.plan)
+        title = f"measuring what each of {len(families)} layers costs"
+        with self.progress.stage(title, len(families)) as advance:
+            measured = measure_sensitivity(
+                self.model, found.plan, found.weights, inputs, on_step=advance
+            )
+        write_atomically(cache, canonical_json({"key": key, **measured.to_record()}))
+        return measured
+
+
+def inputs_of(patches: PatchSet) -> list[Array]:
+    """Return each picture as float32 ``[1,3,128,128]`` in [0,1]."""
+    return [to_input(patch.load()) for patch in patches.patches]
+
+
+def _cached(path: Path, key: str) -> Sensitivity | None:
+    try:
+        record: Mapping[str, Any] = json.loads(path.read_bytes())
+        if record["key"] != key:
+            return None
+        return Sensitivity.from_record(record)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,61 @@
+"""What a build is asked to do, as one value."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from deploy.artifacts.precision import PRECISIONS, Precision
+from deploy.build.budget import Budget
+from deploy.build.calibrate import CalibrationRequest, Execution
+from quant.plan import QuantOptions
+
+
+@dataclass(frozen=True)
+class BuildRequest:
+    """What to build.
+
+    Attributes:
+        model: name in the model table.
+        precision: the lowest one wanted; every higher one is built beside it.
+        targets: target profiles of the int8 models.
+        weights: the user's checkpoint, or ``None`` for the one that comes with the installation.
+        calibration: which images to calibrate on.
+        execution: how and where the calibration images are run.
+        quantization: how to quantize.
+        budget: what the int8 models may lose, or ``None``.
+        fp16_keep: names of nodes that the fp16 model is to compute in float32.
+        out: the build goes to ``out/model``.
+        report: make ``report.html`` as well.
+    """
+
+    model: str
+    precision: Precision = "int8"
+    targets: tuple[str, ...] = ("ort",)
+    weights: Path | None = None
+    calibration: CalibrationRequest = field(default_factory=CalibrationRequest)
+    execution: Execution = field(default_factory=Execution)
+    quantization: QuantOptions = field(default_factory=QuantOptions)
+    budget: Budget | None = None
+    fp16_keep: tuple[str, ...] = ()
+    out: Path = Path("dist")
+    report: bool = True
+
+    def builds(self, precision: Precision) -> bool:
+        """Return whether models of that precision are asked for.
+
+        >>> BuildRequest("x4plus", precision="fp16").builds("fp32")
+        True
+        >>> BuildRequest("x4plus", precision="fp16").builds("int8")
+        False
+        """
+        return PRECISIONS.index(precision) <= PRECISIONS.index(self.precision)
+
+    def choices(self) -> dict[str, Any]:
+        """Return every choice that shapes the artifacts, for the manifest; no path is one."""
+        return {
+            "precision": self.precision,
+            "targets": list(self.targets),
+            "quantization": asdict(self.quantization),
+            "budget": None if self.budget is None else self.budget.asked,
+            "fp16_keep": list(self.fp16_keep),
+        }

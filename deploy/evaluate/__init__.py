@@ -1,0 +1,1 @@
+"""Score built models on photographs by the vendor table's protocol."""

@@ -1,0 +1,1 @@
+"""Measure the Frechet distance of Inception features between sets of pictures."""

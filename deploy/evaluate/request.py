@@ -1,0 +1,149 @@
+"""What is to be scored in, the files of the builds and the pairs of photographs out.
+
+A model that is not built is refused, and so is an int8 model that was calibrated on a picture
+to be scored: its score would flatter.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from calib.digest import sha256_bytes
+from calib.div2k import Pair, evaluation_pairs
+from calib.errors import UsageError
+from calib.images import PATCH_PX, read_image, resize_area
+from calib.table import CalibrationTable
+from deploy.artifacts.files import MANIFEST_NAME, TABLE_NAME, Artifact
+from deploy.artifacts.manifest import Manifest, read_manifest
+from deploy.artifacts.precision import Precision
+from deploy.evaluate.protocols import Shape
+
+_USUAL_SCALE = 4
+
+
+@dataclass(frozen=True)
+class ScoringRequest:
+    """What to score, and how.
+
+    Attributes:
+        data: folder in DIV2K's layout.
+        builds: folder of builds, such as ``dist``.
+        models: names of builds in it; empty for all there are.
+        precisions: which files of a build; empty for all.
+        targets: which int8 files; empty for all.
+        shape: ``fixed`` or ``source``.
+        whole: at the true size, run the network at that size and not in tiles.
+        count: how many pairs, the first by name; ``None`` for all.
+    """
+
+    data: Path
+    builds: Path = Path("dist")
+    models: tuple[str, ...] = ()
+    precisions: tuple[Precision, ...] = ()
+    targets: tuple[str, ...] = ()
+    shape: Shape = "fixed"
+    whole: bool = False
+    count: int | None = None
+
+
+@dataclass(frozen=True)
+class BuiltModel:
+    """One file of a build that is to be scored.
+
+    Attributes:
+        folder: of the build.
+        manifest: that names it.
+        artifact: the file.
+    """
+
+    folder: Path
+    manifest: Manifest
+    artifact: Artifact
+
+    @property
+    def scale(self) -> int:
+        """Output pixels per input pixel along one side."""
+        return int(self.manifest.network["scale"])
+
+
+def find_built_models(request: ScoringRequest) -> list[BuiltModel]:
+    """List the files that are asked for, in order of model and precision.
+
+    Raises:
+        UsageError: a model is not built, or not in a precision or for a target asked for.
+    """
+    names = request.models or tuple(
+        sorted(path.parent.name for path in request.builds.glob(f"*/{MANIFEST_NAME}"))
+    )
+    if not names:
+        raise UsageError(
+            f"found no build in {request.builds}; run 'esrdeploy build --model NAME' first, or "
+            "name the folder with --builds"
+        )
+    return [item for name in dict.fromkeys(names) for item in _files_of(name, request)]
+
+
+def _files_of(name: str, request: ScoringRequest) -> Iterator[BuiltModel]:
+    folder = request.builds / name
+    lowest = request.precisions[-1] if request.precisions else "int8"
+    build = f"run 'esrdeploy build --model {name} --precision {lowest}' first"
+    if not (folder / MANIFEST_NAME).is_file():
+        raise UsageError(
+            f"found no build of {name} in {request.builds}; {build}, or name the folder with "
+            "--builds"
+        )
+    manifest = read_manifest(folder / MANIFEST_NAME)
+    models = manifest.models()
+    for precision in request.precisions:
+        if precision not in {item.precision for item in models}:
+            raise UsageError(f"the build of {name} holds no {precision} model; {build}")
+    for target in request.targets:
+        if target not in {item.target for item in models}:
+            raise UsageError(
+                f"the build of {name} holds no int8 model for {target}; add --target {target} to "
+                "the build"
+            )
+    for item in models:
+        wanted = not request.precisions or item.precision in request.precisions
+        if wanted and (
+            item.target is None or not request.targets or item.target in request.targets
+        ):
+            yield BuiltModel(folder, manifest, item)
+
+
+def chosen_pairs(request: ScoringRequest, scale: int) -> tuple[Pair, ...]:
+    """List the pairs that networks of one scale are scored on, by name.
+
+    Raises:
+        ImageSetError: the folder holds no pair.
+    """
+    # At a fixed size every LR picture is reduced to 128x128 anyway: the vendor's are the X4 ones.
+    folder_scale = _USUAL_SCALE if request.shape == "fixed" else scale
+    return evaluation_pairs(request.data, folder_scale)[: request.count]
+
+
+def require_held_out(item: BuiltModel, pairs: Sequence[Pair]) -> None:
+    """Make sure that an int8 model was calibrated on none of the pictures.
+
+    Whole pictures are known by their pixels, crops by the name of their file.
+
+    Raises:
+        UsageError: it was.
+    """
+    if item.artifact.precision != "int8" or not (item.folder / TABLE_NAME).is_file():
+        return
+    images = CalibrationTable.load(item.folder / TABLE_NAME).images
+    digests = {entry["sha256"] for entry in images["patches"]}
+    crops = {
+        PurePosixPath(entry["name"].partition("@")[0]).name
+        for entry in images["patches"]
+        if images["origin"] == "folder" and images["mode"] == "crop"
+    }
+    for pair in pairs:
+        whole = resize_area(read_image(pair.lr), PATCH_PX, PATCH_PX)
+        if sha256_bytes(whole.tobytes()) in digests or pair.lr.name in crops:
+            raise UsageError(
+                f"{item.artifact.path} was calibrated on {pair.lr.name}, which it would be scored "
+                "on; calibrate on other images: in DIV2K's layout 'build --calib' leaves out "
+                "what has an HR partner"
+            )

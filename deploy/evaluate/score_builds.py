@@ -1,0 +1,201 @@
+"""Built models and a folder of evaluation pairs in, the vendor's table of them out.
+
+fp16 and int8 files are run in their own meaning, every graph optimization off (decision record
+2), the float file as fast as the runtime can. A file that is not the one its manifest names is
+refused.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import onnx
+
+from calib.digest import canonical_json, sha256_bytes, sha256_file
+from calib.div2k import Pair
+from calib.errors import VerificationError
+from calib.images import PATCH_PX, Picture, Tensor
+from deploy.artifacts.onnx_files import read_model
+from deploy.evaluate.fid.frechet import frechet_distance
+from deploy.evaluate.fid.inception_onnx import FeatureNetwork, Vector
+from deploy.evaluate.protocols import OnPicture, evaluate
+from deploy.evaluate.published_figures import SOURCE
+from deploy.evaluate.request import (
+    BuiltModel,
+    ScoringRequest,
+    chosen_pairs,
+    find_built_models,
+    require_held_out,
+)
+from deploy.evaluate.vendor_table import Entry, VendorTable, with_drops
+from deploy.network.macs import Complexity, complexity
+from deploy.progress import Progress
+from deploy.runtime.runner import Runner, model_runner
+from deploy.runtime.tiling import MARGIN_PX, Tiling, resized_model, tiled_runner
+
+
+def score(
+    request: ScoringRequest, progress: Progress, network: FeatureNetwork | None = None
+) -> VendorTable:
+    """Score every file that is asked for on every pair.
+
+    Args:
+        request: what to score.
+        progress: told how far it is.
+        network: what FID is taken over; ``None`` leaves FID out.
+
+    Raises:
+        UsageError: there is no such build, or a model was calibrated on a picture to be scored.
+        ImageSetError: the folder holds no evaluation pair.
+        VerificationError: a file is not the one its manifest names.
+    """
+    chosen = find_built_models(request)
+    pairs = {
+        scale: chosen_pairs(request, scale) for scale in sorted({item.scale for item in chosen})
+    }
+    for item in chosen:
+        require_held_out(item, pairs[item.scale])
+    fid = None if network is None else _FidMeter(network)
+    entries = [_score_one(item, pairs[item.scale], request, progress, fid) for item in chosen]
+    return VendorTable(
+        with_drops(entries), _images_record(pairs), tuple(_notes(request, pairs, network))
+    )
+
+
+def _score_one(
+    item: BuiltModel,
+    pairs: Sequence[Pair],
+    request: ScoringRequest,
+    progress: Progress,
+    fid: "_FidMeter | None",
+) -> Entry:
+    artifact, path = item.artifact, item.folder / item.artifact.path
+    if not path.is_file() or sha256_file(path) != artifact.sha256:
+        raise VerificationError(
+            f"{path} is not the file that the manifest names; run 'esrdeploy verify {item.folder}'"
+        )
+    assert artifact.precision is not None
+    model = read_model(path)
+    run = _SizedRunner(model, item.scale, request, optimized=artifact.precision == "fp32")
+    on_picture = None if fid is None else fid.scored(item.scale)
+    with progress.stage(f"scoring {artifact.path}", len(pairs)) as advance:
+        scores = evaluate(
+            run,
+            pairs,
+            scale=item.scale,
+            shape=request.shape,
+            on_picture=on_picture,
+            advance=advance,
+        )
+    cost = complexity(model)
+    return Entry(
+        model=item.manifest.model,
+        path=artifact.path,
+        sha256=artifact.sha256,
+        precision=artifact.precision,
+        target=artifact.target,
+        shape=request.shape,
+        shape_text=run.shape_text,
+        gflops=run.gflops(cost),
+        parameters=cost.parameters,
+        scores=scores,
+        fid=None if fid is None else fid.distance(item.scale),
+    )
+
+
+class _SizedRunner:
+    """Runs a model at the size that is asked for, and keeps count of the pixels it ran on."""
+
+    def __init__(
+        self, model: onnx.ModelProto, scale: int, request: ScoringRequest, *, optimized: bool
+    ) -> None:
+        self._model, self._scale, self._optimized = model, scale, optimized
+        self._in_tiles = request.shape == "source" and not request.whole
+        self._whole = request.shape == "source" and request.whole
+        self._runs: dict[tuple[int, ...], Runner] = {}
+        self._pixels: list[int] = []
+
+    def __call__(self, network_input: Tensor) -> Tensor:
+        height, width = network_input.shape[2:]
+        size = (height, width) if self._whole else (PATCH_PX, PATCH_PX)
+        if size not in self._runs:
+            model = self._model
+            if self._whole:
+                model = resized_model(model, height, width, self._scale)
+            runner = model_runner(model, optimized=self._optimized)
+            # One size at a time: a session of a large picture holds gigabytes.
+            self._runs = {size: tiled_runner(runner, self._scale) if self._in_tiles else runner}
+        tiles = len(Tiling(height, width)) if self._in_tiles else 1
+        self._pixels.append(tiles * size[0] * size[1])
+        return self._runs[size](network_input)
+
+    def gflops(self, fixed: Complexity) -> float:
+        """Return the vendor's count for a picture, given that for 128x128; the mean of all."""
+        return fixed.vendor_gflops * float(np.mean(self._pixels)) / PATCH_PX**2
+
+    @property
+    def shape_text(self) -> str:
+        """What the column shape says."""
+        if self._in_tiles:
+            return f"source, tiles of 3x{PATCH_PX}x{PATCH_PX}"
+        return "source, whole" if self._whole else f"3x{PATCH_PX}x{PATCH_PX}"
+
+
+@dataclass
+class _FidMeter:
+    """Gathers features of references, once, and of one model's pictures at a time."""
+
+    network: FeatureNetwork
+    references: dict[tuple[int, str], Vector] = field(default_factory=dict)
+    drawn: dict[str, Vector] = field(default_factory=dict)
+
+    def scored(self, scale: int) -> OnPicture:
+        """Return what receives a model's pictures; those of the model before are forgotten."""
+        self.drawn = {}
+
+        def on_picture(pair: Pair, reference: Picture, picture: Picture) -> None:
+            key = (scale, pair.name)
+            if key not in self.references:
+                self.references[key] = self.network.features(reference)
+            self.drawn[pair.name] = self.network.features(picture)
+
+        return on_picture
+
+    def distance(self, scale: int) -> float:
+        """Return the distance of the pictures from their references."""
+        references = [self.references[scale, name] for name in self.drawn]
+        return frechet_distance(np.stack(references), np.stack(list(self.drawn.values())))
+
+
+def _images_record(pairs: dict[int, tuple[Pair, ...]]) -> dict[str, Any]:
+    names = sorted({pair.name for chosen in pairs.values() for pair in chosen})
+    files = sorted({path for chosen in pairs.values() for p in chosen for path in (p.lr, p.hr)})
+    digests = [[path.name, sha256_file(path)] for path in files]
+    return {"count": len(names), "names": names, "digest": sha256_bytes(canonical_json(digests))}
+
+
+def _notes(
+    request: ScoringRequest,
+    pairs: dict[int, tuple[Pair, ...]],
+    network: FeatureNetwork | None,
+) -> Iterator[str]:
+    counts = sorted({len(chosen) for chosen in pairs.values()})
+    yield f"{', '.join(map(str, counts))} evaluation pairs; RGB, 8 bits; means over the images"
+    if request.shape == "fixed":
+        yield "LR to 128x128 and HR to the output's size, both by INTER_AREA: the vendor's protocol"
+    elif request.whole:
+        yield "the network run at the LR picture's own size; compared at full HR size"
+    else:
+        yield (
+            f"tiles of {PATCH_PX} pixels, the outer {MARGIN_PX} discarded, the rest blended; "
+            "compared at full HR size; flops over all tiles of a picture"
+        )
+    yield "fp16 and int8 in the meaning of the file, every graph optimization off"
+    yield "a drop is the figure less that of float on the same pictures"
+    yield f"published: {SOURCE}; a dash where nothing is known or was measured"
+    if network is not None:
+        yield (
+            f"FID over features of {network.name}; over so few images it compares rows of this "
+            "table, nothing else"
+        )

@@ -1,0 +1,64 @@
+"""What a result must reach to be accepted, in decibels of parity with our float output.
+
+fp32    80 dB: other kernels, another order of summation, nothing else
+fp16    as fp16 files are judged when they are built
+int8    our own int8 less 3 dB on each picture, so at most twice its squared error;
+        from tools that choose their own scales, the floor that every int8 file must keep
+"""
+
+from deploy.artifacts.precision import Precision
+from deploy.handoff.bundle_manifest import FLOAT_KIND, INT8_PREFIX, GoldenVector, TargetRecord
+from deploy.metrics.parity import THRESHOLDS
+
+FLOAT_DB = 80.0
+MARGIN_DB = 3.0
+LEAST_INT8_DB = THRESHOLDS["int8"].psnr_db
+
+RERUN_FLOAT_DB = 100.0
+RERUN_MARGIN_DB = 6.0
+DRIFT_DB = 0.5
+SAME_PICTURE_DB = 20.0
+
+
+def required_db(
+    precision: Precision, vector: GoldenVector, target: TargetRecord, profile: str
+) -> float:
+    """Return the parity with float that a returned output must reach, in dB.
+
+    Args:
+        precision: that the vendor's model was built in.
+        vector: the golden vector.
+        target: whose result it is.
+        profile: of our int8 model that it is held against.
+    """
+    if precision == "fp32":
+        return FLOAT_DB
+    if precision == "fp16":
+        return THRESHOLDS["fp16"].psnr_db
+    if target.quantizes_itself:
+        return LEAST_INT8_DB
+    return max(LEAST_INT8_DB, vector.psnr_db[profile] - MARGIN_DB)
+
+
+def rerun_db(kind: str, vector: GoldenVector) -> float:
+    """Return the parity with a golden array that running the same file again must reach, in dB.
+
+    Another machine sums in another order. That moves float by noise. It moves an 8-bit code here
+    and there, and as later layers round again, all of them: measured on x4plus-anime-6b, an input
+    moved by one unit in the last place gives an int8 output 42 dB from the first, both 43 dB from
+    float. So int8 may differ from itself by what it differs from float, with a margin, and
+    its parity with float may drift by :data:`DRIFT_DB` in the mean.
+    """
+    if kind == FLOAT_KIND:
+        return RERUN_FLOAT_DB
+    return vector.psnr_db[kind.removeprefix(INT8_PREFIX)] - RERUN_MARGIN_DB
+
+
+def same_float(_vector: GoldenVector) -> float:
+    """Return what another engine's float must reach against ours, in dB."""
+    return FLOAT_DB
+
+
+def same_picture(_vector: GoldenVector) -> float:
+    """Return what still is the same picture, in dB: where a CPU may saturate."""
+    return SAME_PICTURE_DB

@@ -1,0 +1,166 @@
+"""A folder in, a zip with the same bytes every time out; and a zip in, a folder out, safely.
+
+Entries are stored, not compressed: weights and pictures hardly shrink, and the bytes then depend
+on no version of a compressor. They come in the order of their names, with one date and mode.
+
+Unpacking trusts nothing: an entry with an absolute path, a drive, a parent folder, a link, a name
+that differs from another by case alone, or a password refuses the whole zip, before anything is
+written.
+"""
+
+import re
+import shutil
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from calib.errors import UsageError, VerificationError
+from deploy.artifacts.files import MANIFEST_NAME
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip can name
+_UNIX = 3
+_MODE = 0o644
+_ENCRYPTED = 1
+LARGEST_BYTES = 8 << 30
+"""What a bundle may unpack to. All targets of x4plus together take 0.6 GB."""
+
+_DRIVE = re.compile(r"[A-Za-z]:")
+
+
+def pack(folder: Path, path: Path) -> None:
+    """Write every file under ``folder`` to the zip ``path``, replacing what was there at once.
+
+    Raises:
+        UsageError: the zip cannot be written.
+    """
+    files = {file.relative_to(folder).as_posix(): file for file in folder.rglob("*")}
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
+            for name in sorted(files):
+                if files[name].is_file():
+                    _store(archive, name, files[name])
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _store(archive: zipfile.ZipFile, name: str, file: Path) -> None:
+    entry = zipfile.ZipInfo(name, _EPOCH)
+    entry.create_system = _UNIX
+    entry.external_attr = (stat.S_IFREG | _MODE) << 16
+    entry.file_size = file.stat().st_size
+    with file.open("rb") as source, archive.open(entry, "w") as target:
+        shutil.copyfileobj(source, target)
+
+
+def unpack(path: Path, folder: Path) -> None:
+    """Unpack the zip ``path`` into ``folder``.
+
+    Args:
+        path: a zip, as :func:`pack` or anybody else made it.
+        folder: an empty folder.
+
+    Raises:
+        UsageError: there is no such file.
+        VerificationError: it is no zip, is damaged, or holds an entry that is not safe.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+            _require_safe(path.name, entries)
+            for entry in entries:
+                target = folder / entry.filename
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with archive.open(entry) as source, target.open("xb") as written:
+                    shutil.copyfileobj(source, written)
+    except FileNotFoundError as error:
+        raise UsageError(f"found no file {path}") from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        raise VerificationError(f"{path.name} is no whole zip: {error}; fetch it again") from error
+    except OSError as error:
+        raise UsageError(f"cannot unpack {path}: {error.strerror or error}") from error
+
+
+def _require_safe(zip_name: str, entries: list[zipfile.ZipInfo]) -> None:
+    seen: set[str] = set()
+    for entry in entries:
+        # zipfile mends some names in `filename`; what is asked here is what the file says.
+        problem = _problem(entry.orig_filename, entry)
+        if entry.filename.casefold() in seen:
+            problem = "a name that occurs twice, or twice but for case"
+        if problem is not None:
+            raise VerificationError(
+                f"{zip_name} is not unpacked: the entry {entry.orig_filename!r} has {problem}"
+            )
+        seen.add(entry.filename.casefold())
+    total = sum(entry.file_size for entry in entries)
+    if total > LARGEST_BYTES:
+        raise VerificationError(
+            f"{zip_name} is not unpacked: it would take {total} bytes, expected at most "
+            f"{LARGEST_BYTES}"
+        )
+
+
+def _problem(name: str, entry: zipfile.ZipInfo) -> str | None:
+    parts = name.split("/")
+    kind = stat.S_IFMT(entry.external_attr >> 16)
+    problems = (
+        (name.startswith(("/", "\\")) or _DRIVE.match(name), "an absolute path"),
+        ("\\" in name or "\0" in name, "a character that no portable name has"),
+        (".." in parts, "a path that leaves the folder"),
+        ("" in parts or "." in parts, "an empty step in its path"),
+        (kind not in {0, stat.S_IFREG}, "a link or a device in place of a file"),
+        (entry.flag_bits & _ENCRYPTED, "a password"),
+    )
+    return next((problem for found, problem in problems if found), None)
+
+
+@contextmanager
+def opened(bundle: Path) -> Iterator[Path]:
+    """Give the folder that holds an unpacked bundle, as long as it is used.
+
+    Args:
+        bundle: a zip, a folder that one was unpacked to, or a folder that holds a single
+            ``*-handoff.zip``.
+
+    Raises:
+        UsageError: there is no such file, or not one alone.
+        VerificationError: the zip is damaged, not safe to unpack, or no bundle.
+    """
+    if bundle.is_dir() and not (bundle / MANIFEST_NAME).is_file():
+        bundle = _only_zip(bundle)
+    if bundle.is_dir():
+        yield bundle
+        return
+    with TemporaryDirectory(prefix="esrdeploy-bundle-") as temporary:
+        unpack(bundle, Path(temporary))
+        yield _root(Path(temporary), bundle.name)
+
+
+def _only_zip(folder: Path) -> Path:
+    found = sorted(folder.glob("*-handoff.zip"))
+    if len(found) != 1:
+        names = ", ".join(path.name for path in found) or "none"
+        raise UsageError(
+            f"expected one *-handoff.zip in {folder}, found {names}; name the bundle itself"
+        )
+    return found[0]
+
+
+def _root(folder: Path, name: str) -> Path:
+    """Return where the manifest lies: whoever packs a zip anew may put a folder around all."""
+    if (folder / MANIFEST_NAME).is_file():
+        return folder
+    inner = [path.parent for path in folder.glob(f"*/{MANIFEST_NAME}")]
+    if len(inner) != 1:
+        raise VerificationError(
+            f"{name} holds no {MANIFEST_NAME}, so it is no bundle; 'esrdeploy handoff' makes one"
+        )
+    return inner[0]

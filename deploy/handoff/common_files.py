@@ -1,0 +1,58 @@
+"""What is in a bundle in, the files that serve every target out: README, licences, scripts."""
+
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+from calib.sample import SAMPLE_PHOTOS
+from deploy.handoff.acceptance import FLOAT_DB, LEAST_INT8_DB, MARGIN_DB
+from deploy.handoff.bundle_manifest import BundleManifest
+from deploy.handoff.calibration_set import FOLDER, CalibrationSet
+from deploy.handoff.target import HandoffTarget, copy_standalone, environment
+from deploy.metrics.parity import THRESHOLDS
+from deploy.network.known_models import MODELS, WEIGHTS_PACKAGE
+
+
+def write_common(
+    root: Path,
+    manifest: BundleManifest,
+    calibration: CalibrationSet,
+    targets: Sequence[HandoffTarget],
+) -> None:
+    """Write README.md, LICENSES.md and the scripts of every bundle below ``root``."""
+    copy_standalone("processing.py", root / "processing.py")
+    copy_standalone("prepare_calibration.py", root / FOLDER / "prepare_calibration.py")
+    jinja = environment()
+    readme = jinja.get_template("README.md").render(
+        manifest=manifest,
+        calibration=calibration,
+        targets=targets,
+        float_db=FLOAT_DB,
+        fp16_db=THRESHOLDS["fp16"].psnr_db,
+        margin_db=MARGIN_DB,
+        least_int8_db=LEAST_INT8_DB,
+    )
+    sample = calibration.record["origin"] == "sample" or any(
+        vector.source.startswith(tuple(photo.file for photo in SAMPLE_PHOTOS))
+        for vector in manifest.golden
+    )
+    licences = jinja.get_template("LICENSES.md").render(
+        manifest=manifest,
+        official=any(manifest.model == entry.name for entry in MODELS),
+        weights_package=WEIGHTS_PACKAGE,
+        weights_licence=_declared_licence(WEIGHTS_PACKAGE),
+        packaged=manifest.weights["origin"].startswith(f"package {WEIGHTS_PACKAGE}"),
+        photos=SAMPLE_PHOTOS if sample else (),
+        own_calibration=calibration.included and calibration.record["origin"] != "sample",
+    )
+    (root / "README.md").write_bytes(readme.encode("utf-8"))
+    (root / "LICENSES.md").write_bytes(licences.encode("utf-8"))
+
+
+def _declared_licence(package: str) -> str:
+    try:
+        metadata = distribution(package).metadata
+    except PackageNotFoundError:
+        return "not known"
+    declared = (metadata[key] for key in ("License-Expression", "License") if key in metadata)
+    return next(filter(None, declared), "not declared")

@@ -1,0 +1,1 @@
+"""Judge the outputs that a vendor sent back."""

@@ -1,0 +1,70 @@
+"""The verdict on returned outputs in, a page for people and a record for machines out.
+
+The page is one file: pictures are inside it, nothing is fetched, and no script runs.
+"""
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from calib.digest import canonical_json
+from calib.files import write_atomically
+from calib.images import Picture, resize_area
+from deploy.handoff.returned.judge import Returned
+
+_THUMB_PX = 224
+_GAIN = 8
+_QUALITY = 88
+
+
+def write_report(returned: Returned, page: Path) -> tuple[Path, Path]:
+    """Write the page, and its record beside it as ``.json``; return both paths.
+
+    Raises:
+        UsageError: a file cannot be written.
+    """
+    record = page.with_suffix(".json")
+    write_atomically(record, canonical_json(returned.record()))
+    write_atomically(page, returned_page(returned).encode("utf-8"))
+    return page, record
+
+
+def returned_page(returned: Returned) -> str:
+    """Return the page's HTML."""
+    jinja = Environment(
+        loader=PackageLoader("deploy.handoff.returned", "template"),
+        undefined=StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    pictures = {name: _views(*pair) for name, pair in returned.pictures.items()}
+    return jinja.get_template("returned.html").render(
+        returned=returned,
+        pictures=pictures,
+        gain=_GAIN,
+        thumb_px=_THUMB_PX,
+        with_photos=any(image.photo for image in returned.images),
+    )
+
+
+def _views(expected: Picture, found: Picture) -> dict[str, str]:
+    """Return float, returned and their difference, each as a data URI."""
+    distance = np.abs(expected.astype(np.int16) - found.astype(np.int16)) * _GAIN
+    difference = np.clip(distance, 0, 255).astype(np.uint8)
+    return {
+        "float": _data_uri(expected),
+        "returned": _data_uri(found),
+        "difference": _data_uri(difference),
+    }
+
+
+def _data_uri(picture: Picture) -> str:
+    small: Any = resize_area(picture, _THUMB_PX, _THUMB_PX)
+    options = [cv2.IMWRITE_JPEG_QUALITY, _QUALITY]
+    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), options)
+    return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode("ascii")

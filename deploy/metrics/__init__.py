@@ -1,0 +1,1 @@
+"""Measure how far pictures and tensors lie apart: PSNR, SSIM, parity, SQNR."""

@@ -1,0 +1,237 @@
+"""A float model, its int8 model and a few pictures in, where the error comes from out.
+
+For every tensor t of the float graph, over all values of all pictures,
+
+    SQNR   = 10 log10( sum t^2 / sum (t - q)^2 ) dB
+    cosine = sum t q / sqrt( sum t^2  sum q^2 )
+
+where q is the same tensor in the int8 file: behind the DequantizeLinear that restores it where the
+plan put a pair on it, since that is what its readers see, else the tensor itself. Both graphs run
+in the meaning of their files, as chains of segments (calib/segments.py) side by side, so that of
+1.4 GB of activations a picture of x4plus makes only one segment of each is held.
+
+The network's output is compared clipped to [0, 1], as parity is.
+
+The figures are of accumulated error: each tensor has behind it all that its inputs lost.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from calib.errors import GraphError, UsageError
+from calib.graph import GraphIndex
+from calib.observe import SegmentedGraph
+from deploy.metrics.psnr_ssim import CEILING_DB
+from quant.passes.from_plan import equalized_model
+from quant.plan import QuantPlan
+
+Array = NDArray[np.float32]
+
+_CHUNK_VALUES = 1 << 16  # a chunk of both tensors and of their difference stays in the L2 cache
+
+
+@dataclass(frozen=True)
+class LayerError:
+    """How far one tensor of the int8 file lies from that of the float network.
+
+    Attributes:
+        tensor: name in the float graph.
+        node: the node that makes it.
+        operator: that node's operator.
+        sqnr_db: signal to quantization noise ratio in dB, within ``CEILING_DB`` of 0.
+        cosine: cosine similarity, in [-1, 1]; 1 for two tensors of zeros.
+        decision: what the plan did with the tensor, and why.
+    """
+
+    tensor: str
+    node: str
+    operator: str
+    sqnr_db: float
+    cosine: float
+    decision: str
+
+    def record(self) -> dict[str, Any]:
+        """Return it as a JSON-able mapping."""
+        return asdict(self)
+
+
+def layer_errors(  # noqa: PLR0913  # two have defaults
+    float_model: onnx.ModelProto,
+    int8_model: onnx.ModelProto,
+    plan: QuantPlan,
+    inputs: Sequence[Array],
+    *,
+    threads: int | None = None,
+    on_step: Callable[[], None] = lambda: None,
+) -> tuple[LayerError, ...]:
+    """Return how far each tensor of the int8 file lies from the float network, in graph order.
+
+    Args:
+        float_model: the float model of the build.
+        int8_model: the int8 model of the same build.
+        plan: the plan of ``int8_model``.
+        inputs: pictures to run, float32 ``[1, 3, H, W]`` in [0, 1]; at least one.
+        threads: threads that run the graphs; ``None`` takes every core.
+        on_step: called after each picture.
+
+    Raises:
+        UsageError: there is no picture.
+        GraphError: the int8 model lacks a tensor of the float model: it is of another network.
+    """
+    if not inputs:
+        raise UsageError("no picture to compare layers on; give at least one")
+    reference = equalized_model(float_model, plan)
+    compared = _with_values(int8_model)
+    float_index, int8_index = GraphIndex(reference), GraphIndex(compared)
+    nodes = {
+        tensor: node
+        for node in float_index.nodes
+        if node.op_type != "Constant"
+        for tensor in node.output
+        if tensor
+    }
+    counterparts = {tensor: counterpart(int8_index, tensor) for tensor in nodes}
+    graphs = [
+        SegmentedGraph(model, tuple(wanted), threads=threads, optimized=False)
+        for model, wanted in ((reference, nodes), (compared, counterparts.values()))
+    ]
+    sums = dict.fromkeys(nodes, np.zeros(4))
+    outputs = frozenset(float_index.outputs)
+    for picture in inputs:
+        float_run, int8_run = (
+            graph.run(dict.fromkeys(index.inputs, picture))
+            for graph, index in zip(graphs, (float_index, int8_index), strict=True)
+        )
+        for tensor, wanted, found in _side_by_side(float_run, int8_run, counterparts):
+            # Nobody sees what a picture has beyond black and white.
+            ends = (0.0, 1.0) if tensor in outputs else None
+            sums[tensor] = sums[tensor] + _sums(wanted, found, ends)
+        on_step()
+    return tuple(
+        LayerError(
+            tensor, node.name, node.op_type, *_figures(sums[tensor]), decision(plan, node, tensor)
+        )
+        for tensor, node in nodes.items()
+    )
+
+
+def worst_layers(errors: Sequence[LayerError], count: int) -> list[LayerError]:
+    """Return the tensors of least SQNR, the worst first; of equals, the first in the graph."""
+    return sorted(errors, key=lambda error: error.sqnr_db)[:count]
+
+
+def counterpart(int8_index: GraphIndex, tensor: str) -> str:
+    """Return the tensor of an int8 graph whose values stand for a tensor of the float graph.
+
+    Found by wiring: the output of the DequantizeLinear behind the QuantizeLinear that reads the
+    tensor, or of the one that reads the tensor itself where that holds codes; or the tensor of that
+    name where no pair stands on it, or where the pair makes it.
+
+    Raises:
+        GraphError: the int8 graph has no tensor of that name.
+    """
+    if not int8_index.has_tensor(tensor):
+        raise GraphError(
+            f"the int8 model has no tensor {tensor!r}, the float model has: they are not of one "
+            "network; build again"
+        )
+    for reader in int8_index.consumers(tensor):
+        if reader.op_type == "DequantizeLinear":
+            return reader.output[0]
+        if reader.op_type != "QuantizeLinear":
+            continue
+        for restorer in int8_index.consumers(reader.output[0]):
+            if restorer.op_type == "DequantizeLinear":
+                return restorer.output[0]
+    return tensor
+
+
+def _with_values(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a QDQ graph with the values behind codes that are read as codes alone."""
+    restored = {n.input[0] for n in model.graph.node if n.op_type == "DequantizeLinear"}
+    completed = onnx.ModelProto()
+    completed.CopyFrom(model)
+    del completed.graph.node[:]
+    for node in model.graph.node:
+        completed.graph.node.append(node)
+        if node.op_type == "QuantizeLinear" and node.output[0] not in restored:
+            completed.graph.node.append(
+                onnx.helper.make_node(
+                    "DequantizeLinear",
+                    [node.output[0], *node.input[1:]],
+                    [f"{node.output[0]}_value"],
+                    f"{node.name}_value",
+                )
+            )
+    return completed
+
+
+def decision(plan: QuantPlan, node: onnx.NodeProto, tensor: str) -> str:
+    """Return what a plan did with the tensor that a node makes, and why, in one line."""
+    pairs = [
+        f"{edge.dtype} scale {edge.scale:.4g} zero point {edge.zero_point} ({edge.rule})"
+        for edge in plan.edges.values()
+        if edge.tensor == tensor
+    ]
+    if tensor in plan.kept_float:
+        return f"no pair: {plan.kept_float[tensor]}"
+    if node.name in plan.kept_float:
+        return "; ".join([f"computed in float: {plan.kept_float[node.name]}", *pairs])
+    return "; ".join(pairs) or "no pair: every reader takes the float tensor"
+
+
+def _side_by_side(
+    float_run: Iterator[dict[str, Array]],
+    int8_run: Iterator[dict[str, Array]],
+    counterparts: Mapping[str, str],
+) -> Iterator[tuple[str, Array, Array]]:
+    """Yield each tensor with both its values, as soon as both graphs have made them.
+
+    The int8 graph goes on only as far as the float graph's tensors need, so what is held is a
+    segment of each.
+    """
+    readers: dict[str, int] = {}
+    for name in counterparts.values():
+        readers[name] = readers.get(name, 0) + 1
+    waiting: dict[str, Array] = {}
+    for appeared in float_run:
+        for tensor in list(appeared):
+            name = counterparts[tensor]
+            while name not in waiting:
+                waiting.update(next(int8_run))
+            found = waiting[name]
+            readers[name] -= 1
+            if not readers[name]:
+                del waiting[name]
+            yield tensor, appeared.pop(tensor), found
+
+
+def _sums(wanted: Array, found: Array, ends: tuple[float, float] | None) -> NDArray[np.float64]:
+    """Return sum t^2, sum q^2, sum (t - q)^2 and sum t q: float32 in chunks, float64 between."""
+    left, right = wanted.reshape(-1), found.reshape(-1)
+    total = np.zeros(4)
+    for start in range(0, left.size, _CHUNK_VALUES):
+        t, q = left[start : start + _CHUNK_VALUES], right[start : start + _CHUNK_VALUES]
+        if ends is not None:
+            t, q = np.clip(t, *ends), np.clip(q, *ends)
+        error = t - q
+        total += (t @ t, q @ q, error @ error, t @ q)
+    return total
+
+
+def _figures(sums: NDArray[np.float64]) -> tuple[float, float]:
+    """Return SQNR in dB and cosine."""
+    signal, restored, noise, product = map(float, sums)
+    norm = float(np.sqrt(signal * restored))
+    cosine = product / norm if norm else float(signal == restored)
+    if not np.isfinite(noise):
+        return -CEILING_DB, 0.0  # the int8 file's values are no numbers
+    if noise == 0.0:
+        return CEILING_DB, 1.0
+    sqnr_db = 10.0 * float(np.log10(signal / noise)) if signal else -CEILING_DB
+    return min(max(sqnr_db, -CEILING_DB), CEILING_DB), min(max(cosine, -1.0), 1.0)

@@ -1,0 +1,215 @@
+"""Two networks and some pictures in, the evidence that they draw the same picture out.
+
+Running and comparing are apart: a :data:`Runner` maps one input to one output, whatever stands
+behind it; the comparison sees arrays only. Parity is measured on outputs clipped to [0, 1],
+what a viewer would see before rounding:
+
+    parity = 10 log10(1 / mean((clip(a) - clip(b))^2)) dB
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calib.dataset import PatchRef
+from calib.errors import VerificationError
+from calib.images import to_input, to_picture
+from deploy.artifacts.precision import Precision
+from deploy.metrics.psnr_ssim import max_abs_error, parity_db, ssim
+from deploy.progress import Advance
+from deploy.runtime.runner import Runner
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """What every single picture must reach.
+
+    Attributes:
+        psnr_db: least parity, decibels.
+        ssim: least structural similarity of the 8-bit pictures.
+    """
+
+    psnr_db: float
+    ssim: float
+
+
+THRESHOLDS: Mapping[Precision, Threshold] = {
+    # Two float32 engines differ by summation order alone, far above 100 dB.
+    "fp32": Threshold(psnr_db=100.0, ssim=0.9999),
+    # Half a unit in the last place of fp16 through some hundred layers.
+    "fp16": Threshold(psnr_db=55.0, ssim=0.995),
+    # Under 27 dB an 8-bit build shows grain and colour shifts that the eye finds.
+    "int8": Threshold(psnr_db=27.0, ssim=0.6),
+}
+
+
+@dataclass(frozen=True)
+class ImageParity:
+    """Parity of one picture.
+
+    Attributes:
+        name: of the picture.
+        psnr_db: parity in decibels, on outputs clipped to [0, 1].
+        ssim: structural similarity of the 8-bit pictures.
+        max_abs_error: largest difference of two clipped output values, in [0, 1].
+    """
+
+    name: str
+    psnr_db: float
+    ssim: float
+    max_abs_error: float
+
+
+@dataclass(frozen=True)
+class ParityResult:
+    """The verdict on one artifact, with every number it rests on.
+
+    Attributes:
+        candidate: file that was judged.
+        reference: what it was judged against.
+        threshold: what each picture had to reach.
+        images: one entry per picture, never empty.
+    """
+
+    candidate: str
+    reference: str
+    threshold: Threshold
+    images: tuple[ImageParity, ...]
+
+    def __post_init__(self) -> None:
+        if not self.images:
+            raise VerificationError(
+                f"{self.candidate} was compared on no picture; a verdict needs at least one"
+            )
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """One line for each picture and figure below its threshold."""
+        lines = []
+        for image in self.images:
+            for figure, unit in (("psnr_db", " dB"), ("ssim", "")):
+                found, expected = getattr(image, figure), getattr(self.threshold, figure)
+                if not found >= expected:  # catches NaN as well
+                    lines.append(
+                        f"{image.name}: {figure} {found:.4g}{unit} against {self.reference}, "
+                        f"expected at least {expected:g}{unit}"
+                    )
+        return tuple(lines)
+
+    @property
+    def passed(self) -> bool:
+        """Whether every picture reaches every threshold."""
+        return not self.failures
+
+    def summary(self) -> dict[str, Any]:
+        """Return the overall figures: means, the worst picture, the verdict."""
+        psnr = [image.psnr_db for image in self.images]
+        similarity = [image.ssim for image in self.images]
+        return {
+            "reference": self.reference,
+            "images": len(self.images),
+            "psnr_db_mean": round(float(np.mean(psnr)), 4),
+            "psnr_db_min": round(min(psnr), 4),
+            "ssim_mean": round(float(np.mean(similarity)), 6),
+            "ssim_min": round(min(similarity), 6),
+            "max_abs_error": round(max(image.max_abs_error for image in self.images), 6),
+            "passed": self.passed,
+        }
+
+    def record(self) -> dict[str, Any]:
+        """Return everything as a JSON-able mapping."""
+        return {
+            **self.summary(),
+            "threshold": asdict(self.threshold),
+            "failures": list(self.failures),
+            "per_image": [asdict(image) for image in self.images],
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """One picture as two networks drew it.
+
+    Attributes:
+        name: of the picture.
+        network_input: float32 [1, 3, H, W] in [0, 1].
+        reference: float32 [1, 3, H*scale, W*scale] of the network that is right.
+        candidate: the same shape, of the network that is judged.
+    """
+
+    name: str
+    network_input: NDArray[np.float32]
+    reference: NDArray[np.float32]
+    candidate: NDArray[np.float32]
+
+
+Observer = Callable[[str, ImageParity, Drawn], None]
+"""Is shown each candidate's name, how a picture came out, and the picture itself."""
+
+
+def unobserved(_candidate: str, _image: ImageParity, _drawn: Drawn) -> None:
+    """Look away."""
+
+
+def compare(
+    name: str, reference: NDArray[np.float32], candidate: NDArray[np.float32]
+) -> ImageParity:
+    """Compare two outputs for one input.
+
+    Args:
+        name: of the picture.
+        reference: float32 [1, 3, H, W].
+        candidate: the same shape. NaN or infinity anywhere gets the worst figures there are.
+
+    Raises:
+        VerificationError: the shapes differ, or the reference holds NaN or infinity.
+    """
+    if reference.shape != candidate.shape:
+        raise VerificationError(
+            f"{name}: output has shape {candidate.shape}, the reference {reference.shape}"
+        )
+    if not np.isfinite(reference).all():
+        raise VerificationError(f"{name}: the reference's output holds NaN or infinity")
+    if not np.isfinite(candidate).all():
+        return ImageParity(name, psnr_db=0.0, ssim=0.0, max_abs_error=1.0)
+    seen, expected = np.clip(candidate, 0.0, 1.0), np.clip(reference, 0.0, 1.0)
+    return ImageParity(
+        name=name,
+        psnr_db=parity_db(expected, seen),
+        ssim=ssim(to_picture(reference), to_picture(candidate)),
+        max_abs_error=max_abs_error(expected, seen),
+    )
+
+
+def measure(
+    reference: Runner,
+    candidates: Mapping[str, Runner],
+    patches: Sequence[PatchRef],
+    advance: Advance = lambda: None,
+    observe: Observer = unobserved,
+) -> dict[str, tuple[ImageParity, ...]]:
+    """Run every candidate beside the reference over the pictures.
+
+    Args:
+        reference: the network that is right by definition; run once per picture.
+        candidates: the networks to judge, by artifact name.
+        patches: the pictures; never ones that were calibrated on.
+        advance: called after each picture.
+        observe: shown every picture of every candidate as it is drawn.
+
+    Returns:
+        For each candidate one entry per picture, in the order given.
+    """
+    found: dict[str, list[ImageParity]] = {name: [] for name in candidates}
+    for patch in patches:
+        network_input = to_input(patch.load())
+        expected = reference(network_input)
+        for name, candidate in candidates.items():
+            drawn = Drawn(patch.name, network_input, expected, candidate(network_input))
+            found[name].append(compare(patch.name, expected, drawn.candidate))
+            observe(name, found[name][-1], drawn)
+        advance()
+    return {name: tuple(images) for name, images in found.items()}

@@ -1,0 +1,1 @@
+"""Load Real-ESRGAN networks and export them as proven float ONNX graphs."""

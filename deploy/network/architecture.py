@@ -1,0 +1,164 @@
+"""Sizes in, the convolutions of a Real-ESRGAN generator out: names, shapes, positions.
+
+Two families, as BasicSR and Real-ESRGAN define them. Both upsample; ``scale`` is output
+pixels per input pixel along one side.
+
+``RRDBNet`` (ESRGAN, Wang et al. 2018): a trunk of residual-in-residual dense blocks, then two
+nearest-neighbour doublings. Scales 2 and 1 put a pixel-unshuffle by 2 or 4 in front, so the
+first convolution then takes 12 or 48 channels and ``scale = 4 / unshuffle``.
+
+``SRVGG`` (SRVGGNetCompact): plain convolutions with PReLU at input resolution, a pixel-shuffle
+at the end and the nearest-upsampled input added to it.
+
+This is the one place that knows which tensors a checkpoint of each family holds: checkpoints
+are recognised, networks are built and operations are counted from these lists.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal, TypeAlias
+
+INPUT_NAME = "input"
+
+
+OUTPUT_NAME = "output"
+
+
+Activation: TypeAlias = Literal["none", "leaky_relu", "prelu"]
+
+RGB = 3
+KERNEL = 3
+LEAKY_SLOPE = 0.2
+RESIDUAL_SCALE = 0.2
+DENSE_BLOCKS = 3
+DENSE_CONVOLUTIONS = 5
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """One 3x3 convolution with bias, and the activation behind it.
+
+    Attributes:
+        name: module name in the state dict; ``<name>.weight`` and ``<name>.bias`` are its tensors.
+        inputs: channels in.
+        outputs: channels out.
+        resolution: its output's side divided by the side of the network's input.
+        activation: what follows it.
+        prelu_name: module name of the PReLU behind it, if there is one.
+    """
+
+    name: str
+    inputs: int
+    outputs: int
+    resolution: Fraction
+    activation: Activation = "none"
+    prelu_name: str | None = None
+
+    def tensor_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of each tensor of this layer by its state dict key."""
+        shapes: dict[str, tuple[int, ...]] = {
+            f"{self.name}.weight": (self.outputs, self.inputs, KERNEL, KERNEL),
+            f"{self.name}.bias": (self.outputs,),
+        }
+        if self.prelu_name is not None:
+            shapes[f"{self.prelu_name}.weight"] = (self.outputs,)
+        return shapes
+
+
+@dataclass(frozen=True)
+class RRDBNet:
+    """Sizes of an RRDBNet.
+
+    Attributes:
+        blocks: residual-in-residual dense blocks.
+        features: channels of the trunk.
+        growth: channels each dense convolution adds.
+        unshuffle: pixel-unshuffle factor in front: 1, 2 or 4.
+    """
+
+    blocks: int
+    features: int
+    growth: int
+    unshuffle: int = 1
+
+    @property
+    def scale(self) -> int:
+        """Output pixels per input pixel along one side: 4, 2 or 1."""
+        return 4 // self.unshuffle
+
+    @property
+    def in_channels(self) -> int:
+        """Channels that the first convolution takes: 3, 12 or 48."""
+        return RGB * self.unshuffle**2
+
+    def __str__(self) -> str:
+        return (
+            f"RRDBNet, {self.blocks} blocks, {self.features} features, "
+            f"growth {self.growth}, x{self.scale}"
+        )
+
+    def convolutions(self) -> Iterator[Convolution]:
+        """Yield every convolution in order of execution."""
+        trunk = Fraction(1, self.unshuffle)
+        features = self.features
+        yield Convolution("conv_first", self.in_channels, features, trunk)
+        for block in range(self.blocks):
+            for dense in range(1, DENSE_BLOCKS + 1):
+                yield from self._dense_block(f"body.{block}.rdb{dense}", trunk)
+        yield Convolution("conv_body", features, features, trunk)
+        yield Convolution("conv_up1", features, features, 2 * trunk, "leaky_relu")
+        yield Convolution("conv_up2", features, features, 4 * trunk, "leaky_relu")
+        yield Convolution("conv_hr", features, features, 4 * trunk, "leaky_relu")
+        yield Convolution("conv_last", features, RGB, 4 * trunk)
+
+    def _dense_block(self, name: str, resolution: Fraction) -> Iterator[Convolution]:
+        for index in range(DENSE_CONVOLUTIONS - 1):
+            inputs = self.features + index * self.growth
+            conv = f"{name}.conv{index + 1}"
+            yield Convolution(conv, inputs, self.growth, resolution, "leaky_relu")
+        inputs = self.features + (DENSE_CONVOLUTIONS - 1) * self.growth
+        yield Convolution(f"{name}.conv{DENSE_CONVOLUTIONS}", inputs, self.features, resolution)
+
+
+@dataclass(frozen=True)
+class SRVGG:
+    """Sizes of an SRVGGNetCompact with PReLU.
+
+    Attributes:
+        convs: convolutions between the first and the last, as the official ``num_conv``.
+        features: channels between them.
+        scale: output pixels per input pixel along one side.
+    """
+
+    convs: int
+    features: int
+    scale: int
+
+    def __str__(self) -> str:
+        return f"SRVGGNetCompact, {self.convs} convs, {self.features} features, x{self.scale}"
+
+    def convolutions(self) -> Iterator[Convolution]:
+        """Yield every convolution in order of execution."""
+        one = Fraction(1)
+        for index in range(self.convs + 1):
+            inputs = RGB if index == 0 else self.features
+            prelu = f"body.{2 * index + 1}"
+            yield Convolution(f"body.{2 * index}", inputs, self.features, one, "prelu", prelu)
+        yield Convolution(f"body.{2 * self.convs + 2}", self.features, RGB * self.scale**2, one)
+
+
+Architecture: TypeAlias = RRDBNet | SRVGG
+
+
+def tensor_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every tensor in the state dict, by key, in order of execution.
+
+    >>> shapes = tensor_shapes(SRVGG(convs=0, features=8, scale=4))
+    >>> shapes["body.1.weight"], shapes["body.2.weight"]
+    ((8,), (48, 8, 3, 3))
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+    for convolution in architecture.convolutions():
+        shapes.update(convolution.tensor_shapes())
+    return shapes

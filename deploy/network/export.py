@@ -1,0 +1,170 @@
+"""An architecture, its tensors and probe images in, a proven float ONNX model out.
+
+    trace      torch's TorchScript exporter, opset 17 (why: docs/decisions/0001-onnx-export.md)
+    simplify   onnxsim, without the fusions that would change weights
+    normalise  the graph spelled in one way only (deploy/network/canonical_graph.py)
+    prove      the result = torch, run on every probe, whose lower half is noise; if it is not,
+               the graph as traced is run too, so that the message says which step went wrong
+
+Every weight in the result is bit for bit the checkpoint's; folding and equalizing are later,
+named passes.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import onnx
+import onnxsim
+import torch
+from numpy.typing import NDArray
+
+from calib.errors import GraphError
+from deploy.network.architecture import INPUT_NAME, OUTPUT_NAME, RGB, Architecture, RRDBNet
+from deploy.network.canonical_graph import normal_form, require_sound
+from deploy.network.torch_modules import build_generator
+from quant.passes.equivalence import Equality, Outputs, Probe, outputs_of, require_equal
+
+OPSET = 17
+MIN_PSNR_DB = 110.0
+
+Array = NDArray[np.float32]
+
+# These would rewrite weights; a pass of ours does so openly, later.
+_WEIGHT_FUSIONS = [
+    "fuse_add_bias_into_conv",
+    "fuse_bn_into_conv",
+    "fuse_mul_into_conv",
+    "fuse_preceding_mul_into_conv",
+]
+_NOISE_SEED = 0
+
+
+@dataclass(frozen=True)
+class ExportedModel:
+    """A float ONNX model with the evidence that it is the network.
+
+    Attributes:
+        model: opset 17, input ``input`` float32 ``[1,3,H,W]`` in [0,1], output ``output``
+            float32 ``[1,3,H*scale,W*scale]``, all shapes static.
+        architecture: what was exported.
+        against_torch: the model in onnxruntime, optimizations off, beside the torch module.
+        probes: what it was proven on, each with what the model gave out.
+    """
+
+    model: onnx.ModelProto
+    architecture: Architecture
+    against_torch: Equality
+    probes: tuple[Probe, ...]
+
+
+def export_float(
+    architecture: Architecture,
+    tensors: Mapping[str, Array],
+    pictures: Sequence[Array],
+    *,
+    threads: int | None = None,
+) -> ExportedModel:
+    """Export the network and prove the export.
+
+    Args:
+        architecture: sizes, as ``identify`` reads them from ``tensors``.
+        tensors: float32 parameters by state dict key.
+        pictures: real images, float32 ``[1,3,H,W]`` in [0,1], all of one shape; the graph is
+            fixed to that shape. Noise takes the place of their lower halves: it drives the
+            network where no photograph does.
+        threads: onnxruntime threads; ``None`` takes every core.
+
+    Returns:
+        The model and how closely it agrees with torch.
+
+    Raises:
+        GraphError: there is no probe, the probes do not fit the network, or the graph differs
+            from torch by more than ``MIN_PSNR_DB`` allows.
+    """
+    inputs = _half_noise(pictures, architecture)
+    generator = build_generator(architecture, tensors)
+    traced = _trace(generator, inputs[0].shape)
+    model = normal_form(_simplify(traced))
+    require_sound(model, tensors)
+    outputs = outputs_of(model, inputs, threads=threads)
+    against_torch = _against_torch(outputs, traced, generator, inputs, threads)
+    probes = tuple(map(Probe, inputs, outputs))
+    return ExportedModel(model, architecture, against_torch, probes)
+
+
+def _half_noise(probes: Sequence[Array], architecture: Architecture) -> list[Array]:
+    if not probes:
+        raise GraphError("an export is proven on real images: found no probe, expected at least 1")
+    shapes = {probe.shape for probe in probes}
+    shape = probes[0].shape
+    if len(shapes) != 1 or len(shape) != 4 or shape[:2] != (1, RGB):
+        raise GraphError(f"probes have shapes {sorted(shapes)}; expected one shape [1,3,H,W]")
+    if isinstance(architecture, RRDBNet) and any(
+        side % architecture.unshuffle for side in shape[2:]
+    ):
+        raise GraphError(
+            f"probes of {shape[2]}x{shape[3]} pixels do not divide by {architecture.unshuffle}, "
+            f"as the pixel-unshuffle of {architecture} demands"
+        )
+    rng = np.random.default_rng(_NOISE_SEED)
+    rows = shape[2] // 2
+    lower = (1, RGB, shape[2] - rows, shape[3])
+    return [
+        np.concatenate([probe[:, :, :rows], rng.random(lower, dtype=np.float32)], axis=2)
+        for probe in probes
+    ]
+
+
+def _trace(generator: torch.nn.Module, shape: tuple[int, ...]) -> onnx.ModelProto:
+    with warnings.catch_warnings(), torch.no_grad(), TemporaryDirectory() as folder:
+        path = Path(folder) / "traced.onnx"
+        # We ask for the TorchScript exporter on purpose; see the decision record.
+        for message in (
+            "You are using the legacy TorchScript-based",
+            "The feature will be removed",
+        ):
+            warnings.filterwarnings("ignore", message=message, category=DeprecationWarning)
+        torch.onnx.export(
+            generator,
+            (torch.zeros(shape),),
+            path,
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=[INPUT_NAME],
+            output_names=[OUTPUT_NAME],
+        )
+        return onnx.load(path)
+
+
+def _simplify(traced: onnx.ModelProto) -> onnx.ModelProto:
+    simplified: onnx.ModelProto
+    simplified, checked = onnxsim.simplify(traced, skipped_optimizers=_WEIGHT_FUSIONS)
+    if not checked:
+        raise GraphError("onnxsim could not simplify the traced graph")
+    return simplified
+
+
+def _against_torch(
+    outputs: Sequence[Outputs],
+    traced: onnx.ModelProto,
+    generator: torch.nn.Module,
+    probes: Sequence[Array],
+    threads: int | None,
+) -> Equality:
+    expected = _run_torch(generator, probes)
+    agree = partial(require_equal, expected=expected, min_psnr_db=MIN_PSNR_DB)
+    try:
+        return agree(outputs, parties="the graph and torch")
+    except GraphError as error:
+        agree(outputs_of(traced, probes, threads=threads), parties="the graph as traced and torch")
+        raise GraphError(f"simplifying the traced graph changed it: {error}") from error
+
+
+def _run_torch(generator: torch.nn.Module, probes: Sequence[Array]) -> list[Outputs]:
+    with torch.no_grad():
+        return [{OUTPUT_NAME: generator(torch.from_numpy(probe)).numpy()} for probe in probes]

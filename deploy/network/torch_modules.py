@@ -1,0 +1,167 @@
+"""An architecture and its tensors in, a torch module ready to trace out.
+
+The modules compute what ``RRDBNet`` and ``SRVGGNetCompact`` of BasicSR and Real-ESRGAN compute
+and give their parameters the same names, so official state dicts load strictly:
+
+    RDB:   x + 0.2 * conv5([x, x1, x2, x3, x4]),  xk = lrelu(convk([x, x1, .. x(k-1)]))
+    RRDB:  x + 0.2 * rdb3(rdb2(rdb1(x)))
+    RRDBNet: f = conv_first(unshuffle(x));  f = f + conv_body(rrdbs(f))
+             f = lrelu(conv_up1(up2(f)));  f = lrelu(conv_up2(up2(f)))
+             y = conv_last(lrelu(conv_hr(f)))
+    SRVGGNetCompact: y = pixel_shuffle(body(x)) + nearest_upsample(x)
+
+with lrelu the LeakyReLU of slope 0.2 and up2 nearest-neighbour doubling.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn import functional
+
+from deploy.network.architecture import (
+    LEAKY_SLOPE,
+    RESIDUAL_SCALE,
+    RGB,
+    SRVGG,
+    Architecture,
+    RRDBNet,
+)
+from deploy.runtime.runner import Runner
+
+Array = NDArray[np.float32]
+
+
+def build_generator(architecture: Architecture, tensors: Mapping[str, Array]) -> nn.Module:
+    """Build the network and load its parameters.
+
+    Args:
+        architecture: sizes, as ``identify`` reads them from ``tensors``.
+        tensors: float32 parameters by state dict key, no more and no fewer than the network has.
+
+    Returns:
+        A module in eval mode without gradients: float32 ``[N,3,H,W]`` in [0,1] to
+        ``[N,3,H*scale,W*scale]``.
+    """
+    generator: nn.Module
+    with torch.device("meta"):  # no time and memory for initial values that are never used
+        match architecture:
+            case RRDBNet():
+                generator = RRDBNetModule(architecture)
+            case SRVGG():
+                generator = SRVGGModule(architecture)
+    state = {name: torch.from_numpy(np.array(tensor)) for name, tensor in tensors.items()}
+    generator.load_state_dict(state, strict=True, assign=True)
+    return generator.eval().requires_grad_(requires_grad=False)
+
+
+def torch_runner(architecture: Architecture, tensors: Mapping[str, Array]) -> Runner:
+    """Return the network as a function from float32 ``[N,3,H,W]`` to ``[N,3,H*s,W*s]``.
+
+    Args:
+        architecture: as for ``build_generator``.
+        tensors: as for ``build_generator``.
+    """
+    generator = build_generator(architecture, tensors)
+
+    def run(network_input: Array) -> Array:
+        with torch.no_grad():
+            output: Array = generator(torch.from_numpy(network_input)).numpy()
+        return output
+
+    return run
+
+
+class DenseBlock(nn.Module):
+    """Residual dense block: each convolution sees the outputs of all before it."""
+
+    def __init__(self, features: int, growth: int) -> None:
+        super().__init__()
+        self.conv1 = _conv(features, growth)
+        self.conv2 = _conv(features + growth, growth)
+        self.conv3 = _conv(features + 2 * growth, growth)
+        self.conv4 = _conv(features + 3 * growth, growth)
+        self.conv5 = _conv(features + 4 * growth, features)
+        self.lrelu = nn.LeakyReLU(LEAKY_SLOPE)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map ``[N,features,H,W]`` to the same shape."""
+        x1 = self.lrelu(self.conv1(x))
+        x2 = self.lrelu(self.conv2(torch.cat((x, x1), 1)))
+        x3 = self.lrelu(self.conv3(torch.cat((x, x1, x2), 1)))
+        x4 = self.lrelu(self.conv4(torch.cat((x, x1, x2, x3), 1)))
+        residual: torch.Tensor = self.conv5(torch.cat((x, x1, x2, x3, x4), 1))
+        return residual * RESIDUAL_SCALE + x
+
+
+class ResidualDenseBlock(nn.Module):
+    """Residual-in-residual dense block (RRDB): three dense blocks in a row."""
+
+    def __init__(self, features: int, growth: int) -> None:
+        super().__init__()
+        self.rdb1 = DenseBlock(features, growth)
+        self.rdb2 = DenseBlock(features, growth)
+        self.rdb3 = DenseBlock(features, growth)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map ``[N,features,H,W]`` to the same shape."""
+        residual: torch.Tensor = self.rdb3(self.rdb2(self.rdb1(x)))
+        return residual * RESIDUAL_SCALE + x
+
+
+class RRDBNetModule(nn.Module):
+    """RRDBNet with its pixel-unshuffle inside."""
+
+    def __init__(self, sizes: RRDBNet) -> None:
+        super().__init__()
+        features = sizes.features
+        self.unshuffle = sizes.unshuffle
+        self.conv_first = _conv(sizes.in_channels, features)
+        blocks = (ResidualDenseBlock(features, sizes.growth) for _ in range(sizes.blocks))
+        self.body = nn.Sequential(*blocks)
+        self.conv_body = _conv(features, features)
+        self.conv_up1 = _conv(features, features)
+        self.conv_up2 = _conv(features, features)
+        self.conv_hr = _conv(features, features)
+        self.conv_last = _conv(features, RGB)
+        self.lrelu = nn.LeakyReLU(LEAKY_SLOPE)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map ``[N,3,H,W]`` to ``[N,3,H*scale,W*scale]``."""
+        if self.unshuffle > 1:
+            x = functional.pixel_unshuffle(x, self.unshuffle)
+        x = self.conv_first(x)
+        x = x + self.conv_body(self.body(x))
+        x = self.lrelu(self.conv_up1(_double(x)))
+        x = self.lrelu(self.conv_up2(_double(x)))
+        y: torch.Tensor = self.conv_last(self.lrelu(self.conv_hr(x)))
+        return y
+
+
+class SRVGGModule(nn.Module):
+    """SRVGGNetCompact with PReLU."""
+
+    def __init__(self, sizes: SRVGG) -> None:
+        super().__init__()
+        self.scale = sizes.scale
+        body: list[nn.Module] = []
+        for convolution in sizes.convolutions():
+            body.append(_conv(convolution.inputs, convolution.outputs))
+            if convolution.prelu_name is not None:
+                body.append(nn.PReLU(convolution.outputs))
+        self.body = nn.Sequential(*body)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map ``[N,3,H,W]`` to ``[N,3,H*scale,W*scale]``."""
+        details = functional.pixel_shuffle(self.body(x), self.scale)
+        return details + functional.interpolate(x, scale_factor=self.scale, mode="nearest")
+
+
+def _conv(inputs: int, outputs: int) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, kernel_size=3, padding=1)
+
+
+def _double(x: torch.Tensor) -> torch.Tensor:
+    return functional.interpolate(x, scale_factor=2, mode="nearest")

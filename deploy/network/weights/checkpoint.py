@@ -1,0 +1,175 @@
+"""A weights file, or a model name, in; named float32 tensors with origin and digest out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calib.digest import sha256_bytes
+from calib.errors import WeightsError
+from deploy.ncnn.read import attach_weights, parse_param
+from deploy.network.known_models import WEIGHTS_PACKAGE, ModelEntry
+from deploy.network.weights.download import cached_file
+from deploy.network.weights.legacy_keys import current_names
+from deploy.network.weights.ncnn_state_dict import state_dict
+from deploy.network.weights.read_safetensors import read_safetensors
+
+Array = NDArray[np.float32]
+
+_TORCH_SUFFIXES = (".pth", ".pt", ".ckpt", ".bin")
+_ZIP_START = b"PK\x03\x04"
+_JSON_START = b"{"
+_SAFETENSORS_HEADER_OFFSET = 8
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The tensors of a network and where they came from.
+
+    Attributes:
+        tensors: finite float32 arrays by state dict key.
+        origin: where the weights came from, without machine paths.
+        sha256: of the file that holds the weights (of an ncnn pair: the ``.bin``).
+        files: sha256 of every file that was read, by file name.
+        official: whether the file is the official release to the byte; ``None`` where that
+            cannot be said, because no hash is known or the file is a conversion.
+    """
+
+    tensors: Mapping[str, Array] = field(repr=False)
+    origin: str
+    sha256: str
+    files: Mapping[str, str]
+    official: bool | None = None
+
+    def record(self) -> dict[str, Any]:
+        """Return all but the tensors as a JSON-able mapping."""
+        return {
+            "origin": self.origin,
+            "sha256": self.sha256,
+            "files": dict(self.files),
+            "official": self.official,
+        }
+
+
+def load_model_checkpoint(entry: ModelEntry, weights: Path | None = None) -> Checkpoint:
+    """Load the weights of a model: the file given, or those at hand.
+
+    Args:
+        entry: the model.
+        weights: a file of the user; ``None`` looks into the weights package and then for a
+            downloaded official file.
+
+    Raises:
+        WeightsError: there are no weights at hand, or the file cannot be used.
+    """
+    if weights is not None:
+        return _judged(load_checkpoint(weights), entry)
+    if (pair := packaged_pair(entry)) is not None:
+        origin = f"package {WEIGHTS_PACKAGE} {version(WEIGHTS_PACKAGE)}, {pair.name}"
+        return replace(load_checkpoint(pair), origin=origin)
+    if (cached := cached_file(entry)) is not None:
+        origin = f"official file {entry.official_file} of release {entry.release}"
+        return _judged(replace(load_checkpoint(cached), origin=origin), entry)
+    missing = "" if entry.packaged_stem is None else f"the package {WEIGHTS_PACKAGE} is damaged or "
+    raise WeightsError(
+        f"no weights at hand for {entry.name!r}: {missing}no official file was downloaded; run "
+        f"'esrdeploy models --download {entry.name}', or get {entry.official_url()} and name it "
+        "with --weights"
+    )
+
+
+def weights_at_hand(entry: ModelEntry) -> str | None:
+    """Return which weights ``load_model_checkpoint`` would take, without reading them."""
+    if packaged_pair(entry) is not None:
+        return f"package {WEIGHTS_PACKAGE}"
+    return None if cached_file(entry) is None else "downloaded"
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a weights file of any form known here.
+
+    Args:
+        path: a ``.pth``, a ``.safetensors``, or either file of an ncnn pair whose two files
+            differ in their suffix only.
+
+    Returns:
+        The tensors under the state dict keys of BasicSR, whatever the file called them.
+
+    Raises:
+        WeightsError: the file is missing, corrupt, of no known form, or holds a value that is
+            not finite.
+    """
+    if path.suffix == ".param" or (path.suffix == ".bin" and path.with_suffix(".param").is_file()):
+        tensors, files = _read_ncnn_pair(path.with_suffix(".param"), path.with_suffix(".bin"))
+        weights_name = path.with_suffix(".bin").name
+    else:
+        content = _content(path)
+        tensors = current_names(_read_single_file(content, path))
+        files, weights_name = {path.name: sha256_bytes(content)}, path.name
+    _require_finite(tensors, weights_name)
+    return Checkpoint(tensors, f"file {weights_name}", files[weights_name], files)
+
+
+def packaged_pair(entry: ModelEntry) -> Path | None:
+    """Return the ``.bin`` of the model's ncnn pair in the weights package, if it is there.
+
+    The package is found, not imported: it holds nothing but files.
+    """
+    spec = find_spec(WEIGHTS_PACKAGE.replace("-", "_"))
+    if entry.packaged_stem is None or spec is None:
+        return None
+    for folder in spec.submodule_search_locations or ():
+        binary = Path(folder) / "models" / f"{entry.packaged_stem}.bin"
+        if binary.is_file():
+            return binary
+    return None
+
+
+def _judged(checkpoint: Checkpoint, entry: ModelEntry) -> Checkpoint:
+    if entry.sha256 is None:
+        return checkpoint
+    return replace(checkpoint, official=checkpoint.sha256 == entry.sha256)
+
+
+def _read_ncnn_pair(param: Path, binary: Path) -> tuple[dict[str, Array], dict[str, str]]:
+    text, content = _content(param), _content(binary)
+    layers = parse_param(text.decode("utf-8", errors="replace"), param.name)
+    tensors = state_dict(attach_weights(layers, content, binary.name), param.name)
+    return tensors, {param.name: sha256_bytes(text), binary.name: sha256_bytes(content)}
+
+
+def _read_single_file(content: bytes, path: Path) -> dict[str, Array]:
+    start = _SAFETENSORS_HEADER_OFFSET
+    if path.suffix == ".safetensors" or content[start : start + 1] == _JSON_START:
+        return read_safetensors(content, path.name)
+    if path.suffix in _TORCH_SUFFIXES or content.startswith(_ZIP_START):
+        # torch takes seconds to import, and most weights are read without it.
+        from deploy.network.weights.read_pth import read_torch_file  # noqa: PLC0415  # see above
+
+        return read_torch_file(content, path.name)
+    raise WeightsError(
+        f"{path.name} is of no form known here; expected .pth, .safetensors, or an ncnn pair "
+        ".param / .bin"
+    )
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"cannot read the weights {path}: {error.strerror or error}") from error
+
+
+def _require_finite(tensors: Mapping[str, Array], source: str) -> None:
+    for name, tensor in tensors.items():
+        bad = int(tensor.size - np.isfinite(tensor).sum())
+        if bad:
+            raise WeightsError(
+                f"{source}: tensor {name!r} holds {bad} values that are NaN or infinite; "
+                "expected finite weights"
+            )

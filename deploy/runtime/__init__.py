@@ -1,0 +1,1 @@
+"""Run models: onnxruntime, OpenVINO and ncnn, whole pictures or in tiles."""

@@ -1,0 +1,61 @@
+"""A backend's name in, the runtime behind it out: which there are, and which a file is for."""
+
+from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
+from typing import Literal, get_args
+
+import onnx
+
+from calib.errors import UsageError
+from calib.runtime import ORT_VERSION
+from deploy.runtime.runner import Runner, model_runner
+
+BackendName = Literal["ort", "openvino"]
+BACKENDS: tuple[BackendName, ...] = get_args(BackendName)
+
+
+def require_backends(names: Iterable[BackendName]) -> None:
+    """Make sure that runtimes are installed.
+
+    Raises:
+        UsageError: one is not; the message says how to install it.
+    """
+    for name in names:
+        if not is_installed(name):
+            raise UsageError(
+                f"the backend {name} is not installed; run: pip install 'esrdeploy[{name}]'"
+            )
+
+
+def is_installed(name: BackendName) -> bool:
+    """Tell whether a runtime can be used; onnxruntime always can."""
+    return name == "ort" or find_spec(name) is not None
+
+
+def backend_runner(
+    name: BackendName, model: onnx.ModelProto, config: Mapping[str, str] | None = None
+) -> Runner:
+    """Load a model into a runtime and return the function it computes.
+
+    Args:
+        name: the runtime.
+        model: with one input and one output, both float32 ``[1, 3, H, W]``.
+        config: settings that are not the runtime's defaults.
+
+    Raises:
+        GraphError: the runtime refuses the model.
+    """
+    if name == "ort":
+        return model_runner(model, optimized=True, config=config)
+    from deploy.runtime.openvino import openvino_runner  # noqa: PLC0415  # an extra
+
+    return openvino_runner(model, config)
+
+
+def backend_version(name: BackendName) -> str:
+    """Return the version of an installed runtime."""
+    if name == "ort":
+        return ORT_VERSION
+    from deploy.runtime.openvino import OPENVINO_VERSION  # noqa: PLC0415  # an extra
+
+    return OPENVINO_VERSION

@@ -1,0 +1,99 @@
+"""An ONNX model in, what OpenVINO's CPU plugin makes of it out: the one module that knows it.
+
+And its IR, the files ``.xml`` and ``.bin``, written and run.
+
+OpenVINO is an optional extra. It reads QDQ as FakeQuantize operations and runs the convolutions
+between them as integers. What is not configured is what it really does with the file on this
+machine, reduced float precision included where the processor has it.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from calib.errors import GraphError, UsageError
+from deploy.runtime.runner import Runner
+
+try:
+    import openvino
+except ImportError as error:
+    raise UsageError(
+        "the backend openvino is not installed; run: pip install 'esrdeploy[openvino]'"
+    ) from error
+
+OPENVINO_VERSION = version("openvino")
+
+# OpenVINO names what it makes itself after a counter of the whole process.
+_COUNTED = re.compile(r"[A-Za-z]+_\d+")
+
+
+def openvino_runner(model: onnx.ModelProto, config: Mapping[str, str] | None = None) -> Runner:
+    """Compile a model for the CPU and return the function it computes.
+
+    Args:
+        model: with one input and one output, both float32 ``[1, 3, H, W]``.
+        config: properties of the compilation that are not the defaults.
+
+    Raises:
+        GraphError: OpenVINO refuses the model.
+    """
+    with _refusals("load the graph"):
+        network = _core().read_model(model.SerializeToString())
+        compiled = _core().compile_model(network, "CPU", dict(config or {}))
+    return _runner(compiled)
+
+
+def write_ir(model: onnx.ModelProto, xml: Path) -> None:
+    """Write the IR of a model as ``xml`` and the ``.bin`` beside it, weights as they are.
+
+    The same model gives the same bytes every time.
+
+    Raises:
+        GraphError: OpenVINO refuses the model.
+    """
+    with _refusals("convert the graph"):
+        converted = _core().read_model(model.SerializeToString(deterministic=True))
+    for position, operation in enumerate(converted.get_ordered_ops()):
+        if _COUNTED.fullmatch(operation.get_friendly_name()):
+            operation.set_friendly_name(f"{operation.get_type_name()}.{position}")
+    openvino.save_model(converted, str(xml), compress_to_fp16=False)
+
+
+def ir_runner(xml: Path) -> Runner:
+    """Load an IR for the CPU, with what is not quantized computed in float32.
+
+    Raises:
+        GraphError: OpenVINO refuses the files.
+    """
+    with _refusals(f"load {xml.name}"):
+        compiled = _core().compile_model(str(xml), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return _runner(compiled)
+
+
+@contextmanager
+def _refusals(what: str) -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:  # its errors share no narrower base class
+        reason = str(error).strip().splitlines()[-1]
+        raise GraphError(f"OpenVINO cannot {what}: {reason}") from error
+
+
+def _runner(compiled: "openvino.CompiledModel") -> Runner:
+    def run(network_input: NDArray[np.float32]) -> NDArray[np.float32]:
+        # A copy: the next inference writes into the same buffer.
+        return np.array(compiled(network_input)[0])
+
+    return run
+
+
+@cache
+def _core() -> "openvino.Core":
+    return openvino.Core()

@@ -1,0 +1,56 @@
+"""An ONNX model in, a function from picture to picture out."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from calib.runtime import Session
+
+Runner = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""Maps an input [1, 3, H, W] in [0, 1] to an output [1, 3, H*scale, W*scale]."""
+
+
+def model_runner(
+    model: onnx.ModelProto | bytes | Path,
+    *,
+    optimized: bool,
+    threads: int | None = None,
+    config: Mapping[str, str] | None = None,
+) -> Runner:
+    """Load a model and return the function it computes.
+
+    Args:
+        model: with one input and one output, both float32 [1, 3, H, W].
+        optimized: as the runtime really executes it, or in the meaning of the file.
+        threads: for the runtime; ``None`` takes every core.
+        config: further entries of the runtime's session configuration.
+
+    Raises:
+        GraphError: the runtime refuses the model.
+    """
+    session = Session(model, optimized=optimized, threads=threads, config=config)
+    (input_name,), (output_name,) = session.inputs, session.outputs
+
+    def run(network_input: NDArray[np.float32]) -> NDArray[np.float32]:
+        return session.run({input_name: network_input})[output_name]
+
+    return run
+
+
+def remembering(run: Runner) -> Runner:
+    """Return the same function, which runs the network once for each picture.
+
+    It keeps every output: 3 MB for a picture of 512x512.
+    """
+    known: dict[bytes, NDArray[np.float32]] = {}
+
+    def recall(network_input: NDArray[np.float32]) -> NDArray[np.float32]:
+        key = network_input.tobytes()
+        if key not in known:
+            known[key] = run(network_input)
+        return known[key]
+
+    return recall

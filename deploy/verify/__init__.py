@@ -1,0 +1,1 @@
+"""Verify a build: files, structure, derivation, ranges, and what the models draw."""

@@ -1,0 +1,255 @@
+"""A model file and what it means on some pictures in, what a runtime here makes of it out.
+
+The error of an int8 file comes in two parts, and they have different owners:
+
+    quantization error   float network - meaning of the file (every optimization off)
+    backend error        meaning of the file - the same file as a runtime really executes it
+
+The first is the file's and decides whether it is good. The second is the runtime's on this
+processor: fused kernels round elsewhere, and without VNNI sums of 8-bit products saturate
+(deploy/runtime/cpu.py). It is reported and never fails a file, because another machine has another.
+Its figures belong to this machine, so no artifact holds them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import onnx
+
+from calib.errors import GraphError, VerificationError
+from calib.graph import GraphIndex
+from deploy.metrics.parity import Drawn
+from deploy.metrics.psnr_ssim import Output, max_abs_error, parity_db
+from deploy.progress import Advance
+from deploy.runtime.backends import BackendName, backend_runner, backend_version
+from deploy.runtime.cpu import InstructionSet, this_machine
+from deploy.runtime.runner import Runner
+from quant.qdq.saturation import saturable_convolutions
+from quant.qdq.view import QdqView
+
+PICTURES = 2
+"""How many pictures a backend draws; what it does, it does on every one."""
+
+NOTABLE_DB = 0.5
+"""From which loss of parity on a way around the backend's error is looked for."""
+
+_UNSEEN_DB = 70.0  # two pictures that agree so well have the same 8-bit values but for a few
+
+# By the type of the activations that convolutions read: the first makes U8S8 kernels accumulate
+# in 32 bits, the second lets S8S8 pairs fuse into integer convolutions
+# (onnxruntime_session_options_config_keys.h).
+_ORT_SETTINGS = {
+    frozenset({"uint8"}): ("session.x64quantprecision", "1"),
+    frozenset({"int8"}): ("session.qdqisint8allowed", "1"),
+}
+# OpenVINO computes what is float in bf16 where the processor has it.
+_OPENVINO_SETTING = ("INFERENCE_PRECISION_HINT", "f32")
+
+
+@dataclass(frozen=True)
+class PictureError:
+    """How far a runtime's picture lies from what the file means.
+
+    Attributes:
+        name: of the picture.
+        psnr_db: on outputs clipped to [0, 1]; 0 if the runtime's holds NaN or infinity.
+        max_abs_error: largest difference of two clipped output values, in [0, 1].
+    """
+
+    name: str
+    psnr_db: float
+    max_abs_error: float
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """A setting of the runtime that was tried on this machine.
+
+    Attributes:
+        setting: key and value of the session's or the compilation's configuration entry.
+        error: the backend with it beside the meaning of the file, one entry per picture.
+        parity_db: mean parity of the backend with it and the float network, in dB.
+    """
+
+    setting: tuple[str, str]
+    error: tuple[PictureError, ...]
+    parity_db: float
+
+    def record(self) -> dict[str, Any]:
+        """Return it as a JSON-able mapping."""
+        return {
+            "setting": "=".join(self.setting),
+            "error_db_mean": _mean_db(self.error),
+            "parity_db_mean": round(self.parity_db, 4),
+        }
+
+
+@dataclass(frozen=True)
+class BackendError:
+    """What one runtime makes of one file.
+
+    Attributes:
+        artifact: the file.
+        backend: name of the runtime.
+        version: of the runtime.
+        error: its output beside the meaning of the file, one entry per picture, never empty.
+        meaning_db: mean parity of the meaning of the file and the float network, in dB.
+        parity_db: mean parity of the runtime's output and the float network, in dB.
+        activations: integer types of the activations that the file's convolutions read.
+        saturable: how many of its convolutions 16-bit accumulation can saturate.
+        remedy: a setting under which it loses less, where one is known and helped here.
+    """
+
+    artifact: str
+    backend: BackendName
+    version: str
+    error: tuple[PictureError, ...]
+    meaning_db: float
+    parity_db: float
+    activations: frozenset[str] = frozenset()
+    saturable: int = 0
+    remedy: Remedy | None = None
+
+    @property
+    def cost_db(self) -> float:
+        """How much parity with the float network the backend costs, in dB."""
+        return self.meaning_db - self.parity_db
+
+    @property
+    def notable(self) -> bool:
+        """Tell whether the backend visibly spoils what the file promises."""
+        return self.cost_db > NOTABLE_DB and self.parity_db < _UNSEEN_DB
+
+    def record(self) -> dict[str, Any]:
+        """Return everything as a JSON-able mapping."""
+        return {
+            "artifact": self.artifact,
+            "backend": self.backend,
+            "version": self.version,
+            "images": len(self.error),
+            "error_db_mean": _mean_db(self.error),
+            "error_db_min": round(min(image.psnr_db for image in self.error), 4),
+            "meaning_parity_db_mean": round(self.meaning_db, 4),
+            "parity_db_mean": round(self.parity_db, 4),
+            "cost_db": round(self.cost_db, 4),
+            "remedy": None if self.remedy is None else self.remedy.record(),
+            "per_image": [asdict(image) for image in self.error],
+        }
+
+
+def measure_backend(
+    name: BackendName,
+    artifact: str,
+    model: onnx.ModelProto,
+    drawn: Sequence[Drawn],
+    advance: Advance = lambda: None,
+) -> BackendError:
+    """Run a file in a runtime and compare the result with what the file means.
+
+    Args:
+        name: the runtime; it must be installed.
+        artifact: name of the file.
+        model: the file.
+        drawn: pictures as the float network and the meaning of the file draw them.
+        advance: called after each inference.
+
+    Raises:
+        GraphError: the runtime refuses the model.
+        VerificationError: there is no picture.
+    """
+    if not drawn:
+        raise VerificationError(
+            f"{artifact} was run in {name} on no picture; expected at least one"
+        )
+    error, parity = _error(backend_runner(name, model), drawn, advance)
+    measured = BackendError(
+        artifact,
+        name,
+        backend_version(name),
+        error,
+        float(np.mean([_error_of(d.name, d.reference, d.candidate).psnr_db for d in drawn])),
+        parity,
+        _activations(model),
+        len(saturable_convolutions(QdqView(GraphIndex(model)))),
+    )
+    return _with_remedy(measured, model, drawn) if measured.notable else measured
+
+
+def machine_note(
+    measured: Sequence[BackendError], machine: InstructionSet | None = None
+) -> list[str]:
+    """Return what the figures mean on this machine, one line each, for people."""
+    machine = machine or this_machine()
+    lines = [f"this machine: {machine}"] if measured else []
+    for item in measured:
+        if not item.notable:
+            continue
+        lines.append(
+            f"{item.artifact}: {item.backend} {item.version} costs {item.cost_db:.1f} dB of parity "
+            f"on this machine; that is the backend's error, not the file's"
+        )
+        if item.remedy is not None:
+            key, value = item.remedy.setting
+            lines.append(
+                f"{item.artifact}: the setting {key}={value} gives "
+                f"{item.remedy.parity_db:.1f} dB instead of {item.parity_db:.1f} dB (tried here)"
+            )
+        if machine.saturates and item.saturable:
+            lines.append(
+                f"{item.artifact}: {item.saturable} of its convolutions can saturate here; built "
+                "with --accumulator-bits 16 none could"
+            )
+    return lines
+
+
+def _with_remedy(
+    measured: BackendError, model: onnx.ModelProto, drawn: Sequence[Drawn]
+) -> BackendError:
+    """Try the setting that is known for the runtime and the file's integers; keep it if it helps.
+
+    onnxruntime's two must not be combined: with both, 1.32 does not load S8S8 files.
+    """
+    setting = _OPENVINO_SETTING
+    if measured.backend == "ort":
+        if measured.activations not in _ORT_SETTINGS:
+            return measured
+        setting = _ORT_SETTINGS[measured.activations]
+    try:
+        runner = backend_runner(measured.backend, model, dict([setting]))
+    except GraphError:  # a runtime that cannot run the file that way has no remedy
+        return measured
+    error, parity = _error(runner, drawn, lambda: None)
+    if parity < measured.parity_db + NOTABLE_DB:
+        return measured
+    return replace(measured, remedy=Remedy(setting, error, parity))
+
+
+def _activations(model: onnx.ModelProto) -> frozenset[str]:
+    view = QdqView(GraphIndex(model))
+    return frozenset(data.dtype for _, data, _ in view.integer_convolutions())
+
+
+def _error(
+    run: Runner, drawn: Sequence[Drawn], advance: Advance
+) -> tuple[tuple[PictureError, ...], float]:
+    """Return the runtime's output beside the meaning, and its mean parity with float."""
+    errors, parities = [], []
+    for picture in drawn:
+        output = run(picture.network_input)
+        errors.append(_error_of(picture.name, picture.candidate, output))
+        parities.append(_error_of(picture.name, picture.reference, output).psnr_db)
+        advance()
+    return tuple(errors), float(np.mean(parities))
+
+
+def _error_of(name: str, expected: Output, found: Output) -> PictureError:
+    if not (np.isfinite(expected).all() and np.isfinite(found).all()):
+        return PictureError(name, psnr_db=0.0, max_abs_error=1.0)
+    clipped = np.clip(expected, 0.0, 1.0), np.clip(found, 0.0, 1.0)
+    return PictureError(name, parity_db(*clipped), max_abs_error(*clipped))
+
+
+def _mean_db(images: Sequence[PictureError]) -> float:
+    return round(float(np.mean([image.psnr_db for image in images])), 4)

@@ -1,0 +1,145 @@
+"""A manifest and the files beside it in, one :class:`Check` per question asked of them out.
+
+Nothing here runs a network. A check that fails says what was found and what was expected; a
+check that cannot be made is ``skipped`` with its reason, never silently passed.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from calib.digest import sha256_file
+from calib.errors import EsrdeployError
+from calib.graph import graph_digest
+from calib.images import PATCH_PX
+from deploy.artifacts.build_folder import Build
+from deploy.artifacts.check import Check
+from deploy.artifacts.files import (
+    MANIFEST_NAME,
+    REPORT_NAME,
+    TABLE_NAME,
+    Artifact,
+    main_opset,
+)
+from quant.qdq.rules import check_rules
+from quant.targets import find_profile
+
+_MADE_FROM = re.compile(rb'<meta name="esrdeploy-manifest" content="([0-9a-f]{64})">')
+
+
+def check_structure(build: Build) -> Iterator[Check]:
+    """Ask of each model whether it is valid ONNX with the agreed inputs and outputs."""
+    scale = int(build.manifest.network["scale"])
+    for item in build.manifest.models():
+        model = build.models.get(item.path)
+        if model is None:
+            continue
+        problem = _structure_problem(model, item, scale)
+        yield Check.of(problem is None, "structure", item.path, problem or "valid ONNX")
+        broken = list(_broken_weights(model))
+        yield Check.of(not broken, "values", item.path, "; ".join(broken) or "all finite")
+
+
+def _broken_weights(model: onnx.ModelProto) -> Iterator[str]:
+    for tensor in model.graph.initializer:
+        value = numpy_helper.to_array(tensor)
+        if not np.issubdtype(value.dtype, np.floating) or np.isfinite(value).all():
+            continue
+        nans, infinities = int(np.isnan(value).sum()), int(np.isinf(value).sum())
+        yield (
+            f"weight {tensor.name} holds {nans} NaN and {infinities} infinite of {value.size} "
+            "values"
+        )
+
+
+def check_target_rules(build: Build) -> Iterator[Check]:
+    """Ask of each int8 model whether its target can take it."""
+    for item in build.manifest.models():
+        model = build.models.get(item.path)
+        if item.precision != "int8" or model is None:
+            continue
+        try:
+            broken = check_rules(model, find_profile(item.target or ""))
+        except EsrdeployError as error:
+            yield Check.of(False, "rules", item.path, str(error))
+            continue
+        detail = f"keeps the rules of {item.target}"
+        if broken:
+            first = broken[0]
+            detail = (
+                f"{len(broken)} rules of {item.target} broken, the first is {first.rule} at "
+                f"{first.node}: found {first.found}, expected {first.expected}"
+            )
+        yield Check.of(not broken, "rules", item.path, detail)
+
+
+def _structure_problem(model: onnx.ModelProto, item: Artifact, scale: int) -> str | None:
+    try:
+        onnx.checker.check_model(model, full_check=True)
+        opset = main_opset(model)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        return f"onnx.checker refuses it: {str(error).strip().splitlines()[0]}"
+    except EsrdeployError as error:
+        return str(error)
+    if opset != item.opset:
+        return f"uses opset {opset}, the manifest records {item.opset}"
+    expected = [
+        ("input", [1, 3, PATCH_PX, PATCH_PX]),
+        ("output", [1, 3, PATCH_PX * scale, PATCH_PX * scale]),
+    ]
+    found = [_signature(value) for value in (*model.graph.input, *model.graph.output)]
+    if found != expected:
+        return f"has inputs and outputs {found}, expected float32 {expected}"
+    return None
+
+
+def _signature(value: onnx.ValueInfoProto) -> tuple[str, list[int | str]]:
+    """Return a graph input's name and shape; a dynamic dimension or other dtype shows as text."""
+    tensor = value.type.tensor_type
+    shape: list[int | str] = [
+        dim.dim_value if dim.HasField("dim_value") else dim.dim_param or "?"
+        for dim in tensor.shape.dim
+    ]
+    if tensor.elem_type != onnx.TensorProto.FLOAT:
+        shape.append(onnx.TensorProto.DataType.Name(tensor.elem_type))
+    return value.name, shape
+
+
+def check_table(build: Build) -> Iterator[Check]:
+    """Ask whether the calibration table was taken on the float model that is shipped."""
+    calibration = build.manifest.calibration
+    if calibration is None or build.table is None:
+        return
+    yield Check.of(
+        build.table.digest == calibration["digest"],
+        "calibration digest",
+        TABLE_NAME,
+        f"table {build.table.digest}, the manifest records {calibration['digest']}",
+    )
+    if build.float_model is not None:
+        digest = graph_digest(build.float_model)
+        yield Check.of(
+            build.table.graph_digest == digest,
+            "calibrated graph",
+            TABLE_NAME,
+            ("" if build.table.graph_digest == digest else "stale calibration table: ")
+            + f"taken on graph {build.table.graph_digest}, the float model is {digest}",
+        )
+
+
+def check_report(folder: Path) -> Iterator[Check]:
+    """Ask whether the report in ``folder``, where there is one, shows the manifest beside it."""
+    path = folder / REPORT_NAME
+    if not path.is_file():
+        return
+    made_from = _MADE_FROM.search(path.read_bytes())
+    found = "no manifest" if made_from is None else f"manifest {made_from[1].decode()}"
+    expected = f"manifest {sha256_file(folder / MANIFEST_NAME)}"
+    detail = f"shows {found}"
+    if found != expected:
+        detail += f", beside it lies {expected}: run 'esrdeploy report' again"
+    yield Check.of(found == expected, "report", REPORT_NAME, detail)

@@ -1,0 +1,108 @@
+"""A calibration table in, what a convolution needs to know of each channel it reads out.
+
+Means and variances are those of all calibration images: a bias that makes up for rounded weights,
+and a weight scale that weighs its columns by what drives them, need no image of their own.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from calib.statistics import TensorStatistics
+from quant.analysis.tensor_distributions import Ranges, leaky_slope
+from quant.numerics.distribution import Float64
+
+TYPICAL = 0.999
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelFigures:
+    """Figures of each channel of a tensor, as it is quantized: behind its equalization.
+
+    Attributes:
+        abs_max: float64 ``[C]``, largest magnitude.
+        mean: float64 ``[C]``.
+        variance: float64 ``[C]``, about the mean; from a sample of the values.
+    """
+
+    abs_max: Float64
+    mean: Float64
+    variance: Float64
+
+    @classmethod
+    def observed(cls, statistics: TensorStatistics) -> "ChannelFigures":
+        """Return the figures of an observed tensor."""
+        channels = statistics.channels
+        edges = channels.edges()
+        centres, counts = (edges[:, :-1] + edges[:, 1:]) / 2.0, channels.counts
+        total = counts.sum(axis=1)
+        mean = (centres * counts).sum(axis=1) / total
+        square = (centres**2 * counts).sum(axis=1) / total
+        return cls(
+            channels.abs_max.astype(np.float64),
+            statistics.channel_mean,
+            np.maximum(square - mean**2, 0.0),
+        )
+
+    def scaled(self, factor: float | Float64) -> "ChannelFigures":
+        """Return the figures of the values times ``factor``, positive, one or ``[C]``."""
+        return ChannelFigures(
+            self.abs_max * factor, self.mean * factor, self.variance * np.square(factor)
+        )
+
+
+def channel_figures(ranges: Ranges, tensor: str) -> ChannelFigures:
+    """Return the figures of a tensor that a convolution reads.
+
+    Raises:
+        CalibrationError: the table lacks a tensor they rest on.
+    """
+    sources = ranges.derivation.sources(tensor)
+    producer = ranges.derivation.topology.index.producer(tensor)
+    if producer is None or not sources:
+        found = ChannelFigures.observed(ranges.statistics_of(tensor))
+        return found.scaled(1.0 / ranges.factors.get(tensor, np.ones(1)))
+    parts = [channel_figures(ranges, source) for source in sources]
+    joined = ChannelFigures(
+        np.concatenate([part.abs_max for part in parts]),
+        np.concatenate([part.mean for part in parts]),
+        np.concatenate([part.variance for part in parts]),
+    )
+    return joined.scaled(ranges.derivation.positive_factor(producer) or 1.0)
+
+
+def typical_magnitudes(ranges: Ranges, tensor: str) -> Float64:
+    """Return float64 ``[C]``, how large the values of each channel are, one beside the other.
+
+    Where a LeakyReLU reads the tensor: what ``TYPICAL`` of its magnitudes stay below, times one
+    factor for all channels that makes their geometric mean that of the largest magnitudes. A
+    rare outlier thus has no say in how channels compare, and the tensor keeps its size. Such a
+    tensor is not observed: it follows from the activation's output. Of other tensors, the largest
+    magnitude.
+
+    Raises:
+        CalibrationError: the table lacks a tensor they rest on.
+    """
+    activation = ranges.derivation.leaky_reader(tensor)
+    if activation is None:
+        return channel_figures(ranges, tensor).abs_max
+    channels = ranges.statistics_of(activation.output[0]).channels
+    slope = leaky_slope(activation)
+
+    def before(values: Float64) -> Float64:
+        return np.where(values < 0.0, -values / slope, values)
+
+    edges = channels.edges()
+    centres = before((edges[:, :-1] + edges[:, 1:]) / 2.0)
+    largest = np.maximum(
+        before(channels.minimum.astype(np.float64)), before(channels.maximum.astype(np.float64))
+    )
+    order = np.argsort(centres, axis=1)
+    shares = np.cumsum(np.take_along_axis(channels.counts, order, axis=1), axis=1)
+    position = (shares < TYPICAL * shares[:, -1:]).sum(axis=1, keepdims=True)
+    typical = np.take_along_axis(np.take_along_axis(centres, order, axis=1), position, axis=1)[:, 0]
+    living = (typical > 0.0) & (largest > 0.0)
+    if living.any():
+        typical = typical * np.exp(np.mean(np.log(largest[living] / typical[living])))
+    found: Float64 = typical / ranges.factors.get(tensor, np.ones(1))
+    return found

@@ -1,0 +1,80 @@
+"""A float graph and its plan in, the convolutions that belong together out.
+
+The convolutions of a dense block read a growing Concat of the same tensors. They share what can
+be said of their input (quant/rounding/round_weights.py), and they are the unit that returns to a
+higher precision (quant/sensitivity.py): one of them alone would leave its neighbours to
+requantize.
+"""
+
+from dataclasses import dataclass
+
+import onnx
+
+from calib.errors import GraphError
+from calib.graph import GraphIndex
+from quant.numerics.im2col import Window
+from quant.plan import QuantPlan
+
+
+@dataclass(frozen=True, eq=False)
+class Family:
+    """Convolutions that read the same tensors side by side, or only the first of them.
+
+    Attributes:
+        nodes: with the same window; the last reads all sources.
+        sources: tensors whose channels follow one another in what the last one reads.
+        window: what an output position of each of them sees.
+    """
+
+    nodes: tuple[onnx.NodeProto, ...]
+    sources: tuple[str, ...]
+    window: Window
+
+    @property
+    def name(self) -> str:
+        """The last convolution's."""
+        return self.nodes[-1].name
+
+
+def find_families(index: GraphIndex, plan: QuantPlan) -> tuple[list[Family], dict[str, str]]:
+    """Return the planned convolutions by what they read.
+
+    Args:
+        index: the float graph.
+        plan: its plan.
+
+    Returns:
+        The families in graph order, and the weights that belong to none with the reason.
+    """
+    names = {quant.node: name for name, quant in plan.weights.items()}
+    alone: dict[str, str] = {}
+    families: list[Family] = []
+    for node in index.nodes:
+        if node.name not in names:
+            continue
+        shape = index.shape(node.input[1])
+        assert shape is not None  # a weight is an initializer
+        try:
+            window = Window.of(node, shape[2:])
+        except GraphError as error:
+            alone[names[node.name]] = str(error)
+            continue
+        sources = joined(index, node.input[0])
+        for number, known in enumerate(families):
+            if known.window == window and sources[: len(known.sources)] == known.sources:
+                families[number] = Family((*known.nodes, node), sources, window)
+                break
+        else:
+            families.append(Family((node,), sources, window))
+    return families, alone
+
+
+def joined(index: GraphIndex, tensor: str) -> tuple[str, ...]:
+    """Return the tensors that a tensor is the Concat of along its channels, or itself."""
+    producer = index.producer(tensor)
+    if producer is None or producer.op_type != "Concat":
+        return (tensor,)
+    (axis,) = (onnx.helper.get_attribute_value(a) for a in producer.attribute if a.name == "axis")
+    if axis not in {1, 1 - len(index.shape(tensor) or ())}:
+        return (tensor,)
+    return tuple(source for name in producer.input for source in joined(index, name))

@@ -1,0 +1,1 @@
+"""Convert a float graph to fp16, where every value fits."""

@@ -1,0 +1,1 @@
+"""Quantize numbers: scales, distributions, limits; nothing here knows a graph."""

@@ -1,0 +1,101 @@
+"""The pair between a convolution and its LeakyReLU: the activation's distribution in, codes out.
+
+onnxruntime and QNN round twice there: once before the activation and once after it. Two free
+scales add two rounding errors. With the *same* scale on both sides the second rounding finds
+every non-negative value already on its grid and adds nothing; what is left to choose is how far
+below zero the first pair reaches, because a code spent on a negative input is one fewer for
+positive ones, and inputs below the reach are clipped, at the LeakyReLU's slope.
+
+Every candidate is judged by the squared error of the whole chain,
+
+    x -> QDQ(scale, zero point) -> LeakyReLU -> QDQ(output scale, output zero point),
+
+against LeakyReLU(x), summed over the observed distribution.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from quant.numerics.affine import IntegerType, affine_parameters
+from quant.numerics.distribution import Distribution, Float64, least_squares_range
+
+
+@dataclass(frozen=True)
+class Affine:
+    """Scale and zero point of one pair.
+
+    Attributes:
+        scale: a float32 value.
+        zero_point: code of 0.
+    """
+
+    scale: float
+    zero_point: int
+
+
+def choose_before_activation(
+    activated: Distribution,
+    slope: float,
+    integer: IntegerType,
+    output: Affine | None,
+    *,
+    symmetric: bool,
+) -> Affine:
+    """Return the parameters of the pair before a LeakyReLU with the least chain error.
+
+    Args:
+        activated: distribution at the LeakyReLU's output.
+        slope: its slope, between 0 and 1.
+        integer: type of the codes, before and after.
+        output: parameters of the pair behind the LeakyReLU; ``None`` if there is none.
+        symmetric: zero points must be 0.
+    """
+    low, high = least_squares_range(activated, integer, symmetric=symmetric, negative_gain=slope)
+    free = Affine(*affine_parameters(low / slope, high, integer, symmetric=symmetric))
+    if output is None:
+        return free
+    stride = max(integer.steps // 64, 1)
+    aligned = (0,) if symmetric else range(integer.minimum, integer.maximum + 1, stride)
+    candidates = [free, *(Affine(output.scale, zero_point) for zero_point in aligned)]
+    errors = chain_errors(activated, slope, integer, candidates, output)
+    return candidates[int(np.argmin(errors))]
+
+
+def chain_errors(
+    activated: Distribution,
+    slope: float,
+    integer: IntegerType,
+    befores: Sequence[Affine],
+    output: Affine,
+) -> Float64:
+    """Return the mean squared error of both pairs and the LeakyReLU between them.
+
+    Args:
+        activated: distribution at the LeakyReLU's output.
+        slope: its slope.
+        integer: type of the codes, before and after.
+        befores: what to try for the pair before.
+        output: parameters of the pair behind.
+
+    Returns:
+        One error for each of ``befores``.
+    """
+    inputs = np.where(activated.values < 0.0, activated.values / slope, activated.values)
+    scales = np.array([before.scale for before in befores])[:, np.newaxis]
+    zero_points = np.array([before.zero_point for before in befores])[:, np.newaxis]
+    lowest, highest = integer.minimum - zero_points, integer.maximum - zero_points
+    rounded = np.clip(np.rint(inputs / scales), lowest, highest) * scales
+    activation = np.where(rounded < 0.0, rounded * slope, rounded)
+    squared = (round_trip(activation, output, integer) - activated.values) ** 2
+    errors: Float64 = squared @ activated.counts / activated.counts.sum()
+    return errors
+
+
+def round_trip(values: Float64, affine: Affine, integer: IntegerType) -> Float64:
+    """Return what a pair makes of ``values``."""
+    codes = np.rint(values / affine.scale) + affine.zero_point
+    codes = np.clip(codes, integer.minimum, integer.maximum)
+    rounded: Float64 = (codes - affine.zero_point) * affine.scale
+    return rounded

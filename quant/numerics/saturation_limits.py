@@ -1,0 +1,120 @@
+"""How an integer kernel adds up products in, the int8 codes that a weight may have out.
+
+Codes lie within [-127, 127]: the range is symmetric, and TensorRT and LiteRT take no other.
+
+On x86-64 without VNNI, kernels for unsigned activations multiply with ``vpmaddubsw``, which adds
+the products of two neighbouring input channels, 2j and 2j + 1, at one kernel position in 16 bits,
+with saturation. No activations can saturate it if, and for all activations only if,
+
+    max(q, 0) + max(q', 0) <= P    and    max(-q, 0) + max(-q', 0) <= P,    P = floor(32767 / 255)
+
+for the codes q, q' of every two neighbours: 255 * 128 = 32640 fits, 255 * 129 = 32895 does not.
+Neighbours of unlike signs are free. Halving all weights (7 bits, onnxruntime's ``reduce_range``)
+satisfies it too, and costs every weight a bit; this costs only the large ones that meet.
+
+Channels are neighbours because both CPU runtimes lay the input channels innermost: onnxruntime's
+QLinearConv transposes to NHWC and packs its filter as [kH kW I, O] in groups of four, oneDNN
+blocks weights by four input channels. Where their number is odd, neighbours lie at different
+kernel positions, so each code keeps to P / 2 for itself.
+
+Seen on an emulated Haswell (``qemu-x86_64 -cpu Haswell``) with onnxruntime 1.32: 255 * (100 + 100)
+is 46 of 255 codes wrong at the output, 255 * (100 + 28) and 255 * (100 - 100) are exact.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from quant.numerics.affine import WEIGHT_LIMIT, FloatArray
+
+Codes = npt.NDArray[np.int8]
+Real = npt.NDArray[np.floating[Any]]
+
+PAIR_LIMIT = 32767 // 255
+
+
+@dataclass(frozen=True)
+class CodeLimits:
+    """The codes that a convolution's weight ``[O, I, ...]`` may have.
+
+    Attributes:
+        accumulator_bits: 32, or 16 for codes whose products no sum of two can saturate.
+    """
+
+    accumulator_bits: int
+
+    def coupled(self, channels: int) -> bool:
+        """Tell whether neighbours among ``channels`` input channels limit one another's codes."""
+        return self.accumulator_bits == 16 and channels % 2 == 0
+
+    def largest(self, channels: int) -> int:
+        """Return the largest code of a weight that reads ``channels`` input channels."""
+        alone = self.accumulator_bits == 16 and not self.coupled(channels)
+        return PAIR_LIMIT // 2 if alone else WEIGHT_LIMIT
+
+    def covering(self, weight: FloatArray) -> npt.NDArray[np.float64]:
+        """Return float64 ``[O]``: the smallest scales at which nothing has to be clipped.
+
+        Args:
+            weight: float32 ``[O, I, ...]``.
+        """
+        flat = _by_channel(weight)
+        largest = self.largest(flat.shape[1])
+        scales: npt.NDArray[np.float64] = np.abs(flat).max(axis=(1, 2), initial=0.0) / largest
+        if self.coupled(flat.shape[1]):
+            sums = _sums_of_neighbours(flat).max(axis=(1, 2), initial=0.0)
+            scales = np.maximum(scales, sums / PAIR_LIMIT)
+        return scales.astype(np.float64)
+
+    def within(self, steps: Real) -> Real:
+        """Return the nearest values within the limits; what two neighbours exceed, they share.
+
+        Args:
+            steps: weights in units of their scales, ``[O, I, ...]``.
+        """
+        flat = _by_channel(steps)
+        largest = self.largest(flat.shape[1])
+        kept = flat.clip(-largest, largest)
+        if self.coupled(flat.shape[1]):
+            left, right = kept[:, ::2], kept[:, 1::2]
+            beyond = np.nonzero(_sums_of_neighbours(kept) > PAIR_LIMIT)
+            excess = np.abs(left[beyond]) + np.abs(right[beyond]) - PAIR_LIMIT
+            half = (excess / 2).astype(kept.dtype)  # of integers the smaller half
+            left[beyond] -= np.sign(left[beyond]) * (excess - half)
+            right[beyond] -= np.sign(right[beyond]) * half
+        found: Real = kept.reshape(steps.shape)
+        return found
+
+    def nearest(self, steps: FloatArray) -> Codes:
+        """Return the codes nearest to ``steps``, int8 ``[O, I, ...]``."""
+        rounded = np.rint(self.within(steps))
+        if self.coupled(steps.shape[1]):
+            # Rounding two halves may have gone the same way.
+            rounded = self.within(rounded.astype(np.int16))
+        codes: Codes = rounded.astype(np.int8)
+        return codes
+
+    def excess(self, codes: Codes) -> int:
+        """Return how far codes ``[O, I, ...]`` lie beyond the limits at worst; 0 if they do not."""
+        wide = _by_channel(codes).astype(np.int16)
+        largest = self.largest(wide.shape[1])
+        beyond = int(np.abs(wide).max(initial=0)) - largest
+        if self.coupled(wide.shape[1]):
+            beyond = max(beyond, int(_sums_of_neighbours(wide).max(initial=0)) - PAIR_LIMIT)
+        return max(beyond, 0)
+
+
+def _by_channel(weight: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return weight.reshape(*weight.shape[:2], -1)
+
+
+def _sums_of_neighbours(flat: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return ``[O, I / 2, P]``: the magnitudes of two neighbours added, 0 for unlike signs.
+
+    Which sign a 0 has does not matter: beside it, the other alone is within the limit.
+    """
+    left, right = flat[:, ::2], flat[:, 1::2]
+    sums: npt.NDArray[Any] = (np.abs(left) + np.abs(right)) * ((left > 0) == (right > 0))
+    return sums

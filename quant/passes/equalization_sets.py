@@ -1,0 +1,153 @@
+"""A float graph in, the sets of channels that can only be rescaled together out.
+
+Dividing a channel of a tensor by a positive factor f leaves a network unchanged if everything
+that touches the channel either passes f on or absorbs it:
+
+    LeakyRelu, PRelu, Relu     r(x / f) = r(x) / f: positively homogeneous, any slope
+    Resize (nearest), Identity copies values
+    Mul by one constant        linear; a residual scale absorbs instead
+    Add                        x / f + y / f = (x + y) / f: both operands carry the same f
+    Concat of channels         each channel keeps its f
+    Conv                       absorbs (quant/analysis/scale_absorbers.py)
+    anything else, the graph's own inputs and outputs: f = 1
+
+(Nagel et al., Data-Free Quantization Through Weight Equalization and Bias Correction, 2019,
+section 4.1, for pairs of convolutions; here for any wiring.) So every (tensor, channel) is a
+variable, every line above an equation between variables, and a connected component, a *class*,
+has one free factor. In a dense block each growth channel is a class of its own, and so is each
+channel of the branch's end up to its residual scale; the residual trunk has one class per channel,
+from the first convolution through all additions to the first convolution behind the upsampling.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from calib.graph import GraphIndex
+from quant.analysis.scale_absorbers import absorbs
+from quant.analysis.topology import ACTIVATIONS
+
+Classes = npt.NDArray[np.int64]
+
+_CHANNEL_AXIS = 1
+# The variable that stands for the factor 1.
+_ONE = np.zeros(1, np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelClasses:
+    """Which channels share one factor.
+
+    Attributes:
+        of: tensor to int64 ``[C]``, the class of each of its channels. Tensors without a channel
+            axis or a static shape are not in it.
+        pinned: class of the channels whose factor must be 1.
+        count: number of classes; they are numbered from 0.
+    """
+
+    of: Mapping[str, Classes]
+    pinned: int
+    count: int
+
+    def free(self, tensor: str) -> npt.NDArray[np.bool_]:
+        """Return bool ``[C]``: which channels of ``tensor`` may be rescaled."""
+        found: npt.NDArray[np.bool_] = self.of.get(tensor, _ONE * self.pinned) != self.pinned
+        return found
+
+
+def channel_classes(index: GraphIndex) -> ChannelClasses:
+    """Return the classes of a graph's channels."""
+    variables = _variables(index)
+    left: list[Classes] = []
+    right: list[Classes] = []
+    for one, other in _equations(index, variables):
+        left.append(one)
+        right.append(np.broadcast_to(other, one.shape))
+    count = 1 + sum(len(numbers) for numbers in variables.values())
+    pairs = (np.concatenate([_ONE, *left]), np.concatenate([_ONE, *right]))
+    links = coo_array((np.ones(len(pairs[0]), np.int8), pairs), shape=(count, count))
+    classes, labels = connected_components(links, directed=False)
+    labels = labels.astype(np.int64)
+    of = {tensor: labels[numbers] for tensor, numbers in variables.items()}
+    return ChannelClasses(of, int(labels[0]), int(classes))
+
+
+def _variables(index: GraphIndex) -> dict[str, Classes]:
+    """Number the channels of every tensor from 1; 0 is the factor 1."""
+    made = [name for node in index.nodes for name in node.output if name]
+    variables: dict[str, Classes] = {}
+    first = 1
+    for tensor in (*index.inputs, *made):
+        shape = index.shape(tensor)
+        if shape is None or len(shape) <= _CHANNEL_AXIS or index.is_constant(tensor):
+            continue
+        variables[tensor] = np.arange(first, first + shape[_CHANNEL_AXIS])
+        first += shape[_CHANNEL_AXIS]
+    return variables
+
+
+def _equations(
+    index: GraphIndex, variables: Mapping[str, Classes]
+) -> Iterator[tuple[Classes, Classes]]:
+    for tensor in (*index.inputs, *index.outputs):
+        if tensor in variables:
+            yield variables[tensor], _ONE
+    for node in index.nodes:
+        if absorbs(index, node):
+            continue
+        passed = _passed_through(index, node, variables)
+        if passed is None:
+            touched = [variables[name] for name in (*node.input, *node.output) if name in variables]
+            yield from ((numbers, _ONE) for numbers in touched)
+        else:
+            yield from ((numbers, variables[node.output[0]]) for numbers in passed)
+
+
+def _passed_through(
+    index: GraphIndex, node: onnx.NodeProto, variables: Mapping[str, Classes]
+) -> list[Classes] | None:
+    """Return what equals the output's variables, or ``None`` where nothing passes through."""
+    moving = [name for name in node.input if name and not index.is_constant(name)]
+    constants = [index.constant(name) for name in node.input if name and index.is_constant(name)]
+    if not moving or any(name not in variables for name in (*moving, *node.output)):
+        return None
+    numbers = [variables[name] for name in moving]
+    if node.op_type == "Concat":
+        rank = len(index.shape(moving[0]) or ())
+        if constants or _attribute(node, "axis", 0) not in {_CHANNEL_AXIS, _CHANNEL_AXIS - rank}:
+            return None
+        return [np.concatenate(numbers)]
+    if not _keeps_channels(node, operands=len(moving), constants=constants):
+        return None
+    shapes = [index.shape(name) or () for name in (*moving, node.output[0])]
+    same = len({(len(shape), shape[_CHANNEL_AXIS]) for shape in shapes}) == 1
+    return numbers if same else None
+
+
+def _keeps_channels(
+    node: onnx.NodeProto, *, operands: int, constants: list[npt.NDArray[np.generic] | None]
+) -> bool:
+    """Tell whether ``node`` maps each channel to itself and passes a positive factor through."""
+    if node.op_type == "Add":
+        return operands == 2
+    if operands != 1:
+        return False
+    if node.op_type == "Mul":
+        return all(value is not None and value.size == 1 for value in constants)
+    if node.op_type == "Resize":
+        # Cropping fills the outside with a constant, which has no factor.
+        crops = _attribute(node, "coordinate_transformation_mode", b"") == b"tf_crop_and_resize"
+        return _attribute(node, "mode", b"nearest") == b"nearest" and not crops
+    return node.op_type in ACTIVATIONS or node.op_type == "Identity"
+
+
+def _attribute(node: onnx.NodeProto, name: str, default: object) -> object:
+    for attribute in node.attribute:
+        if attribute.name == name:
+            return onnx.helper.get_attribute_value(attribute)
+    return default

@@ -1,0 +1,1 @@
+"""Decide where QDQ pairs stand and which scale and zero point each has."""

@@ -1,0 +1,35 @@
+"""Planned edges in, the Concats that can join codes instead of values out.
+
+Where all inputs and the output of a Concat have one scale and zero point, quantizing its output
+gives back the codes that its inputs had. The Concat can then read those codes and hand them on:
+
+    t -> QuantizeLinear -> DequantizeLinear -> Concat -> QuantizeLinear -> DequantizeLinear -> Conv
+    t -> QuantizeLinear -> Concat -> DequantizeLinear -> Conv
+
+onnxruntime copies bytes in place of a QLinearConcat. OpenVINO moves a pair from behind a Concat to
+each of its inputs and runs it there, so a tensor of a dense block is quantized once more for each
+of its readers.
+"""
+
+from quant.plan import QuantPlan
+from quant.planning.qdq_placement import Placement
+
+
+def code_joins(placement: Placement, plan: QuantPlan) -> tuple[str, ...]:
+    """Return the names of the Concats that join codes under a plan's edges, in graph order.
+
+    None does where the target wants a pair around every operator, or the user wants every edge
+    quantized: such a file goes to compilers that know operators by the pairs around them.
+    """
+    if placement.full_integer or not placement.profile.concat_of_codes:
+        return ()
+    topology = placement.topology
+    joins: list[str] = []
+    for node in topology.operators:
+        output = plan.edges.get(node.output[0])
+        if node.op_type != "Concat" or output is None or output.tensor in topology.index.outputs:
+            continue
+        sources = [plan.edge_read_by(tensor, node.name) for tensor in node.input]
+        if all(name and plan.edges[name].same_grid(output) for name in sources):
+            joins.append(node.name)
+    return tuple(joins)

@@ -1,0 +1,102 @@
+"""A placement and its edges in, the quantization of every constant operand out.
+
+Weights of integer convolutions get one scale per output channel, large enough for the bias to
+fit int32; the other constants of integer operators one scale each; weights left in float may be
+stored as fp16.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from calib.errors import GraphError
+from quant.analysis.channel_statistics import channel_figures
+from quant.analysis.tensor_distributions import Ranges
+from quant.analysis.topology import RESIDUAL
+from quant.numerics.affine import affine_parameters, bias_scale_floor
+from quant.numerics.saturation_limits import CodeLimits
+from quant.numerics.weight_scales import least_error_scales
+from quant.plan import ConstantQuant, EdgeQuant, WeightQuant
+from quant.planning.qdq_placement import Placement
+
+
+def plan_weights(
+    placement: Placement,
+    edges: Mapping[str, EdgeQuant],
+    limits: CodeLimits,
+    ranges: Ranges,
+) -> dict[str, WeightQuant]:
+    """Return the weights of the convolutions that run as integers, by initializer.
+
+    Raises:
+        GraphError: two of them share one weight.
+    """
+    index = placement.topology.index
+    through = {(e.tensor, r): e for e in edges.values() for r in e.readers}
+    planned: dict[str, WeightQuant] = {}
+    for node in placement.topology.operators:
+        weight = None if node.op_type != "Conv" else index.constant(node.input[1])
+        if weight is None or placement.precision(node) == "float":
+            continue
+        if node.input[1] in planned:
+            raise GraphError(
+                f"convolutions {planned[node.input[1]].node!r} and {node.name!r} share the weight "
+                f"{node.input[1]!r}; give each a weight of its own"
+            )
+        bias_name = node.input[2] if len(node.input) > 2 and node.input[2] else None
+        if placement.profile.bias != "int32":
+            bias_name = None
+        floor = None
+        bias = None if bias_name is None else index.constant(bias_name)
+        if bias is not None:
+            floor = bias_scale_floor(bias, through[node.input[0], node.name].scale)
+        variance = channel_figures(ranges, node.input[0]).variance
+        if len(variance) != weight.shape[1]:  # a grouped convolution
+            variance = np.ones(weight.shape[1])
+        chosen = least_error_scales(weight, variance, limits, floor=floor)
+        planned[node.input[1]] = WeightQuant(
+            node.name, tuple(map(float, chosen)), limits.accumulator_bits, bias_name
+        )
+    return planned
+
+
+def plan_constants(placement: Placement) -> dict[str, ConstantQuant]:
+    """Return the constant operands, other than weights, of operators that run as integers."""
+    profile, index = placement.profile, placement.topology.index
+    if not profile.quantized_constants:
+        return {}
+    planned: dict[str, ConstantQuant] = {}
+    for node in placement.topology.operators:
+        slopes = node.op_type == "PRelu" and profile.every_operator
+        precision = placement.precision(node)
+        if precision == "float" or not (node.op_type in RESIDUAL or slopes):
+            continue
+        for name in node.input:
+            value = index.constant(name)
+            if value is None:
+                continue
+            known = planned.get(name)
+            readers = (node.name,) if known is None else (*known.readers, node.name)
+            integer = profile.integer(precision)
+            scale, zero_point = affine_parameters(
+                float(value.min()), float(value.max()), integer, symmetric=profile.symmetric
+            )
+            planned[name] = ConstantQuant(integer.name, scale, zero_point, readers)
+    return planned
+
+
+def half_stored_weights(
+    placement: Placement, weights: Mapping[str, WeightQuant]
+) -> tuple[str, ...]:
+    """Return the convolution weights left in float that fp16 can hold, if the target reads it."""
+    if not placement.profile.half_storage:
+        return ()
+    index = placement.topology.index
+    names: dict[str, None] = {}
+    for node in placement.topology.operators:
+        value = index.initializer(node.input[1]) if node.op_type == "Conv" else None
+        if value is None or node.input[1] in weights:
+            continue
+        if np.abs(value).max(initial=0.0) <= np.finfo(np.float16).max:
+            names[node.input[1]] = None
+    return tuple(names)

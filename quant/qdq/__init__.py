@@ -1,0 +1,1 @@
+"""Write and read QDQ graphs, and hold them against a target's rules."""

@@ -1,0 +1,91 @@
+"""A QDQ model in, what its integer convolutions store out; and a float model on that grid."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from calib.errors import GraphError
+from calib.graph import GraphIndex
+from quant.numerics.affine import dequantize
+from quant.qdq.view import QdqView
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Int8Convolution:
+    """One convolution of int8 weights and a quantized input.
+
+    Attributes:
+        codes: int8 ``[O, I, kH, kW]``.
+        weight_steps: float32 ``[O]``: real value of one code.
+        input_step: real value of one code of the input.
+        input_zero_point: code of 0 of the input.
+        bias: float32 ``[O]``, as the file has it.
+    """
+
+    codes: NDArray[np.int8]
+    weight_steps: Array
+    input_step: float
+    input_zero_point: int
+    bias: Array
+
+    @property
+    def weight(self) -> Array:
+        """The float32 weight that the codes stand for."""
+        return dequantize(self.codes, self.weight_steps.reshape(-1, 1, 1, 1), 0)
+
+
+def int8_convolutions(qdq: onnx.ModelProto) -> dict[str, Int8Convolution]:
+    """Return the integer convolutions of a QDQ model by the name of their node.
+
+    Raises:
+        GraphError: a weight is not int8, or a bias is no constant.
+    """
+    view = QdqView(GraphIndex(qdq))
+    found = {}
+    for node, data, weight in view.integer_convolutions():
+        codes = view.codes(node.input[1])
+        if codes is None or codes.dtype != np.int8 or np.any(weight.zero_point):
+            raise GraphError(f"the weight of {node.name!r} is not symmetric int8")
+        steps = np.broadcast_to(weight.scale.astype(np.float32).reshape(-1), len(codes))
+        found[node.name] = Int8Convolution(
+            codes, steps, float(data.scale), int(data.zero_point), _bias(view, node)
+        )
+    return found
+
+
+def _bias(view: QdqView, node: onnx.NodeProto) -> Array:
+    name = node.input[2]
+    stored = view.index.constant(name)
+    if stored is not None:
+        return stored.astype(np.float32)
+    grid, codes = view.dequantizer(name), view.codes(name)
+    if grid is None or codes is None:
+        raise GraphError(f"the bias of {node.name!r} is no constant")
+    return dequantize(codes, grid.scale, 0)
+
+
+def on_the_grid(
+    model: onnx.ModelProto, convolutions: Mapping[str, Int8Convolution]
+) -> onnx.ModelProto:
+    """Return the float model with the weights and biases that the int8 model computes with.
+
+    Whoever rounds these weights to the nearest code of the same scales gets the int8 model's
+    codes back, however those were chosen.
+    """
+    rounded = onnx.ModelProto()
+    rounded.CopyFrom(model)
+    values: dict[str, Array] = {}
+    for node in rounded.graph.node:
+        convolution = convolutions.get(node.name)
+        if convolution is not None:
+            values[node.input[1]], values[node.input[2]] = convolution.weight, convolution.bias
+    for tensor in rounded.graph.initializer:
+        if tensor.name in values:
+            tensor.CopyFrom(numpy_helper.from_array(values[tensor.name], tensor.name))
+    return rounded

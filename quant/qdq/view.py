@@ -1,0 +1,173 @@
+"""Any QDQ graph in, its operators with what quantizes their operands out.
+
+Reads files of other tools too: a weight may be stored as codes behind DequantizeLinear, or as a
+float constant behind QuantizeLinear and DequantizeLinear; names mean nothing.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import onnx
+from onnx.helper import get_attribute_value
+
+from calib.errors import GraphError
+from calib.graph import GraphIndex
+from quant.numerics.affine import INTEGER_TYPES, Array, IntegerType, quantize
+
+_PLUMBING = frozenset({"QuantizeLinear", "DequantizeLinear", "Constant"})
+
+
+@dataclass(frozen=True, eq=False)
+class Quantizer:
+    """Parameters of one QuantizeLinear or DequantizeLinear.
+
+    Attributes:
+        node: the node.
+        scale: float array, a scalar or one value per channel.
+        zero_point: integer array of the same shape.
+        axis: channel axis; meaningless for a scalar scale.
+    """
+
+    node: onnx.NodeProto
+    scale: Array
+    zero_point: Array
+    axis: int
+
+    @property
+    def dtype(self) -> str:
+        """Name of the codes' type, such as ``uint8``."""
+        return str(self.zero_point.dtype)
+
+    @property
+    def integer(self) -> IntegerType | None:
+        """The codes' type, ``None`` if it is one that no target here takes."""
+        return INTEGER_TYPES.get(self.dtype)
+
+    @property
+    def per_tensor(self) -> bool:
+        """Tell whether one scale serves the whole tensor."""
+        return self.scale.size == 1
+
+    def same_grid(self, other: "Quantizer") -> bool:
+        """Tell whether both have the same codes for the same values."""
+        return (
+            self.dtype == other.dtype
+            and np.array_equal(self.scale, other.scale)
+            and np.array_equal(self.zero_point, other.zero_point)
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class QdqView:
+    """The operators of a QDQ graph, its pairs looked through.
+
+    Attributes:
+        index: the QDQ graph.
+    """
+
+    index: GraphIndex
+
+    @cached_property
+    def operators(self) -> tuple[onnx.NodeProto, ...]:
+        """The nodes other than QuantizeLinear, DequantizeLinear and Constant."""
+        return tuple(node for node in self.index.nodes if node.op_type not in _PLUMBING)
+
+    @cached_property
+    def quantizers(self) -> tuple[Quantizer, ...]:
+        """The QuantizeLinear of every activation, in graph order."""
+        return tuple(
+            self._parameters(node)
+            for node in self.index.nodes
+            if node.op_type == "QuantizeLinear" and not self.index.is_constant(node.input[0])
+        )
+
+    def dequantizer(self, tensor: str) -> Quantizer | None:
+        """Return the DequantizeLinear that makes ``tensor``, if one does."""
+        node = self.index.producer(tensor) if tensor else None
+        if node is None or node.op_type != "DequantizeLinear":
+            return None
+        return self._parameters(node)
+
+    def readers(self, tensor: str) -> tuple[onnx.NodeProto, ...]:
+        """Return the nodes that read ``tensor`` directly."""
+        return self.index.consumers(tensor)
+
+    def output_quantizer(self, tensor: str) -> Quantizer | None:
+        """Return the first QuantizeLinear that reads ``tensor``, if one does."""
+        for node in self.readers(tensor):
+            if node.op_type == "QuantizeLinear":
+                return self._parameters(node)
+        return None
+
+    def is_constant(self, tensor: str) -> bool:
+        """Tell whether ``tensor`` is a constant, quantized or not."""
+        producer = self.index.producer(tensor)
+        while producer is not None and producer.op_type in {"QuantizeLinear", "DequantizeLinear"}:
+            tensor = producer.input[0]
+            producer = self.index.producer(tensor)
+        return self.index.is_constant(tensor)
+
+    def holds_codes(self, tensor: str) -> bool:
+        """Tell whether ``tensor`` is what QuantizeLinear makes, or several of these joined."""
+        producer = self.index.producer(tensor)
+        if producer is not None and producer.op_type == "Concat":
+            return self.holds_codes(producer.input[0])
+        return producer is not None and producer.op_type == "QuantizeLinear"
+
+    def codes(self, tensor: str) -> Array | None:
+        """Return the integer codes behind a dequantized constant, or ``None``."""
+        node = self.index.producer(tensor)
+        if node is None or node.op_type != "DequantizeLinear":
+            return None
+        stored = self.index.constant(node.input[0])
+        if stored is not None:
+            return stored
+        source = self.index.producer(node.input[0])
+        value = None if source is None else self.index.constant(source.input[0])
+        if source is None or value is None:
+            return None
+        grid = self._parameters(source)
+        integer = grid.integer
+        if integer is None:
+            return None
+        shape = [1] * value.ndim
+        if not grid.per_tensor:
+            shape[grid.axis] = -1
+        zero_point = grid.zero_point.reshape(-1)[0]
+        return quantize(value, grid.scale.reshape(shape), int(zero_point), integer)
+
+    def integer_convolutions(self) -> Iterator[tuple[onnx.NodeProto, Quantizer, Quantizer]]:
+        """Yield each convolution of quantized data with its data's and weight's parameters."""
+        for node in self.operators:
+            if node.op_type != "Conv":
+                continue
+            data, weight = self.dequantizer(node.input[0]), self.dequantizer(node.input[1])
+            if data is not None and weight is not None:
+                yield node, data, weight
+
+    def activation_behind(
+        self, convolution: onnx.NodeProto, operators: frozenset[str]
+    ) -> tuple[onnx.NodeProto, bool] | None:
+        """Return the activation behind a convolution, and whether a pair stands between them."""
+        readers = self.readers(convolution.output[0])
+        paired = False
+        while len(readers) == 1 and readers[0].op_type in {"QuantizeLinear", "DequantizeLinear"}:
+            paired = True
+            readers = self.readers(readers[0].output[0])
+        if len(readers) != 1 or readers[0].op_type not in operators:
+            return None
+        return readers[0], paired
+
+    def _parameters(self, node: onnx.NodeProto) -> Quantizer:
+        scale = self.index.constant(node.input[1])
+        if scale is None:
+            raise GraphError(
+                f"the scale of {node.name!r} is computed at run time; expected a constant"
+            )
+        zero_point = self.index.constant(node.input[2]) if len(node.input) > 2 else None
+        if zero_point is None:
+            zero_point = np.zeros(scale.shape, np.uint8)
+        axis = next((get_attribute_value(a) for a in node.attribute if a.name == "axis"), 1)
+        return Quantizer(node, scale, zero_point, int(axis))

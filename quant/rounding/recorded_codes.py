@@ -1,0 +1,186 @@
+"""What second-order rounding chose, as the plan tells it and as a file holds it.
+
+Rounding takes minutes and an image set; whoever checks a file has neither. So the plan keeps a
+digest of each weight's codes and bias, and a file's codes are read back and held against three
+things: that digest, how far codes may leave the float weight (quant/rounding/gptq.py), and how
+far a bias may move for the sake of such codes, given that the input lies in its quantized range.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from calib.digest import sha256_bytes
+from calib.errors import GraphError
+from calib.graph import GraphIndex
+from quant.numerics.affine import FloatArray
+from quant.passes.from_plan import equalized_model
+from quant.plan import QuantPlan, Refinement, WeightQuant
+from quant.qdq.emit import RefinedWeights
+from quant.rounding.gptq import DRIFT_LIMIT, code_drift
+
+# A moved bias is rounded to half a step of its own scale, and computed in float32 at worst.
+_BIAS_SLACK = 1e-3
+
+
+def with_refinement(
+    model: onnx.ModelProto, plan: QuantPlan, refined: RefinedWeights, images: Mapping[str, Any]
+) -> QuantPlan:
+    """Return the plan with what was chosen for its weights, and on which images.
+
+    Args:
+        model: the float graph of the plan.
+        plan: the plan that was refined.
+        refined: codes and biases.
+        images: JSON-able record of the images.
+    """
+    index = GraphIndex(equalized_model(model, plan))
+    digests = {name: _digest(index, plan.weights[name], name, refined) for name in refined.codes}
+    return replace(plan, refined=Refinement(dict(images), digests, dict(refined.nearest)))
+
+
+def own_bias(index: GraphIndex, node: onnx.NodeProto) -> str | None:
+    """Return the name of a convolution's bias if it is a constant that no other node reads."""
+    name = node.input[2] if len(node.input) > 2 else ""
+    exclusive = index.is_constant(name) and len(index.consumers(name)) == 1
+    return name if exclusive else None
+
+
+def stored_weights(
+    model: onnx.ModelProto, plan: QuantPlan, quantized: onnx.ModelProto
+) -> RefinedWeights:
+    """Read the refined codes and biases of a plan back from a QDQ file.
+
+    Args:
+        model: the float graph.
+        plan: its plan; names the refined weights.
+        quantized: the file.
+
+    Raises:
+        GraphError: the file does not hold one of them.
+    """
+    if plan.refined is None:
+        return RefinedWeights()
+    index, found = GraphIndex(equalized_model(model, plan)), GraphIndex(quantized)
+    codes: dict[str, npt.NDArray[np.int8]] = {}
+    biases: dict[str, npt.NDArray[np.float64]] = {}
+    for name in plan.refined.digests:
+        quant = _planned(plan, name)
+        codes[name] = _initializer(found, f"{name}_quantized", np.int8, index.shape(name))
+        bias = own_bias(index, _node(index, quant, name))
+        if bias is None:
+            continue
+        if quant.bias is None:
+            value = _initializer(found, f"{bias}_refined", np.float32, index.shape(bias))
+            biases[bias] = value.astype(np.float64)
+        else:
+            steps = _initializer(found, f"{bias}_quantized", np.int32, index.shape(bias))
+            biases[bias] = steps.astype(np.float64) * bias_scales(index, plan, quant, name)
+    return RefinedWeights(codes, biases, plan.refined.nearest)
+
+
+def refinement_faults(
+    model: onnx.ModelProto, plan: QuantPlan, stored: RefinedWeights
+) -> Iterator[str]:
+    """Say what is wrong with refined codes and biases, one line per fault, by weight.
+
+    Args:
+        model: the float graph.
+        plan: its plan, with the refinement that its record states.
+        stored: what the file holds, by :func:`stored_weights`.
+    """
+    if plan.refined is None:
+        if plan.weights:
+            yield "the plan does not say how its weights were rounded"
+        return
+    index = GraphIndex(equalized_model(model, plan))
+    for name in sorted(plan.weights):
+        told = (name in plan.refined.digests) + (name in plan.refined.nearest)
+        if told != 1:
+            yield f"weight {name} is recorded {told} times in the plan's refinement, expected once"
+    for name in sorted(stored.codes):
+        found, expected = _digest(index, plan.weights[name], name, stored), plan.refined.digests
+        if found != expected[name]:
+            yield (
+                f"weight {name}: codes and bias have sha256 {found}, the plan records "
+                f"{expected[name]}"
+            )
+        yield from _distance_faults(index, plan, name, stored)
+
+
+def _distance_faults(
+    index: GraphIndex, plan: QuantPlan, name: str, stored: RefinedWeights
+) -> Iterator[str]:
+    quant, codes = plan.weights[name], stored.codes[name]
+    node, weight = _node(index, quant, name), _float_constant(index, name)
+    drift = code_drift(weight, codes, quant.scale_array, quant.limits)
+    worst = int(drift.argmax())
+    if not drift[worst] <= DRIFT_LIMIT:
+        yield (
+            f"weight {name}: the codes of output channel {worst} are {drift[worst]:.3g} steps "
+            f"(rms) from the float weight, expected at most {DRIFT_LIMIT:g}"
+        )
+    bias = own_bias(index, node)
+    if bias is None:
+        return
+    scales = quant.scale_array
+    restored = codes.reshape(len(codes), -1) * scales[:, np.newaxis]
+    changed = np.abs(weight.reshape(restored.shape).astype(np.float64) - restored).sum(axis=1)
+    edge = plan.edges[plan.edge_read_by(node.input[0], node.name) or ""]
+    allowed = changed * max(map(abs, edge.covered)) + edge.scale * scales
+    original = _float_constant(index, bias).astype(np.float64)
+    excess = np.abs(stored.biases[bias] - original) - allowed * (1.0 + _BIAS_SLACK)
+    worst = int(excess.argmax())
+    if not excess[worst] <= _BIAS_SLACK * abs(original[worst]):
+        yield (
+            f"bias {bias}: channel {worst} is {stored.biases[bias][worst]:.6g}, the float bias "
+            f"{original[worst]:.6g}; its codes explain a change of {allowed[worst]:.3g} at most"
+        )
+
+
+def _digest(index: GraphIndex, quant: WeightQuant, name: str, weights: RefinedWeights) -> str:
+    bias = own_bias(index, _node(index, quant, name))
+    moved = b"" if bias is None else weights.biases[bias].astype("<f8").tobytes()
+    return sha256_bytes(weights.codes[name].tobytes() + moved)
+
+
+def _planned(plan: QuantPlan, name: str) -> WeightQuant:
+    if name not in plan.weights:
+        raise GraphError(f"the plan refines {name!r}, which is none of its weights")
+    return plan.weights[name]
+
+
+def _node(index: GraphIndex, quant: WeightQuant, name: str) -> onnx.NodeProto:
+    return next(node for node in index.consumers(name) if node.name == quant.node)
+
+
+def bias_scales(index: GraphIndex, plan: QuantPlan, quant: WeightQuant, name: str) -> FloatArray:
+    """Return float32 ``[O]``, the step of each channel of an int32 bias beside weight ``name``."""
+    node = _node(index, quant, name)
+    edge = plan.edges[plan.edge_read_by(node.input[0], node.name) or ""]
+    scales: FloatArray = np.float32(edge.scale) * quant.scale_array
+    return scales
+
+
+def _float_constant(index: GraphIndex, name: str) -> FloatArray:
+    value = index.constant(name)
+    assert value is not None  # planned as one
+    return value
+
+
+def _initializer(
+    index: GraphIndex, name: str, dtype: npt.DTypeLike, shape: tuple[int, ...] | None
+) -> npt.NDArray[Any]:
+    value = index.initializer(name)
+    if value is None:
+        raise GraphError(f"the file holds no initializer {name!r}, which the plan calls for")
+    if value.dtype != dtype or value.shape != shape:
+        raise GraphError(
+            f"initializer {name!r} is {value.dtype}{list(value.shape)}, expected "
+            f"{np.dtype(dtype)}{list(shape or ())}"
+        )
+    return value

@@ -1,0 +1,208 @@
+"""A float graph, its plan, its calibration table and a few images in, rounded weights out.
+
+The float graph, equalized as the plan says, is walked once with all images side by side. What a
+dense block joins is looked at once for all the convolutions that read a beginning of it: their
+columns' second moment decides the codes (quant/rounding/gptq.py), and the bias takes up what the
+codes change in the output's mean (Nagel et al., "Data-Free Quantization Through Weight
+Equalization and Bias Correction", 2019):
+
+    b' = b + sum over input channels c of (W - Wq)[c] mean(x_c)
+
+with the means of all calibration images, from the table. Only what is still to be read is held, so
+memory is a few activations per image.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from calib.errors import UsageError
+from calib.graph import GraphIndex
+from calib.runtime import Session
+from calib.segments import Segment, cut_graph, segment_model
+from calib.table import CalibrationTable
+from quant.analysis.channel_statistics import channel_figures
+from quant.analysis.layer_groups import Family, find_families
+from quant.analysis.tensor_distributions import Derivation, Ranges
+from quant.analysis.topology import Topology
+from quant.numerics.affine import FloatArray
+from quant.passes.from_plan import equalized
+from quant.plan import QuantPlan, WeightQuant
+from quant.qdq.emit import RefinedWeights, bias_codes
+from quant.rounding.gptq import SecondMoment, second_order_codes
+from quant.rounding.recorded_codes import bias_scales, own_bias
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+IMAGES = 6
+# Output positions over all images: a good two for each column of the widest dense block (1,728).
+POSITIONS = 4096
+
+
+def refine_weights(  # noqa: PLR0913  # three have defaults
+    model: onnx.ModelProto,
+    plan: QuantPlan,
+    table: CalibrationTable,
+    inputs: Sequence[FloatArray],
+    *,
+    seed: int = 0,
+    threads: int | None = None,
+    on_step: Callable[[], None] = lambda: None,
+) -> RefinedWeights:
+    """Choose codes and biases for every weight of a plan.
+
+    Args:
+        model: the float graph the plan was made for.
+        plan: says what is quantized; its scales are kept.
+        table: the calibration table the plan was made from.
+        inputs: float32 ``[1, 3, H, W]``, images such as the network is made for.
+        seed: of the output positions that are looked at.
+        threads: threads that run the graph; ``None`` takes every core.
+        on_step: called after each weight.
+
+    Raises:
+        UsageError: there is no image.
+        StaleTableError: the plan is of another graph.
+    """
+    if not inputs:
+        raise UsageError("no image to round weights by; give at least one, or rounding 'nearest'")
+    given = equalized(model, plan)
+    index = GraphIndex(given.model)
+    ranges = Ranges(Derivation(Topology(index)), table.tensors, given.tensors)
+    families, nearest = find_families(index, plan)
+    refiner = _Refiner(index, plan, ranges, np.random.default_rng(seed), nearest=nearest)
+    (entry,) = index.inputs
+    walk = _Walk(index, families, threads)
+    for family, states in walk.arrivals([{entry: values} for values in inputs]):
+        moment = refiner.moment(family, states)
+        for node in family.nodes:
+            refiner.refine(node, moment)
+            on_step()
+    return RefinedWeights(refiner.codes, refiner.biases, refiner.nearest)
+
+
+@dataclass(frozen=True, eq=False)
+class _Walk:
+    """Runs a graph up to the last convolution of each family, on several images side by side."""
+
+    index: GraphIndex
+    families: Sequence[Family]
+    threads: int | None
+
+    def arrivals(
+        self, states: list[dict[str, Array]]
+    ) -> Iterator[tuple[Family, list[dict[str, Array]]]]:
+        """Yield each family with what its sources hold on every image.
+
+        Args:
+            states: the graph's inputs, one mapping per image; taken over.
+        """
+        waiting = list(self.families)
+        for number in range(len(self._segments) + 1):
+            for family in [f for f in waiting if all(s in states[0] for s in f.sources)]:
+                waiting.remove(family)
+                yield family, states
+            if number == len(self._segments):
+                return
+            segment = self._segments[number]
+            session = Session(
+                segment_model(self.index, segment),
+                optimized=True,
+                threads=self.threads,
+                shared_arena=True,
+            )
+            for state in states:
+                made = session.run({name: state[name] for name in segment.inputs}, segment.outputs)
+                state.update(made)
+                for name in [n for n in state if not self._needed(n, number, waiting)]:
+                    del state[name]
+
+    def _needed(self, tensor: str, number: int, waiting: Sequence[Family]) -> bool:
+        later = self._last_reader.get(tensor, -1) > number
+        return later or any(tensor in family.sources for family in waiting)
+
+    @cached_property
+    def _segments(self) -> tuple[Segment, ...]:
+        wanted = [source for family in self.families for source in family.sources]
+        starts = {family.nodes[-1].name for family in self.families}
+        return cut_graph(self.index, wanted, starts)
+
+    @cached_property
+    def _last_reader(self) -> dict[str, int]:
+        return {name: at for at, segment in enumerate(self._segments) for name in segment.inputs}
+
+
+@dataclass(frozen=True, eq=False)
+class _Refiner:
+    """Refines one convolution after the other.
+
+    Attributes:
+        index: the float graph, equalized.
+        plan: its plan.
+        ranges: distributions of its tensors.
+        rng: draws output positions.
+        codes: what was chosen so far.
+        biases: likewise.
+        nearest: weights left as they are, with the reason.
+    """
+
+    index: GraphIndex
+    plan: QuantPlan
+    ranges: Ranges
+    rng: np.random.Generator
+    codes: dict[str, npt.NDArray[np.int8]] = field(default_factory=dict)
+    biases: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
+    nearest: dict[str, str] = field(default_factory=dict)
+
+    def moment(self, family: Family, states: Sequence[Mapping[str, Array]]) -> SecondMoment:
+        """Return the second moment of the columns of all sources."""
+        count = -(-POSITIONS // len(states))
+        blocks = []
+        for state in states:
+            height, width = state[family.sources[0]].shape[2:]
+            drawn = family.window.draw(height, width, count, self.rng)
+            parts = [family.window.columns(state[name], drawn) for name in family.sources]
+            blocks.append(np.concatenate(parts))
+        columns = np.concatenate(blocks, axis=1)
+        if all(own_bias(self.index, node) is not None for node in family.nodes):
+            columns -= columns.mean(axis=1, keepdims=True)
+        return SecondMoment.of(columns @ columns.T / np.float32(columns.shape[1]))
+
+    def refine(self, node: onnx.NodeProto, moment: SecondMoment) -> None:
+        """Choose codes and bias of a convolution of the family whose moment it is."""
+        name, quant = self._weights[node.name]
+        weight = self.index.constant(name)
+        assert weight is not None  # planned as one
+        flat = weight.reshape(len(weight), -1)
+        leading = moment.leading(flat.shape[1])
+        codes = second_order_codes(weight, leading, quant.scale_array, quant.limits)
+        self.codes[name] = codes
+        bias = own_bias(self.index, node)
+        if bias is not None:
+            restored = codes.reshape(flat.shape) * quant.scale_array[:, np.newaxis]
+            moved = (flat - restored).reshape(*weight.shape[:2], -1).sum(axis=2, dtype=np.float64)
+            self._move_bias(bias, name, moved @ self._means(node.input[0]))
+
+    def _means(self, tensor: str) -> npt.NDArray[np.float64]:
+        return channel_figures(self.ranges, tensor).mean
+
+    @cached_property
+    def _weights(self) -> dict[str, tuple[str, WeightQuant]]:
+        return {quant.node: (name, quant) for name, quant in self.plan.weights.items()}
+
+    def _move_bias(self, bias: str, name: str, change: npt.NDArray[np.float64]) -> None:
+        """Add ``change`` to a bias, on the grid that it is stored on."""
+        value = self.index.constant(bias)
+        assert value is not None  # own_bias
+        moved = value.astype(np.float64) + change
+        quant = self.plan.weights[name]
+        if quant.bias is None:
+            self.biases[bias] = moved.astype(np.float32).astype(np.float64)
+            return
+        scales = bias_scales(self.index, self.plan, quant, name)
+        self.biases[bias] = bias_codes(bias, moved, scales).astype(np.float64) * scales

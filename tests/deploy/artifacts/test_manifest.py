@@ -1,0 +1,64 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from calib.errors import VerificationError
+from deploy.artifacts.files import Artifact
+from deploy.artifacts.manifest import Manifest, read_manifest
+
+
+def manifest() -> Manifest:
+    return Manifest(
+        model="tiny",
+        network={"scale": 4},
+        weights={"origin": "file", "sha256": "0" * 64, "official": None},
+        calibration=None,
+        options={"precision": "fp32"},
+        artifacts=(Artifact("tiny-fp32.onnx", "1" * 64, 10, "fp32", None, 17),),
+        versions={"esrdeploy": "0"},
+    )
+
+
+def test_a_manifest_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.json"
+    path.write_bytes(manifest().content())
+    assert read_manifest(path) == manifest()
+
+
+def test_equal_manifests_have_equal_bytes() -> None:
+    assert manifest().content() == manifest().content()
+
+
+def spoiled(**changes: object) -> bytes:
+    fields = json.loads(manifest().content())
+    fields.update(changes)
+    return json.dumps(fields).encode()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\x00not json", "is not JSON"),
+        (b"[]", "schema version"),
+        (spoiled(schema_version=99), "schema version 99, expected 1"),
+        (spoiled(surprise=1), "lacks or adds a field"),
+        (spoiled(artifacts=[{"path": "a"}]), "lacks or adds a field"),
+        (
+            spoiled(artifacts=[{"path": "../a", "sha256": "", "bytes": 0}]),
+            "expected a plain name",
+        ),
+    ],
+    ids=["binary", "list", "schema", "extra field", "short artifact", "outside"],
+)
+def test_a_broken_manifest_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "manifest.json"
+    path.write_bytes(content)
+    with pytest.raises(VerificationError, match=message):
+        read_manifest(path)
+
+
+def test_a_manifest_without_a_float_model_judges_nothing() -> None:
+    empty = Manifest("tiny", {}, {}, None, {}, ())
+    with pytest.raises(VerificationError, match="no fp32 model"):
+        _ = empty.float_artifact

@@ -1,0 +1,94 @@
+"""Budgets: what a wish asks for, which layers pay for it, and builds that hold it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from calib.errors import UsageError
+from calib.sample import sample_patches
+from deploy.build.budget import FLOAT_PSNR_DB, Budget, parity_for_drop, raised_nodes
+from deploy.build.write_models import pictures_of
+from deploy.cli.console import make_progress
+from quant.sensitivity import FamilyCost, Sensitivity
+
+
+def test_a_drop_asks_for_the_parity_at_which_independent_errors_cost_it() -> None:
+    for drop in (0.01, 0.05, 0.5):
+        error = 10 ** (-FLOAT_PSNR_DB / 10) + 10 ** (-parity_for_drop(drop) / 10)
+        from math import log10
+
+        assert -10 * log10(10 ** (-FLOAT_PSNR_DB / 10)) + 10 * log10(error) == pytest.approx(drop)
+
+
+def test_the_stricter_of_two_wishes_counts() -> None:
+    assert Budget.of(None, None) is None
+    both = Budget.of(0.02, 40.0)
+    assert both is not None
+    assert both.asked == "max drop 0.02 dB"
+    assert Budget.of(0.5, 45.0).asked == "min parity 45 dB"
+
+
+@pytest.mark.parametrize("wish", [0.0, -1.0, float("nan"), float("inf")])
+def test_what_is_no_number_of_db_is_refused(wish: float) -> None:
+    with pytest.raises(UsageError, match="positive number of dB"):
+        Budget.of(wish, None)
+    with pytest.raises(UsageError, match="positive number of dB"):
+        Budget.of(None, wish)
+
+
+def test_each_raised_convolution_has_its_reason() -> None:
+    families = (FamilyCost("b5", ("b1", "b5"), 4e-4), FamilyCost("c5", ("c5",), 1e-4))
+    found = raised_nodes(Sensitivity(families, 5e-4, 1), Budget(38.0, "min parity 38 dB"), 38.0)
+    assert list(found) == ["b1", "b5"]
+    assert found["b1"] == (
+        "min parity 38 dB: number 1 of 2 by cost; quantized alone it leaves 34.0 dB"
+    )
+
+
+def test_rounding_and_holding_a_budget_never_share_a_picture() -> None:
+    probe = None
+    for source in (sample_patches("calibration", 12), sample_patches("calibration", 3)):
+        pictures = pictures_of(source, probe)
+        rounds = {patch.name for patch in pictures.rounding.patches}
+        holds = {patch.name for patch in pictures.held_out.patches}
+        assert rounds
+        assert holds
+        assert rounds.isdisjoint(holds)
+    verified = {patch.name for patch in sample_patches("verification", 8).patches}
+    assert verified.isdisjoint(rounds | holds)
+
+
+def test_a_build_holds_its_budget_and_says_what_it_cost(tiny_weights: Path, tmp_path: Path) -> None:
+    from deploy.build.calibrate import CalibrationRequest
+    from deploy.build.request import BuildRequest
+    from deploy.pipeline import build_model
+
+    def build(budget: Budget | None):
+        return build_model(
+            BuildRequest(
+                "tiny",
+                weights=tiny_weights,
+                calibration=CalibrationRequest(count=2),
+                budget=budget,
+                out=tmp_path,
+                report=False,
+            ),
+            make_progress(),
+        )
+
+    free = build(None)
+    name = "tiny-int8-ort.onnx"
+    parity = free.manifest.parity["artifacts"][name]["psnr_db_mean"]
+    assert free.manifest.options["raised"] == {"ort": {}}
+    held = build(Budget.of(None, parity + 6.0))
+    assert held.verification.passed
+    raised = held.manifest.options["raised"]["ort"]
+    assert raised
+    assert held.manifest.parity["artifacts"][name]["psnr_db_mean"] > parity + 3.0
+    plan = json.loads((tmp_path / "tiny" / "tiny-int8-ort.plan.json").read_text())
+    assert {plan["kept_float"][node] for node in raised} == set(raised.values())
+    measured = json.loads((tmp_path / "tiny" / "tiny-int8-ort.sensitivity.json").read_text())
+    assert {node for family in measured["families"] for node in family["nodes"]} >= set(raised)
+    with pytest.raises(UsageError, match=r"asks for 900\.00 dB"):
+        build(Budget.of(None, 900.0))

@@ -1,0 +1,104 @@
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from calib.dataset import PatchRef
+from calib.errors import VerificationError
+from calib.sample import sample_patches
+from deploy.metrics.parity import Drawn, ImageParity, ParityResult, Threshold, compare, measure
+from deploy.runtime.runner import remembering
+
+
+def picture(seed: int, size: int = 24) -> NDArray[np.float32]:
+    return np.random.default_rng(seed).random((1, 3, size, size), dtype=np.float32)
+
+
+def test_parity_is_ten_log_ten_of_one_over_the_mean_square() -> None:
+    reference = np.full((1, 3, 16, 16), 0.5, np.float32)
+    found = compare("flat", reference, reference + np.float32(0.01))
+    assert found.psnr_db == pytest.approx(40.0, abs=1e-3)
+    assert found.max_abs_error == pytest.approx(0.01, abs=1e-6)
+
+
+def test_what_a_viewer_cannot_see_is_no_error() -> None:
+    reference = np.full((1, 3, 16, 16), 1.0, np.float32)
+    found = compare("white", reference, reference + np.float32(0.5))
+    assert found.max_abs_error == 0.0
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf], ids=["nan", "infinity"])
+def test_an_output_that_is_not_finite_gets_the_worst_figures_there_are(bad: float) -> None:
+    candidate = picture(1)
+    candidate[0, 0, 0, 0] = bad
+    assert compare("broken", picture(1), candidate) == ImageParity("broken", 0.0, 0.0, 1.0)
+    with pytest.raises(VerificationError, match="reference's output holds NaN or infinity"):
+        compare("broken", candidate, picture(1))
+
+
+def test_another_shape_is_refused() -> None:
+    with pytest.raises(VerificationError, match="shape"):
+        compare("small", picture(1, 24), picture(1, 12))
+
+
+def test_comparing_nothing_is_no_verdict() -> None:
+    with pytest.raises(VerificationError, match="no picture"):
+        ParityResult("a.onnx", "b.onnx", Threshold(30.0, 0.5), ())
+
+
+@pytest.mark.parametrize(
+    ("psnr_db", "ssim", "named"),
+    [(29.9, 0.9, "psnr_db"), (31.0, 0.4, "ssim"), (float("nan"), 0.9, "psnr_db")],
+    ids=["psnr", "ssim", "nan"],
+)
+def test_one_picture_below_the_threshold_fails_and_is_named(
+    psnr_db: float, ssim: float, named: str
+) -> None:
+    good = ImageParity("good", 40.0, 0.99, 0.01)
+    bad = ImageParity("bad", psnr_db, ssim, 0.2)
+    result = ParityResult("a.onnx", "b.onnx", Threshold(30.0, 0.5), (good, bad))
+    assert not result.passed
+    (line,) = result.failures
+    assert line.startswith("bad: ")
+    assert named in line
+
+
+def test_the_reference_runs_once_for_all_candidates() -> None:
+    patches: tuple[PatchRef, ...] = sample_patches("verification", 2).patches
+    calls: list[int] = []
+
+    def reference(network_input: NDArray[np.float32]) -> NDArray[np.float32]:
+        calls.append(1)
+        return network_input
+
+    def darker(network_input: NDArray[np.float32]) -> NDArray[np.float32]:
+        return network_input * np.float32(0.9)
+
+    shown: list[tuple[str, ImageParity, Drawn]] = []
+    found = measure(
+        reference,
+        {"same": reference, "darker": darker},
+        patches,
+        observe=lambda *seen: shown.append(seen),
+    )
+    assert [(name, image.name) for name, image, _ in shown] == [
+        (name, patch.name) for patch in patches for name in ("same", "darker")
+    ]
+    assert all((drawn.candidate <= drawn.reference).all() for _, _, drawn in shown)
+    assert len(calls) == 4  # twice as the reference, twice as the candidate
+    assert [image.name for image in found["darker"]] == [patch.name for patch in patches]
+    assert all(image.max_abs_error == 0.0 for image in found["same"])
+    assert all(0.0 < image.max_abs_error <= 0.1 + 1e-6 for image in found["darker"])
+
+
+def test_a_remembering_runner_runs_once_for_each_picture():
+    runs = []
+
+    def run(network_input):
+        runs.append(network_input)
+        return network_input + 1
+
+    recall = remembering(run)
+    first, other = np.zeros((1, 3, 2, 2), np.float32), np.ones((1, 3, 2, 2), np.float32)
+    for picture in (first, other, first.copy()):
+        np.testing.assert_array_equal(recall(picture), picture + 1)
+    assert len(runs) == 2

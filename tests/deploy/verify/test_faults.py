@@ -1,0 +1,251 @@
+"""verify finds every known fault and names it, and finds none in good builds."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from calib.images import write_image
+from calib.sample import sample_patches
+from deploy.build.calibrate import CalibrationRequest
+from deploy.build.request import BuildRequest
+from deploy.network.architecture import SRVGG, Architecture, RRDBNet
+from deploy.pipeline import build_model
+from deploy.progress import Silent
+from deploy.verify.verdict import Verification, verify_tree
+from quant.plan import QuantOptions
+from tests.deploy.faults import (
+    FAULTS,
+    FLOAT,
+    HALF,
+    Fault,
+    Folders,
+    edit_manifest,
+    fp16_overflow,
+)
+
+Build = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one picture to compare on: the faults show on any."""
+    folder = tmp_path_factory.mktemp("picture")
+    (patch,) = sample_patches("verification", 1).patches
+    write_image(folder / "one.png", patch.load())
+    return folder
+
+
+@pytest.fixture(scope="session")
+def make_build(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """Tensors to the folder of a build of them, called tiny."""
+
+    def make(tensors: Mapping[str, np.ndarray], **request: object) -> Path:
+        folder = tmp_path_factory.mktemp("made")
+        save_file(dict(tensors), folder / "tiny.safetensors")
+        fields = {
+            "calibration": CalibrationRequest(count=2),
+            "quantization": QuantOptions(rounding="nearest"),
+            **request,
+        }
+        made = BuildRequest(
+            "tiny", weights=folder / "tiny.safetensors", out=folder / "dist", **fields
+        )
+        outcome = build_model(made, Silent())
+        assert outcome.verification.passed, failures(outcome.verification)
+        return outcome.folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_weights: Path) -> dict[str, np.ndarray]:
+    return load_file(tiny_weights)
+
+
+@pytest.fixture(scope="session")
+def other(make_build: Build, tiny: dict[str, np.ndarray]) -> Path:
+    """A good build of another network of the same architecture."""
+    rng = np.random.default_rng(8)
+    shaken = {
+        name: rng.permutation(value.reshape(-1)).reshape(value.shape)
+        if name.startswith("body")
+        else value
+        for name, value in tiny.items()
+    }
+    return make_build(shaken, quantization=QuantOptions())
+
+
+@pytest.fixture(scope="session")
+def elsewhere(make_build: Build, tiny: dict[str, np.ndarray]) -> Path:
+    """A good build of the same network, calibrated on other images."""
+    return make_build(tiny, calibration=CalibrationRequest(count=3))
+
+
+@pytest.fixture
+def folders(built: Path, other: Path, elsewhere: Path, tmp_path: Path) -> Folders:
+    return Folders(copied(built, tmp_path / "tiny"), other, elsewhere)
+
+
+def copied(source: Path, target: Path) -> Path:
+    target.mkdir()
+    for path in source.iterdir():
+        (target / path.name).write_bytes(path.read_bytes())
+    return target
+
+
+def verified(folder: Path, pictures: Path, weights: Path) -> Verification:
+    (verification,) = verify_tree(folder, images=pictures, weights=weights, progress=Silent())
+    return verification
+
+
+def failures(verification: Verification) -> list[str]:
+    """Return everything the report blames, one line each: file and reason."""
+    lines = [f"{c.artifact}: {c.detail}" for c in verification.checks if c.status == "failed"]
+    return lines + [
+        f"{result.candidate}: {line}" for result in verification.parity for line in result.failures
+    ]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_a_fault_is_caught_and_named(
+    fault: Fault, folders: Folders, pictures: Path, tiny_weights: Path
+) -> None:
+    fault.inject(folders)
+    verification = verified(folders.build, pictures, tiny_weights)
+    assert not verification.passed
+    blamed = [line for line in failures(verification) if line.startswith(f"{fault.artifact}: ")]
+    assert any(re.search(fault.named, line) for line in blamed), failures(verification)
+    # Nobody recorded a digest that would give it away.
+    assert all(c.status == "passed" for c in verification.checks if c.name == "file")
+    json.dumps(verification.record(), allow_nan=False)
+
+
+def swapped(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    first, last = tensors["conv_first.weight"], tensors["conv_last.weight"]
+    return {
+        "conv_first.weight": first[:, ::-1],
+        "conv_last.weight": last[::-1],
+        "conv_last.bias": tensors["conv_last.bias"][::-1],
+    }
+
+
+@pytest.mark.parametrize(
+    ("spoil", "named"),
+    [
+        (swapped, "channels swapped"),
+        (lambda t: {"conv_last.weight": t["conv_last.weight"][::-1]}, "channels swapped"),
+        (lambda t: {"conv_hr.weight": t["conv_hr.weight"].swapaxes(2, 3)}, "transposed"),
+        (lambda t: {"conv_hr.weight": t["conv_hr.weight"].swapaxes(0, 1)}, "transposed"),
+        (lambda t: {"conv_first.weight": t["conv_first.weight"] / 255}, "missing / 255"),
+    ],
+    ids=["BGR in and out", "BGR out", "transposed kernels", "transposed channels", "for bytes"],
+)
+def test_a_float_file_of_spoiled_weights_is_caught_though_all_follows_from_it(  # noqa: PLR0917
+    spoil: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]],
+    named: str,
+    tiny: dict[str, np.ndarray],
+    tiny_weights: Path,
+    make_build: Build,
+    pictures: Path,
+) -> None:
+    spoiled = {name: np.ascontiguousarray(value) for name, value in (tiny | spoil(tiny)).items()}
+    folder = make_build(spoiled, precision="fp32")
+    sha256 = verified_weights(tiny_weights)
+    edit_manifest(folder, lambda manifest: manifest["weights"].update(sha256=sha256))
+    verification = verified(folder, pictures, tiny_weights)
+    assert not verification.passed
+    blamed = [line for line in failures(verification) if line.startswith(f"{FLOAT}: ")]
+    assert any(re.search(named, line) for line in blamed), blamed
+
+
+def verified_weights(weights: Path) -> str:
+    from deploy.network.weights.checkpoint import load_checkpoint
+
+    return load_checkpoint(weights).sha256
+
+
+@pytest.fixture(scope="session")
+def loud(make_build: Build, tiny: dict[str, np.ndarray]) -> Path:
+    """A good build of a network with an activation beyond fp16, all weights within it."""
+    # LeakyReLU is positively homogeneous: what one convolution gains a later one gives back.
+    gain = np.float32(2.0**10)
+    return make_build(
+        tiny
+        | {
+            "conv_up1.weight": tiny["conv_up1.weight"] * gain,
+            "conv_up1.bias": tiny["conv_up1.bias"] * gain,
+            "conv_up2.weight": tiny["conv_up2.weight"] * gain,
+            "conv_up2.bias": tiny["conv_up2.bias"] * gain**2,
+            "conv_hr.weight": tiny["conv_hr.weight"] / gain**2,
+        },
+        precision="fp16",
+    )
+
+
+def test_nodes_around_an_overflow_stay_in_float_by_themselves(loud: Path) -> None:
+    kept = json.loads((loud / "manifest.json").read_text())["fp16_kept"]
+    assert {"/conv_up2/Conv", "/conv_hr/Conv"} <= set(kept)
+    assert all(re.match(r"overflow: \w+ '.*' reaches \d", why) for why in kept.values())
+
+
+def test_an_unannounced_fp16_overflow_is_caught_and_named(
+    loud: Path, pictures: Path, tmp_path: Path
+) -> None:
+    folder = copied(loud, tmp_path / "tiny")
+    fp16_overflow(Folders(folder, folder, folder))
+    verification = verified(folder, pictures, loud.parent.parent / "tiny.safetensors")
+    assert not verification.passed
+    lines = [line for line in failures(verification) if line.startswith(f"{HALF}: ")]
+    assert any("fp16 overflow: activation '/conv_up2/Conv_output_0'" in line for line in lines)
+    assert any("computes in fp16, expected float32" in line for line in lines), lines
+
+
+def random_network(architecture: Architecture, seed: int) -> dict[str, np.ndarray]:
+    """Return weights of an untrained network whose activations keep their size."""
+    from deploy.network.architecture import tensor_shapes
+
+    rng = np.random.default_rng(seed)
+    tensors = {}
+    for name, shape in tensor_shapes(architecture).items():
+        spread = (1 / np.prod(shape[1:])) ** 0.5 if len(shape) == 4 else 0.05
+        tensors[name] = (rng.standard_normal(shape) * spread).astype(np.float32)
+    return tensors
+
+
+SMALL, DEEP = RRDBNet(1, 8, 4), RRDBNet(2, 8, 4)
+UNSHUFFLED, COMPACT = RRDBNet(1, 8, 4, unshuffle=2), SRVGG(convs=2, features=8, scale=4)
+GOOD: list[tuple[str, Architecture, int, tuple[str, ...], QuantOptions]] = [
+    ("small", SMALL, 1, ("ort",), QuantOptions()),
+    ("another seed", SMALL, 2, ("tensorrt",), QuantOptions(rounding="nearest")),
+    ("deep", DEEP, 3, ("openvino",), QuantOptions(rounding="nearest")),
+    ("deep, 32 bits", DEEP, 4, ("ort",), QuantOptions(rounding="nearest", accumulator_bits=32)),
+    ("whole in integers", SMALL, 5, ("ort",), QuantOptions(rounding="nearest", full_integer=True)),
+    ("qnn", SMALL, 6, ("qnn",), QuantOptions(rounding="nearest")),
+    ("16 bits", SMALL, 7, ("qnn-w8a16",), QuantOptions(rounding="nearest")),
+    ("percentile", SMALL, 8, ("ort",), QuantOptions(rounding="nearest", percentile=99.9)),
+    ("x2", UNSHUFFLED, 9, ("ort",), QuantOptions(rounding="nearest")),
+    ("compact", COMPACT, 10, ("ort", "openvino"), QuantOptions(rounding="nearest")),
+]
+
+
+@pytest.mark.parametrize(
+    ("architecture", "seed", "targets", "options"),
+    [case[1:] for case in GOOD],
+    ids=[case[0] for case in GOOD],
+)
+def test_a_good_build_gives_no_alarm(
+    architecture: Architecture,
+    seed: int,
+    targets: tuple[str, ...],
+    options: QuantOptions,
+    make_build: Build,
+) -> None:
+    folder = make_build(  # which verifies it
+        random_network(architecture, seed), targets=targets, quantization=options
+    )
+    assert len(list(folder.glob("tiny-int8-*.onnx"))) == len(targets)

@@ -1,0 +1,290 @@
+"""The emitted QDQ graph: structure, values against two independent evaluators, size."""
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+from onnx.reference import ReferenceEvaluator
+
+from calib.errors import GraphError, StaleTableError
+from calib.graph import GraphIndex
+from calib.runtime import Session
+from quant.numerics.affine import dequantize, quantize
+from quant.passes.from_plan import equalized_model
+from quant.plan import QuantOptions
+from quant.planner import make_plan
+from quant.qdq.emit import RefinedWeights, emit_qdq
+from quant.targets import PROFILES
+
+TARGETS = sorted(PROFILES)
+
+
+def reference(model: onnx.ModelProto) -> ReferenceEvaluator:
+    """Return ONNX's own evaluator, which has DequantizeLinear from opset 19 on."""
+    raised = onnx.ModelProto()
+    raised.CopyFrom(model)
+    raised.opset_import[0].version = 21
+    raised.ir_version = 10
+    return ReferenceEvaluator(raised)
+
+
+def plan_of(model, table, target: str = "ort", **options):
+    return make_plan(model, table, PROFILES[target], QuantOptions(**options))
+
+
+@pytest.mark.parametrize("full_integer", [False, True], ids=["default", "full-integer"])
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("name", ["residual", "compact"])
+def test_onnx_reference_evaluator_agrees_with_onnxruntime(
+    name, target, full_integer, request, probes
+) -> None:
+    model, table = request.getfixturevalue(name), request.getfixturevalue(f"{name}_table")
+    emitted = emit_qdq(model, plan_of(model, table, target, full_integer=full_integer))
+    onnx.checker.check_model(emitted, full_check=True)
+    session = Session(emitted, optimized=False, threads=1)
+    evaluator = reference(emitted)
+    float_session = Session(model, optimized=False, threads=1)
+    for picture in probes(model, 1):
+        ours = session.run({"input": picture})["output"]
+        (expected,) = evaluator.run(None, {"input": picture})
+        # Sums in another order can move a value over a rounding boundary: one step of the
+        # coarsest grid, in few places.
+        off = np.abs(ours - expected)
+        assert np.mean(off > 1e-4) < 0.02
+        floating = float_session.run({"input": picture})["output"]
+        limit = 0.05 if not full_integer else 0.3
+        assert np.sqrt(np.mean((np.clip(floating, 0, 1) - np.clip(ours, 0, 1)) ** 2)) < limit
+
+
+def test_body_computes_what_the_formulas_say(residual, residual_table, probes, exposed) -> None:
+    """The dense block by hand: quantize, convolve exactly in integers, dequantize."""
+    plan = plan_of(residual, residual_table, "ort")
+    index = GraphIndex(equalized_model(residual, plan))
+    emitted = exposed(emit_qdq(residual, plan), ("feat", "pre1_dequantized"))
+    (picture,) = probes(residual, 1)
+    found = Session(emitted, optimized=False, threads=1).run({"input": picture})
+    data, before = plan.edges["feat"], plan.edges["pre1"]
+    codes = quantize(found["feat"], data.scale, data.zero_point, data.integer)
+    weight = plan.weights["w1"]
+    weight_codes = np.rint(index.constant("w1") / weight.scale_array[:, None, None, None])
+    weight_codes = weight_codes.clip(-127, 127).astype(np.int64)
+    steps = np.float32(data.scale) * weight.scale_array
+    bias = np.rint(index.constant("b1") / steps).astype(np.int64)
+    padded = np.pad(codes[0].astype(np.int64) - data.zero_point, ((0, 0), (1, 1), (1, 1)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(1, 2))
+    accumulated = np.einsum("chwyx,ocyx->ohw", windows, weight_codes) + bias[:, None, None]
+    convolved = (accumulated * steps.astype(np.float64)[:, None, None]).astype(np.float32)
+    expected = dequantize(
+        quantize(convolved, before.scale, before.zero_point, before.integer),
+        before.scale,
+        before.zero_point,
+    )
+    off = np.abs(found["pre1_dequantized"][0] - expected)
+    assert off.max() <= before.scale * 1.001
+    assert np.mean(off > 1e-6) < 0.01
+
+
+@pytest.mark.parametrize(("target", "folded"), [("ort", False), ("tensorrt", True)])
+def test_a_residual_scale_is_gone_or_scales_each_channel(
+    target, folded, residual, residual_table
+) -> None:
+    plan = make_plan(residual, residual_table, PROFILES[target], QuantOptions())
+    index = GraphIndex(emit_qdq(residual, plan))
+    producer = index.producer("scaled")
+    assert (producer is None) is folded
+    addition = next(node for node in index.nodes if node.name == "sum")
+    if folded:
+        assert addition.input[0] == "branch"
+        assert index.initializer("fifth") is None
+    else:
+        assert producer.input[0] == "branch_dequantized"
+        factors = np.array(plan.equalization["branch"]) / np.array(plan.equalization["feat"])
+        scales = index.initializer("fifth")
+        assert scales.shape == (4, 1, 1)
+        np.testing.assert_allclose(scales.reshape(-1), 0.2 * factors, rtol=1e-6)
+
+
+@pytest.mark.parametrize("target", ["ort", "openvino"])
+def test_joining_codes_gives_the_same_picture_with_fewer_nodes(
+    target, residual, residual_table, probes
+) -> None:
+    plan = plan_of(residual, residual_table, target)
+    assert plan.code_joins == ("cat",)
+    joined, paired = emit_qdq(residual, plan), emit_qdq(residual, replace(plan, code_joins=()))
+    node = next(node for node in joined.graph.node if node.name == "cat")
+    assert list(node.input) == ["feat_quantized", "x1_quantized"]
+    index = GraphIndex(joined)
+    assert [reader.op_type for reader in index.consumers(node.output[0])] == ["DequantizeLinear"]
+    assert index.producer("x1_dequantized") is None  # nothing would read it
+    assert len(paired.graph.node) - len(joined.graph.node) == 2
+    for picture in probes(residual, 3):
+        feed = {"input": picture}
+        found, expected = (
+            Session(model, optimized=False, threads=1).run(feed)["output"]
+            for model in (joined, paired)
+        )
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_names_order_and_bytes_are_fixed(target, residual, residual_table) -> None:
+    plan = plan_of(residual, residual_table, target)
+    first, second = emit_qdq(residual, plan), emit_qdq(residual, plan)
+    assert first.SerializeToString(deterministic=True) == second.SerializeToString(
+        deterministic=True
+    )
+    names = [node.name for node in first.graph.node]
+    assert len(names) == len(set(names))
+    assert {"feat_QuantizeLinear", "feat_DequantizeLinear", "w1_DequantizeLinear"} <= set(names)
+    assert {"x1_scale", "x1_zero_point"} <= {t.name for t in first.graph.initializer}
+    assert not first.metadata_props
+    assert [i.name for i in first.graph.input] == ["input"]
+    assert [o.name for o in first.graph.output] == ["output"]
+    index = GraphIndex(first)
+    assert all(index.shape(name) is not None for node in index.nodes for name in node.output)
+
+
+def test_weights_are_int8_per_channel_and_float_ones_are_gone(residual, residual_table) -> None:
+    emitted = emit_qdq(
+        residual, plan_of(residual, residual_table, "ort", full_integer=True, accumulator_bits=32)
+    )
+    stored = {t.name: numpy_helper.to_array(t) for t in emitted.graph.initializer}
+    for name in ("w0", "w1", "w2", "w3", "w4"):
+        codes = stored[f"{name}_quantized"]
+        assert codes.dtype == np.int8
+        assert name not in stored
+        assert np.abs(codes.astype(int)).reshape(len(codes), -1).max(axis=1).tolist() == (
+            [127] * len(codes)
+        )
+        assert stored[f"{name}_scale"].shape == (len(codes),)
+    for name in ("b0", "b1", "b2", "b3", "b4"):
+        assert stored[f"{name}_quantized"].dtype == np.int32
+        assert name not in stored
+    np.testing.assert_array_equal(stored["b1_scale"], stored["feat_scale"] * stored["w1_scale"])
+
+
+@pytest.mark.parametrize("target", ["tensorrt", "openvino"])
+def test_bias_stays_float_where_the_target_wants_it(target, residual, residual_table) -> None:
+    plan = plan_of(residual, residual_table, target)
+    stored = {t.name: numpy_helper.to_array(t) for t in emit_qdq(residual, plan).graph.initializer}
+    expected = GraphIndex(equalized_model(residual, plan)).constant("b1")
+    np.testing.assert_array_equal(stored["b1"], expected)
+
+
+def test_weights_left_in_float_are_stored_as_fp16_where_the_target_reads_it(
+    residual, residual_table
+) -> None:
+    plan = plan_of(residual, residual_table, "ort")
+    assert plan.stored_half == ("w0", "w3", "w4")
+    stored = {t.name: numpy_helper.to_array(t) for t in emit_qdq(residual, plan).graph.initializer}
+    assert {"w0", "w3", "w4"}.isdisjoint(stored)
+    expected = GraphIndex(equalized_model(residual, plan)).constant("w3").astype(np.float16)
+    np.testing.assert_array_equal(stored["w3_half"], expected)
+    for target in ("tensorrt", "qnn"):
+        assert plan_of(residual, residual_table, target).stored_half == ()
+
+
+def test_sixteen_bits_raise_the_opset(residual, residual_table) -> None:
+    narrow = emit_qdq(residual, plan_of(residual, residual_table, "ort"))
+    wide = emit_qdq(residual, plan_of(residual, residual_table, "qnn-w8a16"))
+    assert narrow.opset_import[0].version == 17
+    assert wide.opset_import[0].version == 21
+    assert {
+        info.type.tensor_type.elem_type
+        for info in wide.graph.value_info
+        if info.name.endswith("_quantized") and not info.name.startswith(("w", "b"))
+    } == {onnx.TensorProto.UINT16, onnx.TensorProto.INT32} - {onnx.TensorProto.INT32}
+
+
+def test_float_graph_and_plan_are_left_alone(residual, residual_table) -> None:
+    before = residual.SerializeToString(deterministic=True)
+    emit_qdq(residual, plan_of(residual, residual_table, "qnn"))
+    assert residual.SerializeToString(deterministic=True) == before
+
+
+def test_refined_codes_and_biases_are_used(residual, residual_table) -> None:
+    plan = plan_of(residual, residual_table, "ort")
+    codes = np.full((2, 4, 3, 3), -5, np.int8)
+    bias = np.array([1.0, -2.0], np.float32)
+    emitted = emit_qdq(residual, plan, RefinedWeights({"w1": codes}, {"b1": bias}))
+    stored = {t.name: numpy_helper.to_array(t) for t in emitted.graph.initializer}
+    np.testing.assert_array_equal(stored["w1_quantized"], codes)
+    restored = stored["b1_quantized"] * stored["b1_scale"]
+    np.testing.assert_allclose(restored, bias, atol=stored["b1_scale"].max() / 2)
+
+
+@pytest.mark.parametrize(
+    "codes",
+    [
+        np.zeros((2, 4, 3, 1), np.int8),
+        np.zeros((2, 4, 3, 3), np.int32),
+        np.full((2, 4, 3, 3), -128, np.int8),
+    ],
+    ids=["shape", "type", "code -128"],
+)
+def test_refined_codes_that_do_not_fit_are_refused(codes, residual, residual_table) -> None:
+    plan = plan_of(residual, residual_table, "ort")
+    with pytest.raises(GraphError, match="codes given for 'w1'"):
+        emit_qdq(residual, plan, RefinedWeights({"w1": codes}))
+
+
+def test_refined_bias_beyond_int32_is_refused(residual, residual_table) -> None:
+    plan = plan_of(residual, residual_table, "ort")
+    bias = np.array([1e9, 0.0], np.float32)
+    with pytest.raises(GraphError, match="more than int32 holds"):
+        emit_qdq(residual, plan, RefinedWeights({}, {"b1": bias}))
+
+
+def test_plan_of_another_graph_is_refused(residual, compact, residual_table) -> None:
+    with pytest.raises(StaleTableError, match="make a plan of this graph"):
+        emit_qdq(compact, plan_of(residual, residual_table, "ort"))
+
+
+def test_bias_shared_by_two_convolutions_gets_two_scales(parsed, calibrated, probes) -> None:
+    model = parsed(
+        """<ir_version: 8, opset_import: ["" : 17]>
+        g (float[1,2,4,4] input) => (float[1,2,4,4] output)
+        <float[2,2,3,3] w0, float[2,2,3,3] w1, float[2] b>
+        {
+          [a] s = Conv<pads=[1,1,1,1]>(input, w0, b)
+          [c] output = Conv<pads=[1,1,1,1]>(s, w1, b)
+        }"""
+    )
+    table = calibrated(model)
+    emitted = emit_qdq(model, plan_of(model, table, "ort", full_integer=True))
+    stored = {t.name for t in emitted.graph.initializer}
+    assert {"a_bias_quantized", "c_bias_quantized"} <= stored
+    (picture,) = probes(model, 1)
+    ours = Session(emitted, optimized=False, threads=1).run({"input": picture})["output"]
+    true = Session(model, optimized=False, threads=1).run({"input": picture})["output"]
+    assert np.abs(ours - np.clip(true, 0, 1)).max() < 0.05
+
+
+def test_onnxruntime_runs_the_body_in_integers(residual, residual_table, tmp_path) -> None:
+    saved = tmp_path / "optimized.onnx"
+    emitted = emit_qdq(residual, plan_of(residual, residual_table, "ort"))
+    Session(emitted, optimized=True, threads=1, save_optimized=saved)
+    kinds = Counter(node.op_type for node in onnx.load(saved).graph.node)
+    assert kinds["QLinearConv"] == 2
+    assert kinds["QLinearLeakyRelu"] == 1
+    assert kinds["Concat"] == 1
+    assert kinds["DequantizeLinear"] == 1  # before the residual addition
+
+
+@pytest.mark.slow
+def test_all_dense_convolutions_of_anime_6b_run_in_integers(
+    anime_float_path, calibrated_anime, tmp_path
+) -> None:
+    model = onnx.load(anime_float_path)
+    emitted = emit_qdq(model, plan_of(model, calibrated_anime, "ort"))
+    share = emitted.ByteSize() / model.ByteSize()
+    assert share <= 0.28
+    saved = tmp_path / "optimized.onnx"
+    Session(emitted, optimized=True, save_optimized=saved)
+    integer = [node for node in onnx.load(saved).graph.node if node.op_type == "QLinearConv"]
+    # A fused node reads the codes of the weight it had: its name tells which convolution it was.
+    dense = {name for node in integer for name in node.input if "rdb" in name and "weight" in name}
+    assert len({name.split(".weight")[0] for name in dense}) == 90
