@@ -78,7 +78,7 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
     require_nodes(model, request.fp16_keep)
     table: CalibrationTable | None = None
     kept: Mapping[str, str] = {}
-    raised: dict[str, Mapping[str, str]] = {}
+    promoted: dict[str, Mapping[str, str]] = {}
     if source is not None:
         table = calibration_table(
             model, source, folder, execution=request.execution, progress=progress
@@ -91,11 +91,11 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
         drawn = pictures_of(source, exported.probes[0])
         for profile in profiles if request.builds("int8") else ():
             quantizer = Quantizer(model, table, profile, drawn, progress)
-            written, raised[profile.name] = write_int8(
+            written, promoted[profile.name] = write_int8(
                 folder, network.name, quantizer, request.quantization, request.budget
             )
             artifacts += written
-    options = request.choices() | {"raised": raised}
+    options = request.choices() | {"promoted": promoted}
     draft = describe(network, table, options, artifacts, fp16_kept=kept)
     album = Album()
     contents = check_contents(folder, draft, progress)

@@ -14,15 +14,15 @@ import numpy.typing as npt
 
 from calib.errors import GraphError, UsageError
 from quant.numerics.affine import INTEGER_TYPES, IntegerType, covered_range
-from quant.numerics.saturation_limits import CodeLimits
-from quant.targets import Equalization, Precision
+from quant.numerics.saturation_limits import SaturationLimits
+from quant.targets import ComputePrecision, Equalization
 
 GRAPH_OUTPUT = "<graph output>"
 
 
-PLAN_SCHEMA = 6
+PLAN_SCHEMA = 7
 
-Rounding = Literal["nearest", "second-order"]
+Rounding = Literal["nearest", "gptq"]
 
 
 @dataclass(frozen=True)
@@ -44,19 +44,19 @@ class QuantOptions:
         equalization: which channels are brought to like size: none, and the graph stays as it is;
             those that one convolution makes (the growth channels of dense blocks, the tail's); or
             all, the residual trunk's half way; ``None``: the target's default.
-        raised: names of nodes to run in a higher precision, with the reason: in float, or in 16
+        promoted: names of nodes to run in a higher precision, with the reason: in float, or in 16
             bits where the target or ``full_integer`` leaves no float.
     """
 
     percentile: float | None = None
     full_integer: bool = False
-    head: Precision | None = None
-    trunk: Precision | None = None
-    tail: Precision | None = None
+    head: ComputePrecision | None = None
+    trunk: ComputePrecision | None = None
+    tail: ComputePrecision | None = None
     accumulator_bits: int | None = None
-    rounding: Rounding = "second-order"
+    rounding: Rounding = "gptq"
     equalization: Equalization | None = None
-    raised: Mapping[str, str] = field(default_factory=dict)
+    promoted: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse what no plan can honour.
@@ -147,9 +147,9 @@ class WeightQuant:
         return np.array(self.scales, np.float32)
 
     @property
-    def limits(self) -> CodeLimits:
+    def limits(self) -> SaturationLimits:
         """Which codes the weight may have."""
-        return CodeLimits(self.accumulator_bits)
+        return SaturationLimits(self.accumulator_bits)
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ class ConstantQuant:
 
 
 @dataclass(frozen=True)
-class Refinement:
+class RoundingRecord:
     """How weights came by codes other than the nearest.
 
     Attributes:
@@ -196,7 +196,7 @@ class QuantPlan:
         edges: pairs by name: the tensor's, with the precision behind it for a second pair.
         weights: by the name of the weight's initializer.
         constants: by the name of the constant.
-        code_joins: names of the Concats that join the codes of their inputs
+        integer_concats: names of the Concats that join the codes of their inputs
             (quant/planning/integer_concats.py).
         stored_half: names of weights of convolutions left in float that are stored as fp16.
         kept_float: node or tensor to the reason why it is not quantized.
@@ -206,7 +206,7 @@ class QuantPlan:
             (quant/passes/equalize.py).
         proofs: how closely each rewritten float graph was found to compute what the one before
             does (quant/passes/driver.py).
-        refined: what second-order rounding made of the weights, and on which images; ``None``
+        rounded: what GPTQ made of the weights, and on which images; ``None``
             before it, or with every weight rounded to the nearest code.
     """
 
@@ -219,11 +219,11 @@ class QuantPlan:
     constants: Mapping[str, ConstantQuant]
     stored_half: tuple[str, ...]
     kept_float: Mapping[str, str]
-    code_joins: tuple[str, ...] = ()
+    integer_concats: tuple[str, ...] = ()
     folded: tuple[str, ...] = ()
     equalization: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     proofs: tuple[Mapping[str, Any], ...] = ()
-    refined: Refinement | None = None
+    rounded: RoundingRecord | None = None
 
     def to_record(self) -> dict[str, Any]:
         """Return the plan as JSON-able values; ``from_record`` gives it back."""
@@ -252,11 +252,11 @@ class QuantPlan:
                 constants=_values(ConstantQuant, record["constants"]),
                 stored_half=tuple(record["stored_half"]),
                 kept_float=dict(record["kept_float"]),
-                code_joins=tuple(record["code_joins"]),
+                integer_concats=tuple(record["integer_concats"]),
                 folded=tuple(record["folded"]),
                 equalization={k: tuple(v) for k, v in record["equalization"].items()},
                 proofs=tuple(record["proofs"]),
-                refined=_refinement(record["refined"]),
+                rounded=_rounding_record(record["rounded"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise GraphError(f"the record holds no quantization plan: {error}") from error
@@ -288,7 +288,7 @@ def _values(kind: type[Any], record: Mapping[str, Mapping[str, Any]]) -> dict[st
     }
 
 
-def _refinement(record: Mapping[str, Any] | None) -> Refinement | None:
+def _rounding_record(record: Mapping[str, Any] | None) -> RoundingRecord | None:
     if record is None:
         return None
-    return Refinement(**{name: dict(entries) for name, entries in record.items()})
+    return RoundingRecord(**{name: dict(entries) for name, entries in record.items()})

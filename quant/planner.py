@@ -16,19 +16,19 @@ import onnx
 from calib.errors import UsageError
 from calib.graph import GraphIndex, graph_digest
 from calib.table import CalibrationTable
-from quant.analysis.channel_statistics import typical_magnitudes
+from quant.analysis.channel_statistics import relative_magnitudes
 from quant.analysis.scale_absorbers import residual_scales
-from quant.analysis.tensor_distributions import Derivation, Ranges
+from quant.analysis.tensor_distributions import ObservationRules, TensorDistributions
 from quant.analysis.topology import Part, Topology
-from quant.numerics.saturation_limits import CodeLimits
+from quant.numerics.saturation_limits import SaturationLimits
 from quant.passes.equalize import TRUNK_EXPONENT, Equalized, equalize, equalized_tensors, rescale
 from quant.passes.fold import Folded, fold
 from quant.plan import QuantOptions, QuantPlan
 from quant.planning.activation_scales import EdgePlanner
-from quant.planning.integer_concats import code_joins
+from quant.planning.integer_concats import integer_concats
 from quant.planning.parameters import half_stored_weights, plan_constants, plan_weights
 from quant.planning.qdq_placement import Placement
-from quant.targets import Equalization, Precision, TargetProfile
+from quant.targets import ComputePrecision, Equalization, TargetProfile
 
 
 def make_plan(
@@ -57,12 +57,14 @@ def make_plan(
     folded = fold(model, _to_fold(model, profile, parts, equalization))
     equalized = _equalized(folded, table, equalization)
     topology = Topology(GraphIndex(equalized.model))
-    _require_nodes(topology, options.raised)
-    placement = Placement(topology, profile, parts, options.raised, options.full_integer)
-    ranges = Ranges(Derivation(topology), table.tensors, equalized.tensors)
-    limits = CodeLimits(options.accumulator_bits or profile.accumulator_bits)
-    edges = EdgePlanner(placement, ranges, options).edges()
-    weights = plan_weights(placement, edges, limits, ranges)
+    _require_nodes(topology, options.promoted)
+    placement = Placement(topology, profile, parts, options.promoted, options.full_integer)
+    distributions = TensorDistributions(
+        ObservationRules(topology), table.tensors, equalized.tensors
+    )
+    limits = SaturationLimits(options.accumulator_bits or profile.accumulator_bits)
+    edges = EdgePlanner(placement, distributions, options).edges()
+    weights = plan_weights(placement, edges, limits, distributions)
     plan = QuantPlan(
         target=profile.name,
         graph_digest=digest,
@@ -73,7 +75,7 @@ def make_plan(
             "accumulator_bits": limits.accumulator_bits,
             "rounding": options.rounding,
             "equalization": equalization,
-            "raised": dict(options.raised),
+            "promoted": dict(options.promoted),
             **{name: parts[name] for name in ("head", "trunk", "tail")},
         },
         edges=edges,
@@ -84,13 +86,13 @@ def make_plan(
         folded=folded.nodes,
         equalization={name: tuple(map(float, f)) for name, f in equalized.factors.items()},
     )
-    return replace(plan, code_joins=code_joins(placement, plan))
+    return replace(plan, integer_concats=integer_concats(placement, plan))
 
 
 def _to_fold(
     model: onnx.ModelProto,
     profile: TargetProfile,
-    parts: Mapping[Part, Precision],
+    parts: Mapping[Part, ComputePrecision],
     equalization: Equalization,
 ) -> tuple[str, ...]:
     """Return the residual scales that are better folded than kept.
@@ -114,20 +116,22 @@ def _equalized(folded: Folded, table: CalibrationTable, equalization: Equalizati
     model = folded.model
     if equalization == "none":  # nor is anything folded
         return rescale(model, {})
-    ranges = Ranges(Derivation(Topology(GraphIndex(model))), table.tensors, folded.tensors)
-    found = {name: typical_magnitudes(ranges, name) for name in equalized_tensors(model)}
+    distributions = TensorDistributions(
+        ObservationRules(Topology(GraphIndex(model))), table.tensors, folded.tensors
+    )
+    found = {name: relative_magnitudes(distributions, name) for name in equalized_tensors(model)}
     trunk = TRUNK_EXPONENT if equalization == "all" else 0.0
     return equalize(model, found, trunk=trunk).behind(folded)
 
 
-def part_precisions(profile: TargetProfile, options: QuantOptions) -> dict[Part, Precision]:
+def part_precisions(profile: TargetProfile, options: QuantOptions) -> dict[Part, ComputePrecision]:
     """Return each part's precision.
 
     Raises:
         UsageError: the options ask for what the target cannot do.
     """
-    chosen: dict[Part, Precision] = {"body": profile.convolution}
-    asked: tuple[tuple[Part, Precision | None, Precision], ...] = (
+    chosen: dict[Part, ComputePrecision] = {"body": profile.convolution}
+    asked: tuple[tuple[Part, ComputePrecision | None, ComputePrecision], ...] = (
         ("head", options.head, profile.head),
         ("trunk", options.trunk, profile.trunk),
         ("tail", options.tail, profile.tail),

@@ -1,10 +1,10 @@
-"""A plan and a few pictures in, what each family of convolutions costs the picture out.
+"""A plan and a few pictures in, what each group of convolutions costs the picture out.
 
 Rounding errors of different layers are nearly independent, so the squared error of the whole
-int8 model is nearly the sum of those of models in which a single family is quantized and all
-else is float. What a family costs is measured that way, in the meaning of QDQ, and
+int8 model is nearly the sum of those of models in which a single group is quantized and all
+else is float. What a group costs is measured that way, in the meaning of QDQ, and
 
-    parity without a set R of families  ~  -10 log10(E - sum over R of e_f * E / sum of all e_f)
+    parity without a set R of groups  ~  -10 log10(E - sum over R of e_f * E / sum of all e_f)
 
 with E measured too, predicts what returning them to a higher precision gains.
 """
@@ -19,16 +19,16 @@ import onnx
 
 from calib.graph import GraphIndex
 from calib.runtime import Session
-from quant.analysis.layer_groups import Family, find_families
+from quant.analysis.layer_groups import LayerGroup, find_layer_groups
 from quant.numerics.affine import FloatArray
 from quant.passes.from_plan import equalized_model
 from quant.plan import QuantPlan
-from quant.qdq.emit import RefinedWeights, emit_qdq
+from quant.qdq.emit import RoundedWeights, emit_qdq
 
 
 @dataclass(frozen=True)
-class FamilyCost:
-    """What quantizing one family alone costs.
+class GroupCost:
+    """What quantizing one group alone costs.
 
     Attributes:
         name: its last convolution.
@@ -42,21 +42,21 @@ class FamilyCost:
 
     @property
     def parity_db(self) -> float:
-        """PSNR between the float model and the one with this family quantized, peak 1."""
+        """PSNR between the float model and the one with this group quantized, peak 1."""
         return parity_of(self.squared_error)
 
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """What each family of a plan costs.
+    """What each group of a plan costs.
 
     Attributes:
-        families: in graph order.
+        groups: in graph order.
         squared_error: of the whole quantized model on the same pictures.
         pictures: how many pictures it was measured on.
     """
 
-    families: tuple[FamilyCost, ...]
+    groups: tuple[GroupCost, ...]
     squared_error: float
     pictures: int
 
@@ -65,21 +65,21 @@ class Sensitivity:
         """Parity of the whole quantized model."""
         return parity_of(self.squared_error)
 
-    def most_costly_until(self, parity_db: float) -> tuple[FamilyCost, ...]:
-        """Return the fewest families, the most costly first, that are predicted to suffice.
+    def most_costly_until(self, parity_db: float) -> tuple[GroupCost, ...]:
+        """Return the fewest groups, the most costly first, that are predicted to suffice.
 
         All of them, if even that is predicted to fall short.
         """
-        total = math.fsum(family.squared_error for family in self.families)
+        total = math.fsum(group.squared_error for group in self.groups)
         share = self.squared_error / total if total else 0.0
         allowed = 10.0 ** (-parity_db / 10.0)
         left = self.squared_error
-        chosen: list[FamilyCost] = []
-        for family in sorted(self.families, key=lambda f: -f.squared_error):
+        chosen: list[GroupCost] = []
+        for group in sorted(self.groups, key=lambda f: -f.squared_error):
             if left <= allowed:
                 break
-            chosen.append(family)
-            left -= family.squared_error * share
+            chosen.append(group)
+            left -= group.squared_error * share
         return tuple(chosen)
 
     def to_record(self) -> dict[str, Any]:
@@ -94,31 +94,30 @@ class Sensitivity:
             KeyError: an entry is missing.
             TypeError: an entry is not expected.
         """
-        families = tuple(
-            FamilyCost(**{**family, "nodes": tuple(family["nodes"])})
-            for family in record["families"]
+        groups = tuple(
+            GroupCost(**{**group, "nodes": tuple(group["nodes"])}) for group in record["groups"]
         )
-        return cls(families, record["squared_error"], record["pictures"])
+        return cls(groups, record["squared_error"], record["pictures"])
 
 
 def measure_sensitivity(  # noqa: PLR0913  # two have defaults
     model: onnx.ModelProto,
     plan: QuantPlan,
-    refined: RefinedWeights,
+    rounded: RoundedWeights,
     inputs: Sequence[FloatArray],
     *,
     threads: int | None = None,
     on_step: Callable[[], None] = lambda: None,
 ) -> Sensitivity:
-    """Quantize each family alone and compare the pictures with the float model's.
+    """Quantize each group alone and compare the pictures with the float model's.
 
     Args:
         model: the float graph of the plan.
         plan: the plan.
-        refined: its weights' codes.
+        rounded: its weights' codes.
         inputs: float32 ``[1, 3, H, W]``; pictures that nothing else was decided on.
         threads: onnxruntime threads; ``None`` takes every core.
-        on_step: called after each family.
+        on_step: called after each group.
 
     Raises:
         StaleTableError: the plan is of another graph.
@@ -126,30 +125,30 @@ def measure_sensitivity(  # noqa: PLR0913  # two have defaults
     index = GraphIndex(equalized_model(model, plan))
     expected = _pictures(model, inputs, threads)
     costs = []
-    for family in find_families(index, plan)[0]:
-        alone = restricted(index, plan, family)
-        error = _squared_error(emit_qdq(model, alone, _codes_of(alone, refined)), inputs, expected)
-        costs.append(FamilyCost(family.name, tuple(n.name for n in family.nodes), error))
+    for group in find_layer_groups(index, plan)[0]:
+        alone = restricted(index, plan, group)
+        error = _squared_error(emit_qdq(model, alone, _codes_of(alone, rounded)), inputs, expected)
+        costs.append(GroupCost(group.name, tuple(n.name for n in group.nodes), error))
         on_step()
-    whole = _squared_error(emit_qdq(model, plan, refined), inputs, expected, threads)
+    whole = _squared_error(emit_qdq(model, plan, rounded), inputs, expected, threads)
     return Sensitivity(tuple(costs), whole, len(inputs))
 
 
 def quantized_parity_db(
     model: onnx.ModelProto,
     plan: QuantPlan,
-    refined: RefinedWeights,
+    rounded: RoundedWeights,
     inputs: Sequence[FloatArray],
 ) -> float:
     """Return the PSNR between the float model's pictures and the plan's, over all of them."""
     expected = _pictures(model, inputs, None)
-    return parity_of(_squared_error(emit_qdq(model, plan, refined), inputs, expected))
+    return parity_of(_squared_error(emit_qdq(model, plan, rounded), inputs, expected))
 
 
-def restricted(index: GraphIndex, plan: QuantPlan, family: Family) -> QuantPlan:
-    """Return the plan with nothing quantized but one family: what it reads, weighs and makes."""
-    inside = {node.name for node in family.nodes}
-    for node in family.nodes:
+def restricted(index: GraphIndex, plan: QuantPlan, group: LayerGroup) -> QuantPlan:
+    """Return the plan with nothing quantized but one group: what it reads, weighs and makes."""
+    inside = {node.name for node in group.nodes}
+    for node in group.nodes:
         inside |= {n.name for n in index.consumers(node.output[0]) if "Relu" in n.op_type}
         inside |= _joins(index, node.input[0])
     edges = {}
@@ -170,9 +169,9 @@ def restricted(index: GraphIndex, plan: QuantPlan, family: Family) -> QuantPlan:
         edges=edges,
         weights=weights,
         constants={},
-        code_joins=(),
+        integer_concats=(),
         stored_half=(),
-        refined=None,
+        rounded=None,
     )
 
 
@@ -188,10 +187,10 @@ def _joins(index: GraphIndex, tensor: str) -> set[str]:
     return {producer.name}.union(*(_joins(index, name) for name in producer.input))
 
 
-def _codes_of(plan: QuantPlan, refined: RefinedWeights) -> RefinedWeights:
+def _codes_of(plan: QuantPlan, rounded: RoundedWeights) -> RoundedWeights:
     """Return the codes of the plan's weights, and the biases beside them."""
-    codes = {name: code for name, code in refined.codes.items() if name in plan.weights}
-    return RefinedWeights(codes, refined.biases, {})
+    codes = {name: code for name, code in rounded.codes.items() if name in plan.weights}
+    return RoundedWeights(codes, rounded.biases, {})
 
 
 def _pictures(

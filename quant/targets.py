@@ -12,7 +12,7 @@ from typing import Literal
 from calib.errors import UsageError
 from quant.numerics.affine import INTEGER_TYPES, IntegerType
 
-Precision = Literal["float", "int16", "int8"]
+ComputePrecision = Literal["float", "int16", "int8"]
 Equalization = Literal["none", "growth", "all"]
 
 
@@ -37,7 +37,7 @@ class TargetProfile:
         quantized_constants: constant operands of integer operators are quantized too.
         concat_shared_scale: a Concat whose inputs and output differ in scale is refused. Where
             it is not, ours share one all the same: see quant/planning/activation_scales.py.
-        concat_of_codes: a Concat may join the codes of its inputs, which is less to run where a
+        integer_concat: a Concat may join the codes of its inputs, which is less to run where a
             runtime takes each pair as something to compute (quant/planning/integer_concats.py).
         every_operator: nothing may stay in float, not even the network's ends.
         head: default precision of the convolutions that read the picture.
@@ -56,20 +56,20 @@ class TargetProfile:
 
     name: str
     summary: str
-    integers: tuple[tuple[Precision, str], ...]
+    integers: tuple[tuple[ComputePrecision, str], ...]
     symmetric: bool
-    convolution: Precision
+    convolution: ComputePrecision
     bias: Literal["int32", "float", "either"]
     convolution_output_pair: bool
     pair_before_activation: Literal["needed", "refused", "unneeded"]
     residual_edges: Literal["skip", "all"]
     quantized_constants: bool
     concat_shared_scale: bool
-    concat_of_codes: bool
+    integer_concat: bool
     every_operator: bool
-    head: Precision
-    trunk: Precision
-    tail: Precision
+    head: ComputePrecision
+    trunk: ComputePrecision
+    tail: ComputePrecision
     half_storage: bool = False
     minimum_range: float = 0.0
     accumulator_bits: int = 32
@@ -77,13 +77,13 @@ class TargetProfile:
     float_gains_db: Mapping[str, float] = field(default_factory=dict)
 
     @property
-    def precisions(self) -> tuple[Precision, ...]:
+    def precisions(self) -> tuple[ComputePrecision, ...]:
         """The precisions that parts of the network can have on this target."""
         integers = tuple(precision for precision, _ in self.integers)
         return integers if self.every_operator else ("float", *integers)
 
-    def higher_precision(self, *, full_integer: bool) -> Precision:
-        """Return what a convolution is raised to when 8 bits lose too much.
+    def higher_precision(self, *, full_integer: bool) -> ComputePrecision:
+        """Return what a convolution is promoted to when 8 bits lose too much.
 
         Raises:
             UsageError: the target has nothing above its convolutions' own precision.
@@ -93,11 +93,11 @@ class TargetProfile:
             if precision in choices and precision != self.convolution:
                 return precision
         raise UsageError(
-            f"target {self.name} has no precision above {self.convolution} to raise a layer to; "
+            f"target {self.name} has no precision above {self.convolution} to promote a layer to; "
             "build without a budget, or without --full-integer"
         )
 
-    def integer(self, precision: Precision) -> IntegerType:
+    def integer(self, precision: ComputePrecision) -> IntegerType:
         """Return the integer type of activations of that precision.
 
         Raises:
@@ -128,7 +128,7 @@ ORT = TargetProfile(
     residual_edges="all",
     quantized_constants=True,
     concat_shared_scale=False,
-    concat_of_codes=True,
+    integer_concat=True,
     every_operator=False,
     head="float",
     trunk="float",
@@ -153,7 +153,7 @@ TENSORRT = TargetProfile(
     residual_edges="skip",
     quantized_constants=False,
     concat_shared_scale=True,
-    concat_of_codes=False,
+    integer_concat=False,
     every_operator=False,
     head="float",
     trunk="float",
@@ -174,7 +174,7 @@ OPENVINO = TargetProfile(
     residual_edges="all",
     quantized_constants=False,
     concat_shared_scale=False,
-    concat_of_codes=True,
+    integer_concat=True,
     every_operator=False,
     head="float",
     trunk="float",
@@ -198,7 +198,7 @@ QNN = TargetProfile(
     residual_edges="all",
     quantized_constants=True,
     concat_shared_scale=False,
-    concat_of_codes=False,
+    integer_concat=False,
     every_operator=True,
     head="int8",
     trunk="int8",
@@ -218,7 +218,7 @@ QNN_W8A16 = TargetProfile(
     residual_edges="all",
     quantized_constants=True,
     concat_shared_scale=False,
-    concat_of_codes=False,
+    integer_concat=False,
     every_operator=True,
     head="int16",
     trunk="int16",

@@ -11,7 +11,7 @@ import onnx
 from calib.digest import sha256_bytes, sha256_file
 from calib.errors import GraphError, UsageError
 from calib.files import write_atomically
-from deploy.artifacts.precision import Precision
+from deploy.artifacts.precision import ModelPrecision
 
 MANIFEST_NAME = "manifest.json"
 PARITY_NAME = "parity.json"
@@ -35,7 +35,7 @@ class Artifact:
     path: str
     sha256: str
     size_bytes: int
-    precision: Precision | None = None
+    precision: ModelPrecision | None = None
     target: str | None = None
     opset: int | None = None
 
@@ -55,7 +55,7 @@ class Artifact:
         return cls(size_bytes=fields.pop("bytes"), **fields)
 
 
-def model_file_name(model: str, precision: Precision, target: str | None = None) -> str:
+def model_file_name(model: str, precision: ModelPrecision, target: str | None = None) -> str:
     """Return the file name of a model.
 
     >>> model_file_name("x4plus", "int8", "ort")
@@ -112,7 +112,11 @@ def artifact_of(path: Path) -> Artifact:
 
 
 def write_model(
-    folder: Path, name: str, model: onnx.ModelProto, precision: Precision, target: str | None = None
+    folder: Path,
+    name: str,
+    model: onnx.ModelProto,
+    precision: ModelPrecision,
+    target: str | None = None,
 ) -> Artifact:
     """Write an ONNX model and return what the manifest says of it."""
     content = serialize(model)

@@ -2,5 +2,5 @@
 
 from typing import Literal
 
-Precision = Literal["fp32", "fp16", "int8"]
-PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
+ModelPrecision = Literal["fp32", "fp16", "int8"]
+PRECISIONS: tuple[ModelPrecision, ...] = ("fp32", "fp16", "int8")

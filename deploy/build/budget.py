@@ -14,7 +14,7 @@ import math
 from dataclasses import dataclass
 
 from calib.errors import UsageError
-from quant.sensitivity import FamilyCost, Sensitivity
+from quant.sensitivity import GroupCost, Sensitivity
 
 FLOAT_PSNR_DB = 24.0
 
@@ -59,24 +59,24 @@ def parity_for_drop(drop_db: float) -> float:
     return FLOAT_PSNR_DB - 10.0 * math.log10(10.0 ** (drop_db / 10.0) - 1.0)
 
 
-def raised_nodes(sensitivity: Sensitivity, budget: Budget, parity_db: float) -> dict[str, str]:
+def promoted_nodes(sensitivity: Sensitivity, budget: Budget, parity_db: float) -> dict[str, str]:
     """Return the convolutions to raise, with the reason for each.
 
     Args:
-        sensitivity: what each family costs.
+        sensitivity: what each group costs.
         budget: what the model may lose.
         parity_db: parity to aim at; the budget's, or more where a first choice fell short.
     """
     chosen = sensitivity.most_costly_until(parity_db)
     return {
-        node: _reason(rank, family, len(sensitivity.families), budget)
-        for rank, family in enumerate(chosen, 1)
-        for node in family.nodes
+        node: _reason(rank, group, len(sensitivity.groups), budget)
+        for rank, group in enumerate(chosen, 1)
+        for node in group.nodes
     }
 
 
-def _reason(rank: int, family: FamilyCost, count: int, budget: Budget) -> str:
+def _reason(rank: int, group: GroupCost, count: int, budget: Budget) -> str:
     return (
         f"{budget.asked}: number {rank} of {count} by cost; quantized alone it leaves "
-        f"{family.parity_db:.1f} dB"
+        f"{group.parity_db:.1f} dB"
     )

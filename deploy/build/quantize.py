@@ -1,7 +1,7 @@
 """A float model, its calibration table and a target in, a plan and its rounded weights out.
 
-With a budget, the plan is tried on held-out pictures; if it falls short, the cost of every family
-of convolutions is measured once (quant/sensitivity.py) and the most costly ones are raised until
+With a budget, the plan is tried on held-out pictures; if it falls short, the cost of every group
+of convolutions is measured once (quant/sensitivity.py) and the most costly ones are promoted until
 the pictures hold the budget.
 """
 
@@ -22,17 +22,17 @@ from calib.files import write_atomically
 from calib.graph import GraphIndex
 from calib.images import to_input
 from calib.table import CalibrationTable
-from deploy.build.budget import Budget, raised_nodes
+from deploy.build.budget import Budget, promoted_nodes
 from deploy.progress import Progress
-from quant.analysis.layer_groups import find_families
+from quant.analysis.layer_groups import find_layer_groups
 from quant.passes.driver import run_passes
 from quant.passes.equivalence import Probe
 from quant.passes.from_plan import passes
 from quant.plan import QuantOptions, QuantPlan
 from quant.planner import make_plan
-from quant.qdq.emit import RefinedWeights
-from quant.rounding.recorded_codes import with_refinement
-from quant.rounding.round_weights import refine_weights
+from quant.qdq.emit import RoundedWeights
+from quant.rounding.recorded_codes import record_rounding
+from quant.rounding.round_weights import round_weights
 from quant.sensitivity import Sensitivity, measure_sensitivity, quantized_parity_db
 from quant.targets import TargetProfile
 
@@ -64,11 +64,11 @@ class Quantized:
     Attributes:
         plan: everything but the codes.
         weights: the codes and biases.
-        sensitivity: what each family costs, where a budget asked for it.
+        sensitivity: what each group costs, where a budget asked for it.
     """
 
     plan: QuantPlan
-    weights: RefinedWeights
+    weights: RoundedWeights
     sensitivity: Sensitivity | None = None
 
 
@@ -103,22 +103,22 @@ class Quantizer:
             plan = replace(plan, proofs=tuple(proof.record() for proof in prepared.proofs))
             advance()
         if options.rounding == "nearest":
-            return Quantized(plan, RefinedWeights())
+            return Quantized(plan, RoundedWeights())
         patches = self.pictures.rounding
         title = f"rounding weights of {self.profile.name}"
         with self.progress.stage(title, len(plan.weights)) as advance:
-            refined = refine_weights(
+            rounded = round_weights(
                 self.model, plan, self.table, inputs_of(patches), on_step=advance
             )
-        return Quantized(with_refinement(self.model, plan, refined, patches.record()), refined)
+        return Quantized(record_rounding(self.model, plan, rounded, patches.record()), rounded)
 
     def within(self, options: QuantOptions, budget: Budget, cache: Path) -> Quantized:
-        """Raise the most costly families until the held-out pictures hold the budget.
+        """Raise the most costly groups until the held-out pictures hold the budget.
 
         Args:
             options: how to quantize.
             budget: what the result may lose.
-            cache: file that keeps the measured cost of each family; read if it is of the same
+            cache: file that keeps the measured cost of each group; read if it is of the same
                 plan and pictures.
 
         Raises:
@@ -133,22 +133,22 @@ class Quantizer:
         sensitivity = self._sensitivity(found, inputs, cache)
         aim = budget.min_parity_db
         for _ in range(_ATTEMPTS):
-            raised = raised_nodes(sensitivity, budget, aim)
+            promoted = promoted_nodes(sensitivity, budget, aim)
             self.progress.note(
                 f"{parity_db:.2f} dB, {budget.asked} needs {budget.min_parity_db:.2f}: "
-                f"raising {len(raised)} convolutions"
+                f"promoting {len(promoted)} convolutions"
             )
-            found = self.quantize(replace(options, raised={**options.raised, **raised}))
+            found = self.quantize(replace(options, promoted={**options.promoted, **promoted}))
             parity_db = self._parity_db(found, inputs)
             if parity_db >= budget.min_parity_db:
                 return replace(found, sensitivity=sensitivity)
-            if len(raised) == sum(len(family.nodes) for family in sensitivity.families):
+            if len(promoted) == sum(len(group.nodes) for group in sensitivity.groups):
                 break
             aim += budget.min_parity_db - parity_db + 0.1
         raise UsageError(
-            f"target {self.profile.name} reaches {parity_db:.2f} dB on the held-out pictures "
-            f"with {len(found.plan.options['raised'])} convolutions raised; {budget.asked} asks "
-            f"for {budget.min_parity_db:.2f} dB"
+            f"target {self.profile.name} reaches {parity_db:.2f} dB on the held-out pictures with "
+            f"{len(found.plan.options['promoted'])} convolutions promoted; {budget.asked} asks for "
+            f"{budget.min_parity_db:.2f} dB"
         )
 
     def _parity_db(self, found: Quantized, inputs: list[Array]) -> float:
@@ -164,9 +164,9 @@ class Quantizer:
         known = _cached(cache, key)
         if known is not None:
             return known
-        families, _ = find_families(GraphIndex(self.model), found.plan)
-        title = f"measuring what each of {len(families)} layers costs"
-        with self.progress.stage(title, len(families)) as advance:
+        groups, _ = find_layer_groups(GraphIndex(self.model), found.plan)
+        title = f"measuring what each of {len(groups)} layers costs"
+        with self.progress.stage(title, len(groups)) as advance:
             measured = measure_sensitivity(
                 self.model, found.plan, found.weights, inputs, on_step=advance
             )

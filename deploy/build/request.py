@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deploy.artifacts.precision import PRECISIONS, Precision
+from deploy.artifacts.precision import PRECISIONS, ModelPrecision
 from deploy.build.budget import Budget
 from deploy.build.calibrate import CalibrationRequest, Execution
 from quant.plan import QuantOptions
@@ -29,7 +29,7 @@ class BuildRequest:
     """
 
     model: str
-    precision: Precision = "int8"
+    precision: ModelPrecision = "int8"
     targets: tuple[str, ...] = ("ort",)
     weights: Path | None = None
     calibration: CalibrationRequest = field(default_factory=CalibrationRequest)
@@ -40,7 +40,7 @@ class BuildRequest:
     out: Path = Path("dist")
     report: bool = True
 
-    def builds(self, precision: Precision) -> bool:
+    def builds(self, precision: ModelPrecision) -> bool:
         """Return whether models of that precision are asked for.
 
         >>> BuildRequest("x4plus", precision="fp16").builds("fp32")

@@ -96,7 +96,7 @@ def write_int8(
         budget: what it may lose, or ``None``.
 
     Returns:
-        The files, and the nodes raised to a higher precision with the reasons.
+        The files, and the nodes promoted to a higher precision with the reasons.
 
     Raises:
         GraphError: the folded and equalized graph is not the same network.
@@ -115,7 +115,7 @@ def write_int8(
     ]
     if found.sensitivity is not None:
         artifacts.append(artifact_of(cache))
-    return artifacts, dict(found.plan.options["raised"])
+    return artifacts, dict(found.plan.options["promoted"])
 
 
 def write_parity(folder: Path, record: Mapping[str, object]) -> list[Artifact]:

@@ -88,10 +88,10 @@ def build(
     rounding: Annotated[
         RoundingChoice,
         typer.Option(
-            help="Weights to the nearest code, or (minutes more) to the codes that least disturb "
-            "what each convolution gives out."
+            help="How weights become int8: gptq (minutes more; second order, with bias "
+            "correction; 'second-order' is accepted for it), or each to the nearest value."
         ),
-    ] = "second-order",
+    ] = "gptq",
     equalization: Annotated[
         EqualizationChoice | None,
         typer.Option(
@@ -154,7 +154,7 @@ def build(
             trunk=trunk,
             tail=tail,
             accumulator_bits=accumulator_bits,
-            rounding=rounding,
+            rounding="gptq" if rounding == "second-order" else rounding,
             equalization=equalization,
         ),
         budget=Budget.of(max_drop, min_parity),

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 @reports_errors
 def handoff(
     build: Annotated[Path, typer.Argument(help="Folder of one build.")] = Path("dist"),
-    target: Annotated[
+    vendor: Annotated[
         list[str] | None,
         typer.Option(
+            "--vendor",
             "--target",
             "-t",
             help="vacc, rknn, tensorrt, openvino, qnn or ncnn; repeatable. An int8 model that it "
@@ -67,15 +68,13 @@ def handoff(
             raise typer.Exit(1)
         return
     from deploy.handoff.make import HandoffRequest, make_handoff
-    from deploy.handoff.targets import handoff_targets
+    from deploy.handoff.vendors import vendors
 
-    if not target:
-        raise UsageError(
-            f"say whom the bundle is for with --target: {', '.join(handoff_targets())}"
-        )
+    if not vendor:
+        raise UsageError(f"say whom the bundle is for with --vendor: {', '.join(vendors())}")
     request = HandoffRequest(
         build=build,
-        targets=tuple(target),
+        vendors=tuple(vendor),
         out=out,
         images=images,
         count=count,
@@ -91,13 +90,13 @@ def handoff(
 
 def _show_outcome(outcome: "HandoffOutcome") -> None:
     manifest = outcome.manifest
-    sizes = {target.name: [0, 0] for target in manifest.targets}
+    sizes = {vendor.name: [0, 0] for vendor in manifest.vendors}
     common = [0, 0]
     for file in manifest.files:
         counted = sizes.get(file.path.split("/", maxsplit=1)[0], common)
         counted[0] += 1
         counted[1] += file.size_bytes
-    rows = [["for every target", *_size(common)]]
+    rows = [["for every vendor", *_size(common)]]
     rows += [[f"{name}/", *_size(counted)] for name, counted in sizes.items()]
     print_table(f"{manifest.model} handoff", ["in the bundle", "files", "MB"], rows)
     for proof in outcome.proofs:
@@ -117,7 +116,7 @@ def _show_check(verdict: "BundleCheck") -> None:
             typer.echo(f"{label}  {check.artifact}  {check.name}: {check.detail}")
     counted = [check.status for check in verdict.checks]
     typer.echo(
-        f"{verdict.model} for {', '.join(verdict.targets)}: {counted.count('passed')} checks "
+        f"{verdict.model} for {', '.join(verdict.vendors)}: {counted.count('passed')} checks "
         f"passed, {counted.count('failed')} failed, {counted.count('skipped')} skipped: "
         + ("a good bundle" if verdict.passed else "NOT A GOOD BUNDLE")
     )

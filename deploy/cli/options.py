@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from calib.errors import UsageError
-from deploy.artifacts.precision import PRECISIONS, Precision
+from deploy.artifacts.precision import PRECISIONS, ModelPrecision
 
 
 class PrecisionChoice(str, Enum):
@@ -21,7 +21,7 @@ class PrecisionChoice(str, Enum):
 
 ModeName = Literal["whole", "crop"]
 PartPrecision = Literal["float", "int16", "int8"]
-RoundingChoice = Literal["nearest", "second-order"]
+RoundingChoice = Literal["gptq", "nearest", "second-order"]
 EqualizationChoice = Literal["none", "growth", "all"]
 
 AsJson = Annotated[
@@ -68,7 +68,7 @@ Scheduler = Annotated[
 ]
 
 
-def lowest(choices: Sequence[PrecisionChoice]) -> Precision:
+def lowest(choices: Sequence[PrecisionChoice]) -> ModelPrecision:
     """Return the lowest of the precisions asked for."""
     return PRECISIONS[max(list(PrecisionChoice).index(choice) for choice in choices)]
 

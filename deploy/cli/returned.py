@@ -32,7 +32,7 @@ def _show(returned: "Returned") -> None:
     columns = ["golden input", "returned dB", "needed", "our int8", "to our int8", "SSIM"]
     columns += ["PSNR to HR", "float's"] if photographed else []
     rows = [_row(image, photographed=photographed) for image in returned.images]
-    title = f"{returned.model} on {returned.target}, {returned.precision}"
+    title = f"{returned.model} on {returned.vendor}, {returned.precision}"
     if rows:
         means = [
             f"{returned.mean_db(figure):.2f}" for figure in ("psnr_db", "ours_db", "between_db")

@@ -67,10 +67,13 @@ def verify(
             rich_help_panel=_RETURNED,
         ),
     ] = None,
-    target: Annotated[
+    vendor: Annotated[
         str | None,
         typer.Option(
-            help="Whose results they are, if the bundle is for several.", rich_help_panel=_RETURNED
+            "--vendor",
+            "--target",
+            help="Whose results they are, if the bundle is for several.",
+            rich_help_panel=_RETURNED,
         ),
     ] = None,
     precision: Annotated[
@@ -115,22 +118,22 @@ def verify(
     """Re-check every artifact under PATH; exit 1 if any fails."""
     if returned is not None:
         from deploy.cli.returned import verify_returned
-        from deploy.handoff.returned.files import Codes, Reading
+        from deploy.handoff.returned.files import Codes, OutputFormat
         from deploy.handoff.returned.judge import ReturnedRequest
 
         request = ReturnedRequest(
             folder=returned,
             bundle=path,
-            target=target,
+            vendor=vendor,
             precision=lowest([precision]),
             profile=profile,
             hr=hr,
-            reading=Reading(layout, None if codes is None else Codes.parse(codes)),
+            reading=OutputFormat(layout, None if codes is None else Codes.parse(codes)),
         )
         if not verify_returned(request, report, as_json=as_json):
             raise typer.Exit(1)
         return
-    from deploy.verify.explain import Scope
+    from deploy.verify.explain import VerifyOptions
     from deploy.verify.verdict import verify_tree
 
     verifications = verify_tree(
@@ -138,7 +141,7 @@ def verify(
         images=images,
         weights=weights,
         progress=make_progress(),
-        scope=Scope(chosen_backends(backend), layers),
+        scope=VerifyOptions(chosen_backends(backend), layers),
     )
     passed = all(item.passed for item in verifications)
     if as_json:

@@ -21,7 +21,7 @@ Array = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Form:
+class WrongForm:
     """One way to be wrong.
 
     Attributes:
@@ -75,7 +75,7 @@ def channel_orders() -> list[ChannelOrder]:
     return orders
 
 
-def layouts(expected: tuple[int, ...], shape: tuple[int, ...]) -> list[Form]:
+def layouts(expected: tuple[int, ...], shape: tuple[int, ...]) -> list[WrongForm]:
     """Return the ways in which ``[3, H, W]`` may lie in a buffer, the right one first.
 
     Args:
@@ -102,7 +102,7 @@ def layouts(expected: tuple[int, ...], shape: tuple[int, ...]) -> list[Form]:
         (("turned by 180 degrees",), (1, 2)),
     ]
     return [
-        Form(
+        WrongForm(
             ", ".join((*stored, *turned)),
             "look at the shape and the order in which rows and pixels are read"
             * bool(stored + turned),
@@ -136,34 +136,36 @@ def _affine(gain: Any, offset: Any) -> Callable[[Array], Array]:
 _IMAGENET_MEAN, _IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 
 VALUE_FORMS = (
-    Form("", "", lambda picture: picture, 0.0),
-    Form(
+    WrongForm("", "", lambda picture: picture, 0.0),
+    WrongForm(
         "values in 0..255 for 0..1 (missing / 255)",
         "divide the picture by 255 once, before it is fed in or after it is read",
         _affine(1 / 255, 0.0),
         1.0,
     ),
-    Form(
+    WrongForm(
         "values in 0..1/255 for 0..1 (divided by 255 once too often)",
         "divide the picture by 255 once only, or multiply the output by 255",
         _affine(255.0, 0.0),
         1.0,
     ),
-    Form("values in -1..1 for 0..1", "the network takes and gives 0..1", _affine(0.5, 0.5), 1.0),
-    Form(
+    WrongForm(
+        "values in -1..1 for 0..1", "the network takes and gives 0..1", _affine(0.5, 0.5), 1.0
+    ),
+    WrongForm(
         "ImageNet mean and standard deviation left in the values",
         "the network wants x / 255 alone: mean 0, standard deviation 1",
         _affine(_IMAGENET_STD, _IMAGENET_MEAN),
         1.0,
     ),
-    Form(
+    WrongForm(
         "limited range (16 to 235 of 255)",
         "a video format's range was left in the picture",
         _affine(255 / 219, -16 / 219),
         1.0,
     ),
-    Form("values inverted", "black and white are exchanged", _affine(-1.0, 1.0), 1.0),
-    Form(
+    WrongForm("values inverted", "black and white are exchanged", _affine(-1.0, 1.0), 1.0),
+    WrongForm(
         "8-bit values truncated instead of rounded",
         "add a half before the conversion to uint8",
         _affine(1.0, 0.5 / 255),
@@ -172,13 +174,13 @@ VALUE_FORMS = (
 )
 
 
-def affine_form(target: Array, picture: Array) -> Form:
+def affine_form(target: Array, picture: Array) -> WrongForm:
     """Return the gain and offset of least squared error, which have no name of their own."""
     seen, wanted = picture.astype(np.float64), np.clip(target, 0.0, 1.0).astype(np.float64)
     spread = float(np.square(seen - seen.mean()).mean())
     gain = float(((seen - seen.mean()) * (wanted - wanted.mean())).mean()) / spread if spread else 0
     offset = float(wanted.mean() - gain * seen.mean())
-    return Form(
+    return WrongForm(
         f"values need * {gain:.4g} {'-' if offset < 0 else '+'} {abs(offset):.4g}",
         "one gain and one offset bring the picture back: look at the output's scale and zero point",
         _affine(gain, offset),

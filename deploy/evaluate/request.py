@@ -15,7 +15,7 @@ from calib.images import PATCH_PX, read_image, resize_area
 from calib.table import CalibrationTable
 from deploy.artifacts.files import MANIFEST_NAME, TABLE_NAME, Artifact
 from deploy.artifacts.manifest import Manifest, read_manifest
-from deploy.artifacts.precision import Precision
+from deploy.artifacts.precision import ModelPrecision
 from deploy.evaluate.protocols import Shape
 
 _USUAL_SCALE = 4
@@ -39,7 +39,7 @@ class ScoringRequest:
     data: Path
     builds: Path = Path("dist")
     models: tuple[str, ...] = ()
-    precisions: tuple[Precision, ...] = ()
+    precisions: tuple[ModelPrecision, ...] = ()
     targets: tuple[str, ...] = ()
     shape: Shape = "fixed"
     whole: bool = False

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from deploy.artifacts.precision import Precision
+from deploy.artifacts.precision import ModelPrecision
 from deploy.evaluate.protocols import Scores, Shape
 from deploy.evaluate.published_figures import Published, published
 
@@ -89,7 +89,7 @@ class Entry:
     model: str
     path: str
     sha256: str
-    precision: Precision
+    precision: ModelPrecision
     target: str | None
     shape: Shape
     shape_text: str

@@ -1,4 +1,4 @@
 """A build in, a bundle that a chip vendor's engineer can use without asking out.
 
-Start reading at make.py. A target is one file in targets/ (docs/add-a-target.md).
+Start reading at make.py. A vendor is one file in vendors/ (docs/add-a-vendor.md).
 """

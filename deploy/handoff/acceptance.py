@@ -6,8 +6,8 @@ int8    our own int8 less 3 dB on each picture, so at most twice its squared err
         from tools that choose their own scales, the floor that every int8 file must keep
 """
 
-from deploy.artifacts.precision import Precision
-from deploy.handoff.bundle_manifest import FLOAT_KIND, INT8_PREFIX, GoldenVector, TargetRecord
+from deploy.artifacts.precision import ModelPrecision
+from deploy.handoff.bundle_manifest import FLOAT_KIND, INT8_PREFIX, GoldenVector, VendorRecord
 from deploy.metrics.parity import THRESHOLDS
 
 FLOAT_DB = 80.0
@@ -21,21 +21,21 @@ SAME_PICTURE_DB = 20.0
 
 
 def required_db(
-    precision: Precision, vector: GoldenVector, target: TargetRecord, profile: str
+    precision: ModelPrecision, vector: GoldenVector, vendor: VendorRecord, profile: str
 ) -> float:
     """Return the parity with float that a returned output must reach, in dB.
 
     Args:
         precision: that the vendor's model was built in.
         vector: the golden vector.
-        target: whose result it is.
+        vendor: whose result it is.
         profile: of our int8 model that it is held against.
     """
     if precision == "fp32":
         return FLOAT_DB
     if precision == "fp16":
         return THRESHOLDS["fp16"].psnr_db
-    if target.quantizes_itself:
+    if vendor.quantizes_itself:
         return LEAST_INT8_DB
     return max(LEAST_INT8_DB, vector.psnr_db[profile] - MARGIN_DB)
 

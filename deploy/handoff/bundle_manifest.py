@@ -9,7 +9,7 @@ golden/input/NAME.npy         the same as network input, float32 [1,3,128,128]
 golden/float/NAME.npy         what the float model makes of it, float32 [1,3,H,W]
 golden/int8-PROFILE/NAME.npy  what that QDQ model makes of it, in the meaning of the file
 calibration/                  the calibration set, or how to make it
-TARGET/                       what that vendor's tools take, with a README.md
+VENDOR/                       what that vendor's tools take, with a README.md
 """
 
 import json
@@ -69,11 +69,11 @@ class GoldenVector:
 
 
 @dataclass(frozen=True)
-class TargetRecord:
-    """What a bundle holds for one target.
+class VendorRecord:
+    """What a bundle holds for one vendor.
 
     Attributes:
-        name: of the target, and of its folder.
+        name: of the vendor, and of its folder.
         profile: of the int8 model that stands for ours, when results come back.
         quantizes_itself: the vendor's tools choose their own scales.
         engines: what the vendor's own engine can run of it.
@@ -100,7 +100,7 @@ class BundleManifest:
             that quantize best.
         int8_models: paths of the QDQ models by profile.
         golden: at least :data:`deploy.handoff.golden.FEWEST` vectors.
-        targets: what the bundle is for.
+        vendors: what the bundle is for.
         files: every other file of the bundle.
         versions: of esrdeploy and the libraries that took part.
     """
@@ -114,7 +114,7 @@ class BundleManifest:
     equalized_models: tuple[str, ...]
     int8_models: Mapping[str, str]
     golden: tuple[GoldenVector, ...]
-    targets: tuple[TargetRecord, ...]
+    vendors: tuple[VendorRecord, ...]
     files: tuple[BundleFile, ...]
     versions: Mapping[str, str] = field(default_factory=library_versions)
 
@@ -123,18 +123,18 @@ class BundleManifest:
         """Output pixels per input pixel along one side."""
         return int(self.network["scale"])
 
-    def target(self, name: str | None) -> TargetRecord:
-        """Return the record of a target; ``None`` stands for the only one.
+    def vendor(self, name: str | None) -> VendorRecord:
+        """Return the record of a vendor; ``None`` stands for the only one.
 
         Raises:
             VerificationError: the bundle is not for it, or is for several and none is named.
         """
-        names = [item.name for item in self.targets]
+        names = [item.name for item in self.vendors]
         if name is None and len(names) > 1:
             raise VerificationError(
-                f"the bundle is for {', '.join(names)}: say with --target whose results these are"
+                f"the bundle is for {', '.join(names)}: say with --vendor whose results these are"
             )
-        for item in self.targets:
+        for item in self.vendors:
             if name in {None, item.name}:
                 return item
         raise VerificationError(f"the bundle is for {', '.join(names)}, not for {name}")
@@ -186,7 +186,7 @@ def read_contents(root: Path) -> BundleManifest:
     try:
         manifest = BundleManifest(
             golden=tuple(GoldenVector(**item) for item in fields.pop("golden")),
-            targets=tuple(TargetRecord(**item) for item in fields.pop("targets")),
+            vendors=tuple(VendorRecord(**item) for item in fields.pop("vendors")),
             equalized_models=tuple(fields.pop("equalized_models")),
             files=tuple(BundleFile(**item) for item in fields.pop("files")),
             **fields,
@@ -207,17 +207,17 @@ def _problems(manifest: BundleManifest) -> Iterator[str]:
     names = [item.name for item in manifest.golden]
     if not names or len(set(names)) != len(names) or not all(map(_NAME.fullmatch, names)):
         yield f"names the golden vectors {names}; expected plain names, each once"
-    if not manifest.targets:
-        yield "is for no target"
+    if not manifest.vendors:
+        yield "is for no vendor"
     kinds = ["input", "float", *map(int8_kind, manifest.int8_models)]
     needed = {golden_path(kind, name) for kind in kinds for name in names}
     needed |= {manifest.float_model, *manifest.equalized_models}
     needed |= set(manifest.int8_models.values())
     for path in sorted(needed - {item.path for item in manifest.files}):
         yield f"does not name {path}, which the rest of it needs"
-    for target in manifest.targets:
-        if target.profile not in manifest.int8_models:
-            yield f"has no int8 model {target.profile!r} to judge {target.name} by"
+    for vendor in manifest.vendors:
+        if vendor.profile not in manifest.int8_models:
+            yield f"has no int8 model {vendor.profile!r} to judge {vendor.name} by"
     for vector in manifest.golden:
         if set(vector.psnr_db) != set(manifest.int8_models):
             yield f"has no parity figure of each int8 model for {vector.name}"

@@ -32,7 +32,7 @@ from deploy.handoff.bundle_manifest import (
 from deploy.handoff.bundle_zip import opened
 from deploy.handoff.golden import FEWEST, agreement, load_array
 from deploy.handoff.make import prove
-from deploy.handoff.targets import handoff_targets
+from deploy.handoff.vendors import vendors
 from deploy.progress import Advance, Progress
 from deploy.runtime.runner import model_runner
 
@@ -43,12 +43,12 @@ class BundleCheck:
 
     Attributes:
         model: name of the network.
-        targets: what the bundle is for.
+        vendors: what the bundle is for.
         checks: every check that was made or skipped, with its reason.
     """
 
     model: str
-    targets: tuple[str, ...]
+    vendors: tuple[str, ...]
     checks: tuple[Check, ...]
 
     @property
@@ -61,7 +61,7 @@ class BundleCheck:
         """Return everything as a JSON-able mapping."""
         return {
             "model": self.model,
-            "targets": list(self.targets),
+            "vendors": list(self.vendors),
             "passed": self.passed,
             "checks": [asdict(check) for check in self.checks],
         }
@@ -85,8 +85,8 @@ def check_bundle(bundle: Path, progress: Progress) -> BundleCheck:
         else:
             reason = "a file is not the one that was packed"
             checks.append(Check.skipped("golden vectors", "golden", reason))
-        targets = tuple(target.name for target in manifest.targets)
-        return BundleCheck(manifest.model, targets, tuple(checks))
+        vendors = tuple(vendor.name for vendor in manifest.vendors)
+        return BundleCheck(manifest.model, vendors, tuple(checks))
 
 
 def _check_files(root: Path, manifest: BundleManifest) -> Iterator[Check]:
@@ -163,23 +163,23 @@ def _check_inputs(root: Path, manifest: BundleManifest) -> Iterator[Check]:
 
 def _check_engines(root: Path, manifest: BundleManifest, progress: Progress) -> Iterator[Check]:
     """Run what belongs to the vendors' own engines, where they are installed."""
-    known = handoff_targets()
-    for record in manifest.targets:
-        target = known.get(record.name)
-        if target is None:
-            reason = "this esrdeploy knows no such target; its files were checked by digest alone"
-            yield Check.skipped("target", record.name, reason)
+    known = vendors()
+    for record in manifest.vendors:
+        vendor = known.get(record.name)
+        if vendor is None:
+            reason = "this esrdeploy knows no such vendor; its files were checked by digest alone"
+            yield Check.skipped("vendor", record.name, reason)
             continue
-        for engine in target.engines:
-            with progress.stage(f"{target.name}: running {engine.name}", 1) as advance:
+        for engine in vendor.engines:
+            with progress.stage(f"{vendor.name}: running {engine.name}", 1) as advance:
                 try:
-                    proof = prove(root, manifest.model, target, engine, manifest.golden)
+                    proof = prove(root, manifest.model, vendor, engine, manifest.golden)
                 except EsrdeployError as error:
-                    yield Check.of(False, engine.name, target.name, str(error))
+                    yield Check.of(False, engine.name, vendor.name, str(error))
                     continue
                 finally:
                     advance()
             if proof.agreement is None:
-                yield Check.skipped(engine.name, target.name, proof.detail)
+                yield Check.skipped(engine.name, vendor.name, proof.detail)
             else:
-                yield Check.of(proof.agreement.holds, engine.name, target.name, proof.text)
+                yield Check.of(proof.agreement.holds, engine.name, vendor.name, proof.text)

@@ -1,4 +1,4 @@
-"""What is in a bundle in, the files that serve every target out: README, licences, scripts."""
+"""What is in a bundle in, the files that serve every vendor out: README, licences, scripts."""
 
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, distribution
@@ -8,7 +8,7 @@ from calib.sample import SAMPLE_PHOTOS
 from deploy.handoff.acceptance import FLOAT_DB, LEAST_INT8_DB, MARGIN_DB
 from deploy.handoff.bundle_manifest import BundleManifest
 from deploy.handoff.calibration_set import FOLDER, CalibrationSet
-from deploy.handoff.target import HandoffTarget, copy_standalone, environment
+from deploy.handoff.vendor import Vendor, copy_standalone, environment
 from deploy.metrics.parity import THRESHOLDS
 from deploy.network.known_models import MODELS, WEIGHTS_PACKAGE
 
@@ -17,7 +17,7 @@ def write_common(
     root: Path,
     manifest: BundleManifest,
     calibration: CalibrationSet,
-    targets: Sequence[HandoffTarget],
+    vendors: Sequence[Vendor],
 ) -> None:
     """Write README.md, LICENSES.md and the scripts of every bundle below ``root``."""
     copy_standalone("processing.py", root / "processing.py")
@@ -26,7 +26,7 @@ def write_common(
     readme = jinja.get_template("README.md").render(
         manifest=manifest,
         calibration=calibration,
-        targets=targets,
+        vendors=vendors,
         float_db=FLOAT_DB,
         fp16_db=THRESHOLDS["fp16"].psnr_db,
         margin_db=MARGIN_DB,

@@ -18,19 +18,19 @@ from deploy.handoff.bundle_manifest import (
     BundleFile,
     BundleManifest,
     GoldenVector,
-    TargetRecord,
+    VendorRecord,
 )
 from deploy.handoff.bundle_zip import pack
 from deploy.handoff.calibration_set import CalibrationSet, calibration_set
 from deploy.handoff.common_files import write_common
 from deploy.handoff.golden import FEWEST, Agreement, agreement, golden_pictures, write_golden
 from deploy.handoff.int8_models import Quantized, built_profiles, quantized
-from deploy.handoff.target import MODELS, Engine, HandoffTarget, Kit, equalized_models
-from deploy.handoff.targets import find_target
+from deploy.handoff.vendor import MODELS, BundleContext, Engine, Vendor, equalized_models
+from deploy.handoff.vendors import find_vendor
 from deploy.progress import Progress
 
 _STAND_IN = "qnn"
-"""Profile made for a target that takes no int8 model, from a build without any: 8 bits on every
+"""Profile made for a vendor that takes no int8 model, from a build without any: 8 bits on every
 edge, what a chip that quantizes by itself computes with."""
 
 _PROOF_PICTURES = 2
@@ -42,7 +42,7 @@ class HandoffRequest:
 
     Attributes:
         build: folder of one build, or one above it.
-        targets: names of the targets.
+        vendors: names of the vendors.
         out: the zip; ``None`` puts ``MODEL-handoff.zip`` beside the build's folder.
         images: folder that the golden pictures are taken from; ``None``: the embedded sample.
         count: how many golden pictures.
@@ -51,7 +51,7 @@ class HandoffRequest:
     """
 
     build: Path
-    targets: tuple[str, ...]
+    vendors: tuple[str, ...]
     out: Path | None = None
     images: Path | None = None
     count: int = FEWEST
@@ -64,13 +64,13 @@ class Proof:
     """What a vendor's engine made of the bundle here.
 
     Attributes:
-        target: name of the target.
+        vendor: name of the vendor.
         engine: what was run.
         agreement: with the golden arrays; ``None``: it was not run.
         detail: against what, or why it was not run.
     """
 
-    target: str
+    vendor: str
     engine: str
     agreement: Agreement | None
     detail: str
@@ -112,18 +112,18 @@ class HandoffOutcome:
 
 
 def make_handoff(request: HandoffRequest, progress: Progress) -> HandoffOutcome:
-    """Make the bundle of one build for some targets.
+    """Make the bundle of one build for some vendors.
 
     Raises:
         InputError: the request, the build or the images cannot be used.
         VerificationError: a file of the build was changed, or a vendor's engine does not compute
             from the bundle what it should.
     """
-    targets = [find_target(name) for name in dict.fromkeys(request.targets)]
+    vendors = [find_vendor(name) for name in dict.fromkeys(request.vendors)]
     build = open_build(request.build)
     pictures = golden_pictures(build, request.images, request.count)
     calibration = calibration_set(build, request.calib, include_images=request.include_images)
-    profiles = _profiles(targets, build)
+    profiles = _profiles(vendors, build)
     wanted = dict.fromkeys(name for names in profiles.values() for name in names)
     int8 = {profile: quantized(build, profile, progress) for profile in wanted}
     out = request.out or build.folder.parent / f"{build.manifest.model}-handoff.zip"
@@ -133,13 +133,13 @@ def make_handoff(request: HandoffRequest, progress: Progress) -> HandoffOutcome:
         qdq = {profile: entry.model for profile, entry in int8.items()}
         golden = write_golden(root, pictures, float_model, qdq, progress)
         calibration.write(root)
-        for target in targets:
-            chosen = {name: int8[name] for name in profiles[target.name]}
-            kit = _kit(target, root, build, calibration, golden, chosen)
-            target.write(kit)
-        proofs = _prove(root, build.manifest.model, targets, golden, progress)
-        draft = _describe(root, build, golden, targets, profiles, int8)
-        write_common(root, draft, calibration, targets)
+        for vendor in vendors:
+            chosen = {name: int8[name] for name in profiles[vendor.name]}
+            context = _context(vendor, root, build, calibration, golden, chosen)
+            vendor.write(context)
+        proofs = _prove(root, build.manifest.model, vendors, golden, progress)
+        draft = _describe(root, build, golden, vendors, profiles, int8)
+        write_common(root, draft, calibration, vendors)
         manifest = _with_files(root, draft)
         (root / MANIFEST_NAME).write_bytes(manifest.content())
         pack(root, out)
@@ -171,12 +171,12 @@ def open_build(path: Path) -> Build:
     return build
 
 
-def _profiles(targets: Sequence[HandoffTarget], build: Build) -> dict[str, tuple[str, ...]]:
-    """Return the profiles of each target's int8 models, the one that stands for ours first."""
-    asked = [name for target in targets for name in target.profiles]
+def _profiles(vendors: Sequence[Vendor], build: Build) -> dict[str, tuple[str, ...]]:
+    """Return the profiles of each vendor's int8 models, the one that stands for ours first."""
+    asked = [name for vendor in vendors for name in vendor.profiles]
     at_hand = [*built_profiles(build), *asked]
     stand_in = _STAND_IN if _STAND_IN in at_hand or not at_hand else at_hand[0]
-    return {target.name: target.profiles or (stand_in,) for target in targets}
+    return {vendor.name: vendor.profiles or (stand_in,) for vendor in vendors}
 
 
 def _write_models(root: Path, build: Build, int8: dict[str, Quantized]) -> onnx.ModelProto:
@@ -193,17 +193,17 @@ def _int8_name(build: Build, profile: str) -> str:
     return model_file_name(build.manifest.model, "int8", profile)
 
 
-def _kit(  # noqa: PLR0913, PLR0917  # the columns of one record
-    target: HandoffTarget,
+def _context(  # noqa: PLR0913, PLR0917  # the columns of one record
+    vendor: Vendor,
     root: Path,
     build: Build,
     calibration: CalibrationSet,
     golden: tuple[GoldenVector, ...],
     int8: dict[str, Quantized],
-) -> Kit:
+) -> BundleContext:
     assert build.table is not None  # calibration_set() asked for it
-    return Kit(
-        target=target.name,
+    return BundleContext(
+        vendor=vendor.name,
         root=root,
         model=build.manifest.model,
         scale=int(build.manifest.network["scale"]),
@@ -218,35 +218,35 @@ def _kit(  # noqa: PLR0913, PLR0917  # the columns of one record
 def _prove(
     root: Path,
     model: str,
-    targets: Sequence[HandoffTarget],
+    vendors: Sequence[Vendor],
     golden: Sequence[GoldenVector],
     progress: Progress,
 ) -> tuple[Proof, ...]:
     """Run what the bundle holds with each vendor's own engine, where it is installed."""
     proofs = []
-    for target in targets:
-        for engine in target.engines:
-            title = f"{target.name}: running {engine.name}"
+    for vendor in vendors:
+        for engine in vendor.engines:
+            title = f"{vendor.name}: running {engine.name}"
             with progress.stage(title, 1) as advance:
-                proof = prove(root, model, target, engine, golden[:_PROOF_PICTURES])
+                proof = prove(root, model, vendor, engine, golden[:_PROOF_PICTURES])
                 advance()
             if proof.agreement is not None and not proof.agreement.holds:
                 raise VerificationError(
-                    f"{target.name}: {engine.name} reaches {proof.text}; the bundle is not written"
+                    f"{vendor.name}: {engine.name} reaches {proof.text}; the bundle is not written"
                 )
             proofs.append(proof)
     return tuple(proofs)
 
 
 def prove(
-    root: Path, model: str, target: HandoffTarget, engine: Engine, golden: Sequence[GoldenVector]
+    root: Path, model: str, vendor: Vendor, engine: Engine, golden: Sequence[GoldenVector]
 ) -> Proof:
     """Run one engine over golden vectors.
 
     Args:
         root: of an unpacked bundle.
         model: name of the network.
-        target: whose engine it is.
+        vendor: whose engine it is.
         engine: what to run.
         golden: the vectors to run it on.
 
@@ -255,10 +255,10 @@ def prove(
     """
     if find_spec(engine.package) is None:
         reason = f"{engine.package} is not installed: pip install 'esrdeploy[{engine.extra}]'"
-        return Proof(target.name, engine.name, None, reason)
+        return Proof(vendor.name, engine.name, None, reason)
     found = agreement(engine.load(root, model), root, engine.kind, golden, engine.required_db)
     return Proof(
-        target.name, engine.name, found, f"from {engine.kind} on {found.pictures} pictures"
+        vendor.name, engine.name, found, f"from {engine.kind} on {found.pictures} pictures"
     )
 
 
@@ -266,7 +266,7 @@ def _describe(  # noqa: PLR0913, PLR0917  # the columns of one record
     root: Path,
     build: Build,
     golden: tuple[GoldenVector, ...],
-    targets: Sequence[HandoffTarget],
+    vendors: Sequence[Vendor],
     profiles: dict[str, tuple[str, ...]],
     int8: dict[str, Quantized],
 ) -> BundleManifest:
@@ -281,14 +281,14 @@ def _describe(  # noqa: PLR0913, PLR0917  # the columns of one record
         equalized_models=tuple(f"{MODELS}/{path.name}" for path in equalized_models(root)),
         int8_models={profile: f"{MODELS}/{_int8_name(build, profile)}" for profile in int8},
         golden=golden,
-        targets=tuple(
-            TargetRecord(
-                target.name,
-                profiles[target.name][0],
-                target.quantizes_itself,
-                tuple(engine.name for engine in target.engines),
+        vendors=tuple(
+            VendorRecord(
+                vendor.name,
+                profiles[vendor.name][0],
+                vendor.quantizes_itself,
+                tuple(engine.name for engine in vendor.engines),
             )
-            for target in targets
+            for vendor in vendors
         ),
         files=(),
     )

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from calib.dataset import PatchRef
 from calib.errors import VerificationError
 from calib.images import to_input, to_picture
-from deploy.artifacts.precision import Precision
+from deploy.artifacts.precision import ModelPrecision
 from deploy.metrics.psnr_ssim import max_abs_error, parity_db, ssim
 from deploy.progress import Advance
 from deploy.runtime.runner import Runner
@@ -36,7 +36,7 @@ class Threshold:
     ssim: float
 
 
-THRESHOLDS: Mapping[Precision, Threshold] = {
+THRESHOLDS: Mapping[ModelPrecision, Threshold] = {
     # Two float32 engines differ by summation order alone, far above 100 dB.
     "fp32": Threshold(psnr_db=100.0, ssim=0.9999),
     # Half a unit in the last place of fp16 through some hundred layers.
@@ -130,7 +130,7 @@ class ParityResult:
 
 
 @dataclass(frozen=True, eq=False)
-class Drawn:
+class OutputPair:
     """One picture as two networks drew it.
 
     Attributes:
@@ -146,11 +146,11 @@ class Drawn:
     candidate: NDArray[np.float32]
 
 
-Observer = Callable[[str, ImageParity, Drawn], None]
+Observer = Callable[[str, ImageParity, OutputPair], None]
 """Is shown each candidate's name, how a picture came out, and the picture itself."""
 
 
-def unobserved(_candidate: str, _image: ImageParity, _drawn: Drawn) -> None:
+def unobserved(_candidate: str, _image: ImageParity, _drawn: OutputPair) -> None:
     """Look away."""
 
 
@@ -208,7 +208,7 @@ def measure(
         network_input = to_input(patch.load())
         expected = reference(network_input)
         for name, candidate in candidates.items():
-            drawn = Drawn(patch.name, network_input, expected, candidate(network_input))
+            drawn = OutputPair(patch.name, network_input, expected, candidate(network_input))
             found[name].append(compare(patch.name, expected, drawn.candidate))
             observe(name, found[name][-1], drawn)
         advance()

@@ -30,7 +30,7 @@ Array = NDArray[np.float32]
 
 def weight_scales(convolution: Int8Convolution) -> Array:
     """Return float32 ``[O]``: the scales of a weight as ncnn takes them."""
-    scales: Array = (1.0 / convolution.weight_steps.astype(np.float64)).astype(np.float32)
+    scales: Array = (1.0 / convolution.weight_scales.astype(np.float64)).astype(np.float32)
     return scales
 
 
@@ -44,7 +44,7 @@ def input_scale(convolution: Int8Convolution) -> np.float32:
         raise GraphError(
             f"found an input with zero point {convolution.input_zero_point}; ncnn takes 0 alone"
         )
-    scale: np.float32 = np.float32(1.0 / convolution.input_step)
+    scale: np.float32 = np.float32(1.0 / convolution.input_scale)
     return scale
 
 

@@ -27,7 +27,7 @@ from calib.errors import GraphError
 from deploy.network.architecture import INPUT_NAME, OUTPUT_NAME, RGB, Architecture, RRDBNet
 from deploy.network.canonical_graph import normal_form, require_sound
 from deploy.network.torch_modules import build_generator
-from quant.passes.equivalence import Equality, Outputs, Probe, outputs_of, require_equal
+from quant.passes.equivalence import Equivalence, Outputs, Probe, outputs_of, require_equivalent
 
 OPSET = 17
 MIN_PSNR_DB = 110.0
@@ -58,7 +58,7 @@ class ExportedModel:
 
     model: onnx.ModelProto
     architecture: Architecture
-    against_torch: Equality
+    against_torch: Equivalence
     probes: tuple[Probe, ...]
 
 
@@ -155,9 +155,9 @@ def _against_torch(
     generator: torch.nn.Module,
     probes: Sequence[Array],
     threads: int | None,
-) -> Equality:
+) -> Equivalence:
     expected = _run_torch(generator, probes)
-    agree = partial(require_equal, expected=expected, min_psnr_db=MIN_PSNR_DB)
+    agree = partial(require_equivalent, expected=expected, min_psnr_db=MIN_PSNR_DB)
     try:
         return agree(outputs, parties="the graph and torch")
     except GraphError as error:

@@ -21,8 +21,8 @@ from deploy.progress import Progress
 from deploy.report.content import read_content
 from deploy.report.drawing import Album, choose_ranges, draw_scenes
 from deploy.report.render import render
-from deploy.verify.explain import Scope, measure_layers
-from deploy.verify.verdict import Contents
+from deploy.verify.explain import VerifyOptions, measure_layers
+from deploy.verify.verdict import CheckedBuild
 
 __all__ = ["REPORT_NAME", "Album", "write_report"]
 
@@ -31,7 +31,7 @@ def write_report(
     folder: Path,
     progress: Progress,
     album: Album | None = None,
-    contents: Contents | None = None,
+    contents: CheckedBuild | None = None,
 ) -> bool:
     """Make the report of the build in ``folder`` and write it beside the other files.
 
@@ -51,7 +51,7 @@ def write_report(
     content = read_content(folder, progress, contents)
     scenes = draw_scenes(content, album or Album(), progress)
     probe = verification_pictures().patches[:1]
-    errors, checks = measure_layers(content.build, probe, Scope(layers=True), progress)
+    errors, checks = measure_layers(content.build, probe, VerifyOptions(layers=True), progress)
     content = replace(content, checks=(*content.checks, *checks))
     layers = {card.label: errors.get(card.artifact.path, ()) for card in content.cards}
     page = render(content, scenes, layers, choose_ranges(content))

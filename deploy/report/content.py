@@ -19,7 +19,7 @@ from deploy.artifacts.manifest import Manifest, read_manifest
 from deploy.metrics.parity import THRESHOLDS
 from deploy.progress import Progress
 from deploy.report.plans import Reason, grouped
-from deploy.verify.verdict import Contents, check_contents
+from deploy.verify.verdict import CheckedBuild, check_contents
 from quant.fp16.range import Fp16Finding
 from quant.plan import QuantPlan
 
@@ -152,7 +152,7 @@ def model_label(artifact: Artifact) -> str:
     return " ".join(part for part in (artifact.precision, artifact.target) if part)
 
 
-def read_content(folder: Path, progress: Progress, contents: Contents | None = None) -> Content:
+def read_content(folder: Path, progress: Progress, contents: CheckedBuild | None = None) -> Content:
     """Read and check everything that lies in a build's folder.
 
     Args:

@@ -11,7 +11,7 @@ from calib.errors import GraphError, VerificationError
 from calib.images import Picture, to_input, to_picture
 from calib.sample import verification_pictures
 from deploy.artifacts.files import Artifact
-from deploy.metrics.parity import Drawn, ImageParity
+from deploy.metrics.parity import ImageParity, OutputPair
 from deploy.progress import Progress
 from deploy.report.content import Content, model_label
 from deploy.report.pictures import PICTURES, Scene, choose, make_scenes
@@ -31,7 +31,7 @@ class Album:
     references: dict[str, Picture] = field(default_factory=dict)
     candidates: dict[tuple[str, str], Picture] = field(default_factory=dict)
 
-    def observe(self, candidate: str, _image: ImageParity, drawn: Drawn) -> None:
+    def observe(self, candidate: str, _image: ImageParity, drawn: OutputPair) -> None:
         """Keep what a model drew; whoever runs it has its own word to say to a NaN."""
         if drawn.name not in self.references:
             self.references[drawn.name] = to_picture(drawn.reference)

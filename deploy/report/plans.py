@@ -58,7 +58,7 @@ def summarize_plan(plan: QuantPlan) -> PlanSummary:
         ),
         rules=grouped(rules),
         kept_float=grouped(plan.kept_float),
-        nearest=grouped(plan.refined.nearest if plan.refined else {}),
+        nearest=grouped(plan.rounded.nearest if plan.rounded else {}),
         weights=len(plan.weights),
         edges=len(plan.edges),
     )

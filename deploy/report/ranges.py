@@ -15,7 +15,7 @@ import onnx
 
 from calib.graph import GraphIndex
 from calib.table import CalibrationTable
-from quant.analysis.tensor_distributions import Derivation, Ranges
+from quant.analysis.tensor_distributions import ObservationRules, TensorDistributions
 from quant.analysis.topology import Topology
 from quant.numerics.affine import dequantize, quantize
 from quant.numerics.distribution import Distribution
@@ -72,7 +72,11 @@ def relative_loss(distribution: Distribution, edge: EdgeQuant) -> float:
     return float(counts @ np.square(restored - values)) / power if power else 0.0
 
 
-def _plan_ranges(model: onnx.ModelProto, table: CalibrationTable, plan: QuantPlan) -> Ranges:
+def _plan_ranges(
+    model: onnx.ModelProto, table: CalibrationTable, plan: QuantPlan
+) -> TensorDistributions:
     """Return the distributions in the units in which the plan quantizes them: equalized."""
     given = equalized(model, plan)
-    return Ranges(Derivation(Topology(GraphIndex(given.model))), table.tensors, given.tensors)
+    return TensorDistributions(
+        ObservationRules(Topology(GraphIndex(given.model))), table.tensors, given.tensors
+    )

@@ -20,7 +20,7 @@ import onnx
 
 from calib.errors import GraphError, VerificationError
 from calib.graph import GraphIndex
-from deploy.metrics.parity import Drawn
+from deploy.metrics.parity import OutputPair
 from deploy.metrics.psnr_ssim import Output, max_abs_error, parity_db
 from deploy.progress import Advance
 from deploy.runtime.backends import BackendName, backend_runner, backend_version
@@ -143,7 +143,7 @@ def measure_backend(
     name: BackendName,
     artifact: str,
     model: onnx.ModelProto,
-    drawn: Sequence[Drawn],
+    drawn: Sequence[OutputPair],
     advance: Advance = lambda: None,
 ) -> BackendError:
     """Run a file in a runtime and compare the result with what the file means.
@@ -205,7 +205,7 @@ def machine_note(
 
 
 def _with_remedy(
-    measured: BackendError, model: onnx.ModelProto, drawn: Sequence[Drawn]
+    measured: BackendError, model: onnx.ModelProto, drawn: Sequence[OutputPair]
 ) -> BackendError:
     """Try the setting that is known for the runtime and the file's integers; keep it if it helps.
 
@@ -232,7 +232,7 @@ def _activations(model: onnx.ModelProto) -> frozenset[str]:
 
 
 def _error(
-    run: Runner, drawn: Sequence[Drawn], advance: Advance
+    run: Runner, drawn: Sequence[OutputPair], advance: Advance
 ) -> tuple[tuple[PictureError, ...], float]:
     """Return the runtime's output beside the meaning, and its mean parity with float."""
     errors, parities = [], []

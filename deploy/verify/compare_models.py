@@ -16,9 +16,9 @@ from deploy.artifacts.manifest import Manifest
 from deploy.diagnosis.pictures import diagnose
 from deploy.metrics.parity import (
     THRESHOLDS,
-    Drawn,
     ImageParity,
     Observer,
+    OutputPair,
     ParityResult,
     Threshold,
     measure,
@@ -44,10 +44,10 @@ class Evidence:
     """
 
     thresholds: Mapping[str, Threshold]
-    drawn: dict[str, list[Drawn]] = field(default_factory=dict)
+    drawn: dict[str, list[OutputPair]] = field(default_factory=dict)
     diagnoses: dict[str, Check] = field(default_factory=dict)
 
-    def observe(self, artifact: str, image: ImageParity, drawn: Drawn) -> None:
+    def observe(self, artifact: str, image: ImageParity, drawn: OutputPair) -> None:
         """Take in one picture of one file."""
         kept = self.drawn.setdefault(artifact, [])
         if len(kept) < PICTURES:
@@ -73,7 +73,7 @@ class Comparison:
 
     parity: tuple[ParityResult, ...] = ()
     checks: tuple[Check, ...] = ()
-    drawn: Mapping[str, Sequence[Drawn]] = field(default_factory=dict)
+    drawn: Mapping[str, Sequence[OutputPair]] = field(default_factory=dict)
 
 
 def compare_models(
@@ -105,7 +105,7 @@ def compare_models(
     title = f"{build.manifest.model}: comparing {', '.join(candidates)}"
     evidence = Evidence(thresholds)
 
-    def take_in(artifact: str, image: ImageParity, drawn: Drawn) -> None:
+    def take_in(artifact: str, image: ImageParity, drawn: OutputPair) -> None:
         evidence.observe(artifact, image, drawn)
         observe(artifact, image, drawn)
 
@@ -122,7 +122,7 @@ def compare_models(
     if not parity:
         return Comparison(checks=tuple(refused))
     first = next(iter(evidence.drawn.values()))
-    own = [Drawn(d.name, d.network_input, d.reference, d.reference) for d in first]
+    own = [OutputPair(d.name, d.network_input, d.reference, d.reference) for d in first]
     return Comparison(
         parity,
         (*refused, *evidence.diagnoses.values()),

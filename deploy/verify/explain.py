@@ -10,7 +10,7 @@ from deploy.artifacts.build_folder import Build
 from deploy.artifacts.check import Check
 from deploy.artifacts.files import Artifact
 from deploy.metrics.layer_sqnr import LayerError, layer_errors
-from deploy.metrics.parity import Drawn
+from deploy.metrics.parity import OutputPair
 from deploy.progress import Advance, Progress
 from deploy.runtime.backends import BACKENDS, BackendName, is_installed
 from deploy.verify.backend_error import BackendError, measure_backend
@@ -20,7 +20,7 @@ LAYER_PICTURES = 2
 
 
 @dataclass(frozen=True)
-class Scope:
+class VerifyOptions:
     """What to measure beyond the verdict.
 
     Attributes:
@@ -33,11 +33,14 @@ class Scope:
     layers: bool = False
 
 
-VERDICT_ONLY = Scope(backends=())
+VERDICT_ONLY = VerifyOptions(backends=())
 
 
 def measure_backends(
-    build: Build, drawn: Mapping[str, Sequence[Drawn]], scope: Scope, progress: Progress
+    build: Build,
+    drawn: Mapping[str, Sequence[OutputPair]],
+    scope: VerifyOptions,
+    progress: Progress,
 ) -> tuple[tuple[BackendError, ...], list[Check]]:
     """Run the files of a build in runtimes of this machine, one at a time.
 
@@ -66,7 +69,7 @@ def measure_backends(
 
 
 def _backend_outcome(
-    build: Build, path: str, name: BackendName, drawn: Sequence[Drawn], advance: Advance
+    build: Build, path: str, name: BackendName, drawn: Sequence[OutputPair], advance: Advance
 ) -> BackendError | Check:
     try:
         return measure_backend(name, path, build.models[path], drawn, advance)
@@ -75,7 +78,7 @@ def _backend_outcome(
 
 
 def measure_layers(
-    build: Build, patches: Sequence[PatchRef], scope: Scope, progress: Progress
+    build: Build, patches: Sequence[PatchRef], scope: VerifyOptions, progress: Progress
 ) -> tuple[dict[str, tuple[LayerError, ...]], list[Check]]:
     """Compare every tensor of each int8 file of a build with the float network's.
 

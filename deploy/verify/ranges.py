@@ -9,7 +9,7 @@ from calib.graph import GraphIndex
 from deploy.artifacts.build_folder import Build
 from deploy.artifacts.check import Check
 from deploy.artifacts.files import Artifact
-from quant.analysis.tensor_distributions import Derivation, Ranges
+from quant.analysis.tensor_distributions import ObservationRules, TensorDistributions
 from quant.analysis.topology import Topology
 from quant.fp16.range import FP16_MAX, Fp16Finding, check_fp16, nodes_to_keep
 from quant.passes.from_plan import equalized
@@ -18,8 +18,8 @@ from quant.plan import EdgeQuant, QuantPlan
 CLIPPED_LIMIT = 0.05
 """Largest share of a tensor's observed values that a range may cut off.
 
-Ranges of least squared error cut off 0.04 % at most on x4plus-anime-6b and 0.4 % on small random
-networks; a two-sided percentile of 97.5 cuts off 5 %.
+TensorDistributions of least squared error cut off 0.04 % at most on x4plus-anime-6b and 0.4 % on
+small random networks; a two-sided percentile of 97.5 cuts off 5 %.
 """
 
 
@@ -92,7 +92,9 @@ def check_ranges(build: Build) -> Iterator[Check]:
         try:
             given = equalized(build.float_model, plan)
             topology = Topology(GraphIndex(given.model))
-            ranges = Ranges(Derivation(topology), build.fitting_table.tensors, given.tensors)
+            ranges = TensorDistributions(
+                ObservationRules(topology), build.fitting_table.tensors, given.tensors
+            )
             shares = {
                 name: share
                 for name, edge in plan.edges.items()
@@ -120,7 +122,7 @@ def _ranges_check(item: Artifact, plan: QuantPlan, shares: dict[str, float]) -> 
     return Check.of(False, "ranges", item.path, detail)
 
 
-def _clipped(edge: EdgeQuant, ranges: Ranges) -> float:
+def _clipped(edge: EdgeQuant, ranges: TensorDistributions) -> float:
     """Return the share of the values that lie beyond the outermost codes."""
     low, high = edge.covered
     below, above = ranges.distribution(edge.tensor).clipped_shares(

@@ -28,7 +28,7 @@ from quant.fp16.range import nodes_to_keep
 from quant.plan import QuantOptions, QuantPlan
 from quant.planner import make_plan
 from quant.qdq.emit import emit_qdq
-from quant.rounding.recorded_codes import refinement_faults, stored_weights
+from quant.rounding.recorded_codes import rounding_faults, stored_weights
 from quant.targets import find_profile
 
 _SHOWN = 3
@@ -61,15 +61,15 @@ def _check_quantized(build: Build, item: Artifact) -> Iterator[Check]:
     assert build.float_model is not None
     assert build.table is not None
     profile = find_profile(item.target or "")
-    raised = build.manifest.options["raised"].get(item.target, {})
-    options = QuantOptions(**{**build.manifest.options["quantization"], "raised": raised})
+    promoted = build.manifest.options["promoted"].get(item.target, {})
+    options = QuantOptions(**{**build.manifest.options["quantization"], "promoted": promoted})
     expected = make_plan(build.float_model, build.table, profile, options)
     name = plan_file_name(build.manifest.model, item.target or "")
     try:
         found = json.loads((build.folder / name).read_bytes())
         plan = QuantPlan.from_record(found)
-        refined = plan.refined if options.rounding == "second-order" else None
-        expected = replace(expected, refined=refined, proofs=plan.proofs)
+        rounded = plan.rounded if options.rounding == "gptq" else None
+        expected = replace(expected, rounded=rounded, proofs=plan.proofs)
     except (OSError, ValueError, EsrdeployError) as error:
         yield Check.of(False, "plan", name, f"cannot be read: {error}")
         return
@@ -81,12 +81,12 @@ def _check_quantized(build: Build, item: Artifact) -> Iterator[Check]:
     try:
         stored = stored_weights(build.float_model, expected, quantized)
     except EsrdeployError as error:
-        nearest = emit_qdq(build.float_model, replace(expected, refined=None))
+        nearest = emit_qdq(build.float_model, replace(expected, rounded=None))
         faults = [*model_faults(nearest, quantized), str(error)]
         yield _verdict("derivation", item.path, faults, "")
         return
-    if options.rounding == "second-order":
-        faults = list(refinement_faults(build.float_model, expected, stored))
+    if options.rounding == "gptq":
+        faults = list(rounding_faults(build.float_model, expected, stored))
         if faults:
             # Codes are not made again, so what was done to them shows against the float weights.
             floats = convolution_weights(build.float_model)

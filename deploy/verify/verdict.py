@@ -25,7 +25,7 @@ from deploy.runtime.backends import require_backends
 from deploy.runtime.cpu import this_machine
 from deploy.verify.backend_error import BackendError
 from deploy.verify.compare_models import against_record, compare_models
-from deploy.verify.explain import VERDICT_ONLY, Scope, measure_backends, measure_layers
+from deploy.verify.explain import VERDICT_ONLY, VerifyOptions, measure_backends, measure_layers
 from deploy.verify.ranges import check_fp16_range, check_ranges
 from deploy.verify.reproduce import check_derivation
 from deploy.verify.structure import check_report, check_structure, check_table, check_target_rules
@@ -34,7 +34,7 @@ from quant.fp16.range import Fp16Finding
 
 
 @dataclass(frozen=True)
-class Contents:
+class CheckedBuild:
     """A build's files, and every check of them that runs no network.
 
     Attributes:
@@ -118,7 +118,7 @@ def verify_tree(
     images: Path | None,
     weights: Path | None,
     progress: Progress,
-    scope: Scope = VERDICT_ONLY,
+    scope: VerifyOptions = VERDICT_ONLY,
 ) -> tuple[Verification, ...]:
     """Verify every build under ``path``.
 
@@ -161,7 +161,7 @@ def verify_build(  # noqa: PLR0913  # one has a default
     *,
     weights: Path | None,
     progress: Progress,
-    scope: Scope = VERDICT_ONLY,
+    scope: VerifyOptions = VERDICT_ONLY,
 ) -> Verification:
     """Verify one build against its manifest: its files first, then what they draw."""
     contents = check_contents(folder, manifest, progress)
@@ -170,12 +170,12 @@ def verify_build(  # noqa: PLR0913  # one has a default
 
 
 def compare_contents(  # noqa: PLR0913  # two have defaults
-    contents: Contents,
+    contents: CheckedBuild,
     patches: PatchSet,
     *,
     weights: Path | None,
     progress: Progress,
-    scope: Scope = VERDICT_ONLY,
+    scope: VerifyOptions = VERDICT_ONLY,
     observe: Observer = unobserved,
 ) -> Verification:
     """Compare what the models of a checked build draw, and give the verdict on all of it.
@@ -212,7 +212,7 @@ def compare_contents(  # noqa: PLR0913  # two have defaults
     return verdict((*checks, *refused, *incomparable), parity, fp16, backends, layers)
 
 
-def check_contents(folder: Path, manifest: Manifest, progress: Progress) -> Contents:
+def check_contents(folder: Path, manifest: Manifest, progress: Progress) -> CheckedBuild:
     """Make every check of a build that runs no network."""
     with progress.stage(f"{manifest.model}: checking files", 1) as advance:
         checks = list(check_files(folder, manifest))
@@ -230,7 +230,7 @@ def check_contents(folder: Path, manifest: Manifest, progress: Progress) -> Cont
         advance()
     unsound = {c.artifact for c in structure if c.name == "structure" and c.status == "failed"}
     sound = {name: model for name, model in build.models.items() if name not in unsound}
-    return Contents(replace(build, models=sound), tuple(checks), fp16)
+    return CheckedBuild(replace(build, models=sound), tuple(checks), fp16)
 
 
 def _held_out(patches: Sequence[PatchRef], build: Build) -> tuple[PatchRef, ...]:

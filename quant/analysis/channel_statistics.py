@@ -9,14 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from calib.statistics import TensorStatistics
-from quant.analysis.tensor_distributions import Ranges, leaky_slope
+from quant.analysis.tensor_distributions import TensorDistributions, leaky_slope
 from quant.numerics.distribution import Float64
 
 TYPICAL = 0.999
 
 
 @dataclass(frozen=True, eq=False)
-class ChannelFigures:
+class ChannelStatistics:
     """Figures of each channel of a tensor, as it is quantized: behind its equalization.
 
     Attributes:
@@ -30,7 +30,7 @@ class ChannelFigures:
     variance: Float64
 
     @classmethod
-    def observed(cls, statistics: TensorStatistics) -> "ChannelFigures":
+    def observed(cls, statistics: TensorStatistics) -> "ChannelStatistics":
         """Return the figures of an observed tensor."""
         channels = statistics.channels
         edges = channels.edges()
@@ -44,34 +44,34 @@ class ChannelFigures:
             np.maximum(square - mean**2, 0.0),
         )
 
-    def scaled(self, factor: float | Float64) -> "ChannelFigures":
+    def scaled(self, factor: float | Float64) -> "ChannelStatistics":
         """Return the figures of the values times ``factor``, positive, one or ``[C]``."""
-        return ChannelFigures(
+        return ChannelStatistics(
             self.abs_max * factor, self.mean * factor, self.variance * np.square(factor)
         )
 
 
-def channel_figures(ranges: Ranges, tensor: str) -> ChannelFigures:
+def channel_statistics(distributions: TensorDistributions, tensor: str) -> ChannelStatistics:
     """Return the figures of a tensor that a convolution reads.
 
     Raises:
         CalibrationError: the table lacks a tensor they rest on.
     """
-    sources = ranges.derivation.sources(tensor)
-    producer = ranges.derivation.topology.index.producer(tensor)
+    sources = distributions.rules.sources(tensor)
+    producer = distributions.rules.topology.index.producer(tensor)
     if producer is None or not sources:
-        found = ChannelFigures.observed(ranges.statistics_of(tensor))
-        return found.scaled(1.0 / ranges.factors.get(tensor, np.ones(1)))
-    parts = [channel_figures(ranges, source) for source in sources]
-    joined = ChannelFigures(
+        found = ChannelStatistics.observed(distributions.statistics_of(tensor))
+        return found.scaled(1.0 / distributions.factors.get(tensor, np.ones(1)))
+    parts = [channel_statistics(distributions, source) for source in sources]
+    joined = ChannelStatistics(
         np.concatenate([part.abs_max for part in parts]),
         np.concatenate([part.mean for part in parts]),
         np.concatenate([part.variance for part in parts]),
     )
-    return joined.scaled(ranges.derivation.positive_factor(producer) or 1.0)
+    return joined.scaled(distributions.rules.positive_factor(producer) or 1.0)
 
 
-def typical_magnitudes(ranges: Ranges, tensor: str) -> Float64:
+def relative_magnitudes(distributions: TensorDistributions, tensor: str) -> Float64:
     """Return float64 ``[C]``, how large the values of each channel are, one beside the other.
 
     Where a LeakyReLU reads the tensor: what ``TYPICAL`` of its magnitudes stay below, times one
@@ -83,10 +83,10 @@ def typical_magnitudes(ranges: Ranges, tensor: str) -> Float64:
     Raises:
         CalibrationError: the table lacks a tensor they rest on.
     """
-    activation = ranges.derivation.leaky_reader(tensor)
+    activation = distributions.rules.leaky_reader(tensor)
     if activation is None:
-        return channel_figures(ranges, tensor).abs_max
-    channels = ranges.statistics_of(activation.output[0]).channels
+        return channel_statistics(distributions, tensor).abs_max
+    channels = distributions.statistics_of(activation.output[0]).channels
     slope = leaky_slope(activation)
 
     def before(values: Float64) -> Float64:
@@ -104,5 +104,5 @@ def typical_magnitudes(ranges: Ranges, tensor: str) -> Float64:
     living = (typical > 0.0) & (largest > 0.0)
     if living.any():
         typical = typical * np.exp(np.mean(np.log(largest[living] / typical[living])))
-    found: Float64 = typical / ranges.factors.get(tensor, np.ones(1))
+    found: Float64 = typical / distributions.factors.get(tensor, np.ones(1))
     return found

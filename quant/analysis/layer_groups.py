@@ -17,7 +17,7 @@ from quant.plan import QuantPlan
 
 
 @dataclass(frozen=True, eq=False)
-class Family:
+class LayerGroup:
     """Convolutions that read the same tensors side by side, or only the first of them.
 
     Attributes:
@@ -36,7 +36,9 @@ class Family:
         return self.nodes[-1].name
 
 
-def find_families(index: GraphIndex, plan: QuantPlan) -> tuple[list[Family], dict[str, str]]:
+def find_layer_groups(
+    index: GraphIndex, plan: QuantPlan
+) -> tuple[list[LayerGroup], dict[str, str]]:
     """Return the planned convolutions by what they read.
 
     Args:
@@ -44,11 +46,11 @@ def find_families(index: GraphIndex, plan: QuantPlan) -> tuple[list[Family], dic
         plan: its plan.
 
     Returns:
-        The families in graph order, and the weights that belong to none with the reason.
+        The groups in graph order, and the weights that belong to none with the reason.
     """
     names = {quant.node: name for name, quant in plan.weights.items()}
     alone: dict[str, str] = {}
-    families: list[Family] = []
+    groups: list[LayerGroup] = []
     for node in index.nodes:
         if node.name not in names:
             continue
@@ -60,13 +62,13 @@ def find_families(index: GraphIndex, plan: QuantPlan) -> tuple[list[Family], dic
             alone[names[node.name]] = str(error)
             continue
         sources = joined(index, node.input[0])
-        for number, known in enumerate(families):
+        for number, known in enumerate(groups):
             if known.window == window and sources[: len(known.sources)] == known.sources:
-                families[number] = Family((*known.nodes, node), sources, window)
+                groups[number] = LayerGroup((*known.nodes, node), sources, window)
                 break
         else:
-            families.append(Family((node,), sources, window))
-    return families, alone
+            groups.append(LayerGroup((node,), sources, window))
+    return groups, alone
 
 
 def joined(index: GraphIndex, tensor: str) -> tuple[str, ...]:

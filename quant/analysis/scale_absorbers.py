@@ -27,7 +27,7 @@ class ResidualScale:
 
     Attributes:
         node: the multiplication; its output is no output of the graph.
-        convolution: the node before it, which absorbs.
+        convolution: the node before it, which can_absorb_scale.
         constant: name of the constants' initializer, which nothing else reads.
         values: float64 ``[C]``, the constant of each channel, positive.
     """
@@ -48,12 +48,12 @@ class ResidualScale:
         return self.node.output[0]
 
 
-def absorbs(index: GraphIndex, node: onnx.NodeProto) -> bool:
+def can_absorb_scale(index: GraphIndex, node: onnx.NodeProto) -> bool:
     """Tell whether the constants of ``node`` can take up factors of its channels."""
-    return convolution_absorbs(index, node) or residual_scale(index, node) is not None
+    return convolution_can_absorb_scale(index, node) or residual_scale(index, node) is not None
 
 
-def convolution_absorbs(index: GraphIndex, node: onnx.NodeProto) -> bool:
+def convolution_can_absorb_scale(index: GraphIndex, node: onnx.NodeProto) -> bool:
     """Tell whether ``node`` is a convolution whose weight and bias can take up factors.
 
     Both must be float32 initializers that nothing else reads and no caller can replace.
@@ -61,7 +61,9 @@ def convolution_absorbs(index: GraphIndex, node: onnx.NodeProto) -> bool:
     if node.op_type != "Conv" or any(a.name == "group" and a.i != 1 for a in node.attribute):
         return False
     constants = [name for name in node.input[1:] if name]
-    return len(set(constants)) == len(constants) and all(_own(index, name) for name in constants)
+    return len(set(constants)) == len(constants) and all(
+        _is_exclusive(index, name) for name in constants
+    )
 
 
 def residual_scale(index: GraphIndex, node: onnx.NodeProto) -> ResidualScale | None:
@@ -70,10 +72,10 @@ def residual_scale(index: GraphIndex, node: onnx.NodeProto) -> ResidualScale | N
         return None
     constants = [name for name in node.input if index.is_constant(name)]
     scaled = [name for name in node.input if name not in constants]
-    if len(constants) != 1 or len(scaled) != 1 or not _own(index, constants[0]):
+    if len(constants) != 1 or len(scaled) != 1 or not _is_exclusive(index, constants[0]):
         return None
     convolution = index.producer(scaled[0])
-    if convolution is None or not convolution_absorbs(index, convolution):
+    if convolution is None or not convolution_can_absorb_scale(index, convolution):
         return None
     alone = scaled[0] not in index.outputs and len(index.consumers(scaled[0])) == 1
     shape = index.shape(scaled[0])
@@ -111,7 +113,7 @@ def _channel_constants(
     return values if ((values > 0.0) & np.isfinite(values)).all() else None
 
 
-def _own(index: GraphIndex, name: str) -> bool:
+def _is_exclusive(index: GraphIndex, name: str) -> bool:
     visible = {info.name for info in (*index.model.graph.input, *index.model.graph.output)}
     return (
         name in index.initializers

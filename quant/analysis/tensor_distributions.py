@@ -44,7 +44,7 @@ def observed_tensors(model: onnx.ModelProto) -> tuple[str, ...]:
     Raises:
         GraphError: nodes without a name of their own.
     """
-    derivation = Derivation(Topology(GraphIndex(model)))
+    derivation = ObservationRules(Topology(GraphIndex(model)))
     topology = derivation.topology
     tensors = [*topology.index.inputs]
     tensors += [name for node in topology.operators for name in node.output if name]
@@ -52,7 +52,7 @@ def observed_tensors(model: onnx.ModelProto) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, eq=False)
-class Derivation:
+class ObservationRules:
     """Which tensors' distributions follow from which others.
 
     Attributes:
@@ -109,17 +109,17 @@ class Derivation:
 
 
 @dataclass(frozen=True, eq=False)
-class Ranges:
+class TensorDistributions:
     """Distributions of all tensors of a graph, made on demand.
 
     Attributes:
-        derivation: what follows from what.
+        rules: what follows from what.
         statistics: of the observed tensors.
         factors: tensor to float64 ``[C]``, what its channels are divided by before they are
             quantized; a tensor that is missing is quantized as it was observed.
     """
 
-    derivation: Derivation
+    rules: ObservationRules
     statistics: Mapping[str, TensorStatistics]
     factors: Mapping[str, Float64] = field(default_factory=dict)
 
@@ -130,17 +130,17 @@ class Ranges:
             CalibrationError: the table lacks a tensor it would have to hold.
         """
         if tensor not in self._known:
-            sources = self.derivation.sources(tensor)
+            sources = self.rules.sources(tensor)
             if sources:
                 for source in sources:
                     self.distribution(source)
-                self._known[tensor] = self.derivation.derive(tensor, self._known)
+                self._known[tensor] = self.rules.derive(tensor, self._known)
             else:
                 self._known[tensor] = self._observed(tensor)
         return self._known[tensor]
 
     def _observed(self, tensor: str) -> Distribution:
-        index = self.derivation.topology.index
+        index = self.rules.topology.index
         producer = index.producer(tensor)
         if tensor not in self.statistics and producer is not None:
             scale = residual_scale(index, producer)

@@ -17,7 +17,7 @@ import onnx
 from calib.errors import GraphError, UsageError
 from calib.graph import GraphIndex
 from calib.table import CalibrationTable
-from quant.analysis.tensor_distributions import Derivation, Ranges
+from quant.analysis.tensor_distributions import ObservationRules, TensorDistributions
 from quant.analysis.topology import Topology
 from quant.numerics.affine import Array
 
@@ -84,7 +84,7 @@ def check_fp16(
     """
     require_nodes(model, keep)
     index = GraphIndex(model)
-    ranges = Ranges(Derivation(Topology(index)), table.tensors)
+    distributions = TensorDistributions(ObservationRules(Topology(index)), table.tensors)
     findings: list[Fp16Finding] = []
     for node in index.nodes:
         if node.op_type == "Constant":
@@ -95,7 +95,7 @@ def check_fp16(
             if halved and value is not None and becomes_half(node, slot, value):
                 findings.append(_weight_finding(name, value))
         findings.extend(
-            _activation_finding(name, ranges)
+            _activation_finding(name, distributions)
             for name in filter(None, node.output)
             if halved or any(reader.name not in keep for reader in index.consumers(name))
         )
@@ -150,8 +150,8 @@ def _weight_finding(name: str, value: Array) -> Fp16Finding:
     return Fp16Finding(name, "weight", largest, subnormal / max(value.size, 1))
 
 
-def _activation_finding(name: str, ranges: Ranges) -> Fp16Finding:
-    seen = ranges.distribution(name)
+def _activation_finding(name: str, distributions: TensorDistributions) -> Fp16Finding:
+    seen = distributions.distribution(name)
     largest = max(-seen.minimum, seen.maximum, 0.0)
     return Fp16Finding(name, "activation", largest, seen.share_within(FP16_NORMAL))
 

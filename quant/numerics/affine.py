@@ -25,25 +25,25 @@ class IntegerType:
 
     Attributes:
         name: numpy's name of it, such as ``uint8``.
-        minimum: smallest code.
-        maximum: largest code.
+        qmin: smallest code.
+        qmax: largest code.
         onnx_type: its ``TensorProto`` element type.
     """
 
     name: str
-    minimum: int
-    maximum: int
+    qmin: int
+    qmax: int
     onnx_type: int
 
     @property
-    def steps(self) -> int:
+    def span(self) -> int:
         """Number of scale steps between the smallest and the largest code."""
-        return self.maximum - self.minimum
+        return self.qmax - self.qmin
 
     @property
     def signed(self) -> bool:
         """Tell whether zero lies in the middle of the codes."""
-        return self.minimum < 0
+        return self.qmin < 0
 
 
 INTEGER_TYPES = {
@@ -86,16 +86,16 @@ def affine_parameters(
         raise ValueError(f"a range must be finite and ordered, found [{low}, {high}]")
     low, high = min(low, 0.0), max(high, 0.0)
     if symmetric:
-        scale = _positive_float32(max(-low, high) / integer.maximum)
+        scale = _positive_float32(max(-low, high) / integer.qmax)
         return scale, 0
-    scale = _positive_float32((high - low) / integer.steps)
-    zero_point = round(integer.minimum - low / scale)
-    return scale, int(np.clip(zero_point, integer.minimum, integer.maximum))
+    scale = _positive_float32((high - low) / integer.span)
+    zero_point = round(integer.qmin - low / scale)
+    return scale, int(np.clip(zero_point, integer.qmin, integer.qmax))
 
 
 def covered_range(scale: float, zero_point: int, integer: IntegerType) -> tuple[float, float]:
     """Return the smallest and the largest real value that have a code of their own."""
-    return (integer.minimum - zero_point) * scale, (integer.maximum - zero_point) * scale
+    return (integer.qmin - zero_point) * scale, (integer.qmax - zero_point) * scale
 
 
 def quantize(values: Array, scale: Array | float, zero_point: int, integer: IntegerType) -> Array:
@@ -108,7 +108,7 @@ def quantize(values: Array, scale: Array | float, zero_point: int, integer: Inte
         integer: type of the codes.
     """
     steps = np.rint(np.asarray(values, np.float32) / np.asarray(scale, np.float32))
-    codes = np.clip(steps.astype(np.float64) + zero_point, integer.minimum, integer.maximum)
+    codes = np.clip(steps.astype(np.float64) + zero_point, integer.qmin, integer.qmax)
     return codes.astype(integer.name)
 
 

@@ -129,11 +129,11 @@ def least_squares_range(
         clip = _clipping_error(
             -distribution.values[::-1], distribution.counts[::-1], limits * negative_gain
         ) + _clipping_error(distribution.values, distribution.counts, limits)
-        steps = limits / integer.maximum
+        steps = limits / integer.qmax
         best = int(np.argmin(clip * share + steps**2 / 12.0 * noise_gain))
         return float(-limits[best] * negative_gain), float(limits[best])
     widths = highs[None, :] - lows[:, None] / negative_gain
-    rounding = (widths / integer.steps) ** 2 / 12.0 * noise_gain
+    rounding = (widths / integer.span) ** 2 / 12.0 * noise_gain
     error = rounding + (clipping_low[:, None] + clipping_high[None, :]) * share
     row, column = np.unravel_index(int(np.argmin(error)), error.shape)
     return float(lows[row]), float(highs[column])

@@ -56,8 +56,8 @@ def choose_before_activation(
     free = Affine(*affine_parameters(low / slope, high, integer, symmetric=symmetric))
     if output is None:
         return free
-    stride = max(integer.steps // 64, 1)
-    aligned = (0,) if symmetric else range(integer.minimum, integer.maximum + 1, stride)
+    stride = max(integer.span // 64, 1)
+    aligned = (0,) if symmetric else range(integer.qmin, integer.qmax + 1, stride)
     candidates = [free, *(Affine(output.scale, zero_point) for zero_point in aligned)]
     errors = chain_errors(activated, slope, integer, candidates, output)
     return candidates[int(np.argmin(errors))]
@@ -85,7 +85,7 @@ def chain_errors(
     inputs = np.where(activated.values < 0.0, activated.values / slope, activated.values)
     scales = np.array([before.scale for before in befores])[:, np.newaxis]
     zero_points = np.array([before.zero_point for before in befores])[:, np.newaxis]
-    lowest, highest = integer.minimum - zero_points, integer.maximum - zero_points
+    lowest, highest = integer.qmin - zero_points, integer.qmax - zero_points
     rounded = np.clip(np.rint(inputs / scales), lowest, highest) * scales
     activation = np.where(rounded < 0.0, rounded * slope, rounded)
     squared = (round_trip(activation, output, integer) - activated.values) ** 2
@@ -96,6 +96,6 @@ def chain_errors(
 def round_trip(values: Float64, affine: Affine, integer: IntegerType) -> Float64:
     """Return what a pair makes of ``values``."""
     codes = np.rint(values / affine.scale) + affine.zero_point
-    codes = np.clip(codes, integer.minimum, integer.maximum)
+    codes = np.clip(codes, integer.qmin, integer.qmax)
     rounded: Float64 = (codes - affine.zero_point) * affine.scale
     return rounded

@@ -36,7 +36,7 @@ PAIR_LIMIT = 32767 // 255
 
 
 @dataclass(frozen=True)
-class CodeLimits:
+class SaturationLimits:
     """The codes that a convolution's weight ``[O, I, ...]`` may have.
 
     Attributes:
@@ -45,16 +45,16 @@ class CodeLimits:
 
     accumulator_bits: int
 
-    def coupled(self, channels: int) -> bool:
+    def channels_paired(self, channels: int) -> bool:
         """Tell whether neighbours among ``channels`` input channels limit one another's codes."""
         return self.accumulator_bits == 16 and channels % 2 == 0
 
     def largest(self, channels: int) -> int:
         """Return the largest code of a weight that reads ``channels`` input channels."""
-        alone = self.accumulator_bits == 16 and not self.coupled(channels)
+        alone = self.accumulator_bits == 16 and not self.channels_paired(channels)
         return PAIR_LIMIT // 2 if alone else WEIGHT_LIMIT
 
-    def covering(self, weight: FloatArray) -> npt.NDArray[np.float64]:
+    def minmax_scales(self, weight: FloatArray) -> npt.NDArray[np.float64]:
         """Return float64 ``[O]``: the smallest scales at which nothing has to be clipped.
 
         Args:
@@ -63,12 +63,12 @@ class CodeLimits:
         flat = _by_channel(weight)
         largest = self.largest(flat.shape[1])
         scales: npt.NDArray[np.float64] = np.abs(flat).max(axis=(1, 2), initial=0.0) / largest
-        if self.coupled(flat.shape[1]):
+        if self.channels_paired(flat.shape[1]):
             sums = _sums_of_neighbours(flat).max(axis=(1, 2), initial=0.0)
             scales = np.maximum(scales, sums / PAIR_LIMIT)
         return scales.astype(np.float64)
 
-    def within(self, steps: Real) -> Real:
+    def clamp(self, steps: Real) -> Real:
         """Return the nearest values within the limits; what two neighbours exceed, they share.
 
         Args:
@@ -77,7 +77,7 @@ class CodeLimits:
         flat = _by_channel(steps)
         largest = self.largest(flat.shape[1])
         kept = flat.clip(-largest, largest)
-        if self.coupled(flat.shape[1]):
+        if self.channels_paired(flat.shape[1]):
             left, right = kept[:, ::2], kept[:, 1::2]
             beyond = np.nonzero(_sums_of_neighbours(kept) > PAIR_LIMIT)
             excess = np.abs(left[beyond]) + np.abs(right[beyond]) - PAIR_LIMIT
@@ -87,12 +87,12 @@ class CodeLimits:
         found: Real = kept.reshape(steps.shape)
         return found
 
-    def nearest(self, steps: FloatArray) -> Codes:
+    def round_to_nearest(self, steps: FloatArray) -> Codes:
         """Return the codes nearest to ``steps``, int8 ``[O, I, ...]``."""
-        rounded = np.rint(self.within(steps))
-        if self.coupled(steps.shape[1]):
+        rounded = np.rint(self.clamp(steps))
+        if self.channels_paired(steps.shape[1]):
             # Rounding two halves may have gone the same way.
-            rounded = self.within(rounded.astype(np.int16))
+            rounded = self.clamp(rounded.astype(np.int16))
         codes: Codes = rounded.astype(np.int8)
         return codes
 
@@ -101,7 +101,7 @@ class CodeLimits:
         wide = _by_channel(codes).astype(np.int16)
         largest = self.largest(wide.shape[1])
         beyond = int(np.abs(wide).max(initial=0)) - largest
-        if self.coupled(wide.shape[1]):
+        if self.channels_paired(wide.shape[1]):
             beyond = max(beyond, int(_sums_of_neighbours(wide).max(initial=0)) - PAIR_LIMIT)
         return max(beyond, 0)
 

@@ -64,7 +64,7 @@ def choose_shared(
         merged, integer, symmetric=symmetric, clipping_weight=clipping_weight
     )
     start = Affine(*affine_parameters(low, high, integer, symmetric=symmetric))
-    floor = max(minimum_range / integer.steps, SMALLEST_SCALE)
+    floor = max(minimum_range / integer.span, SMALLEST_SCALE)
     best, least = start, np.inf
     for scale in dict.fromkeys(float(np.float32(max(start.scale * k, floor))) for k in _LADDER):
         for zero_point in _zero_points(start.zero_point, integer, symmetric=symmetric):
@@ -84,7 +84,7 @@ def choose_shared(
 def _zero_points(own: int, integer: IntegerType, *, symmetric: bool) -> tuple[int, ...]:
     if symmetric:
         return (0,)
-    middle = integer.minimum + (integer.steps + 1) // 2
+    middle = integer.qmin + (integer.span + 1) // 2
     return tuple(dict.fromkeys((own, (own + middle) // 2, middle)))
 
 
@@ -109,4 +109,4 @@ def _error(
 
 def _befores(scale: float, integer: IntegerType) -> Iterator[Affine]:
     for share in _BEFORE:
-        yield Affine(scale, integer.minimum + round(share * integer.steps))
+        yield Affine(scale, integer.qmin + round(share * integer.span))

@@ -13,13 +13,13 @@ import numpy as np
 
 from quant.numerics.affine import SMALLEST_SCALE, FloatArray
 from quant.numerics.distribution import Float64
-from quant.numerics.saturation_limits import CodeLimits
+from quant.numerics.saturation_limits import SaturationLimits
 
 _LADDER = np.arange(1.0, 0.59, -0.05)
 
 
 def least_error_scales(
-    weight: FloatArray, variance: Float64, limits: CodeLimits, *, floor: FloatArray | None
+    weight: FloatArray, variance: Float64, limits: SaturationLimits, *, floor: FloatArray | None
 ) -> FloatArray:
     """Return the scale of each output channel.
 
@@ -33,7 +33,7 @@ def least_error_scales(
         float32 ``[O]``, all positive; a channel without weights gets the floor.
     """
     flat = weight.reshape(*weight.shape[:2], -1)
-    covering = limits.covering(flat)
+    covering = limits.minmax_scales(flat)
     lowest = np.full(len(flat), SMALLEST_SCALE) if floor is None else floor.astype(np.float64)
     lowest = np.maximum(lowest, SMALLEST_SCALE)
     drive = variance.astype(np.float32)
@@ -42,7 +42,7 @@ def least_error_scales(
     for share in _LADDER:
         scales = np.maximum(covering * share, lowest).astype(np.float32)
         steps = flat / scales[:, np.newaxis, np.newaxis]
-        steps -= limits.nearest(steps)
+        steps -= limits.round_to_nearest(steps)
         error = np.square(steps).sum(axis=2) @ drive * np.square(scales, dtype=np.float64)
         better = error < least
         best[better], least[better] = scales[better], error[better]

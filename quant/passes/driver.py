@@ -16,7 +16,7 @@ import onnx
 
 from calib.errors import GraphError
 from calib.graph import GraphIndex
-from quant.passes.equivalence import Equality, Probe, outputs_of, require_equal
+from quant.passes.equivalence import Equivalence, Probe, outputs_of, require_equivalent
 
 Array = npt.NDArray[np.float32]
 Pass = Callable[[onnx.ModelProto], onnx.ModelProto]
@@ -38,7 +38,7 @@ class PassProof:
     name: str
     nodes_before: int
     nodes_after: int
-    equality: Equality
+    equality: Equivalence
 
     def record(self) -> dict[str, Any]:
         """Return everything as JSON values; an infinite PSNR, which JSON lacks, is ``None``."""
@@ -103,7 +103,7 @@ def prove_equal(
     probes: Sequence[Array],
     *,
     threads: int | None = None,
-) -> Equality:
+) -> Equivalence:
     """Run both graphs as written, optimizations off, and compare all outputs.
 
     Raises:
@@ -115,7 +115,7 @@ def prove_equal(
 
 def _proof(
     before: onnx.ModelProto, after: onnx.ModelProto, probes: Sequence[Probe], threads: int | None
-) -> tuple[Equality, list[Probe]]:
+) -> tuple[Equivalence, list[Probe]]:
     """Return how closely the graphs agree, and the probes with the outputs of the second."""
     given = [probe.values for probe in probes]
     expected = [probe.outputs for probe in probes if probe.outputs is not None]
@@ -123,7 +123,7 @@ def _proof(
         expected = outputs_of(before, given, threads=threads)
     found = outputs_of(after, given, threads=threads)
     parties = "the graphs before and after"
-    equality = require_equal(found, expected, min_psnr_db=MIN_PSNR_DB, parties=parties)
+    equality = require_equivalent(found, expected, min_psnr_db=MIN_PSNR_DB, parties=parties)
     return equality, list(map(Probe, given, found))
 
 

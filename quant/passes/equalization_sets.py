@@ -1,14 +1,14 @@
 """A float graph in, the sets of channels that can only be rescaled together out.
 
 Dividing a channel of a tensor by a positive factor f leaves a network unchanged if everything
-that touches the channel either passes f on or absorbs it:
+that touches the channel either passes f on or can_absorb_scale it:
 
     LeakyRelu, PRelu, Relu     r(x / f) = r(x) / f: positively homogeneous, any slope
     Resize (nearest), Identity copies values
-    Mul by one constant        linear; a residual scale absorbs instead
+    Mul by one constant        linear; a residual scale can_absorb_scale instead
     Add                        x / f + y / f = (x + y) / f: both operands carry the same f
     Concat of channels         each channel keeps its f
-    Conv                       absorbs (quant/analysis/scale_absorbers.py)
+    Conv                       can_absorb_scale (quant/analysis/scale_absorbers.py)
     anything else, the graph's own inputs and outputs: f = 1
 
 (Nagel et al., Data-Free Quantization Through Weight Equalization and Bias Correction, 2019,
@@ -29,7 +29,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from calib.graph import GraphIndex
-from quant.analysis.scale_absorbers import absorbs
+from quant.analysis.scale_absorbers import can_absorb_scale
 from quant.analysis.topology import ACTIVATIONS
 
 Classes = npt.NDArray[np.int64]
@@ -98,7 +98,7 @@ def _equations(
         if tensor in variables:
             yield variables[tensor], _ONE
     for node in index.nodes:
-        if absorbs(index, node):
+        if can_absorb_scale(index, node):
             continue
         passed = _passed_through(index, node, variables)
         if passed is None:

@@ -59,7 +59,11 @@ from onnx import numpy_helper
 
 from calib.errors import CalibrationError, GraphError
 from calib.graph import GraphIndex
-from quant.analysis.scale_absorbers import absorbs, convolution_absorbs, residual_scales
+from quant.analysis.scale_absorbers import (
+    can_absorb_scale,
+    convolution_can_absorb_scale,
+    residual_scales,
+)
 from quant.passes.equalization_sets import ChannelClasses, Classes, channel_classes
 from quant.passes.fold import Folded
 
@@ -181,7 +185,7 @@ class _Streams:
         made = [
             self.classes.of[node.output[0]]
             for node in self.index.nodes
-            if absorbs(self.index, node) and node.output[0] in self.classes.of
+            if can_absorb_scale(self.index, node) and node.output[0] in self.classes.of
         ]
         return np.bincount(np.concatenate([[], *made]).astype(int), minlength=self.classes.count)
 
@@ -276,7 +280,7 @@ def _rescaled(index: GraphIndex, classes: ChannelClasses, factors: Float64) -> E
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
     divisors: dict[str, Float64] = {}
     for node in index.nodes:
-        if not convolution_absorbs(index, node):
+        if not convolution_can_absorb_scale(index, node):
             continue
         weight = index.initializer(node.input[1])
         assert weight is not None

@@ -36,7 +36,7 @@ class Probe:
 
 
 @dataclass(frozen=True)
-class Equality:
+class Equivalence:
     """How closely two graphs agree, over all probes.
 
     Attributes:
@@ -51,9 +51,9 @@ class Equality:
     probes: int
 
 
-def require_equal(
+def require_equivalent(
     found: Sequence[Outputs], expected: Sequence[Outputs], *, min_psnr_db: float, parties: str
-) -> Equality:
+) -> Equivalence:
     """Compare all outputs on all probes.
 
     Args:
@@ -81,7 +81,7 @@ def require_equal(
             f"found {psnr_db:.1f} dB between {parties}, largest error {max_abs_error:.2g}; "
             f"expected at least {min_psnr_db:.0f} dB"
         )
-    return Equality(psnr_db, max_abs_error, len(expected))
+    return Equivalence(psnr_db, max_abs_error, len(expected))
 
 
 def outputs_of(

@@ -16,7 +16,7 @@ from functools import cached_property
 
 import onnx
 
-from quant.analysis.tensor_distributions import PINNED_RANGE, Ranges, leaky_slope
+from quant.analysis.tensor_distributions import PINNED_RANGE, TensorDistributions, leaky_slope
 from quant.analysis.topology import MOVERS
 from quant.numerics.affine import IntegerType, affine_parameters, covered_range
 from quant.numerics.distribution import merge
@@ -41,12 +41,12 @@ class EdgePlanner:
 
     Attributes:
         placement: which edges there are.
-        ranges: distributions of all tensors.
+        distributions: of all tensors.
         options: what the user asked for.
     """
 
     placement: Placement
-    ranges: Ranges
+    distributions: TensorDistributions
     options: QuantOptions
 
     def edges(self) -> dict[str, EdgeQuant]:
@@ -123,7 +123,7 @@ class EdgePlanner:
             return *PINNED_RANGE, "pinned"
         if self.options.percentile is None:
             return None
-        values = merge(self.ranges.distribution(edge.tensor) for edge in members)
+        values = merge(self.distributions.distribution(edge.tensor) for edge in members)
         low, high = values.percentile_range(self.options.percentile)
         return min(low, 0.0), max(high, 0.0), f"percentile {self.options.percentile:g}"
 
@@ -139,7 +139,10 @@ class EdgePlanner:
         if self._borders_on_float(made):
             weight, rule = CLIPPING_WEIGHT, f"{rule}, clipping weighs {CLIPPING_WEIGHT:g}"
         affine = choose_shared(
-            [Member(self.ranges.distribution(name), self._slope_before(name)) for name in tensors],
+            [
+                Member(self.distributions.distribution(name), self._slope_before(name))
+                for name in tensors
+            ],
             integer,
             symmetric=profile.symmetric,
             minimum_range=profile.minimum_range,
@@ -191,7 +194,7 @@ class EdgePlanner:
         behind = planned.get(activation.output[0])
         output = None if behind is None else Affine(behind.scale, behind.zero_point)
         affine = choose_before_activation(
-            self.ranges.distribution(activation.output[0]),
+            self.distributions.distribution(activation.output[0]),
             leaky_slope(activation),
             integer,
             output,

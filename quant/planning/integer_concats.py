@@ -15,13 +15,13 @@ from quant.plan import QuantPlan
 from quant.planning.qdq_placement import Placement
 
 
-def code_joins(placement: Placement, plan: QuantPlan) -> tuple[str, ...]:
+def integer_concats(placement: Placement, plan: QuantPlan) -> tuple[str, ...]:
     """Return the names of the Concats that join codes under a plan's edges, in graph order.
 
     None does where the target wants a pair around every operator, or the user wants every edge
     quantized: such a file goes to compilers that know operators by the pairs around them.
     """
-    if placement.full_integer or not placement.profile.concat_of_codes:
+    if placement.full_integer or not placement.profile.integer_concat:
         return ()
     topology = placement.topology
     joins: list[str] = []

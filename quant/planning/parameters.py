@@ -10,11 +10,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from calib.errors import GraphError
-from quant.analysis.channel_statistics import channel_figures
-from quant.analysis.tensor_distributions import Ranges
+from quant.analysis.channel_statistics import channel_statistics
+from quant.analysis.tensor_distributions import TensorDistributions
 from quant.analysis.topology import RESIDUAL
 from quant.numerics.affine import affine_parameters, bias_scale_floor
-from quant.numerics.saturation_limits import CodeLimits
+from quant.numerics.saturation_limits import SaturationLimits
 from quant.numerics.weight_scales import least_error_scales
 from quant.plan import ConstantQuant, EdgeQuant, WeightQuant
 from quant.planning.qdq_placement import Placement
@@ -23,8 +23,8 @@ from quant.planning.qdq_placement import Placement
 def plan_weights(
     placement: Placement,
     edges: Mapping[str, EdgeQuant],
-    limits: CodeLimits,
-    ranges: Ranges,
+    limits: SaturationLimits,
+    distributions: TensorDistributions,
 ) -> dict[str, WeightQuant]:
     """Return the weights of the convolutions that run as integers, by initializer.
 
@@ -50,7 +50,7 @@ def plan_weights(
         bias = None if bias_name is None else index.constant(bias_name)
         if bias is not None:
             floor = bias_scale_floor(bias, through[node.input[0], node.name].scale)
-        variance = channel_figures(ranges, node.input[0]).variance
+        variance = channel_statistics(distributions, node.input[0]).variance
         if len(variance) != weight.shape[1]:  # a grouped convolution
             variance = np.ones(weight.shape[1])
         chosen = least_error_scales(weight, variance, limits, floor=floor)

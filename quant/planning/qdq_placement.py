@@ -21,7 +21,7 @@ import onnx
 from quant.analysis.scale_absorbers import residual_scale
 from quant.analysis.topology import ACTIVATIONS, KNOWN, MOVERS, Part, Topology
 from quant.plan import GRAPH_OUTPUT
-from quant.targets import Precision, TargetProfile
+from quant.targets import ComputePrecision, TargetProfile
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Edge:
 
     name: str
     tensor: str
-    precision: Precision
+    precision: ComputePrecision
     readers: tuple[str, ...]
     after: str | None
 
@@ -52,14 +52,14 @@ class Placement:
         topology: the graph.
         profile: the target.
         parts: precision of each part of the network.
-        raised: names of nodes to run in a higher precision, with the reason.
+        promoted: names of nodes to run in a higher precision, with the reason.
         full_integer: quantize what the profile would let be, on every edge.
     """
 
     topology: Topology
     profile: TargetProfile
-    parts: Mapping[Part, Precision]
-    raised: Mapping[str, str]
+    parts: Mapping[Part, ComputePrecision]
+    promoted: Mapping[str, str]
     full_integer: bool
 
     @cached_property
@@ -84,16 +84,16 @@ class Placement:
                     )
         return kept
 
-    def precision(self, node: onnx.NodeProto) -> Precision:
+    def precision(self, node: onnx.NodeProto) -> ComputePrecision:
         """Return the precision ``node`` computes in."""
         if node.name not in self._precisions:
             self._precisions[node.name] = self._decide(node)
         return self._precisions[node.name]
 
-    def _decide(self, node: onnx.NodeProto) -> Precision:
+    def _decide(self, node: onnx.NodeProto) -> ComputePrecision:
         if node.op_type not in KNOWN:
             return "float"
-        if node.name in self.raised:
+        if node.name in self.promoted:
             return self.profile.higher_precision(full_integer=self.full_integer)
         index = self.topology.index
         if node.op_type in ACTIVATIONS:
@@ -112,7 +112,7 @@ class Placement:
         """Return the pairs on one tensor: its maker's first, then those for other widths."""
         index = self.topology.index
         producer = index.producer(tensor)
-        made: Precision = "float" if producer is None else self.precision(producer)
+        made: ComputePrecision = "float" if producer is None else self.precision(producer)
         wishes = self._wishes(tensor)
         if self._fused_activation(tensor) or not wishes:
             return []
@@ -128,7 +128,7 @@ class Placement:
         return edges
 
     def _owns_output(
-        self, tensor: str, made: Precision, wishes: Mapping[str, Precision | None]
+        self, tensor: str, made: ComputePrecision, wishes: Mapping[str, ComputePrecision | None]
     ) -> bool:
         """Tell whether the maker's own integer type is placed on the tensor."""
         if made == "float":
@@ -140,11 +140,11 @@ class Placement:
         wanted = set(wishes.values()) - {None}
         return bool(wanted) and (self._quantized_ends or wanted != {"float"})
 
-    def _wishes(self, tensor: str) -> dict[str, Precision | None]:
+    def _wishes(self, tensor: str) -> dict[str, ComputePrecision | None]:
         """Return what each reader wants; ``None`` insists on the undisturbed float tensor."""
-        wishes: dict[str, Precision | None] = {}
+        wishes: dict[str, ComputePrecision | None] = {}
         for reader in self.topology.readers(tensor):
-            precision: Precision | None = self.precision(reader)
+            precision: ComputePrecision | None = self.precision(reader)
             if (
                 precision != "float"
                 and self.profile.residual_edges == "skip"
@@ -171,8 +171,8 @@ class Placement:
         )
 
     def _float_reason(self, node: onnx.NodeProto) -> str:
-        if node.name in self.raised:
-            return self.raised[node.name]
+        if node.name in self.promoted:
+            return self.promoted[node.name]
         if node.op_type not in KNOWN:
             return f"operator {node.op_type} is not one the planner can quantize"
         part = self.topology.part(node)
@@ -196,5 +196,5 @@ class Placement:
         return scale is not None and len(set(scale.values)) > 1
 
     @cached_property
-    def _precisions(self) -> dict[str, Precision]:
+    def _precisions(self) -> dict[str, ComputePrecision]:
         return {}

@@ -47,7 +47,7 @@ _STABLE_SINCE_17 = frozenset(
 
 
 @dataclass(frozen=True)
-class RefinedWeights:
+class RoundedWeights:
     """Weights that were fitted to the network rather than rounded to the nearest code.
 
     Attributes:
@@ -62,22 +62,22 @@ class RefinedWeights:
 
 
 def emit_qdq(
-    model: onnx.ModelProto, plan: QuantPlan, refined: RefinedWeights | None = None
+    model: onnx.ModelProto, plan: QuantPlan, rounded: RoundedWeights | None = None
 ) -> onnx.ModelProto:
     """Return the QDQ graph that ``plan`` describes; ``model`` is left as it is.
 
     Args:
         model: the float graph the plan was made for.
         plan: edges, weights and constants to quantize.
-        refined: codes and biases to use in place of rounding the model's own.
+        rounded: codes and biases to use in place of rounding the model's own.
 
     Raises:
         StaleTableError: the plan is of another graph.
-        GraphError: refined codes do not fit their weight, a bias does not fit int32, or the
+        GraphError: rounded codes do not fit their weight, a bias does not fit int32, or the
             plan's equalization does not fit the graph.
     """
     index = GraphIndex(equalized_model(model, plan))
-    emitter = _Emitter(index, plan, refined or RefinedWeights())
+    emitter = _Emitter(index, plan, rounded or RoundedWeights())
     emitted = emitter.emit()
     onnx.checker.check_model(emitted, full_check=True)
     return emitted
@@ -85,7 +85,9 @@ def emit_qdq(
 
 def round_to_nearest(weight: FloatArray, quant: WeightQuant) -> npt.NDArray[np.int8]:
     """Return the int8 codes ``[O, ...]`` nearest to ``weight / scale``."""
-    return quant.limits.nearest(weight / quant.scale_array.reshape(-1, *[1] * (weight.ndim - 1)))
+    return quant.limits.round_to_nearest(
+        weight / quant.scale_array.reshape(-1, *[1] * (weight.ndim - 1))
+    )
 
 
 def bias_codes(
@@ -108,10 +110,10 @@ def bias_codes(
 class _Emitter:
     """Collects the nodes and initializers of the QDQ graph in order."""
 
-    def __init__(self, index: GraphIndex, plan: QuantPlan, refined: RefinedWeights) -> None:
+    def __init__(self, index: GraphIndex, plan: QuantPlan, rounded: RoundedWeights) -> None:
         self._index = index
         self._plan = plan
-        self._refined = refined
+        self._rounded = rounded
         self._nodes: list[onnx.NodeProto] = []
         self._made: dict[str, onnx.TensorProto] = {}
         self._weight_of = {quant.node: name for name, quant in plan.weights.items()}
@@ -164,7 +166,7 @@ class _Emitter:
         edge = self._plan.edge_read_by(name, node.name)
         if edge is None:
             return self._renamed.get(name, name)
-        joins = node.name in self._plan.code_joins
+        joins = node.name in self._plan.integer_concats
         return self._codes_name(edge) if joins else self._dequantized_name(edge)
 
     def _emit_edges(self, tensor: str) -> None:
@@ -198,7 +200,7 @@ class _Emitter:
     @cached_property
     def _read_as_values(self) -> set[str]:
         """Names of the edges that something other than a join of codes reads."""
-        joins = set(self._plan.code_joins)
+        joins = set(self._plan.integer_concats)
         edges = self._plan.edges
         behind = {edge.after for edge in edges.values() if edge.after is not None}
         return behind | {name for name, edge in edges.items() if not joins.issuperset(edge.readers)}
@@ -206,7 +208,7 @@ class _Emitter:
     def _codes_name(self, name: str) -> str:
         edge: EdgeQuant = self._plan.edges[name]
         producer = self._index.producer(edge.tensor)
-        joined = producer is not None and producer.name in self._plan.code_joins
+        joined = producer is not None and producer.name in self._plan.integer_concats
         return edge.tensor if joined and edge.after is None else f"{name}_quantized"
 
     def _dequantized_name(self, name: str) -> str:
@@ -215,7 +217,7 @@ class _Emitter:
 
     def _emit_weight(self, name: str, quant: WeightQuant) -> str:
         weight = self._float_constant(name)
-        codes = self._refined.codes.get(name)
+        codes = self._rounded.codes.get(name)
         if codes is None:
             codes = round_to_nearest(weight, quant)
         if codes.shape != weight.shape or codes.dtype != np.int8:
@@ -233,7 +235,7 @@ class _Emitter:
         return self._dequantize(name, axis=0)
 
     def _emit_bias(self, node: onnx.NodeProto, name: str, quant: WeightQuant) -> str:
-        bias = self._refined.biases.get(name)
+        bias = self._rounded.biases.get(name)
         value = self._float_constant(name) if bias is None else bias
         if quant.bias is None:
             if bias is None:

@@ -22,22 +22,22 @@ class Int8Convolution:
 
     Attributes:
         codes: int8 ``[O, I, kH, kW]``.
-        weight_steps: float32 ``[O]``: real value of one code.
-        input_step: real value of one code of the input.
+        weight_scales: float32 ``[O]``: real value of one code.
+        input_scale: real value of one code of the input.
         input_zero_point: code of 0 of the input.
         bias: float32 ``[O]``, as the file has it.
     """
 
     codes: NDArray[np.int8]
-    weight_steps: Array
-    input_step: float
+    weight_scales: Array
+    input_scale: float
     input_zero_point: int
     bias: Array
 
     @property
     def weight(self) -> Array:
         """The float32 weight that the codes stand for."""
-        return dequantize(self.codes, self.weight_steps.reshape(-1, 1, 1, 1), 0)
+        return dequantize(self.codes, self.weight_scales.reshape(-1, 1, 1, 1), 0)
 
 
 def int8_convolutions(qdq: onnx.ModelProto) -> dict[str, Int8Convolution]:

@@ -14,7 +14,7 @@ import onnx
 from calib.graph import GraphIndex
 from quant.analysis.topology import ACTIVATIONS
 from quant.numerics.affine import WEIGHT_LIMIT
-from quant.qdq.view import QdqView, Quantizer
+from quant.qdq.view import QdqView, QuantParams
 from quant.targets import TargetProfile
 
 # Scales are float32: a product of two may be rounded once more by the tool that stored it.
@@ -110,7 +110,7 @@ def _minimum_range(view: QdqView, profile: TargetProfile) -> Iterator[Finding]:
     for quantizer in view.quantizers:
         if quantizer.integer is None:
             continue
-        width = float(quantizer.scale.max()) * quantizer.integer.steps
+        width = float(quantizer.scale.max()) * quantizer.integer.span
         if width < profile.minimum_range * (1.0 - _SCALE_TOLERANCE):
             yield (
                 quantizer.node.name,
@@ -201,7 +201,7 @@ def _concat_scale(view: QdqView, _: TargetProfile) -> Iterator[Finding]:
     for node in view.operators:
         if node.op_type != "Concat":
             continue
-        grids: list[Quantizer | None] = [view.dequantizer(name) for name in node.input]
+        grids: list[QuantParams | None] = [view.dequantizer(name) for name in node.input]
         grids.append(view.output_quantizer(node.output[0]))
         known = [grid for grid in grids if grid is not None]
         if known and (

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from quant.numerics.saturation_limits import CodeLimits
+from quant.numerics.saturation_limits import SaturationLimits
 from quant.qdq.view import QdqView
 
 
@@ -16,6 +16,6 @@ def saturable_convolutions(view: QdqView) -> tuple[str, ...]:
         codes = view.codes(node.input[1])
         if codes is None or codes.dtype != np.int8 or data.dtype not in {"uint8", "int8"}:
             continue
-        if CodeLimits(16).excess(codes):
+        if SaturationLimits(16).excess(codes):
             found.append(node.name)
     return tuple(found)

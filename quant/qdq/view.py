@@ -20,7 +20,7 @@ _PLUMBING = frozenset({"QuantizeLinear", "DequantizeLinear", "Constant"})
 
 
 @dataclass(frozen=True, eq=False)
-class Quantizer:
+class QuantParams:
     """Parameters of one QuantizeLinear or DequantizeLinear.
 
     Attributes:
@@ -50,7 +50,7 @@ class Quantizer:
         """Tell whether one scale serves the whole tensor."""
         return self.scale.size == 1
 
-    def same_grid(self, other: "Quantizer") -> bool:
+    def same_grid(self, other: "QuantParams") -> bool:
         """Tell whether both have the same codes for the same values."""
         return (
             self.dtype == other.dtype
@@ -75,7 +75,7 @@ class QdqView:
         return tuple(node for node in self.index.nodes if node.op_type not in _PLUMBING)
 
     @cached_property
-    def quantizers(self) -> tuple[Quantizer, ...]:
+    def quantizers(self) -> tuple[QuantParams, ...]:
         """The QuantizeLinear of every activation, in graph order."""
         return tuple(
             self._parameters(node)
@@ -83,7 +83,7 @@ class QdqView:
             if node.op_type == "QuantizeLinear" and not self.index.is_constant(node.input[0])
         )
 
-    def dequantizer(self, tensor: str) -> Quantizer | None:
+    def dequantizer(self, tensor: str) -> QuantParams | None:
         """Return the DequantizeLinear that makes ``tensor``, if one does."""
         node = self.index.producer(tensor) if tensor else None
         if node is None or node.op_type != "DequantizeLinear":
@@ -94,7 +94,7 @@ class QdqView:
         """Return the nodes that read ``tensor`` directly."""
         return self.index.consumers(tensor)
 
-    def output_quantizer(self, tensor: str) -> Quantizer | None:
+    def output_quantizer(self, tensor: str) -> QuantParams | None:
         """Return the first QuantizeLinear that reads ``tensor``, if one does."""
         for node in self.readers(tensor):
             if node.op_type == "QuantizeLinear":
@@ -138,7 +138,7 @@ class QdqView:
         zero_point = grid.zero_point.reshape(-1)[0]
         return quantize(value, grid.scale.reshape(shape), int(zero_point), integer)
 
-    def integer_convolutions(self) -> Iterator[tuple[onnx.NodeProto, Quantizer, Quantizer]]:
+    def integer_convolutions(self) -> Iterator[tuple[onnx.NodeProto, QuantParams, QuantParams]]:
         """Yield each convolution of quantized data with its data's and weight's parameters."""
         for node in self.operators:
             if node.op_type != "Conv":
@@ -160,7 +160,7 @@ class QdqView:
             return None
         return readers[0], paired
 
-    def _parameters(self, node: onnx.NodeProto) -> Quantizer:
+    def _parameters(self, node: onnx.NodeProto) -> QuantParams:
         scale = self.index.constant(node.input[1])
         if scale is None:
             raise GraphError(
@@ -170,4 +170,4 @@ class QdqView:
         if zero_point is None:
             zero_point = np.zeros(scale.shape, np.uint8)
         axis = next((get_attribute_value(a) for a in node.attribute if a.name == "axis"), 1)
-        return Quantizer(node, scale, zero_point, int(axis))
+        return QuantParams(node, scale, zero_point, int(axis))

@@ -22,7 +22,7 @@ import numpy.typing as npt
 import scipy.linalg
 
 from quant.numerics.affine import FloatArray
-from quant.numerics.saturation_limits import PAIR_LIMIT, CodeLimits, Codes
+from quant.numerics.saturation_limits import PAIR_LIMIT, Codes, SaturationLimits
 
 Bound = FloatArray | int
 
@@ -72,8 +72,8 @@ class SecondMoment:
         return SecondMoment(self.matrix[:columns, :columns], inverse)
 
 
-def second_order_codes(
-    weight: FloatArray, moment: SecondMoment, scales: FloatArray, limits: CodeLimits
+def gptq(
+    weight: FloatArray, moment: SecondMoment, scales: FloatArray, limits: SaturationLimits
 ) -> Codes:
     """Return codes whose output error is never above that of the nearest codes.
 
@@ -87,7 +87,7 @@ def second_order_codes(
         int8, the shape of ``weight``.
     """
     steps = weight.reshape(len(weight), -1) / scales[:, np.newaxis]
-    nearest = limits.nearest(steps.reshape(weight.shape))
+    nearest = limits.round_to_nearest(steps.reshape(weight.shape))
     if moment.inverse is None:
         return nearest
     factor = np.ascontiguousarray(moment.inverse[::-1, ::-1])
@@ -103,7 +103,7 @@ def second_order_codes(
 
 
 def code_drift(
-    weight: FloatArray, codes: Codes, scales: FloatArray, limits: CodeLimits
+    weight: FloatArray, codes: Codes, scales: FloatArray, limits: SaturationLimits
 ) -> npt.NDArray[np.float64]:
     """Return ``[O]``: root mean square of what codes are away from the weights, in steps.
 
@@ -116,7 +116,7 @@ def code_drift(
         limits: which codes there are.
     """
     steps = weight.astype(np.float64) / scales.reshape(-1, *[1] * (weight.ndim - 1))
-    away = (limits.within(steps) - codes).reshape(len(codes), -1)
+    away = (limits.clamp(steps) - codes).reshape(len(codes), -1)
     drift: npt.NDArray[np.float64] = np.sqrt(np.mean(away**2, axis=1))
     return drift
 
@@ -131,7 +131,7 @@ class _RowRounder:
         area: columns of one channel.
     """
 
-    limits: CodeLimits
+    limits: SaturationLimits
     channels: int
     area: int
 
@@ -146,7 +146,7 @@ class _RowRounder:
         step = steps[row]
         lowest: Bound = -self.limits.largest(self.channels)
         highest: Bound = self.limits.largest(self.channels)
-        coupled = self.limits.coupled(self.channels)
+        coupled = self.limits.channels_paired(self.channels)
         channel = (len(steps) - 1 - row) // self.area
         if coupled and channel % 2:  # the neighbour is still free: leave it its share
             beside = steps[row + self.area]

@@ -1,4 +1,4 @@
-"""What second-order rounding chose, as the plan tells it and as a file holds it.
+"""What GPTQ chose, as the plan tells it and as a file holds it.
 
 Rounding takes minutes and an image set; whoever checks a file has neither. So the plan keeps a
 digest of each weight's codes and bias, and a file's codes are read back and held against three
@@ -19,31 +19,31 @@ from calib.errors import GraphError
 from calib.graph import GraphIndex
 from quant.numerics.affine import FloatArray
 from quant.passes.from_plan import equalized_model
-from quant.plan import QuantPlan, Refinement, WeightQuant
-from quant.qdq.emit import RefinedWeights
+from quant.plan import QuantPlan, RoundingRecord, WeightQuant
+from quant.qdq.emit import RoundedWeights
 from quant.rounding.gptq import DRIFT_LIMIT, code_drift
 
 # A moved bias is rounded to half a step of its own scale, and computed in float32 at worst.
 _BIAS_SLACK = 1e-3
 
 
-def with_refinement(
-    model: onnx.ModelProto, plan: QuantPlan, refined: RefinedWeights, images: Mapping[str, Any]
+def record_rounding(
+    model: onnx.ModelProto, plan: QuantPlan, rounded: RoundedWeights, images: Mapping[str, Any]
 ) -> QuantPlan:
     """Return the plan with what was chosen for its weights, and on which images.
 
     Args:
         model: the float graph of the plan.
-        plan: the plan that was refined.
-        refined: codes and biases.
+        plan: the plan that was rounded.
+        rounded: codes and biases.
         images: JSON-able record of the images.
     """
     index = GraphIndex(equalized_model(model, plan))
-    digests = {name: _digest(index, plan.weights[name], name, refined) for name in refined.codes}
-    return replace(plan, refined=Refinement(dict(images), digests, dict(refined.nearest)))
+    digests = {name: _digest(index, plan.weights[name], name, rounded) for name in rounded.codes}
+    return replace(plan, rounded=RoundingRecord(dict(images), digests, dict(rounded.nearest)))
 
 
-def own_bias(index: GraphIndex, node: onnx.NodeProto) -> str | None:
+def exclusive_bias(index: GraphIndex, node: onnx.NodeProto) -> str | None:
     """Return the name of a convolution's bias if it is a constant that no other node reads."""
     name = node.input[2] if len(node.input) > 2 else ""
     exclusive = index.is_constant(name) and len(index.consumers(name)) == 1
@@ -52,26 +52,26 @@ def own_bias(index: GraphIndex, node: onnx.NodeProto) -> str | None:
 
 def stored_weights(
     model: onnx.ModelProto, plan: QuantPlan, quantized: onnx.ModelProto
-) -> RefinedWeights:
-    """Read the refined codes and biases of a plan back from a QDQ file.
+) -> RoundedWeights:
+    """Read the rounded codes and biases of a plan back from a QDQ file.
 
     Args:
         model: the float graph.
-        plan: its plan; names the refined weights.
+        plan: its plan; names the rounded weights.
         quantized: the file.
 
     Raises:
         GraphError: the file does not hold one of them.
     """
-    if plan.refined is None:
-        return RefinedWeights()
+    if plan.rounded is None:
+        return RoundedWeights()
     index, found = GraphIndex(equalized_model(model, plan)), GraphIndex(quantized)
     codes: dict[str, npt.NDArray[np.int8]] = {}
     biases: dict[str, npt.NDArray[np.float64]] = {}
-    for name in plan.refined.digests:
+    for name in plan.rounded.digests:
         quant = _planned(plan, name)
         codes[name] = _initializer(found, f"{name}_quantized", np.int8, index.shape(name))
-        bias = own_bias(index, _node(index, quant, name))
+        bias = exclusive_bias(index, _node(index, quant, name))
         if bias is None:
             continue
         if quant.bias is None:
@@ -80,30 +80,30 @@ def stored_weights(
         else:
             steps = _initializer(found, f"{bias}_quantized", np.int32, index.shape(bias))
             biases[bias] = steps.astype(np.float64) * bias_scales(index, plan, quant, name)
-    return RefinedWeights(codes, biases, plan.refined.nearest)
+    return RoundedWeights(codes, biases, plan.rounded.nearest)
 
 
-def refinement_faults(
-    model: onnx.ModelProto, plan: QuantPlan, stored: RefinedWeights
+def rounding_faults(
+    model: onnx.ModelProto, plan: QuantPlan, stored: RoundedWeights
 ) -> Iterator[str]:
-    """Say what is wrong with refined codes and biases, one line per fault, by weight.
+    """Say what is wrong with rounded codes and biases, one line per fault, by weight.
 
     Args:
         model: the float graph.
         plan: its plan, with the refinement that its record states.
         stored: what the file holds, by :func:`stored_weights`.
     """
-    if plan.refined is None:
+    if plan.rounded is None:
         if plan.weights:
             yield "the plan does not say how its weights were rounded"
         return
     index = GraphIndex(equalized_model(model, plan))
     for name in sorted(plan.weights):
-        told = (name in plan.refined.digests) + (name in plan.refined.nearest)
+        told = (name in plan.rounded.digests) + (name in plan.rounded.nearest)
         if told != 1:
             yield f"weight {name} is recorded {told} times in the plan's refinement, expected once"
     for name in sorted(stored.codes):
-        found, expected = _digest(index, plan.weights[name], name, stored), plan.refined.digests
+        found, expected = _digest(index, plan.weights[name], name, stored), plan.rounded.digests
         if found != expected[name]:
             yield (
                 f"weight {name}: codes and bias have sha256 {found}, the plan records "
@@ -113,7 +113,7 @@ def refinement_faults(
 
 
 def _distance_faults(
-    index: GraphIndex, plan: QuantPlan, name: str, stored: RefinedWeights
+    index: GraphIndex, plan: QuantPlan, name: str, stored: RoundedWeights
 ) -> Iterator[str]:
     quant, codes = plan.weights[name], stored.codes[name]
     node, weight = _node(index, quant, name), _float_constant(index, name)
@@ -124,7 +124,7 @@ def _distance_faults(
             f"weight {name}: the codes of output channel {worst} are {drift[worst]:.3g} steps "
             f"(rms) from the float weight, expected at most {DRIFT_LIMIT:g}"
         )
-    bias = own_bias(index, node)
+    bias = exclusive_bias(index, node)
     if bias is None:
         return
     scales = quant.scale_array
@@ -142,8 +142,8 @@ def _distance_faults(
         )
 
 
-def _digest(index: GraphIndex, quant: WeightQuant, name: str, weights: RefinedWeights) -> str:
-    bias = own_bias(index, _node(index, quant, name))
+def _digest(index: GraphIndex, quant: WeightQuant, name: str, weights: RoundedWeights) -> str:
+    bias = exclusive_bias(index, _node(index, quant, name))
     moved = b"" if bias is None else weights.biases[bias].astype("<f8").tobytes()
     return sha256_bytes(weights.codes[name].tobytes() + moved)
 

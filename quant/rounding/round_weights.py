@@ -26,16 +26,16 @@ from calib.graph import GraphIndex
 from calib.runtime import Session
 from calib.segments import Segment, cut_graph, segment_model
 from calib.table import CalibrationTable
-from quant.analysis.channel_statistics import channel_figures
-from quant.analysis.layer_groups import Family, find_families
-from quant.analysis.tensor_distributions import Derivation, Ranges
+from quant.analysis.channel_statistics import channel_statistics
+from quant.analysis.layer_groups import LayerGroup, find_layer_groups
+from quant.analysis.tensor_distributions import ObservationRules, TensorDistributions
 from quant.analysis.topology import Topology
 from quant.numerics.affine import FloatArray
 from quant.passes.from_plan import equalized
 from quant.plan import QuantPlan, WeightQuant
-from quant.qdq.emit import RefinedWeights, bias_codes
-from quant.rounding.gptq import SecondMoment, second_order_codes
-from quant.rounding.recorded_codes import bias_scales, own_bias
+from quant.qdq.emit import RoundedWeights, bias_codes
+from quant.rounding.gptq import SecondMoment, gptq
+from quant.rounding.recorded_codes import bias_scales, exclusive_bias
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -44,7 +44,7 @@ IMAGES = 6
 POSITIONS = 4096
 
 
-def refine_weights(  # noqa: PLR0913  # three have defaults
+def round_weights(  # noqa: PLR0913  # three have defaults
     model: onnx.ModelProto,
     plan: QuantPlan,
     table: CalibrationTable,
@@ -53,7 +53,7 @@ def refine_weights(  # noqa: PLR0913  # three have defaults
     seed: int = 0,
     threads: int | None = None,
     on_step: Callable[[], None] = lambda: None,
-) -> RefinedWeights:
+) -> RoundedWeights:
     """Choose codes and biases for every weight of a plan.
 
     Args:
@@ -73,40 +73,42 @@ def refine_weights(  # noqa: PLR0913  # three have defaults
         raise UsageError("no image to round weights by; give at least one, or rounding 'nearest'")
     given = equalized(model, plan)
     index = GraphIndex(given.model)
-    ranges = Ranges(Derivation(Topology(index)), table.tensors, given.tensors)
-    families, nearest = find_families(index, plan)
-    refiner = _Refiner(index, plan, ranges, np.random.default_rng(seed), nearest=nearest)
+    distributions = TensorDistributions(
+        ObservationRules(Topology(index)), table.tensors, given.tensors
+    )
+    groups, nearest = find_layer_groups(index, plan)
+    refiner = _Refiner(index, plan, distributions, np.random.default_rng(seed), nearest=nearest)
     (entry,) = index.inputs
-    walk = _Walk(index, families, threads)
-    for family, states in walk.arrivals([{entry: values} for values in inputs]):
-        moment = refiner.moment(family, states)
-        for node in family.nodes:
+    walk = _Walk(index, groups, threads)
+    for group, states in walk.arrivals([{entry: values} for values in inputs]):
+        moment = refiner.moment(group, states)
+        for node in group.nodes:
             refiner.refine(node, moment)
             on_step()
-    return RefinedWeights(refiner.codes, refiner.biases, refiner.nearest)
+    return RoundedWeights(refiner.codes, refiner.biases, refiner.nearest)
 
 
 @dataclass(frozen=True, eq=False)
 class _Walk:
-    """Runs a graph up to the last convolution of each family, on several images side by side."""
+    """Runs a graph up to the last convolution of each group, on several images side by side."""
 
     index: GraphIndex
-    families: Sequence[Family]
+    groups: Sequence[LayerGroup]
     threads: int | None
 
     def arrivals(
         self, states: list[dict[str, Array]]
-    ) -> Iterator[tuple[Family, list[dict[str, Array]]]]:
-        """Yield each family with what its sources hold on every image.
+    ) -> Iterator[tuple[LayerGroup, list[dict[str, Array]]]]:
+        """Yield each group with what its sources hold on every image.
 
         Args:
             states: the graph's inputs, one mapping per image; taken over.
         """
-        waiting = list(self.families)
+        waiting = list(self.groups)
         for number in range(len(self._segments) + 1):
-            for family in [f for f in waiting if all(s in states[0] for s in f.sources)]:
-                waiting.remove(family)
-                yield family, states
+            for group in [f for f in waiting if all(s in states[0] for s in f.sources)]:
+                waiting.remove(group)
+                yield group, states
             if number == len(self._segments):
                 return
             segment = self._segments[number]
@@ -122,14 +124,14 @@ class _Walk:
                 for name in [n for n in state if not self._needed(n, number, waiting)]:
                     del state[name]
 
-    def _needed(self, tensor: str, number: int, waiting: Sequence[Family]) -> bool:
+    def _needed(self, tensor: str, number: int, waiting: Sequence[LayerGroup]) -> bool:
         later = self._last_reader.get(tensor, -1) > number
-        return later or any(tensor in family.sources for family in waiting)
+        return later or any(tensor in group.sources for group in waiting)
 
     @cached_property
     def _segments(self) -> tuple[Segment, ...]:
-        wanted = [source for family in self.families for source in family.sources]
-        starts = {family.nodes[-1].name for family in self.families}
+        wanted = [source for group in self.groups for source in group.sources]
+        starts = {group.nodes[-1].name for group in self.groups}
         return cut_graph(self.index, wanted, starts)
 
     @cached_property
@@ -144,7 +146,7 @@ class _Refiner:
     Attributes:
         index: the float graph, equalized.
         plan: its plan.
-        ranges: distributions of its tensors.
+        distributions: of its tensors.
         rng: draws output positions.
         codes: what was chosen so far.
         biases: likewise.
@@ -153,43 +155,43 @@ class _Refiner:
 
     index: GraphIndex
     plan: QuantPlan
-    ranges: Ranges
+    distributions: TensorDistributions
     rng: np.random.Generator
     codes: dict[str, npt.NDArray[np.int8]] = field(default_factory=dict)
     biases: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
     nearest: dict[str, str] = field(default_factory=dict)
 
-    def moment(self, family: Family, states: Sequence[Mapping[str, Array]]) -> SecondMoment:
+    def moment(self, group: LayerGroup, states: Sequence[Mapping[str, Array]]) -> SecondMoment:
         """Return the second moment of the columns of all sources."""
         count = -(-POSITIONS // len(states))
         blocks = []
         for state in states:
-            height, width = state[family.sources[0]].shape[2:]
-            drawn = family.window.draw(height, width, count, self.rng)
-            parts = [family.window.columns(state[name], drawn) for name in family.sources]
+            height, width = state[group.sources[0]].shape[2:]
+            drawn = group.window.draw(height, width, count, self.rng)
+            parts = [group.window.columns(state[name], drawn) for name in group.sources]
             blocks.append(np.concatenate(parts))
         columns = np.concatenate(blocks, axis=1)
-        if all(own_bias(self.index, node) is not None for node in family.nodes):
+        if all(exclusive_bias(self.index, node) is not None for node in group.nodes):
             columns -= columns.mean(axis=1, keepdims=True)
         return SecondMoment.of(columns @ columns.T / np.float32(columns.shape[1]))
 
     def refine(self, node: onnx.NodeProto, moment: SecondMoment) -> None:
-        """Choose codes and bias of a convolution of the family whose moment it is."""
+        """Choose codes and bias of a convolution of the group whose moment it is."""
         name, quant = self._weights[node.name]
         weight = self.index.constant(name)
         assert weight is not None  # planned as one
         flat = weight.reshape(len(weight), -1)
         leading = moment.leading(flat.shape[1])
-        codes = second_order_codes(weight, leading, quant.scale_array, quant.limits)
+        codes = gptq(weight, leading, quant.scale_array, quant.limits)
         self.codes[name] = codes
-        bias = own_bias(self.index, node)
+        bias = exclusive_bias(self.index, node)
         if bias is not None:
             restored = codes.reshape(flat.shape) * quant.scale_array[:, np.newaxis]
             moved = (flat - restored).reshape(*weight.shape[:2], -1).sum(axis=2, dtype=np.float64)
             self._move_bias(bias, name, moved @ self._means(node.input[0]))
 
     def _means(self, tensor: str) -> npt.NDArray[np.float64]:
-        return channel_figures(self.ranges, tensor).mean
+        return channel_statistics(self.distributions, tensor).mean
 
     @cached_property
     def _weights(self) -> dict[str, tuple[str, WeightQuant]]:
@@ -198,7 +200,7 @@ class _Refiner:
     def _move_bias(self, bias: str, name: str, change: npt.NDArray[np.float64]) -> None:
         """Add ``change`` to a bias, on the grid that it is stored on."""
         value = self.index.constant(bias)
-        assert value is not None  # own_bias
+        assert value is not None  # exclusive_bias
         moved = value.astype(np.float64) + change
         quant = self.plan.weights[name]
         if quant.bias is None:

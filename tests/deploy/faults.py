@@ -24,8 +24,8 @@ from quant.fp16.range import nodes_to_keep
 from quant.plan import QuantOptions, QuantPlan
 from quant.planner import make_plan
 from quant.qdq.emit import emit_qdq
-from quant.rounding.recorded_codes import stored_weights, with_refinement
-from quant.rounding.round_weights import refine_weights
+from quant.rounding.recorded_codes import record_rounding, stored_weights
+from quant.rounding.round_weights import round_weights
 from quant.targets import find_profile
 
 FLOAT, HALF, INT8 = "tiny-fp32.onnx", "tiny-fp16.onnx", "tiny-int8-ort.onnx"
@@ -192,8 +192,8 @@ def transposed_codes(folders: Folders) -> None:
     model = load(folders.build, FLOAT)
     plan = read_plan(folders.build)
     stored = stored_weights(model, plan, load(folders.build, INT8))
-    assert plan.refined is not None
-    write_plan(folders.build, with_refinement(model, plan, stored, plan.refined.images))
+    assert plan.rounded is not None
+    write_plan(folders.build, record_rounding(model, plan, stored, plan.rounded.images))
 
 
 def transposed_half(folders: Folders) -> None:
@@ -239,14 +239,14 @@ def low_percentile(folders: Folders, *, announced: bool) -> None:
     options = QuantOptions(percentile=60.0)
     plan = make_plan(model, table, find_profile("ort"), options)
     picture = np.random.default_rng(0).random((1, 3, 128, 128), np.float32)
-    refined = refine_weights(model, plan, table, [picture])
-    assert old.refined is not None
-    plan = with_refinement(model, plan, refined, old.refined.images)
+    rounded = round_weights(model, plan, table, [picture])
+    assert old.rounded is not None
+    plan = record_rounding(model, plan, rounded, old.rounded.images)
     if announced:
         edit_manifest(folders.build, lambda m: m["options"]["quantization"].update(percentile=60.0))
     else:
         plan = replace(plan, options=old.options)
-    store(folders.build, INT8, emit_qdq(model, plan, refined))
+    store(folders.build, INT8, emit_qdq(model, plan, rounded))
     write_plan(folders.build, plan)
 
 

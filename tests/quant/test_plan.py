@@ -30,7 +30,7 @@ def test_plan_names_what_it_was_made_from(residual, residual_table) -> None:
 
 
 def test_unknown_rounding_is_refused() -> None:
-    with pytest.raises(UsageError, match="'stochastic'; give one of nearest, second-order"):
+    with pytest.raises(UsageError, match="'stochastic'; give one of nearest, gptq"):
         QuantOptions(rounding="stochastic")
 
 
@@ -48,8 +48,8 @@ def test_table_of_another_graph_is_refused(residual, residual_table) -> None:
         (lambda r: r.update(schema=0), "schema 0"),
         (lambda r: r.pop("edges"), "no quantization plan"),
         (lambda r: r["edges"]["feat"].pop("scale"), "no quantization plan"),
-        (lambda r: r.update(refined={"images": {}}), "no quantization plan"),
-        (lambda r: r.update(refined={"images": 1, "digests": 2, "nearest": 3}), "no quantization"),
+        (lambda r: r.update(rounded={"images": {}}), "no quantization plan"),
+        (lambda r: r.update(rounded={"images": 1, "digests": 2, "nearest": 3}), "no quantization"),
     ],
     ids=["schema", "missing", "field", "refinement", "refinement's kind"],
 )

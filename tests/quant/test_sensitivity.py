@@ -1,4 +1,4 @@
-"""What a family costs alone, what the costs predict, and what raising one does."""
+"""What a group costs alone, what the costs predict, and what raising one does."""
 
 import dataclasses
 import json
@@ -10,13 +10,13 @@ import pytest
 from calib.digest import canonical_json
 from calib.errors import UsageError
 from calib.graph import GraphIndex
-from quant.analysis.layer_groups import find_families
+from quant.analysis.layer_groups import find_layer_groups
 from quant.passes.from_plan import equalized_model
 from quant.plan import QuantOptions
 from quant.planner import make_plan
-from quant.qdq.emit import RefinedWeights, emit_qdq
+from quant.qdq.emit import RoundedWeights, emit_qdq
 from quant.sensitivity import (
-    FamilyCost,
+    GroupCost,
     Sensitivity,
     measure_sensitivity,
     quantized_parity_db,
@@ -34,18 +34,18 @@ def plan(request, residual, residual_table):
 
 def test_families_are_what_one_concat_feeds(residual, residual_table) -> None:
     plan = make_plan(residual, residual_table, PROFILES["ort"], QuantOptions())
-    families, alone = find_families(GraphIndex(residual), plan)
-    assert [[node.name for node in family.nodes] for family in families] == [["conv1", "conv2"]]
-    assert families[0].sources == ("feat", "x1")
-    assert families[0].name == "conv2"
+    groups, alone = find_layer_groups(GraphIndex(residual), plan)
+    assert [[node.name for node in group.nodes] for group in groups] == [["conv1", "conv2"]]
+    assert groups[0].sources == ("feat", "x1")
+    assert groups[0].name == "conv2"
     assert alone == {}
 
 
 def test_a_restricted_plan_quantizes_one_family_and_nothing_else(plan, residual) -> None:
     index = GraphIndex(equalized_model(residual, plan))
-    for family in find_families(index, plan)[0]:
-        alone = restricted(index, plan, family)
-        assert {quant.node for quant in alone.weights.values()} == {n.name for n in family.nodes}
+    for group in find_layer_groups(index, plan)[0]:
+        alone = restricted(index, plan, group)
+        assert {quant.node for quant in alone.weights.values()} == {n.name for n in group.nodes}
         emitted = emit_qdq(residual, alone)
         quantized = {n.name for n in emitted.graph.node if n.op_type == "QuantizeLinear"}
         assert quantized
@@ -55,16 +55,16 @@ def test_a_restricted_plan_quantizes_one_family_and_nothing_else(plan, residual)
 def test_costs_add_up_to_about_the_whole(plan, residual, probes) -> None:
     steps: list[int] = []
     measured = measure_sensitivity(
-        residual, plan, RefinedWeights(), probes(residual), threads=1,
+        residual, plan, RoundedWeights(), probes(residual), threads=1,
         on_step=lambda: steps.append(1),
     )  # fmt: skip
-    assert len(steps) == len(measured.families)
-    total = sum(family.squared_error for family in measured.families)
-    assert all(family.squared_error > 0 for family in measured.families)
-    if plan.target != "qnn":  # there the additions between the families are quantized too
+    assert len(steps) == len(measured.groups)
+    total = sum(group.squared_error for group in measured.groups)
+    assert all(group.squared_error > 0 for group in measured.groups)
+    if plan.target != "qnn":  # there the additions between the groups are quantized too
         assert 0.5 < total / measured.squared_error < 2.0
     assert measured.parity_db == pytest.approx(
-        quantized_parity_db(residual, plan, RefinedWeights(), probes(residual)), abs=1e-6
+        quantized_parity_db(residual, plan, RoundedWeights(), probes(residual)), abs=1e-6
     )
     record = json.loads(canonical_json(measured.to_record()))
     assert Sensitivity.from_record(record) == measured
@@ -72,11 +72,11 @@ def test_costs_add_up_to_about_the_whole(plan, residual, probes) -> None:
 
 def test_the_most_costly_come_first_and_no_more_than_needed() -> None:
     costs = {"a": 1e-4, "b": 4e-4, "c": 2e-4}
-    families = tuple(FamilyCost(name, (name,), error) for name, error in costs.items())
-    measured = Sensitivity(families, 7e-4, 2)
+    groups = tuple(GroupCost(name, (name,), error) for name, error in costs.items())
+    measured = Sensitivity(groups, 7e-4, 2)
 
     def chosen(parity_db: float) -> list[str]:
-        return [family.name for family in measured.most_costly_until(parity_db)]
+        return [group.name for group in measured.most_costly_until(parity_db)]
 
     assert chosen(measured.parity_db) == []
     assert chosen(-10 * math.log10(3.1e-4)) == ["b"]
@@ -91,19 +91,19 @@ def test_raising_families_brings_the_pictures_closer(
     inputs = probes(residual)
     options = QuantOptions(rounding="nearest")
     plan = make_plan(residual, residual_table, PROFILES[target], options)
-    families = find_families(GraphIndex(residual), plan)[0]
-    reasons = {node.name: "costs most" for family in families for node in family.nodes}
-    raised = make_plan(
-        residual, residual_table, PROFILES[target], dataclasses.replace(options, raised=reasons)
+    groups = find_layer_groups(GraphIndex(residual), plan)[0]
+    reasons = {node.name: "costs most" for group in groups for node in group.nodes}
+    promoted = make_plan(
+        residual, residual_table, PROFILES[target], dataclasses.replace(options, promoted=reasons)
     )
-    assert raised.options["raised"] == reasons
-    before = quantized_parity_db(residual, plan, RefinedWeights(), inputs)
-    assert quantized_parity_db(residual, raised, RefinedWeights(), inputs) > before + 0.1
+    assert promoted.options["promoted"] == reasons
+    before = quantized_parity_db(residual, plan, RoundedWeights(), inputs)
+    assert quantized_parity_db(residual, promoted, RoundedWeights(), inputs) > before + 0.1
     if target == "qnn":
-        dtypes = {e.dtype for e in raised.edges.values() if set(e.readers) & set(reasons)}
+        dtypes = {e.dtype for e in promoted.edges.values() if set(e.readers) & set(reasons)}
         assert dtypes == {"uint16"}
     else:
-        assert {raised.kept_float[name] for name in reasons} == {"costs most"}
+        assert {promoted.kept_float[name] for name in reasons} == {"costs most"}
 
 
 @pytest.mark.parametrize(
@@ -115,4 +115,4 @@ def test_a_target_without_anything_higher_says_so(target, full_integer) -> None:
 
 
 def test_no_error_is_infinite_parity() -> None:
-    assert FamilyCost("a", ("a",), 0.0).parity_db == np.inf
+    assert GroupCost("a", ("a",), 0.0).parity_db == np.inf

@@ -80,7 +80,7 @@ class Codes:
 
 
 @dataclass(frozen=True)
-class Reading:
+class OutputFormat:
     """How files that do not say it themselves are read.
 
     Attributes:
@@ -180,7 +180,7 @@ def folder_codes(folder: Path) -> Codes | None:
         ) from error
 
 
-def read_output(path: Path, side: tuple[int, int], reading: Reading) -> Output:
+def read_output(path: Path, side: tuple[int, int], reading: OutputFormat) -> Output:
     """Read one returned file.
 
     Args:
@@ -212,7 +212,7 @@ def read_output(path: Path, side: tuple[int, int], reading: Reading) -> Output:
 
 
 def _stored(
-    path: Path, side: tuple[int, int], reading: Reading
+    path: Path, side: tuple[int, int], reading: OutputFormat
 ) -> tuple[npt.NDArray[Any], Codes | None]:
     suffix = path.suffix.lower()
     if suffix == ".npy":
@@ -237,7 +237,7 @@ def _stored(
 
 
 def _from_npz(
-    arrays: dict[str, npt.NDArray[Any]], reading: Reading
+    arrays: dict[str, npt.NDArray[Any]], reading: OutputFormat
 ) -> tuple[npt.NDArray[Any], Codes | None]:
     scale, zero_point = arrays.pop("scale", None), arrays.pop("zero_point", None)
     name = "output_0" if "output_0" in arrays else next(iter(arrays), "")

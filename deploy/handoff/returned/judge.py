@@ -19,19 +19,25 @@ import numpy.typing as npt
 from calib.div2k import evaluation_pairs, image_files, is_div2k
 from calib.errors import UsageError, VerificationError
 from calib.images import PATCH_PX, Picture, read_image, resize_area, to_picture
-from deploy.artifacts.precision import Precision
+from deploy.artifacts.precision import ModelPrecision
 from deploy.diagnosis.pictures import Finding, diagnose
 from deploy.handoff.acceptance import required_db
 from deploy.handoff.bundle_manifest import (
     BundleManifest,
     GoldenVector,
-    TargetRecord,
+    VendorRecord,
     golden_path,
     int8_kind,
     read_contents,
 )
 from deploy.handoff.bundle_zip import opened
-from deploy.handoff.returned.files import Output, Reading, folder_codes, match_files, read_output
+from deploy.handoff.returned.files import (
+    Output,
+    OutputFormat,
+    folder_codes,
+    match_files,
+    read_output,
+)
 from deploy.metrics.parity import compare
 from deploy.metrics.psnr_ssim import parity_db, psnr_db, ssim
 from deploy.progress import Progress
@@ -51,20 +57,20 @@ class ReturnedRequest:
     Attributes:
         folder: with the vendor's output files.
         bundle: that they were made from, zip or folder.
-        target: whose they are; ``None`` where the bundle is for one target.
+        vendor: whose they are; ``None`` where the bundle is for one vendor.
         precision: that the vendor's model was built in.
-        profile: of our int8 to compare with; ``None`` takes the target's first.
+        profile: of our int8 to compare with; ``None`` takes the vendor's first.
         hr: folder of HR photographs of the golden inputs, if there is one.
         reading: what the files do not say themselves.
     """
 
     folder: Path
     bundle: Path
-    target: str | None = None
-    precision: Precision = "int8"
+    vendor: str | None = None
+    precision: ModelPrecision = "int8"
     profile: str | None = None
     hr: Path | None = None
-    reading: Reading = field(default_factory=Reading)
+    reading: OutputFormat = field(default_factory=OutputFormat)
 
 
 @dataclass(frozen=True)
@@ -124,7 +130,7 @@ class Returned:
 
     Attributes:
         model: name of the network.
-        target: whose results these are.
+        vendor: whose results these are.
         precision: that they were made in.
         profile: of our int8 they are shown beside.
         images: one entry per output that could be read.
@@ -133,8 +139,8 @@ class Returned:
     """
 
     model: str
-    target: str
-    precision: Precision
+    vendor: str
+    precision: ModelPrecision
     profile: str
     images: tuple[ReturnedImage, ...]
     problems: tuple[str, ...]
@@ -167,7 +173,7 @@ class Returned:
             summary[figure] = {"mean": round(self.mean_db(figure), 4), "min": min(values)}
         return {
             "model": self.model,
-            "target": self.target,
+            "vendor": self.vendor,
             "precision": self.precision,
             "profile": self.profile,
             "passed": self.passed,
@@ -183,17 +189,17 @@ def judge_returned(request: ReturnedRequest, progress: Progress) -> Returned:
 
     Raises:
         UsageError: a folder or the bundle is not there.
-        VerificationError: the bundle is damaged, or not for this target.
+        VerificationError: the bundle is damaged, or not for this vendor.
     """
     with opened(request.bundle) as root:
         manifest = read_contents(root)
-        target = manifest.target(request.target)
-        profile = _profile(request, manifest, target)
+        vendor = manifest.vendor(request.vendor)
+        profile = _profile(request, manifest, vendor)
         matches = match_files(request.folder, [vector.name for vector in manifest.golden])
         reading = request.reading
         if reading.codes is None:
-            reading = Reading(reading.layout, folder_codes(request.folder))
-        judge = _Judge(root, manifest, target, profile, request, reading)
+            reading = OutputFormat(reading.layout, folder_codes(request.folder))
+        judge = _Judge(root, manifest, vendor, profile, request, reading)
         problems = [f"missing: no file for the golden input {name}" for name in matches.missing]
         for name, paths in matches.twice.items():
             listed = ", ".join(path.relative_to(request.folder).as_posix() for path in paths)
@@ -205,7 +211,7 @@ def judge_returned(request: ReturnedRequest, progress: Progress) -> Returned:
                 advance()
         return Returned(
             manifest.model,
-            target.name,
+            vendor.name,
             request.precision,
             profile,
             tuple(judge.images),
@@ -214,8 +220,8 @@ def judge_returned(request: ReturnedRequest, progress: Progress) -> Returned:
         )
 
 
-def _profile(request: ReturnedRequest, manifest: BundleManifest, target: TargetRecord) -> str:
-    profile = request.profile or target.profile
+def _profile(request: ReturnedRequest, manifest: BundleManifest, vendor: VendorRecord) -> str:
+    profile = request.profile or vendor.profile
     if profile not in manifest.int8_models:
         raise UsageError(
             f"the bundle has no int8 model {profile!r}; choose one of "
@@ -231,14 +237,14 @@ class _Judge:
         self,
         root: Path,
         manifest: BundleManifest,
-        target: TargetRecord,
+        vendor: VendorRecord,
         profile: str,
         request: ReturnedRequest,
-        reading: Reading,
+        reading: OutputFormat,
     ) -> None:
         self._root = root
         self._vectors = {vector.name: vector for vector in manifest.golden}
-        self._target = target
+        self._vendor = vendor
         self._profile = profile
         self._request = request
         self._reading = reading
@@ -277,7 +283,7 @@ class _Judge:
     def _judged(self, vector: GoldenVector, file: str, output: Output) -> ReturnedImage:
         expected = self._golden("float", vector.name)
         ours = self._golden(int8_kind(self._profile), vector.name)
-        needed_db = required_db(self._request.precision, vector, self._target, self._profile)
+        needed_db = required_db(self._request.precision, vector, self._vendor, self._profile)
         ours_db = vector.psnr_db[self._profile]
         finite = np.nan_to_num(output.array, nan=0.0, posinf=0.0, neginf=0.0)
         parity = compare(vector.name, expected, finite)

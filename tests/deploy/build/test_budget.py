@@ -7,10 +7,10 @@ import pytest
 
 from calib.errors import UsageError
 from calib.sample import sample_patches
-from deploy.build.budget import FLOAT_PSNR_DB, Budget, parity_for_drop, raised_nodes
+from deploy.build.budget import FLOAT_PSNR_DB, Budget, parity_for_drop, promoted_nodes
 from deploy.build.write_models import pictures_of
 from deploy.cli.console import make_progress
-from quant.sensitivity import FamilyCost, Sensitivity
+from quant.sensitivity import GroupCost, Sensitivity
 
 
 def test_a_drop_asks_for_the_parity_at_which_independent_errors_cost_it() -> None:
@@ -38,8 +38,8 @@ def test_what_is_no_number_of_db_is_refused(wish: float) -> None:
 
 
 def test_each_raised_convolution_has_its_reason() -> None:
-    families = (FamilyCost("b5", ("b1", "b5"), 4e-4), FamilyCost("c5", ("c5",), 1e-4))
-    found = raised_nodes(Sensitivity(families, 5e-4, 1), Budget(38.0, "min parity 38 dB"), 38.0)
+    groups = (GroupCost("b5", ("b1", "b5"), 4e-4), GroupCost("c5", ("c5",), 1e-4))
+    found = promoted_nodes(Sensitivity(groups, 5e-4, 1), Budget(38.0, "min parity 38 dB"), 38.0)
     assert list(found) == ["b1", "b5"]
     assert found["b1"] == (
         "min parity 38 dB: number 1 of 2 by cost; quantized alone it leaves 34.0 dB"
@@ -80,15 +80,15 @@ def test_a_build_holds_its_budget_and_says_what_it_cost(tiny_weights: Path, tmp_
     free = build(None)
     name = "tiny-int8-ort.onnx"
     parity = free.manifest.parity["artifacts"][name]["psnr_db_mean"]
-    assert free.manifest.options["raised"] == {"ort": {}}
+    assert free.manifest.options["promoted"] == {"ort": {}}
     held = build(Budget.of(None, parity + 6.0))
     assert held.verification.passed
-    raised = held.manifest.options["raised"]["ort"]
-    assert raised
+    promoted = held.manifest.options["promoted"]["ort"]
+    assert promoted
     assert held.manifest.parity["artifacts"][name]["psnr_db_mean"] > parity + 3.0
     plan = json.loads((tmp_path / "tiny" / "tiny-int8-ort.plan.json").read_text())
-    assert {plan["kept_float"][node] for node in raised} == set(raised.values())
+    assert {plan["kept_float"][node] for node in promoted} == set(promoted.values())
     measured = json.loads((tmp_path / "tiny" / "tiny-int8-ort.sensitivity.json").read_text())
-    assert {node for family in measured["families"] for node in family["nodes"]} >= set(raised)
+    assert {node for group in measured["groups"] for node in group["nodes"]} >= set(promoted)
     with pytest.raises(UsageError, match=r"asks for 900\.00 dB"):
         build(Budget.of(None, 900.0))

@@ -181,9 +181,9 @@ def test_one_changed_code_fails_although_the_file_digest_was_recomputed(copy: Pa
 def test_the_plan_says_which_pictures_decided_the_rounding(built: Path) -> None:
     plan = json.loads((built / "tiny-int8-ort.plan.json").read_text())
     table = json.loads((built / "calibration.json").read_text())
-    assert plan["options"]["rounding"] == "second-order"
-    assert plan["refined"]["images"]["patches"] == table["images"]["patches"]
-    assert set(plan["refined"]["digests"]) == set(plan["weights"])
+    assert plan["options"]["rounding"] == "gptq"
+    assert plan["rounded"]["images"]["patches"] == table["images"]["patches"]
+    assert set(plan["rounded"]["digests"]) == set(plan["weights"])
 
 
 def test_one_changed_float_weight_fails_although_its_digest_was_recomputed(

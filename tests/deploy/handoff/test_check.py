@@ -50,7 +50,7 @@ def test_a_good_bundle_passes_wherever_it_lies(vacc_only: Path, tmp_path: Path) 
     shutil.copy(vacc_only, elsewhere)
     found = check(elsewhere)
     assert found.passed, found.record()
-    assert found.targets == ("vacc",)
+    assert found.vendors == ("vacc",)
     assert any(item.name == "golden outputs" for item in found.checks)
     assert [path.name for path in elsewhere.parent.iterdir()] == [elsewhere.name]
 
@@ -138,7 +138,7 @@ def edited(folder: Path, **fields: object) -> None:
     [
         ({"schema": "esrdeploy.handoff/9"}, f"expected '{SCHEMA}'"),
         ({"golden": []}, "names the golden vectors"),
-        ({"targets": []}, "is for no target"),
+        ({"vendors": []}, "is for no vendor"),
         ({"surprise": 1}, "lacks, adds or misuses a field"),
         ({"float_model": "models/other.onnx"}, "does not name models/other.onnx"),
         ({"int8_models": {}}, "has no int8 model 'openvino' to judge vacc by"),

@@ -19,7 +19,7 @@ from deploy.handoff.calibration_set import calibration_set
 from deploy.handoff.golden import golden_pictures, vector_name
 from deploy.handoff.int8_models import quantized
 from deploy.handoff.make import HandoffOutcome, HandoffRequest, make_handoff, open_build
-from deploy.handoff.targets import find_target, handoff_targets
+from deploy.handoff.vendors import find_vendor, vendors
 from deploy.metrics.psnr_ssim import parity_db
 from deploy.pipeline import build_model
 from deploy.progress import Silent
@@ -30,17 +30,17 @@ RNG = np.random.default_rng(5)
 
 
 def test_every_target_is_found_by_name() -> None:
-    assert list(handoff_targets()) == ["ncnn", "openvino", "qnn", "rknn", "tensorrt", "vacc"]
-    assert find_target("rknn").name == "rknn"
-    with pytest.raises(UsageError, match="unknown target 'abacus'; choose one of ncnn"):
-        find_target("abacus")
+    assert list(vendors()) == ["ncnn", "openvino", "qnn", "rknn", "tensorrt", "vacc"]
+    assert find_vendor("rknn").name == "rknn"
+    with pytest.raises(UsageError, match="unknown vendor 'abacus'; choose one of ncnn"):
+        find_vendor("abacus")
 
 
 def test_a_bundle_made_twice_has_the_same_bytes(
     small_build: Path, handed_over: HandoffOutcome, tmp_path: Path
 ) -> None:
-    targets = tuple(target.name for target in handed_over.manifest.targets)
-    again = make_handoff(HandoffRequest(small_build, targets, out=tmp_path / "x.zip"), Silent())
+    vendors = tuple(vendor.name for vendor in handed_over.manifest.vendors)
+    again = make_handoff(HandoffRequest(small_build, vendors, out=tmp_path / "x.zip"), Silent())
     assert again.path.read_bytes() == handed_over.path.read_bytes()
     assert again.sha256 == handed_over.sha256
 
@@ -90,7 +90,7 @@ def test_an_int8_model_that_the_build_lacks_is_made_as_a_build_would(
 ) -> None:
     request = BuildRequest(
         "small",
-        targets=("tensorrt",),
+        vendors=("tensorrt",),
         weights=tiny_x2_weights,
         calibration=CalibrationRequest(table=small_build / "calibration.json"),
         quantization=QuantOptions(rounding="nearest"),
@@ -112,7 +112,7 @@ def test_a_target_that_takes_no_int8_is_judged_by_the_builds(vacc_only: Path) ->
 
     with zipfile.ZipFile(vacc_only) as archive:
         manifest = json.loads(archive.read("manifest.json"))
-    assert manifest["targets"][0]["profile"] == "openvino"
+    assert manifest["vendors"][0]["profile"] == "openvino"
     assert list(manifest["int8_models"]) == ["openvino"]
 
 

@@ -14,7 +14,7 @@ from calib.dataset import folder_patches
 from calib.images import decode_image, read_image, resize_area, to_input, to_picture
 from deploy.handoff import standalone
 from deploy.handoff.standalone import processing
-from deploy.handoff.target import copy_standalone
+from deploy.handoff.vendor import copy_standalone
 
 FOLDER = Path(standalone.__file__).parent
 RNG = np.random.default_rng(3)

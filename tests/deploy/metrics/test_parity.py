@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from calib.dataset import PatchRef
 from calib.errors import VerificationError
 from calib.sample import sample_patches
-from deploy.metrics.parity import Drawn, ImageParity, ParityResult, Threshold, compare, measure
+from deploy.metrics.parity import ImageParity, OutputPair, ParityResult, Threshold, compare, measure
 from deploy.runtime.runner import remembering
 
 
@@ -73,7 +73,7 @@ def test_the_reference_runs_once_for_all_candidates() -> None:
     def darker(network_input: NDArray[np.float32]) -> NDArray[np.float32]:
         return network_input * np.float32(0.9)
 
-    shown: list[tuple[str, ImageParity, Drawn]] = []
+    shown: list[tuple[str, ImageParity, OutputPair]] = []
     found = measure(
         reference,
         {"same": reference, "darker": darker},

@@ -9,7 +9,7 @@ import pytest
 
 from calib.errors import GraphError, UsageError, VerificationError
 from deploy.artifacts.files import Artifact
-from deploy.metrics.parity import Drawn
+from deploy.metrics.parity import OutputPair
 from deploy.runtime import backends
 from deploy.runtime.backends import is_installed, require_backends
 from deploy.runtime.cpu import InstructionSet
@@ -55,10 +55,10 @@ def saturating() -> onnx.ModelProto:
     return model
 
 
-def white(model: onnx.ModelProto) -> Drawn:
+def white(model: onnx.ModelProto) -> OutputPair:
     picture = np.ones((1, 3, 16, 16), np.float32)
     meaning = model_runner(model, optimized=False)(picture)
-    return Drawn("white", picture, meaning, meaning)
+    return OutputPair("white", picture, meaning, meaning)
 
 
 def item(precision: str, target: str | None = None) -> Artifact:
@@ -192,5 +192,5 @@ def test_what_the_figures_mean_is_said_with_the_instruction_set() -> None:
 def test_a_runtime_whose_output_is_no_number_gets_the_worst_figure() -> None:
     model = saturating()
     drawn = white(model)
-    broken = Drawn("broken", drawn.network_input, drawn.reference, drawn.candidate * np.nan)
+    broken = OutputPair("broken", drawn.network_input, drawn.reference, drawn.candidate * np.nan)
     assert measure_backend("ort", "a.onnx", model, [broken]).error[0].psnr_db == 0.0

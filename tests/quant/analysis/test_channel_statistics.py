@@ -6,8 +6,8 @@ import pytest
 
 from calib.graph import GraphIndex
 from calib.runtime import Session
-from quant.analysis.channel_statistics import TYPICAL, channel_figures, typical_magnitudes
-from quant.analysis.tensor_distributions import Derivation, Ranges
+from quant.analysis.channel_statistics import TYPICAL, channel_statistics, relative_magnitudes
+from quant.analysis.tensor_distributions import ObservationRules, TensorDistributions
 from quant.analysis.topology import Topology
 from quant.passes.from_plan import equalized
 from quant.plan import QuantOptions
@@ -15,8 +15,10 @@ from quant.planner import make_plan
 from quant.targets import PROFILES
 
 
-def ranges_of(model: onnx.ModelProto, table, factors=None) -> Ranges:
-    return Ranges(Derivation(Topology(GraphIndex(model))), table.tensors, factors or {})
+def ranges_of(model: onnx.ModelProto, table, factors=None) -> TensorDistributions:
+    return TensorDistributions(
+        ObservationRules(Topology(GraphIndex(model))), table.tensors, factors or {}
+    )
 
 
 def seen(model: onnx.ModelProto, tensors: tuple[str, ...], probes, exposed) -> dict:
@@ -32,11 +34,11 @@ def test_figures_are_those_of_what_a_convolution_reads(
     plan = make_plan(residual, residual_table, PROFILES["ort"], QuantOptions())
     given = equalized(residual, plan)
     model, factors = (given.model, given.tensors) if rescaled else (residual, {})
-    ranges = ranges_of(model, residual_table, factors)
+    distributions = ranges_of(model, residual_table, factors)
     convs = [node for node in GraphIndex(model).nodes if node.op_type == "Conv"][1:]
     values = seen(model, tuple(node.input[0] for node in convs), probes, exposed)
     for tensor, array in values.items():
-        found = channel_figures(ranges, tensor)
+        found = channel_statistics(distributions, tensor)
         np.testing.assert_allclose(found.abs_max, np.abs(array).max(axis=(0, 2, 3)), rtol=1e-5)
         np.testing.assert_allclose(
             found.mean, array.mean(axis=(0, 2, 3)), atol=1e-5 * found.abs_max.max()
@@ -51,9 +53,9 @@ def test_an_equalized_distribution_is_that_of_the_rescaled_tensor(
     plan = make_plan(residual, residual_table, PROFILES["ort"], QuantOptions())
     given = equalized(residual, plan)
     assert given.tensors
-    ranges = ranges_of(given.model, residual_table, given.tensors)
+    distributions = ranges_of(given.model, residual_table, given.tensors)
     for tensor, array in seen(given.model, tuple(given.tensors), probes, exposed).items():
-        found = ranges.distribution(tensor)
+        found = distributions.distribution(tensor)
         width = float(np.ptp(array))
         assert found.minimum == pytest.approx(float(array.min()), rel=1e-4)
         assert found.maximum == pytest.approx(float(array.max()), rel=1e-4)
@@ -75,11 +77,11 @@ def test_a_rare_outlier_does_not_change_how_channels_compare(parsed, calibrated)
         }"""
     )
     table = calibrated(model)
-    before = typical_magnitudes(ranges_of(model, table), "pre")
+    before = relative_magnitudes(ranges_of(model, table), "pre")
     values = table.tensors["act"].channels
     assert TYPICAL < 1.0
-    raised = values.maximum.copy()
-    raised[0] *= 1.0000001
+    promoted = values.maximum.copy()
+    promoted[0] *= 1.0000001
     np.testing.assert_allclose(before[0] / before[1], 1.0, atol=0.02)
     largest = np.maximum(values.maximum, -values.minimum / 0.2)
     assert np.log(before).mean() == pytest.approx(np.log(largest).mean())

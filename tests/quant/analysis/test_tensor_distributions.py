@@ -7,13 +7,17 @@ import pytest
 from calib.errors import CalibrationError, GraphError
 from calib.graph import GraphIndex
 from calib.runtime import Session
-from quant.analysis.tensor_distributions import Derivation, Ranges, observed_tensors
+from quant.analysis.tensor_distributions import (
+    ObservationRules,
+    TensorDistributions,
+    observed_tensors,
+)
 from quant.analysis.topology import Topology
 
 
-def ranges_of(model, table) -> Ranges:
-    derivation = Derivation(Topology(GraphIndex(model)))
-    return Ranges(derivation, table.tensors)
+def ranges_of(model, table) -> TensorDistributions:
+    derivation = ObservationRules(Topology(GraphIndex(model)))
+    return TensorDistributions(derivation, table.tensors)
 
 
 def test_only_roots_are_observed(residual, compact) -> None:
@@ -32,13 +36,13 @@ def test_only_roots_are_observed(residual, compact) -> None:
 @pytest.mark.parametrize("name", ["residual", "compact"])
 def test_every_derived_distribution_is_that_of_the_tensor(name, request, probes, exposed) -> None:
     model, table = request.getfixturevalue(name), request.getfixturevalue(f"{name}_table")
-    ranges, index = ranges_of(model, table), GraphIndex(model)
+    distributions, index = ranges_of(model, table), GraphIndex(model)
     tensors = tuple(out for node in index.nodes for out in node.output)
     session = Session(exposed(model, tensors), optimized=False, threads=1)
     runs = [session.run({"input": picture}) for picture in probes(model)]
     for tensor in tensors:
         values = np.concatenate([run[tensor].ravel() for run in runs])
-        found = ranges.distribution(tensor)
+        found = distributions.distribution(tensor)
         assert found.minimum == pytest.approx(float(values.min()), rel=1e-5), tensor
         assert found.maximum == pytest.approx(float(values.max()), rel=1e-5), tensor
         width = float(np.ptp(values))
@@ -49,9 +53,9 @@ def test_every_derived_distribution_is_that_of_the_tensor(name, request, probes,
 
 
 def test_table_without_a_needed_tensor_is_refused(residual, residual_table) -> None:
-    derivation = Derivation(Topology(GraphIndex(residual)))
+    derivation = ObservationRules(Topology(GraphIndex(residual)))
     with pytest.raises(CalibrationError, match="no statistics of 'x1'"):
-        Ranges(derivation, {}).distribution("pre1")
+        TensorDistributions(derivation, {}).distribution("pre1")
     assert ranges_of(residual, residual_table).distribution("pre1").minimum < 0
 
 

@@ -1,4 +1,4 @@
-"""Distributions, their least-squares ranges, and the pair before a LeakyReLU."""
+"""Distributions, their least-squares distributions, and the pair before a LeakyReLU."""
 
 import numpy as np
 import pytest

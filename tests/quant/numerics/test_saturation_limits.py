@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from calib.graph import GraphIndex
-from quant.numerics.saturation_limits import PAIR_LIMIT, CodeLimits
+from quant.numerics.saturation_limits import PAIR_LIMIT, SaturationLimits
 from quant.qdq.saturation import saturable_convolutions
 from quant.qdq.view import QdqView
 
-PLAIN, SAFE = CodeLimits(32), CodeLimits(16)
+PLAIN, SAFE = SaturationLimits(32), SaturationLimits(16)
 
 
 def accumulated(activations: np.ndarray, codes: np.ndarray, *, bits: int) -> np.ndarray:
@@ -38,7 +38,7 @@ steps = hnp.array_shapes(min_dims=3, max_dims=3, min_side=1, max_side=7).flatmap
 
 @given(steps=steps, seed=st.integers(0, 2**32 - 1))
 def test_no_activations_saturate_safe_codes(steps: np.ndarray, seed: int) -> None:
-    codes = SAFE.nearest(steps)
+    codes = SAFE.round_to_nearest(steps)
     rng = np.random.default_rng(seed)
     shape = steps.shape[1:]
     extreme = [np.where(codes[0] > 0, 255, 0), np.where(codes[0] < 0, 255, 0), np.full(shape, 255)]
@@ -59,11 +59,11 @@ def test_plain_codes_saturate_where_the_limit_says() -> None:
 @pytest.mark.parametrize("limits", [PLAIN, SAFE], ids=["32 bits", "16 bits"])
 @given(steps=steps)
 def test_within_is_a_projection_and_nearest_is_near_it(
-    limits: CodeLimits, steps: np.ndarray
+    limits: SaturationLimits, steps: np.ndarray
 ) -> None:
-    within = limits.within(steps)
-    np.testing.assert_allclose(limits.within(within), within, atol=2e-5)
-    codes = limits.nearest(steps)
+    within = limits.clamp(steps)
+    np.testing.assert_allclose(limits.clamp(within), within, atol=2e-5)
+    codes = limits.round_to_nearest(steps)
     assert limits.excess(codes) == 0
     assert np.abs(codes - within).max() <= 1.0 + 1e-4
     untouched = within == steps
@@ -72,25 +72,25 @@ def test_within_is_a_projection_and_nearest_is_near_it(
 
 @pytest.mark.parametrize("limits", [PLAIN, SAFE], ids=["32 bits", "16 bits"])
 @given(weight=steps)
-def test_covering_scales_clip_nothing(limits: CodeLimits, weight: np.ndarray) -> None:
+def test_covering_scales_clip_nothing(limits: SaturationLimits, weight: np.ndarray) -> None:
     weight = weight * np.float32(0.01) + np.float32(1e-3)
-    scales = limits.covering(weight)
+    scales = limits.minmax_scales(weight)
     steps = weight / scales[:, None, None]
-    np.testing.assert_allclose(limits.within(steps), steps, rtol=1e-5)
+    np.testing.assert_allclose(limits.clamp(steps), steps, rtol=1e-5)
     half = 0.5 if limits is PLAIN else 1.0  # a pair at its limit may give one step away
-    assert np.abs(limits.nearest(steps) - steps).max() <= half * (1 + 1e-3)
-    assert SAFE.covering(weight).min() >= PLAIN.covering(weight).min()
+    assert np.abs(limits.round_to_nearest(steps) - steps).max() <= half * (1 + 1e-3)
+    assert SAFE.minmax_scales(weight).min() >= PLAIN.minmax_scales(weight).min()
 
 
 def test_neighbours_share_what_they_exceed_and_unlike_signs_are_free() -> None:
     steps = np.array([[100.0, 90.0], [100.0, -90.0], [127.0, 2.0]], np.float32)
-    np.testing.assert_array_equal(SAFE.nearest(steps), [[69, 59], [100, -90], [126, 2]])
+    np.testing.assert_array_equal(SAFE.round_to_nearest(steps), [[69, 59], [100, -90], [126, 2]])
 
 
 def test_an_odd_number_of_channels_halves_every_code() -> None:
     steps = np.full((1, 3, 2), 100.0, np.float32)
-    np.testing.assert_array_equal(SAFE.nearest(steps), np.full((1, 3, 2), PAIR_LIMIT // 2))
-    np.testing.assert_array_equal(PLAIN.nearest(steps), np.full((1, 3, 2), 100))
+    np.testing.assert_array_equal(SAFE.round_to_nearest(steps), np.full((1, 3, 2), PAIR_LIMIT // 2))
+    np.testing.assert_array_equal(PLAIN.round_to_nearest(steps), np.full((1, 3, 2), 100))
 
 
 def quantized_convolution(codes: np.ndarray) -> QdqView:

@@ -35,7 +35,7 @@ def chain_loss(members: list[Member], shared: Affine, integer) -> float:
             rounded = [round_trip(y, shared, integer)]
         else:
             x = np.where(y < 0, y / member.slope, y)
-            grids = [Affine(shared.scale, z) for z in range(integer.minimum, integer.maximum, 4)]
+            grids = [Affine(shared.scale, z) for z in range(integer.qmin, integer.qmax, 4)]
             outs = [round_trip(x, grid, integer) for grid in grids]
             rounded = [
                 round_trip(np.where(o < 0, o * member.slope, o), shared, integer) for o in outs

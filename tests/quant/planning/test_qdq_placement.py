@@ -117,8 +117,8 @@ def test_one_scale_through_concat_and_resize(residual, residual_table) -> None:
     [
         ("ort", {}, True),
         ("openvino", {}, True),
-        ("ort", {"raised": {"conv1": "for the test"}}, True),
-        ("ort", {"raised": {"conv2": "for the test"}}, False),  # the Concat's reader is in float
+        ("ort", {"promoted": {"conv1": "for the test"}}, True),
+        ("ort", {"promoted": {"conv2": "for the test"}}, False),  # the Concat's reader is in float
         ("ort", {"full_integer": True}, False),
         ("tensorrt", {}, False),
         ("qnn", {}, False),
@@ -128,7 +128,7 @@ def test_a_concat_joins_codes_where_the_target_takes_it_and_all_are_on_one_grid(
     target, options, joins, residual, residual_table
 ) -> None:
     plan = plan_for(residual, residual_table, target, **options)
-    assert plan.code_joins == (("cat",) if joins else ())
+    assert plan.integer_concats == (("cat",) if joins else ())
 
 
 def test_a_concat_that_makes_the_picture_joins_values(parsed, calibrated) -> None:
@@ -142,7 +142,7 @@ def test_a_concat_that_makes_the_picture_joins_values(parsed, calibrated) -> Non
         }"""
     )
     plan = plan_for(model, calibrated(model), "ort", tail="int8")
-    assert not plan.code_joins
+    assert not plan.integer_concats
 
 
 def test_two_widths_on_one_tensor_are_chained(residual, residual_table) -> None:
@@ -155,7 +155,7 @@ def test_two_widths_on_one_tensor_are_chained(residual, residual_table) -> None:
 
 
 def test_node_kept_in_float_is_named_with_its_reason(residual, residual_table) -> None:
-    plan = plan_for(residual, residual_table, "ort", raised={"conv2": "most sensitive"})
+    plan = plan_for(residual, residual_table, "ort", promoted={"conv2": "most sensitive"})
     assert plan.kept_float["conv2"] == "most sensitive"
     assert set(plan.weights) == {"w1"}
     assert "joined" not in plan.edges
@@ -235,7 +235,7 @@ def test_prelu_edges(compact, compact_table) -> None:
         ("tensorrt", {"trunk": "int16"}, "cannot run the trunk in int16"),
         ("qnn-w8a16", {"tail": "int8"}, "cannot run the tail in int8"),
         ("ort", {"full_integer": True, "tail": "float"}, "full-integer with tail float"),
-        ("ort", {"raised": {"nowhere": "?"}}, "no node 'nowhere'"),
+        ("ort", {"promoted": {"nowhere": "?"}}, "no node 'nowhere'"),
         ("ort", {"percentile": 50.0}, "above 50"),
         ("ort", {"accumulator_bits": 24}, "accumulator bits 24"),
     ],

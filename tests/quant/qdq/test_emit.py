@@ -16,7 +16,7 @@ from quant.numerics.affine import dequantize, quantize
 from quant.passes.from_plan import equalized_model
 from quant.plan import QuantOptions
 from quant.planner import make_plan
-from quant.qdq.emit import RefinedWeights, emit_qdq
+from quant.qdq.emit import RoundedWeights, emit_qdq
 from quant.targets import PROFILES
 
 TARGETS = sorted(PROFILES)
@@ -24,11 +24,11 @@ TARGETS = sorted(PROFILES)
 
 def reference(model: onnx.ModelProto) -> ReferenceEvaluator:
     """Return ONNX's own evaluator, which has DequantizeLinear from opset 19 on."""
-    raised = onnx.ModelProto()
-    raised.CopyFrom(model)
-    raised.opset_import[0].version = 21
-    raised.ir_version = 10
-    return ReferenceEvaluator(raised)
+    promoted = onnx.ModelProto()
+    promoted.CopyFrom(model)
+    promoted.opset_import[0].version = 21
+    promoted.ir_version = 10
+    return ReferenceEvaluator(promoted)
 
 
 def plan_of(model, table, target: str = "ort", **options):
@@ -112,8 +112,8 @@ def test_joining_codes_gives_the_same_picture_with_fewer_nodes(
     target, residual, residual_table, probes
 ) -> None:
     plan = plan_of(residual, residual_table, target)
-    assert plan.code_joins == ("cat",)
-    joined, paired = emit_qdq(residual, plan), emit_qdq(residual, replace(plan, code_joins=()))
+    assert plan.integer_concats == ("cat",)
+    joined, paired = emit_qdq(residual, plan), emit_qdq(residual, replace(plan, integer_concats=()))
     node = next(node for node in joined.graph.node if node.name == "cat")
     assert list(node.input) == ["feat_quantized", "x1_quantized"]
     index = GraphIndex(joined)
@@ -209,7 +209,7 @@ def test_refined_codes_and_biases_are_used(residual, residual_table) -> None:
     plan = plan_of(residual, residual_table, "ort")
     codes = np.full((2, 4, 3, 3), -5, np.int8)
     bias = np.array([1.0, -2.0], np.float32)
-    emitted = emit_qdq(residual, plan, RefinedWeights({"w1": codes}, {"b1": bias}))
+    emitted = emit_qdq(residual, plan, RoundedWeights({"w1": codes}, {"b1": bias}))
     stored = {t.name: numpy_helper.to_array(t) for t in emitted.graph.initializer}
     np.testing.assert_array_equal(stored["w1_quantized"], codes)
     restored = stored["b1_quantized"] * stored["b1_scale"]
@@ -228,14 +228,14 @@ def test_refined_codes_and_biases_are_used(residual, residual_table) -> None:
 def test_refined_codes_that_do_not_fit_are_refused(codes, residual, residual_table) -> None:
     plan = plan_of(residual, residual_table, "ort")
     with pytest.raises(GraphError, match="codes given for 'w1'"):
-        emit_qdq(residual, plan, RefinedWeights({"w1": codes}))
+        emit_qdq(residual, plan, RoundedWeights({"w1": codes}))
 
 
 def test_refined_bias_beyond_int32_is_refused(residual, residual_table) -> None:
     plan = plan_of(residual, residual_table, "ort")
     bias = np.array([1e9, 0.0], np.float32)
     with pytest.raises(GraphError, match="more than int32 holds"):
-        emit_qdq(residual, plan, RefinedWeights({}, {"b1": bias}))
+        emit_qdq(residual, plan, RoundedWeights({}, {"b1": bias}))
 
 
 def test_plan_of_another_graph_is_refused(residual, compact, residual_table) -> None:

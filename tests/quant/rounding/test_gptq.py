@@ -6,11 +6,11 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quant.numerics.saturation_limits import CodeLimits
-from quant.rounding.gptq import DAMPING, DRIFT_LIMIT, SecondMoment, code_drift, second_order_codes
+from quant.numerics.saturation_limits import SaturationLimits
+from quant.rounding.gptq import DAMPING, DRIFT_LIMIT, SecondMoment, code_drift, gptq
 
 LIMIT = 127
-PLAIN, SAFE = CodeLimits(32), CodeLimits(16)
+PLAIN, SAFE = SaturationLimits(32), SaturationLimits(16)
 
 
 def problem(
@@ -49,11 +49,11 @@ def test_no_channel_is_worse_than_nearest(  # noqa: PLR0917  # hypothesis names 
 ) -> None:
     weight, moment, scales = problem(seed, outputs, columns, samples)
     scales *= np.float32(shrink)
-    codes = second_order_codes(weight, SecondMoment.of(moment), scales, limits)
+    codes = gptq(weight, SecondMoment.of(moment), scales, limits)
     assert codes.dtype == np.int8
     assert codes.shape == weight.shape
     assert limits.excess(codes) == 0
-    plain = limits.nearest(weight / scales[:, None])
+    plain = limits.round_to_nearest(weight / scales[:, None])
     found = output_error(weight, codes, scales, moment)
     # float32 decides between the two; beneath its resolution either may win.
     assert (found <= output_error(weight, plain, scales, moment) * (1 + 1e-3) + 1e-9).all()
@@ -63,7 +63,7 @@ def test_no_channel_is_worse_than_nearest(  # noqa: PLR0917  # hypothesis names 
 
 def test_correlated_inputs_lose_most_of_the_error() -> None:
     weight, moment, scales = problem(1, outputs=16, columns=300, samples=150)
-    codes = second_order_codes(weight, SecondMoment.of(moment), scales, PLAIN)
+    codes = gptq(weight, SecondMoment.of(moment), scales, PLAIN)
     gain = output_error(weight, codes, scales, moment) / output_error(
         weight, nearest(weight, scales), scales, moment
     )
@@ -74,7 +74,7 @@ def test_independent_inputs_round_to_nearest() -> None:
     weight, _, scales = problem(2, outputs=4, columns=40, samples=1)
     moment = np.diag(np.linspace(0.1, 5, 40)).astype(np.float32)
     np.testing.assert_array_equal(
-        second_order_codes(weight, SecondMoment.of(moment), scales, PLAIN), nearest(weight, scales)
+        gptq(weight, SecondMoment.of(moment), scales, PLAIN), nearest(weight, scales)
     )
 
 
@@ -82,7 +82,7 @@ def test_two_equal_inputs_round_their_sum() -> None:
     """For one value read twice only w0 + w1 counts: 0.4 + 0.4 steps is 1 step, not 0."""
     weight = np.array([[0.4, 0.4]], np.float32)
     moment = SecondMoment.of(np.ones((2, 2), np.float32))
-    codes = second_order_codes(weight, moment, np.ones(1, np.float32), PLAIN)
+    codes = gptq(weight, moment, np.ones(1, np.float32), PLAIN)
     assert codes.sum() == 1
 
 
@@ -93,7 +93,7 @@ def test_it_comes_near_the_best_of_all_roundings() -> None:
     every = [below + up for up in np.array(list(itertools.product((0, 1), repeat=8)))]
     every = [codes.clip(-LIMIT, LIMIT).astype(np.int8) for codes in every]
     best = np.min([output_error(weight, codes, scales, moment) for codes in every], axis=0)
-    codes = second_order_codes(weight, SecondMoment.of(moment), scales, PLAIN)
+    codes = gptq(weight, SecondMoment.of(moment), scales, PLAIN)
     lost = (output_error(weight, codes, scales, moment) - best).sum()
     lost_by_nearest = (output_error(weight, nearest(weight, scales), scales, moment) - best).sum()
     assert lost < 0.5 * lost_by_nearest
@@ -103,18 +103,18 @@ def test_columns_that_never_vary_keep_their_nearest_codes() -> None:
     weight, moment, scales = problem(3, outputs=3, columns=20, samples=50)
     moment[[4, 11]] = 0.0
     moment[:, [4, 11]] = 0.0
-    codes = second_order_codes(weight, SecondMoment.of(moment), scales, PLAIN)
+    codes = gptq(weight, SecondMoment.of(moment), scales, PLAIN)
     np.testing.assert_array_equal(codes[:, [4, 11]], nearest(weight, scales)[:, [4, 11]])
-    nothing = second_order_codes(weight, SecondMoment.of(np.zeros_like(moment)), scales, PLAIN)
+    nothing = gptq(weight, SecondMoment.of(np.zeros_like(moment)), scales, PLAIN)
     np.testing.assert_array_equal(nothing, nearest(weight, scales))
 
 
 def test_the_size_of_the_input_changes_no_code() -> None:
     weight, moment, scales = problem(4, outputs=6, columns=50, samples=80)
-    usual = second_order_codes(weight, SecondMoment.of(moment), scales, PLAIN)
+    usual = gptq(weight, SecondMoment.of(moment), scales, PLAIN)
     for factor in (2.0**-60, 2.0**40):
         scaled = SecondMoment.of(moment * np.float32(factor))
-        np.testing.assert_array_equal(second_order_codes(weight, scaled, scales, PLAIN), usual)
+        np.testing.assert_array_equal(gptq(weight, scaled, scales, PLAIN), usual)
 
 
 def test_the_first_columns_need_no_factorization_of_their_own() -> None:
@@ -125,7 +125,7 @@ def test_the_first_columns_need_no_factorization_of_their_own() -> None:
     np.testing.assert_allclose(
         damped, whole.matrix[:40, :40] + DAMPING * np.eye(40), rtol=1e-2, atol=1e-3
     )
-    codes = second_order_codes(weight[:, :40], part, scales, PLAIN)
+    codes = gptq(weight[:, :40], part, scales, PLAIN)
     lost = output_error(weight[:, :40], codes, scales, part.matrix)
     plain = output_error(weight[:, :40], nearest(weight[:, :40], scales), scales, part.matrix)
     assert lost.sum() < 0.7 * plain.sum()

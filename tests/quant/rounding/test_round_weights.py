@@ -1,4 +1,4 @@
-"""Refinement along a network: what it gains, what it keeps, and how a file proves it."""
+"""RoundingRecord along a network: what it gains, what it keeps, and how a file proves it."""
 
 import dataclasses
 import json
@@ -18,9 +18,9 @@ from quant.analysis.tensor_distributions import observed_tensors
 from quant.passes.from_plan import equalized
 from quant.plan import QuantOptions, QuantPlan
 from quant.planner import make_plan
-from quant.qdq.emit import RefinedWeights, emit_qdq
-from quant.rounding.recorded_codes import refinement_faults, stored_weights, with_refinement
-from quant.rounding.round_weights import refine_weights
+from quant.qdq.emit import RoundedWeights, emit_qdq
+from quant.rounding.recorded_codes import record_rounding, rounding_faults, stored_weights
+from quant.rounding.round_weights import round_weights
 from quant.targets import PROFILES
 
 IMAGES = {"origin": "test", "count": 4}
@@ -32,8 +32,8 @@ def planned(request, residual, residual_table) -> QuantPlan:
 
 
 @pytest.fixture
-def refined(planned, residual, residual_table, probes) -> RefinedWeights:
-    return refine_weights(residual, planned, residual_table, probes(residual), threads=1)
+def rounded(planned, residual, residual_table, probes) -> RoundedWeights:
+    return round_weights(residual, planned, residual_table, probes(residual), threads=1)
 
 
 def initializers(model: onnx.ModelProto) -> dict[str, np.ndarray]:
@@ -44,7 +44,7 @@ def test_every_planned_weight_is_refined_and_counted(
     planned, residual, residual_table, probes
 ) -> None:
     steps: list[int] = []
-    refined = refine_weights(
+    rounded = round_weights(
         residual,
         planned,
         residual_table,
@@ -52,20 +52,20 @@ def test_every_planned_weight_is_refined_and_counted(
         threads=1,
         on_step=lambda: steps.append(1),
     )
-    assert set(refined.codes) == set(planned.weights)
-    assert not refined.nearest
+    assert set(rounded.codes) == set(planned.weights)
+    assert not rounded.nearest
     assert len(steps) == len(planned.weights)
-    assert {name.replace("w", "b") for name in refined.codes} == set(refined.biases)
+    assert {name.replace("w", "b") for name in rounded.codes} == set(rounded.biases)
 
 
 def test_outputs_come_closer_on_the_images_that_decided(
-    planned, refined, residual, probes, exposed
+    planned, rounded, residual, probes, exposed
 ) -> None:
     """Against the plan's own activations: with float weights, only quantized edges are left."""
     tensors = ("branch",)
     reference = Session(exposed(residual, tensors), optimized=False, threads=1)
 
-    def error(weights: RefinedWeights) -> float:
+    def error(weights: RoundedWeights) -> float:
         session = Session(
             exposed(emit_qdq(residual, planned, weights), tensors), optimized=False, threads=1
         )
@@ -78,7 +78,7 @@ def test_outputs_come_closer_on_the_images_that_decided(
             )
         )
 
-    assert error(refined) <= error(RefinedWeights()) * 1.02
+    assert error(rounded) <= error(RoundedWeights()) * 1.02
 
 
 def test_the_bias_takes_up_what_the_codes_change_in_the_mean(
@@ -90,30 +90,30 @@ def test_the_bias_takes_up_what_the_codes_change_in_the_mean(
         for name, quant in plan.weights.items()
     }
     plan = dataclasses.replace(plan, weights=coarser)
-    refined = refine_weights(residual, plan, residual_table, probes(residual), threads=1)
+    rounded = round_weights(residual, plan, residual_table, probes(residual), threads=1)
     given = equalized(residual, plan)
     floats = initializers(given.model)
     quant = plan.weights["w1"]
-    restored = refined.codes["w1"] * quant.scale_array[:, None, None, None]
+    restored = rounded.codes["w1"] * quant.scale_array[:, None, None, None]
     changed = (floats["w1"].astype(np.float64) - restored).sum(axis=(2, 3))
     mean = residual_table.tensors["feat"].channel_mean / given.tensors["feat"]
     expected = floats["b1"] + changed @ mean
     step = plan.edges["feat"].scale * quant.scale_array
-    assert (np.abs(refined.biases["b1"] - expected) <= step * 0.51).all()
+    assert (np.abs(rounded.biases["b1"] - expected) <= step * 0.51).all()
     assert (np.abs(expected - floats["b1"]) > 2 * step).any(), "nothing to take up, nothing shown"
 
 
-def test_same_seed_same_codes(planned, refined, residual, residual_table, probes) -> None:
-    again = refine_weights(residual, planned, residual_table, probes(residual), threads=2)
-    for name, codes in refined.codes.items():
+def test_same_seed_same_codes(planned, rounded, residual, residual_table, probes) -> None:
+    again = round_weights(residual, planned, residual_table, probes(residual), threads=2)
+    for name, codes in rounded.codes.items():
         np.testing.assert_array_equal(codes, again.codes[name])
-    for name, bias in refined.biases.items():
+    for name, bias in rounded.biases.items():
         np.testing.assert_array_equal(bias, again.biases[name])
 
 
 def test_no_image_is_refused(planned, residual, residual_table) -> None:
     with pytest.raises(UsageError, match="no image"):
-        refine_weights(residual, planned, residual_table, [])
+        round_weights(residual, planned, residual_table, [])
 
 
 def test_a_grouped_convolution_keeps_nearest_codes_with_the_reason(parsed, calibrated) -> None:
@@ -129,77 +129,77 @@ def test_a_grouped_convolution_keeps_nearest_codes_with_the_reason(parsed, calib
     table = calibrated(model)
     plan = make_plan(model, table, PROFILES["qnn"], QuantOptions())
     picture = np.random.default_rng(0).random((1, 4, 6, 6), dtype=np.float32)
-    refined = refine_weights(model, plan, table, [picture], threads=1)
-    assert set(refined.codes) == {"w1"}
-    assert refined.biases == {}  # the second has none, the first is left alone
-    assert "2 groups" in refined.nearest["w0"]
-    told = with_refinement(model, plan, refined, IMAGES)
-    assert list(refinement_faults(model, told, refined)) == []
+    rounded = round_weights(model, plan, table, [picture], threads=1)
+    assert set(rounded.codes) == {"w1"}
+    assert rounded.biases == {}  # the second has none, the first is left alone
+    assert "2 groups" in rounded.nearest["w0"]
+    told = record_rounding(model, plan, rounded, IMAGES)
+    assert list(rounding_faults(model, told, rounded)) == []
 
 
-def test_a_file_gives_back_what_was_chosen(planned, refined, residual) -> None:
-    plan = with_refinement(residual, planned, refined, IMAGES)
+def test_a_file_gives_back_what_was_chosen(planned, rounded, residual) -> None:
+    plan = record_rounding(residual, planned, rounded, IMAGES)
     assert QuantPlan.from_record(json.loads(canonical_json(plan.to_record()))) == plan
-    quantized = emit_qdq(residual, planned, refined)
+    quantized = emit_qdq(residual, planned, rounded)
     stored = stored_weights(residual, plan, quantized)
-    assert list(refinement_faults(residual, plan, stored)) == []
+    assert list(rounding_faults(residual, plan, stored)) == []
     assert emit_qdq(residual, planned, stored) == quantized
 
 
 @pytest.fixture
-def told(residual, residual_table, probes) -> tuple[QuantPlan, RefinedWeights]:
+def told(residual, residual_table, probes) -> tuple[QuantPlan, RoundedWeights]:
     plan = make_plan(residual, residual_table, PROFILES["ort"], QuantOptions())
-    refined = refine_weights(residual, plan, residual_table, probes(residual), threads=1)
-    return with_refinement(residual, plan, refined, IMAGES), refined
+    rounded = round_weights(residual, plan, residual_table, probes(residual), threads=1)
+    return record_rounding(residual, plan, rounded, IMAGES), rounded
 
 
 def test_one_changed_code_is_named_by_its_digest(told, residual) -> None:
-    plan, refined = told
-    spoiled = refined.codes["w1"].copy()
+    plan, rounded = told
+    spoiled = rounded.codes["w1"].copy()
     spoiled[0, 0, 0, 0] += 1 if spoiled[0, 0, 0, 0] < 100 else -1
-    stored = dataclasses.replace(refined, codes={**refined.codes, "w1": spoiled})
-    (fault,) = refinement_faults(residual, plan, stored)
+    stored = dataclasses.replace(rounded, codes={**rounded.codes, "w1": spoiled})
+    (fault,) = rounding_faults(residual, plan, stored)
     assert fault.startswith("weight w1: codes and bias have sha256")
 
 
 @pytest.mark.parametrize("spoil", [np.negative, np.zeros_like, lambda c: np.roll(c, 1, axis=1)])
 def test_codes_far_from_their_weight_are_named_under_a_fresh_digest(spoil, told, residual) -> None:
-    plan, refined = told
-    codes = {**refined.codes, "w1": spoil(refined.codes["w1"])}
-    stored = dataclasses.replace(refined, codes=codes)
-    forged = with_refinement(residual, plan, stored, IMAGES)
-    faults = list(refinement_faults(residual, forged, stored))
+    plan, rounded = told
+    codes = {**rounded.codes, "w1": spoil(rounded.codes["w1"])}
+    stored = dataclasses.replace(rounded, codes=codes)
+    forged = record_rounding(residual, plan, stored, IMAGES)
+    faults = list(rounding_faults(residual, forged, stored))
     assert any("weight w1: the codes of output channel" in fault for fault in faults)
 
 
 def test_a_bias_its_codes_do_not_explain_is_named_under_a_fresh_digest(told, residual) -> None:
-    plan, refined = told
-    bias = refined.biases["b1"] + np.array([0.0, 1.0])
-    stored = dataclasses.replace(refined, biases={**refined.biases, "b1": bias})
-    forged = with_refinement(residual, plan, stored, IMAGES)
-    (fault,) = refinement_faults(residual, forged, stored)
+    plan, rounded = told
+    bias = rounded.biases["b1"] + np.array([0.0, 1.0])
+    stored = dataclasses.replace(rounded, biases={**rounded.biases, "b1": bias})
+    forged = record_rounding(residual, plan, stored, IMAGES)
+    (fault,) = rounding_faults(residual, forged, stored)
     assert fault.startswith("bias b1: channel 1 is ")
 
 
 def test_a_plan_that_leaves_weights_out_is_not_believed(told, residual) -> None:
-    plan, refined = told
-    assert plan.refined is not None
-    fewer = {name: digest for name, digest in plan.refined.digests.items() if name != "w1"}
-    short = dataclasses.replace(plan, refined=dataclasses.replace(plan.refined, digests=fewer))
-    stored = stored_weights(residual, short, emit_qdq(residual, plan, refined))
-    assert list(refinement_faults(residual, short, stored)) == [
+    plan, rounded = told
+    assert plan.rounded is not None
+    fewer = {name: digest for name, digest in plan.rounded.digests.items() if name != "w1"}
+    short = dataclasses.replace(plan, rounded=dataclasses.replace(plan.rounded, digests=fewer))
+    stored = stored_weights(residual, short, emit_qdq(residual, plan, rounded))
+    assert list(rounding_faults(residual, short, stored)) == [
         "weight w1 is recorded 0 times in the plan's refinement, expected once"
     ]
-    silent = dataclasses.replace(plan, refined=None)
-    (fault,) = refinement_faults(residual, silent, RefinedWeights())
+    silent = dataclasses.replace(plan, rounded=None)
+    (fault,) = rounding_faults(residual, silent, RoundedWeights())
     assert "does not say how" in fault
 
 
 def test_a_file_without_the_codes_is_refused(told, residual) -> None:
-    plan, refined = told
-    quantized = emit_qdq(residual, plan, refined)
+    plan, rounded = told
+    quantized = emit_qdq(residual, plan, rounded)
     (codes,) = [t for t in quantized.graph.initializer if t.name == "w1_quantized"]
-    codes.CopyFrom(numpy_helper.from_array(refined.codes["w1"][:1], codes.name))
+    codes.CopyFrom(numpy_helper.from_array(rounded.codes["w1"][:1], codes.name))
     with pytest.raises(GraphError, match="'w1_quantized' is int8"):
         stored_weights(residual, plan, quantized)
     quantized.graph.initializer.remove(codes)
@@ -213,12 +213,12 @@ def test_the_real_network_gains(anime_float_path) -> None:
     patches = sample_patches("calibration", 2)
     table = calibrate(model, observed_tensors(model), patches)
     plan = make_plan(model, table, PROFILES["ort"], QuantOptions())
-    refined = refine_weights(model, plan, table, [to_input(p.load()) for p in patches.patches])
+    rounded = round_weights(model, plan, table, [to_input(p.load()) for p in patches.patches])
     feeds = {"input": to_input(sample_patches("verification", 1).patches[0].load())}
     expected = Session(model, optimized=True).run(feeds)["output"]
 
-    def parity(weights: RefinedWeights) -> float:
+    def parity(weights: RoundedWeights) -> float:
         session = Session(emit_qdq(model, plan, weights), optimized=False)
         return float(-10 * np.log10(np.mean(np.square(session.run(feeds)["output"] - expected))))
 
-    assert parity(refined) > parity(RefinedWeights()) + 0.5
+    assert parity(rounded) > parity(RoundedWeights()) + 0.5

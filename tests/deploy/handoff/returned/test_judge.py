@@ -12,7 +12,7 @@ from calib.errors import UsageError, VerificationError
 from calib.images import resize_area, to_picture, write_image
 from deploy.cli import app
 from deploy.handoff.bundle_manifest import golden_path, read_contents
-from deploy.handoff.returned.files import Codes, Reading, match_files, read_output
+from deploy.handoff.returned.files import Codes, OutputFormat, match_files, read_output
 from deploy.handoff.returned.judge import Returned, ReturnedRequest, judge_returned
 from deploy.progress import Silent
 
@@ -33,8 +33,8 @@ def folder(tmp_path: Path) -> Path:
     return path
 
 
-def judge(folder: Path, bundle: Path, target: str = "openvino", **options: object) -> Returned:
-    return judge_returned(ReturnedRequest(folder, bundle, target, **options), Silent())
+def judge(folder: Path, bundle: Path, vendor: str = "openvino", **options: object) -> Returned:
+    return judge_returned(ReturnedRequest(folder, bundle, vendor, **options), Silent())
 
 
 def save_all(folder: Path, outputs: dict[str, Array], change=lambda array: array) -> None:
@@ -144,7 +144,7 @@ def test_codes_and_layout_can_be_said_on_the_command_line(
     for name, array in outputs.items():
         codes = np.rint(np.clip(array, 0, 1) * 200).astype(np.uint8)
         (folder / f"{name}.raw").write_bytes(codes.transpose(0, 2, 3, 1).tobytes())
-    reading = Reading("nhwc", Codes.parse("uint8:0.005:0"))
+    reading = OutputFormat("nhwc", Codes.parse("uint8:0.005:0"))
     found = judge(folder, unpacked, reading=reading)
     assert found.problems == ()
     assert min(image.between_db for image in found.images) > 55
@@ -268,7 +268,7 @@ def test_a_file_that_cannot_be_used_is_named(
 def test_pickles_are_refused(folder: Path) -> None:
     np.save(folder / "x.npy", np.array([{"a": 1}], object), allow_pickle=True)
     with pytest.raises(VerificationError, match="cannot be read"):
-        read_output(folder / "x.npy", (2, 2), Reading())
+        read_output(folder / "x.npy", (2, 2), OutputFormat())
 
 
 def test_an_empty_folder_is_not_accepted(folder: Path, unpacked: Path) -> None:
@@ -316,7 +316,7 @@ def test_the_target_and_the_profile_have_to_be_in_the_bundle(
     folder: Path, unpacked: Path, outputs
 ) -> None:
     save_all(folder, outputs)
-    with pytest.raises(VerificationError, match="say with --target whose results"):
+    with pytest.raises(VerificationError, match="say with --vendor whose results"):
         judge_returned(ReturnedRequest(folder, unpacked), Silent())
     with pytest.raises(VerificationError, match="not for abacus"):
         judge(folder, unpacked, "abacus")
@@ -362,16 +362,16 @@ class TestCommand:
 
     def test_accepted(self, folder: Path, unpacked: Path, outputs) -> None:
         save_all(folder, outputs)
-        result = run("verify", "--returned", folder, unpacked, "--target", "openvino")
+        result = run("verify", "--returned", folder, unpacked, "--vendor", "openvino")
         assert result.exit_code == 0, result.output
         assert "accepted" in result.stdout
         assert "beside our openvino" in result.stdout
-        again = run("verify", "--returned", folder, unpacked, "--target", "openvino")
+        again = run("verify", "--returned", folder, unpacked, "--vendor", "openvino")
         assert again.exit_code == 0, "its own report is no extra file"
 
     def test_not_accepted(self, folder: Path, unpacked: Path, outputs) -> None:
         save_all(folder, outputs, lambda array: array[:, ::-1])
-        result = run("verify", "--returned", folder, unpacked, "--target", "openvino", "--json")
+        result = run("verify", "--returned", folder, unpacked, "--vendor", "openvino", "--json")
         assert result.exit_code == 1
         found = json.loads(result.stdout)
         assert not found["passed"]
@@ -380,7 +380,7 @@ class TestCommand:
         assert json.loads((folder / "returned-report.json").read_text()) == found
 
     def test_bad_usage(self, tmp_path: Path, unpacked: Path) -> None:
-        result = run("verify", "--returned", tmp_path / "absent", unpacked, "--target", "rknn")
+        result = run("verify", "--returned", tmp_path / "absent", unpacked, "--vendor", "rknn")
         assert result.exit_code == 2
         assert "found no folder" in result.stderr
 
@@ -391,7 +391,7 @@ class TestCommand:
         np.save(folder / "<script>.npy", np.zeros(3))
         page = tmp_path / "report" / "page.html"
         page.parent.mkdir()
-        run("verify", "--returned", folder, unpacked, "--target", "openvino", "--report", page)
+        run("verify", "--returned", folder, unpacked, "--vendor", "openvino", "--report", page)
         html = page.read_text()
         assert page.with_suffix(".json").is_file()
         assert "Not accepted as int8" in html

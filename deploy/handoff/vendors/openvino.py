@@ -9,7 +9,7 @@ from pathlib import Path
 
 from calib.graph import GraphIndex
 from deploy.handoff.acceptance import same_float, same_picture
-from deploy.handoff.target import Engine, HandoffTarget, Kit
+from deploy.handoff.vendor import BundleContext, Engine, Vendor
 from deploy.runtime.runner import Runner
 from quant.qdq.saturation import saturable_convolutions
 from quant.qdq.view import QdqView
@@ -51,15 +51,17 @@ Cascade Lake and Zen 4), which add them in pairs in 16 bits.
 """
 
 
-def _write(kit: Kit) -> None:
+def _write(context: BundleContext) -> None:
     from deploy.runtime.openvino import write_ir  # noqa: PLC0415  # an extra
 
-    for precision, model in (("fp32", kit.float_model), ("int8", kit.int8[_PROFILE].model)):
-        write_ir(model, kit.path(f"{kit.model}-{precision}.xml"))
-    kit.write_script("openvino_run.py")
-    saturable = saturable_convolutions(QdqView(GraphIndex(kit.int8[_PROFILE].model)))
-    readme = kit.render(README, int8_onnx=kit.int8_path(_PROFILE), saturable=bool(saturable))
-    kit.write("README.md", readme)
+    for precision, model in (("fp32", context.float_model), ("int8", context.int8[_PROFILE].model)):
+        write_ir(model, context.path(f"{context.model}-{precision}.xml"))
+    context.write_script("openvino_run.py")
+    saturable = saturable_convolutions(QdqView(GraphIndex(context.int8[_PROFILE].model)))
+    readme = context.render(
+        README, int8_onnx=context.int8_path(_PROFILE), saturable=bool(saturable)
+    )
+    context.write("README.md", readme)
 
 
 def _load_float(root: Path, model: str) -> Runner:
@@ -76,7 +78,7 @@ def _loaded(xml: Path) -> Runner:
     return ir_runner(xml)
 
 
-TARGET = HandoffTarget(
+VENDOR = Vendor(
     name="openvino",
     summary="OpenVINO on Intel CPUs, GPUs and NPUs",
     profiles=(_PROFILE,),

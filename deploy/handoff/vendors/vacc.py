@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from calib.images import PATCH_PX
-from deploy.handoff.target import HandoffTarget, Kit
+from deploy.handoff.vendor import BundleContext, Vendor
 
 _CALIBRATION_IMAGES = 50
 
@@ -57,10 +57,10 @@ them as the inputs are: they come in the order of the list.
 """
 
 
-def _build_file(kit: Kit, checkpoint: str, dtype: str, images: int) -> str:
+def _build_file(context: BundleContext, checkpoint: str, dtype: str, images: int) -> str:
     """Return the text of a build file; vamc reads YAML, and JSON's quoted strings are YAML."""
     lines = [
-        f"name: {kit.model}-{dtype}",
+        f"name: {context.model}-{dtype}",
         "",
         "frontend:",
         "  shape:",
@@ -118,21 +118,23 @@ def _vdsp_parameters() -> dict[str, Any]:
     }
 
 
-def _write(kit: Kit) -> None:
-    (profile,) = kit.int8
-    checkpoints = {"fp16": kit.float_path, "int8": kit.quantizable_path(profile)}
-    images = min(_CALIBRATION_IMAGES, kit.calibration.record["count"])
+def _write(context: BundleContext) -> None:
+    (profile,) = context.int8
+    checkpoints = {"fp16": context.float_path, "int8": context.quantizable_path(profile)}
+    images = min(_CALIBRATION_IMAGES, context.calibration.record["count"])
     for dtype, checkpoint in checkpoints.items():
-        kit.write(f"build-{dtype}.yaml", _build_file(kit, checkpoint, dtype, images))
-    kit.write_json("vdsp_params.json", _vdsp_parameters())
-    for vector in kit.golden:
-        planes = np.ascontiguousarray(kit.picture(vector).transpose(2, 0, 1))
-        kit.write_npz(f"npz/{vector.name}.npz", {"input_0": planes})
-    kit.write("npz_datalist.txt", "".join(f"npz/{vector.name}.npz\n" for vector in kit.golden))
-    kit.write("README.md", kit.render(README, checkpoints=checkpoints, images=images))
+        context.write(f"build-{dtype}.yaml", _build_file(context, checkpoint, dtype, images))
+    context.write_json("vdsp_params.json", _vdsp_parameters())
+    for vector in context.golden:
+        planes = np.ascontiguousarray(context.picture(vector).transpose(2, 0, 1))
+        context.write_npz(f"npz/{vector.name}.npz", {"input_0": planes})
+    context.write(
+        "npz_datalist.txt", "".join(f"npz/{vector.name}.npz\n" for vector in context.golden)
+    )
+    context.write("README.md", context.render(README, checkpoints=checkpoints, images=images))
 
 
-TARGET = HandoffTarget(
+VENDOR = Vendor(
     name="vacc",
     summary="VastAI accelerators through vamc and vamp",
     profiles=(),

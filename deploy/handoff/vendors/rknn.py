@@ -6,7 +6,7 @@ bundle has both routes: the vendor's own quantizer on the float model, and our s
 
 import numpy as np
 
-from deploy.handoff.target import HandoffTarget, Kit
+from deploy.handoff.vendor import BundleContext, Vendor
 
 _INT8, _MIXED = "qnn", "openvino"
 """8 bits on every edge, and 8-bit convolutions with fp16 around them; both asymmetric, one scale
@@ -65,23 +65,23 @@ pictures, RGB, and clip its output to [0,1].
 """
 
 
-def _write(kit: Kit) -> None:
+def _write(context: BundleContext) -> None:
     routes = {
-        "quantize": kit.quantizable_path(_INT8),
-        "qdq": kit.int8_path(_INT8),
-        "qdq-mixed": kit.paired_path(_MIXED),
-        "float": kit.float_path,
+        "quantize": context.quantizable_path(_INT8),
+        "qdq": context.int8_path(_INT8),
+        "qdq-mixed": context.paired_path(_MIXED),
+        "float": context.float_path,
     }
-    kit.write_script("rknn_run.py")
-    kit.write_json("settings.json", {"model": kit.model, "routes": routes})
-    kit.write("dataset.txt", "".join(f"../{file}\n" for file in kit.calibration.files))
-    kit.write("requirements.txt", REQUIREMENTS)
-    for vector in kit.golden:
-        np.save(kit.path(f"golden/{vector.name}.npy"), kit.picture(vector)[np.newaxis])
-    kit.write("README.md", kit.render(README, routes=routes))
+    context.write_script("rknn_run.py")
+    context.write_json("settings.json", {"model": context.model, "routes": routes})
+    context.write("dataset.txt", "".join(f"../{file}\n" for file in context.calibration.files))
+    context.write("requirements.txt", REQUIREMENTS)
+    for vector in context.golden:
+        np.save(context.path(f"golden/{vector.name}.npy"), context.picture(vector)[np.newaxis])
+    context.write("README.md", context.render(README, routes=routes))
 
 
-TARGET = HandoffTarget(
+VENDOR = Vendor(
     name="rknn",
     summary="Rockchip NPUs through rknn-toolkit2",
     profiles=(_INT8, _MIXED),

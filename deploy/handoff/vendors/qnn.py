@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from deploy.artifacts.files import serialize
-from deploy.handoff.target import HandoffTarget, Kit
+from deploy.handoff.vendor import BundleContext, Vendor
 from quant.numerics.affine import INTEGER_TYPES
 from quant.plan import QuantPlan
 from quant.qdq.int8_convolutions import Int8Convolution, int8_convolutions, on_the_grid
@@ -94,8 +94,8 @@ def encodings(
             "dtype": "INT",
             "bw": 8,
             "is_sym": True,
-            "scale": [float(step) for step in convolution.weight_steps],
-            "offset": [_INT8_OFFSET] * len(convolution.weight_steps),
+            "scale": [float(step) for step in convolution.weight_scales],
+            "offset": [_INT8_OFFSET] * len(convolution.weight_scales),
         }
         for node, convolution in convolutions.items()
     ]
@@ -113,34 +113,38 @@ def _per_tensor(name: str, dtype: str, scale: float, zero_point: int) -> dict[st
         "name": name,
         "enc_type": "PER_TENSOR",
         "dtype": "INT",
-        "bw": integer.steps.bit_length(),
+        "bw": integer.span.bit_length(),
         "is_sym": False,
         "scale": [scale],
-        "offset": [integer.minimum - zero_point],
+        "offset": [integer.qmin - zero_point],
     }
 
 
-def _write(kit: Kit) -> None:
+def _write(context: BundleContext) -> None:
     for name, profile in _PROFILES.items():
-        float_model = kit.quantizable(profile)
-        convolutions = int8_convolutions(kit.int8[profile].model)
+        float_model = context.quantizable(profile)
+        convolutions = int8_convolutions(context.int8[profile].model)
         weights = {
             node.name: node.input[1] for node in float_model.graph.node if len(node.input) > 1
         }
-        kit.write_json(
-            f"{kit.model}-{name}.encodings.json",
-            encodings(kit.int8[profile].plan, convolutions, weights),
+        context.write_json(
+            f"{context.model}-{name}.encodings.json",
+            encodings(context.int8[profile].plan, convolutions, weights),
         )
-        kit.write(f"{kit.model}-{name}.onnx", serialize(on_the_grid(float_model, convolutions)))
-    for vector in kit.golden:
-        kit.write(f"raw/{vector.name}.raw", kit.network_input(vector).tobytes())
-    kit.write("input_list.txt", "".join(f"raw/{vector.name}.raw\n" for vector in kit.golden))
-    kit.write_script("qnn_run.py")
-    qdq = {name: kit.int8_path(profile) for name, profile in _PROFILES.items()}
-    kit.write("README.md", kit.render(README, qdq=qdq))
+        context.write(
+            f"{context.model}-{name}.onnx", serialize(on_the_grid(float_model, convolutions))
+        )
+    for vector in context.golden:
+        context.write(f"raw/{vector.name}.raw", context.network_input(vector).tobytes())
+    context.write(
+        "input_list.txt", "".join(f"raw/{vector.name}.raw\n" for vector in context.golden)
+    )
+    context.write_script("qnn_run.py")
+    qdq = {name: context.int8_path(profile) for name, profile in _PROFILES.items()}
+    context.write("README.md", context.render(README, qdq=qdq))
 
 
-TARGET = HandoffTarget(
+VENDOR = Vendor(
     name="qnn",
     summary="Qualcomm chips through onnxruntime or the QAIRT tools",
     profiles=tuple(_PROFILES.values()),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from deploy.handoff.acceptance import rerun_db, same_float
 from deploy.handoff.bundle_manifest import int8_kind
-from deploy.handoff.target import Engine, HandoffTarget, Kit
+from deploy.handoff.vendor import BundleContext, Engine, Vendor
 from deploy.ncnn.from_onnx import layer_name, ncnn_layers
 from deploy.ncnn.write import bin_content, param_text, table_text
 from deploy.runtime.ncnn import ncnn_runner
@@ -57,20 +57,22 @@ line of the table that begins with `#` leaves that convolution in float.
 """
 
 
-def _write(kit: Kit) -> None:
-    float_model = kit.quantizable(_PROFILE)
+def _write(context: BundleContext) -> None:
+    float_model = context.quantizable(_PROFILE)
     layers = ncnn_layers(float_model)
     names = {node.name: layer_name(node) for node in float_model.graph.node}
-    found = int8_convolutions(kit.int8[_PROFILE].model)
+    found = int8_convolutions(context.int8[_PROFILE].model)
     int8 = {names[node]: convolution for node, convolution in found.items()}
-    kit.write(f"{kit.model}-fp32.param", param_text(layers))
-    kit.write(f"{kit.model}-fp32.bin", bin_content(layers))
-    kit.write(f"{kit.model}-int8.param", param_text(layers, int8))
-    kit.write(f"{kit.model}-int8.bin", bin_content(layers, int8))
-    kit.write(f"{kit.model}-int8.table", table_text(int8))
-    kit.write_script("ncnn_run.py")
+    context.write(f"{context.model}-fp32.param", param_text(layers))
+    context.write(f"{context.model}-fp32.bin", bin_content(layers))
+    context.write(f"{context.model}-int8.param", param_text(layers, int8))
+    context.write(f"{context.model}-int8.bin", bin_content(layers, int8))
+    context.write(f"{context.model}-int8.table", table_text(int8))
+    context.write_script("ncnn_run.py")
     convolutions = sum(layer.kind == "Convolution" for layer in layers)
-    kit.write("README.md", kit.render(README, quantized=len(int8), convolutions=convolutions))
+    context.write(
+        "README.md", context.render(README, quantized=len(int8), convolutions=convolutions)
+    )
 
 
 def _load_float(root: Path, model: str) -> Runner:
@@ -81,7 +83,7 @@ def _load_int8(root: Path, model: str) -> Runner:
     return ncnn_runner(root / "ncnn" / f"{model}-int8.param")
 
 
-TARGET = HandoffTarget(
+VENDOR = Vendor(
     name="ncnn",
     summary="ncnn on CPUs and mobile chips",
     profiles=(_PROFILE,),

@@ -1,4 +1,4 @@
-"""The target that docs/add-a-target.md shows is one: the page is where this test takes it from."""
+"""The vendor that docs/add-a-vendor.md shows is one: the page is where this test takes it from."""
 
 import re
 from pathlib import Path
@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deploy.handoff import targets
+from deploy.handoff import vendors
 from deploy.handoff.bundle_manifest import golden_path, read_contents
 from deploy.handoff.bundle_zip import opened
 from deploy.handoff.check import check_bundle
 from deploy.handoff.make import HandoffRequest, make_handoff
 from deploy.progress import Silent
 
-PAGE = Path(__file__).parents[3] / "docs" / "add-a-target.md"
+PAGE = Path(__file__).parents[3] / "docs" / "add-a-vendor.md"
 
 
 @pytest.fixture
@@ -23,14 +23,14 @@ def examples() -> list[str]:
 
 @pytest.fixture
 def added(examples: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """The first example of the page, put where targets lie."""
-    folder = tmp_path / "more-targets"
+    """The first example of the page, put where vendors lie."""
+    folder = tmp_path / "more-vendors"
     folder.mkdir()
     (folder / "sophgo.py").write_text(examples[0])
-    monkeypatch.setattr(targets, "__path__", [*targets.__path__, str(folder)])
-    targets.handoff_targets.cache_clear()
-    yield targets.find_target("sophgo")
-    targets.handoff_targets.cache_clear()
+    monkeypatch.setattr(vendors, "__path__", [*vendors.__path__, str(folder)])
+    vendors.vendors.cache_clear()
+    yield vendors.find_vendor("sophgo")
+    vendors.vendors.cache_clear()
 
 
 def test_one_file_is_a_target(added, examples, small_build: Path, tmp_path: Path) -> None:
@@ -51,10 +51,10 @@ def test_one_file_is_a_target(added, examples, small_build: Path, tmp_path: Path
 
 
 def test_the_page_names_what_there_is() -> None:
-    from deploy.handoff.target import HandoffTarget, Kit
+    from deploy.handoff.vendor import BundleContext, Vendor
 
     text = PAGE.read_text(encoding="utf-8")
-    for name in re.findall(r"`kit\.([a-z_0-9]+)", text):
-        assert hasattr(Kit, name) or name in Kit.__dataclass_fields__, name
-    for name in HandoffTarget.__dataclass_fields__:
+    for name in re.findall(r"`context\.([a-z_0-9]+)", text):
+        assert hasattr(BundleContext, name) or name in BundleContext.__dataclass_fields__, name
+    for name in Vendor.__dataclass_fields__:
         assert f"| `{name}` |" in text

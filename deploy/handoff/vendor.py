@@ -1,4 +1,4 @@
-"""What a target of a handoff is, and what it gets to write from."""
+"""What a vendor of a handoff is, and what it gets to write from."""
 
 import shutil
 from collections.abc import Callable, Mapping
@@ -30,11 +30,11 @@ _EQUALIZED = "equalized"
 
 
 @dataclass(frozen=True, eq=False)
-class Kit:
-    """Everything that a target can draw from, and the folder it writes to.
+class BundleContext:
+    """Everything that a vendor can draw from, and the folder it writes to.
 
     Attributes:
-        target: name of the target; its folder in the bundle has this name.
+        vendor: name of the vendor; its folder in the bundle has this name.
         root: of the bundle that is being made.
         model: name of the network.
         scale: output pixels per input pixel along one side.
@@ -42,10 +42,10 @@ class Kit:
         table: its calibration table.
         calibration: the pictures behind the table.
         golden: the golden vectors, whose files lie below ``root``.
-        int8: the int8 models that the target asked for, by profile.
+        int8: the int8 models that the vendor asked for, by profile.
     """
 
-    target: str
+    vendor: str
     root: Path
     model: str
     scale: int
@@ -57,30 +57,30 @@ class Kit:
 
     @property
     def folder(self) -> Path:
-        """The target's folder."""
-        return self.root / self.target
+        """The vendor's folder."""
+        return self.root / self.vendor
 
     def path(self, name: str) -> Path:
-        """Return where the target's file ``name`` goes; its folder is made."""
+        """Return where the vendor's file ``name`` goes; its folder is made."""
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
     def write(self, name: str, content: str | bytes) -> None:
-        """Write a file into the target's folder; text gets Unix line ends."""
+        """Write a file into the vendor's folder; text gets Unix line ends."""
         raw = content.encode("utf-8") if isinstance(content, str) else content
         self.path(name).write_bytes(raw)
 
     def write_json(self, name: str, value: object) -> None:
-        """Write a JSON file into the target's folder."""
+        """Write a JSON file into the vendor's folder."""
         self.write(name, canonical_json(value))
 
     def write_npz(self, name: str, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Write arrays as ``.npz`` into the target's folder, the same bytes every time."""
+        """Write arrays as ``.npz`` into the vendor's folder, the same bytes every time."""
         write_archive(self.path(name), arrays, compress=False)
 
     def write_script(self, name: str) -> None:
-        """Copy a script of deploy/handoff/standalone into the target's folder."""
+        """Copy a script of deploy/handoff/standalone into the vendor's folder."""
         copy_standalone(name, self.path(name))
 
     def render(self, template: str, **context: object) -> str:
@@ -106,15 +106,15 @@ class Kit:
 
     @property
     def float_path(self) -> str:
-        """Path of the float ONNX from the target's folder."""
+        """Path of the float ONNX from the vendor's folder."""
         return f"../{MODELS}/{model_file_name(self.model, 'fp32')}"
 
     def int8_path(self, profile: str) -> str:
-        """Path of an int8 ONNX from the target's folder."""
+        """Path of an int8 ONNX from the vendor's folder."""
         return f"../{MODELS}/{model_file_name(self.model, 'int8', profile)}"
 
     def paired_path(self, profile: str) -> str:
-        """Return the path, from the target's folder, of an int8 ONNX that joins no codes.
+        """Return the path, from the vendor's folder, of an int8 ONNX that joins no codes.
 
         This is the int8 model for tools that know an operator by the pairs around it: the same
         codes and scales, with a pair on either side of every Concat
@@ -122,10 +122,10 @@ class Kit:
         otherwise.
         """
         int8 = self.int8[profile]
-        if not int8.plan.code_joins:
+        if not int8.plan.integer_concats:
             return self.int8_path(profile)
         weights = stored_weights(self.float_model, int8.plan, int8.model)
-        paired = emit_qdq(self.float_model, replace(int8.plan, code_joins=()), weights)
+        paired = emit_qdq(self.float_model, replace(int8.plan, integer_concats=()), weights)
         name = f"{self.model}-int8-{profile}-paired.onnx"
         self.write(name, serialize(paired))
         return name
@@ -139,7 +139,7 @@ class Kit:
         return equalized_model(self.float_model, self.int8[profile].plan)
 
     def quantizable_path(self, profile: str) -> str:
-        """Return the path, from the target's folder, of what :meth:`quantizable` returns.
+        """Return the path, from the vendor's folder, of what :meth:`quantizable` returns.
 
         The file is written if it is not the float ONNX itself, nor another profile's.
         """
@@ -182,7 +182,7 @@ class Engine:
 
 
 @dataclass(frozen=True)
-class HandoffTarget:
+class Vendor:
     """One vendor.
 
     Attributes:
@@ -190,7 +190,7 @@ class HandoffTarget:
         summary: one line for people.
         profiles: int8 models that it takes; the first stands for ours when results come back.
             Without any, the build's own does.
-        write: writes the target's folder.
+        write: writes the vendor's folder.
         quantizes_itself: the vendor's tools choose their own scales, so a result is held against
             a floor and not against ours.
         engines: of the vendor, that can run here.
@@ -199,7 +199,7 @@ class HandoffTarget:
     name: str
     summary: str
     profiles: tuple[str, ...]
-    write: Callable[[Kit], None]
+    write: Callable[[BundleContext], None]
     quantizes_itself: bool = False
     engines: tuple[Engine, ...] = ()
 

@@ -10,7 +10,7 @@ Tensors that are not named are left in float, so the cache says the same as the 
 
 import struct
 
-from deploy.handoff.target import HandoffTarget, Kit
+from deploy.handoff.vendor import BundleContext, Vendor
 from quant.plan import QuantPlan
 
 _PROFILE = "tensorrt"
@@ -66,19 +66,19 @@ def calibration_cache(plan: QuantPlan) -> str:
     return "\n".join([_CACHE_HEADER, *lines]) + "\n"
 
 
-def _write(kit: Kit) -> None:
-    float_onnx = kit.quantizable_path(_PROFILE)
-    kit.write("calibration.cache", calibration_cache(kit.int8[_PROFILE].plan))
-    for vector in kit.golden:
-        kit.write(f"raw/{vector.name}.raw", kit.network_input(vector).tobytes())
-    kit.write_script("trtexec_outputs.py")
-    kit.write(
+def _write(context: BundleContext) -> None:
+    float_onnx = context.quantizable_path(_PROFILE)
+    context.write("calibration.cache", calibration_cache(context.int8[_PROFILE].plan))
+    for vector in context.golden:
+        context.write(f"raw/{vector.name}.raw", context.network_input(vector).tobytes())
+    context.write_script("trtexec_outputs.py")
+    context.write(
         "README.md",
-        kit.render(README, int8_onnx=kit.int8_path(_PROFILE), float_onnx=float_onnx),
+        context.render(README, int8_onnx=context.int8_path(_PROFILE), float_onnx=float_onnx),
     )
 
 
-TARGET = HandoffTarget(
+VENDOR = Vendor(
     name="tensorrt",
     summary="NVIDIA GPUs through TensorRT",
     profiles=(_PROFILE,),

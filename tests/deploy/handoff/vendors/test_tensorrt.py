@@ -7,7 +7,7 @@ import pytest
 
 from calib.graph import GraphIndex
 from deploy.handoff.bundle_manifest import golden_path, read_contents
-from deploy.handoff.targets.tensorrt import calibration_cache
+from deploy.handoff.vendors.tensorrt import calibration_cache
 from quant.plan import EdgeQuant, QuantPlan
 from quant.qdq.rules import check_rules
 from quant.qdq.view import QdqView

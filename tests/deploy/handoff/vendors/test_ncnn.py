@@ -92,9 +92,9 @@ def test_the_table_has_two_lines_for_each_integer_convolution(unpacked: Path) ->
     assert len(lines) == len(table) == 2 * len(ours)
     for node, convolution in ours.items():
         name = layer_name(onnx.NodeProto(name=node, op_type="Conv"))
-        steps = convolution.weight_steps.astype(np.float64)
+        steps = convolution.weight_scales.astype(np.float64)
         np.testing.assert_allclose(table[f"{name}_param_0"], 1 / steps, rtol=1e-6)
-        np.testing.assert_allclose(table[name], [1 / convolution.input_step], rtol=1e-6)
+        np.testing.assert_allclose(table[name], [1 / convolution.input_scale], rtol=1e-6)
 
 
 def test_the_bundles_own_script_runs_it(unpacked: Path, tmp_path: Path) -> None:

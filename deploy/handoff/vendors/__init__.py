@@ -1,0 +1,33 @@
+"""The vendors of a handoff: each module here holds one, as its ``VENDOR``.
+
+A file that is put here is a vendor; nothing else has to know of it.
+"""
+
+import pkgutil
+from functools import cache
+from importlib import import_module
+
+from calib.errors import UsageError
+from deploy.handoff.vendor import Vendor
+
+
+@cache
+def vendors() -> dict[str, Vendor]:
+    """Return the vendors by name, in the order of their names."""
+    found: dict[str, Vendor] = {}
+    for module in sorted(info.name for info in pkgutil.iter_modules(__path__)):
+        vendor: Vendor = import_module(f"{__name__}.{module}").VENDOR
+        found[vendor.name] = vendor
+    return found
+
+
+def find_vendor(name: str) -> Vendor:
+    """Return the vendor of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    known = vendors()
+    if name not in known:
+        raise UsageError(f"unknown vendor {name!r}; choose one of {', '.join(known)}")
+    return known[name]
