@@ -17,11 +17,10 @@ from calib.digest import canonical_json
 from calib.images import PATCH_PX, Picture, read_image
 from calib.table import CalibrationTable
 from deploy.artifacts.files import model_file_name, serialize
+from deploy.build.quantize import QuantizedModel
 from deploy.handoff.bundle_manifest import GoldenVector, golden_path
 from deploy.handoff.calibration_set import CalibrationSet
-from deploy.handoff.int8_models import Quantized
 from deploy.runtime.runner import Runner
-from quant.passes.from_plan import equalized_model
 from quant.qdq.emit import emit_qdq
 from quant.rounding.recorded_codes import stored_weights
 
@@ -53,7 +52,7 @@ class BundleContext:
     table: CalibrationTable
     calibration: CalibrationSet
     golden: tuple[GoldenVector, ...]
-    int8: Mapping[str, Quantized]
+    int8: Mapping[str, QuantizedModel]
 
     @property
     def folder(self) -> Path:
@@ -124,8 +123,8 @@ class BundleContext:
         int8 = self.int8[profile]
         if not int8.plan.integer_concats:
             return self.int8_path(profile)
-        weights = stored_weights(self.float_model, int8.plan, int8.model)
-        paired = emit_qdq(self.float_model, replace(int8.plan, integer_concats=()), weights)
+        weights = stored_weights(int8.prepared, int8.model)
+        paired = emit_qdq(int8.prepared.under(replace(int8.plan, integer_concats=())), weights)
         name = f"{self.model}-int8-{profile}-paired.onnx"
         self.write(name, serialize(paired))
         return name
@@ -136,7 +135,7 @@ class BundleContext:
         It computes what the float model computes; its channels have the sizes that quantize best.
         This is the float model for tools that quantize by themselves, or by our scales.
         """
-        return equalized_model(self.float_model, self.int8[profile].plan)
+        return self.int8[profile].prepared.model
 
     def quantizable_path(self, profile: str) -> str:
         """Return the path, from the vendor's folder, of what :meth:`quantizable` returns.

@@ -44,11 +44,11 @@ def observed_tensors(model: onnx.ModelProto) -> tuple[str, ...]:
     Raises:
         GraphError: nodes without a name of their own.
     """
-    derivation = ObservationRules(Topology(GraphIndex(model)))
-    topology = derivation.topology
+    rules = ObservationRules(Topology(GraphIndex(model)))
+    topology = rules.topology
     tensors = [*topology.index.inputs]
     tensors += [name for node in topology.operators for name in node.output if name]
-    return tuple(tensor for tensor in tensors if not derivation.sources(tensor))
+    return tuple(tensor for tensor in tensors if not rules.sources(tensor))
 
 
 @dataclass(frozen=True, eq=False)

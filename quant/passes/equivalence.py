@@ -1,4 +1,4 @@
-"""What two graphs give out on the same inputs in, how closely they agree out.
+"""Compare what two graphs give out on the same inputs.
 
     PSNR = -10 log10( mean (a - b)^2 ) dB, for peak 1, of the output that agrees least
 
@@ -84,15 +84,13 @@ def require_equivalent(
     return Equivalence(psnr_db, max_abs_error, len(expected))
 
 
-def outputs_of(
-    model: onnx.ModelProto, probes: Sequence[Array], *, threads: int | None
-) -> list[Outputs]:
+def outputs_of(model: onnx.ModelProto, probes: Sequence[Array]) -> list[Outputs]:
     """Run a graph as written, optimizations off, on every probe.
 
     Raises:
         GraphError: it has not exactly one input, or onnxruntime refuses it.
     """
-    session = Session(model, optimized=False, threads=threads)
+    session = Session(model, optimized=False)
     if len(session.inputs) != 1:
         raise GraphError(f"found inputs {list(session.inputs)}, expected one")
     return [session.run({session.inputs[0]: probe}) for probe in probes]

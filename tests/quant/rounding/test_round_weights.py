@@ -15,13 +15,18 @@ from calib.images import to_input
 from calib.runtime import Session
 from calib.sample import sample_patches
 from quant.analysis.tensor_distributions import observed_tensors
-from quant.passes.from_plan import equalized
 from quant.plan import QuantOptions, QuantPlan
-from quant.planner import make_plan
-from quant.qdq.emit import RoundedWeights, emit_qdq
-from quant.rounding.recorded_codes import record_rounding, rounding_faults, stored_weights
-from quant.rounding.round_weights import round_weights
+from quant.qdq.emit import RoundedWeights
 from quant.targets import PROFILES
+from tests.quant.by_model import (
+    emit_qdq,
+    equalized,
+    make_plan,
+    record_rounding,
+    round_weights,
+    rounding_faults,
+    stored_weights,
+)
 
 IMAGES = {"origin": "test", "count": 4}
 
@@ -188,7 +193,7 @@ def test_a_plan_that_leaves_weights_out_is_not_believed(told, residual) -> None:
     short = dataclasses.replace(plan, rounded=dataclasses.replace(plan.rounded, digests=fewer))
     stored = stored_weights(residual, short, emit_qdq(residual, plan, rounded))
     assert list(rounding_faults(residual, short, stored)) == [
-        "weight w1 is recorded 0 times in the plan's refinement, expected once"
+        "weight w1 is recorded 0 times in the plan's rounding, expected once"
     ]
     silent = dataclasses.replace(plan, rounded=None)
     (fault,) = rounding_faults(residual, silent, RoundedWeights())
