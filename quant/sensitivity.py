@@ -21,6 +21,7 @@ from calib.graph import GraphIndex
 from calib.runtime import Session
 from quant.analysis.layer_groups import LayerGroup, find_layer_groups
 from quant.numerics.affine import FloatArray
+from quant.numerics.psnr import psnr_of
 from quant.passes.prepared import PreparedGraph
 from quant.plan import QuantPlan
 from quant.qdq.emit import RoundedWeights, emit_qdq
@@ -43,7 +44,7 @@ class GroupCost:
     @property
     def parity_db(self) -> float:
         """PSNR between the float model and the one with this group quantized, peak 1."""
-        return parity_of(self.squared_error)
+        return psnr_of(self.squared_error)
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Sensitivity:
     @property
     def parity_db(self) -> float:
         """Parity of the whole quantized model."""
-        return parity_of(self.squared_error)
+        return psnr_of(self.squared_error)
 
     def most_costly_until(self, parity_db: float) -> tuple[GroupCost, ...]:
         """Return the fewest groups, the most costly first, that are predicted to suffice.
@@ -133,7 +134,7 @@ def quantized_parity_db(
 ) -> float:
     """Return the PSNR between a float model's pictures and a QDQ model's, over all of them."""
     expected = _pictures(float_model, inputs)
-    return parity_of(_squared_error(quantized, inputs, expected))
+    return psnr_of(_squared_error(quantized, inputs, expected))
 
 
 def restricted(index: GraphIndex, plan: QuantPlan, group: LayerGroup) -> QuantPlan:
@@ -164,11 +165,6 @@ def restricted(index: GraphIndex, plan: QuantPlan, group: LayerGroup) -> QuantPl
         stored_half=(),
         rounded=None,
     )
-
-
-def parity_of(squared_error: float) -> float:
-    """Return the PSNR in dB for peak 1; infinite without an error."""
-    return -10.0 * math.log10(squared_error) if squared_error else math.inf
 
 
 def _joins(index: GraphIndex, tensor: str) -> set[str]:

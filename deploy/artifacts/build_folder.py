@@ -7,15 +7,14 @@ from functools import cached_property
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError
 
-from calib.digest import sha256_file
-from calib.errors import CalibrationError, EsrdeployError
+from calib.errors import CalibrationError, EsrdeployError, GraphError
 from calib.graph import GraphIndex
 from calib.table import CalibrationTable
-from deploy.artifacts.check import Check
+from deploy.artifacts.check import Check, check_digest
 from deploy.artifacts.files import TABLE_NAME, plan_file_name
 from deploy.artifacts.manifest import Manifest
+from deploy.artifacts.onnx_files import load_model
 from quant.plan import QuantPlan
 
 
@@ -65,19 +64,7 @@ class Build:
 def check_files(folder: Path, manifest: Manifest) -> Iterator[Check]:
     """Hash every file that the manifest names."""
     for item in manifest.artifacts:
-        path = folder / item.path
-        try:
-            found = sha256_file(path)
-        except OSError as error:
-            yield Check.of(False, "file", item.path, f"cannot be read: {error.strerror or error}")
-            continue
-        detail = f"sha256 {found}"
-        if found != item.sha256:
-            detail += (
-                f" of {path.stat().st_size} bytes, the manifest records {item.sha256} of "
-                f"{item.size_bytes} bytes: the file was changed after the build"
-            )
-        yield Check.of(found == item.sha256, "file", item.path, detail)
+        yield check_digest(folder, item.path, item.sha256)
 
 
 def load_build(
@@ -99,10 +86,9 @@ def load_build(
         if item.path not in intact:
             continue
         try:
-            build.models[item.path] = onnx.load(folder / item.path)
-        except (DecodeError, OSError) as error:
-            detail = f"is no ONNX model, it is truncated or damaged: {error}"
-            failed.append(Check.of(False, "parse", item.path, detail))
+            build.models[item.path] = load_model(folder / item.path, item.path)
+        except GraphError as error:
+            failed.append(Check.of(False, "parse", item.path, str(error)))
         name = plan_file_name(manifest.model, item.target or "")
         if item.precision != "int8" or name not in intact:
             continue

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 
 from calib.archive import write_archive
@@ -17,6 +16,7 @@ from calib.digest import canonical_json
 from calib.images import PATCH_PX, Picture, read_image
 from calib.table import CalibrationTable
 from deploy.artifacts.files import model_file_name, serialize
+from deploy.artifacts.templates import text_environment
 from deploy.build.quantize import QuantizedModel
 from deploy.handoff.bundle_manifest import GoldenVector, golden_path
 from deploy.handoff.calibration_set import CalibrationSet
@@ -92,7 +92,7 @@ class BundleContext:
             "golden": self.golden,
             "calibration": self.calibration,
         }
-        return environment().from_string(template).render(**known, **context)
+        return text_environment("deploy.handoff").from_string(template).render(**known, **context)
 
     def picture(self, vector: GoldenVector) -> Picture:
         """Return a golden vector's picture, uint8 [H, W, 3] RGB."""
@@ -201,18 +201,6 @@ class Vendor:
     write: Callable[[BundleContext], None]
     quantizes_itself: bool = False
     engines: tuple[Engine, ...] = ()
-
-
-def environment() -> Environment:
-    """Return what renders the texts of a bundle: an unknown name in a template is an error."""
-    return Environment(
-        loader=PackageLoader("deploy.handoff", "template"),
-        undefined=StrictUndefined,
-        autoescape=False,  # noqa: S701  # Markdown, YAML and scripts, read by people
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
 
 
 def copy_standalone(name: str, path: Path) -> None:

@@ -6,7 +6,6 @@ Two float32 engines that add in another order agree to about 130 dB after a few 
 float32 itself rounds at 144 dB.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ import onnx
 
 from calib.errors import GraphError
 from calib.runtime import Session
+from quant.numerics.psnr import psnr_of
 
 Array = npt.NDArray[np.float32]
 Outputs = Mapping[str, Array]
@@ -74,7 +74,7 @@ def require_equivalent(
         raise GraphError(f"{parties} are compared on probes: found none, expected at least 1")
     max_abs_error = max(float(np.abs(error).max()) for error in errors)
     mean_square = max(float(np.square(error).mean()) for error in errors)
-    psnr_db = math.inf if mean_square == 0.0 else -10.0 * math.log10(mean_square)
+    psnr_db = psnr_of(mean_square)
     # Written so that NaN, which compares false with everything, is refused too.
     if not psnr_db >= min_psnr_db:
         raise GraphError(

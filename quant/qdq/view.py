@@ -10,10 +10,9 @@ from functools import cached_property
 
 import numpy as np
 import onnx
-from onnx.helper import get_attribute_value
 
 from calib.errors import GraphError
-from calib.graph import GraphIndex
+from calib.graph import GraphIndex, attribute_of
 from quant.numerics.affine import INTEGER_TYPES, Array, IntegerType, quantize
 
 _PLUMBING = frozenset({"QuantizeLinear", "DequantizeLinear", "Constant"})
@@ -169,5 +168,5 @@ class QdqView:
         zero_point = self.index.constant(node.input[2]) if len(node.input) > 2 else None
         if zero_point is None:
             zero_point = np.zeros(scale.shape, np.uint8)
-        axis = next((get_attribute_value(a) for a in node.attribute if a.name == "axis"), 1)
+        axis = attribute_of(node, "axis", 1)
         return QuantParams(node, scale, zero_point, int(axis))
