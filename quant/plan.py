@@ -93,6 +93,8 @@ class EdgeQuant:
         rule: how the range was found.
         readers: nodes that read the dequantized value; ``<graph output>`` for the graph.
         after: the edge whose dequantized value is quantized, or ``None``: the tensor itself.
+        percentile: what the range amounts to, however it was found: how many percent of the
+            values that calibration saw lie within half a step of it.
     """
 
     tensor: str
@@ -104,6 +106,7 @@ class EdgeQuant:
     rule: str
     readers: tuple[str, ...]
     after: str | None
+    percentile: float
 
     @property
     def integer(self) -> IntegerType:

@@ -14,7 +14,7 @@ from typing import Any
 from calib.digest import sha256_file
 from deploy.artifacts.build_folder import Build
 from deploy.artifacts.check import Check
-from deploy.artifacts.files import MANIFEST_NAME, PARITY_NAME, Artifact
+from deploy.artifacts.files import MANIFEST_NAME, PARITY_NAME, Artifact, sensitivity_file_name
 from deploy.artifacts.manifest import Manifest, read_manifest
 from deploy.metrics.parity import THRESHOLDS
 from deploy.progress import Progress
@@ -22,6 +22,7 @@ from deploy.report.plans import Reason, grouped
 from deploy.verify.contents import CheckedBuild, check_contents
 from quant.fp16.range import Fp16Finding
 from quant.plan import QuantPlan
+from quant.sensitivity import Sensitivity
 
 _GREY_LEVELS = 255
 
@@ -129,6 +130,19 @@ class Content:
             item.target or "": build.plans[item.path]
             for item in build.manifest.models()
             if item.path in build.models and item.path in build.plans
+        }
+
+    @cached_property
+    def sensitivities(self) -> dict[str, Sensitivity]:
+        """What each layer group costs, by target, where a budget had it measured."""
+        intact = {check.artifact for check in self.checked.files if check.status == "passed"}
+        names = {
+            target: sensitivity_file_name(self.manifest.model, target) for target in self.plans
+        }
+        return {
+            target: Sensitivity.from_record(json.loads((self.build.folder / name).read_bytes()))
+            for target, name in names.items()
+            if name in intact
         }
 
     @property

@@ -72,7 +72,6 @@ def test_a_build_holds_its_budget_and_says_what_it_cost(tiny_weights: Path, tmp_
                 calibration=CalibrationRequest(count=2),
                 budget=budget,
                 out=tmp_path,
-                report=False,
             ),
             make_progress(),
         )
@@ -90,5 +89,8 @@ def test_a_build_holds_its_budget_and_says_what_it_cost(tiny_weights: Path, tmp_
     assert {plan["kept_float"][node] for node in promoted} == set(promoted.values())
     measured = json.loads((tmp_path / "tiny" / "tiny-int8-ort.sensitivity.json").read_text())
     assert {node for group in measured["groups"] for node in group["nodes"]} >= set(promoted)
+    page = (tmp_path / "tiny" / "report.html").read_text()
+    assert page.count('class="cost') == len(measured["groups"])
+    assert 'class="cost promoted"' in page
     with pytest.raises(UsageError, match=r"asks for 900\.00 dB"):
         build(Budget.of(None, 900.0))
