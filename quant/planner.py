@@ -1,10 +1,11 @@
 """Plan how a float graph is quantized for a target, from its calibration table.
 
-1. Residual scales are folded where that is better, and channels brought to like size
-   (quant/passes).
-2. Placement says which edges carry a pair (quant/planning/qdq_placement.py), and each gets its
+1. Residual scales are folded where that is better, and channels rescaled by cross-layer
+   equalization (quant/passes).
+2. Placement says which edges carry a QDQ pair (quant/planning/qdq_placement.py), and each gets its
    scale and zero point (quant/planning/activation_scales.py).
-3. Concats of one grid join codes where the target takes that (quant/planning/integer_concats.py).
+3. Concats of one scale and zero point concatenate int8 tensors where the target takes that
+   (quant/planning/integer_concats.py).
 4. Weights get one scale per output channel (quant/planning/parameters.py).
 """
 

@@ -1,8 +1,8 @@
-"""A plan and a few pictures in, what each group of convolutions costs the picture out.
+"""Measure what quantizing each layer group costs the picture.
 
 Rounding errors of different layers are nearly independent, so the squared error of the whole
 int8 model is nearly the sum of those of models in which a single group is quantized and all
-else is float. What a group costs is measured that way, in the meaning of QDQ, and
+else is float. What a group costs is measured that way, in QDQ reference semantics, and
 
     parity without a set R of groups  ~  -10 log10(E - sum over R of e_f * E / sum of all e_f)
 
@@ -29,7 +29,7 @@ from quant.qdq.emit import RoundedWeights, emit_qdq
 
 @dataclass(frozen=True)
 class GroupCost:
-    """What quantizing one group alone costs.
+    """What quantizing one layer group alone costs.
 
     Attributes:
         name: its last convolution.
@@ -49,7 +49,7 @@ class GroupCost:
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """What each group of a plan costs.
+    """What each layer group of a plan costs.
 
     Attributes:
         groups: in graph order.
@@ -108,7 +108,7 @@ def measure_sensitivity(
     *,
     on_step: Callable[[], None] = lambda: None,
 ) -> Sensitivity:
-    """Quantize each group alone and compare the pictures with the float model's.
+    """Quantize each layer group alone and compare the pictures with the float model's.
 
     Args:
         prepared: the float graph under the plan.
@@ -138,7 +138,7 @@ def quantized_parity_db(
 
 
 def restricted(index: GraphIndex, plan: QuantPlan, group: LayerGroup) -> QuantPlan:
-    """Return the plan with nothing quantized but one group: what it reads, weighs and makes."""
+    """Return a plan in which only this layer group's inputs, weights and outputs are quantized."""
     inside = {node.name for node in group.nodes}
     for node in group.nodes:
         inside |= {n.name for n in index.consumers(node.output[0]) if "Relu" in n.op_type}
@@ -175,13 +175,13 @@ def _joins(index: GraphIndex, tensor: str) -> set[str]:
 
 
 def _codes_of(plan: QuantPlan, rounded: RoundedWeights) -> RoundedWeights:
-    """Return the codes of the plan's weights, and the biases beside them."""
+    """Return the int8 weights of the plan, and the biases beside them."""
     codes = {name: code for name, code in rounded.codes.items() if name in plan.weights}
     return RoundedWeights(codes, rounded.biases, {})
 
 
 def _pictures(model: onnx.ModelProto, inputs: Collection[FloatArray]) -> list[FloatArray]:
-    """Return the model's outputs in the meaning of the file, clipped to [0, 1]."""
+    """Return the model's outputs in QDQ reference semantics, clipped to [0, 1]."""
     session = Session(model, optimized=False)
     (entry,), (output,) = session.inputs, session.outputs
     return [np.clip(session.run({entry: values})[output], 0.0, 1.0) for values in inputs]

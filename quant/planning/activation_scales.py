@@ -1,12 +1,12 @@
-"""Placed edges and distributions in, scale and zero point of every edge out.
+"""Choose scale and zero point of every quantized activation.
 
 1. Edges whose values are the same numbers, and those of one Concat, form groups with one scale,
-   so that moving and joining requantize nothing. A Concat's reader sees all its inputs on one
+   so that moving and concatenating requantize nothing. A Concat's reader sees all its inputs on one
    grid anyway: a finer scale on an input would only be rounded once more.
 2. Each group's range is the one of least squared error over its merged distribution, or a forced
    percentile; the picture's and the output's are [0, 1]. Where 8 bits border on a float trunk,
    clipping counts for more (``CLIPPING_WEIGHT``).
-3. The pair before a LeakyReLU is chosen last, against the pair behind it
+3. The QDQ pair before a LeakyReLU is chosen last, against the pair behind it
    (quant/numerics/pre_activation_scale.py).
 """
 
@@ -148,7 +148,7 @@ class EdgePlanner:
     def _searched(self, members: list[Edge], integer: IntegerType) -> tuple[Affine, str]:
         """Return the grid that serves all tensors of a group best, and the rule.
 
-        A Concat only joins tensors: it has no say.
+        A Concat adds no values of its own, so its output takes no part in the scale search.
         """
         made = [edge for edge in members if not self._is_join(edge.tensor)] or members
         tensors = dict.fromkeys(edge.tensor for edge in made)

@@ -1,9 +1,9 @@
-"""What GPTQ chose, as the plan tells it and as a file holds it.
+"""Record what GPTQ chose in the plan, and hold a file's int8 weights against it.
 
 Rounding takes minutes and an image set; whoever checks a file has neither. So the plan keeps a
-digest of each weight's codes and bias, and a file's codes are read back and held against three
-things: that digest, how far codes may leave the float weight (quant/rounding/gptq.py), and how
-far a bias may move for the sake of such codes, given that the input lies in its quantized range.
+digest of each int8 weight and bias, and a file's int8 weights are read back and held against three
+things: that digest, how far they may leave the float weight (quant/rounding/gptq.py), and how far
+a bias may move for their sake (bias correction), given that the input is in its quantized range.
 """
 
 from collections.abc import Iterator, Mapping
@@ -100,7 +100,7 @@ def rounding_faults(prepared: PreparedGraph, stored: RoundedWeights) -> Iterator
         found, expected = _digest(index, plan.weights[name], name, stored), plan.rounded.digests
         if found != expected[name]:
             yield (
-                f"weight {name}: codes and bias have sha256 {found}, the plan records "
+                f"weight {name}: int8 weights and bias have sha256 {found}, the plan records "
                 f"{expected[name]}"
             )
         yield from _distance_faults(index, plan, name, stored)
@@ -115,7 +115,7 @@ def _distance_faults(
     worst = int(drift.argmax())
     if not drift[worst] <= DRIFT_LIMIT:
         yield (
-            f"weight {name}: the codes of output channel {worst} are {drift[worst]:.3g} steps "
+            f"weight {name}: output channel {worst} is {drift[worst]:.3g} quantization steps "
             f"(rms) from the float weight, expected at most {DRIFT_LIMIT:g}"
         )
     bias = exclusive_bias(index, node)
@@ -132,7 +132,7 @@ def _distance_faults(
     if not excess[worst] <= _BIAS_SLACK * abs(original[worst]):
         yield (
             f"bias {bias}: channel {worst} is {stored.biases[bias][worst]:.6g}, the float bias "
-            f"{original[worst]:.6g}; its codes explain a change of {allowed[worst]:.3g} at most"
+            f"{original[worst]:.6g}; the int8 weights explain {allowed[worst]:.3g} at most"
         )
 
 
@@ -144,7 +144,7 @@ def _digest(index: GraphIndex, quant: WeightQuant, name: str, weights: RoundedWe
 
 def _planned(plan: QuantPlan, name: str) -> WeightQuant:
     if name not in plan.weights:
-        raise GraphError(f"the plan refines {name!r}, which is none of its weights")
+        raise GraphError(f"the plan records GPTQ of {name!r}, which is none of its weights")
     return plan.weights[name]
 
 
