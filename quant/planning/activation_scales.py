@@ -199,6 +199,7 @@ class EdgePlanner:
             integer,
             output,
             symmetric=profile.symmetric,
+            minimum_range=profile.minimum_range,
         )
         template = EdgeQuant(
             edge.tensor,
