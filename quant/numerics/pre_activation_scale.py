@@ -42,7 +42,6 @@ def choose_before_activation(
     output: Affine | None,
     *,
     symmetric: bool,
-    minimum_range: float = 0.0,
 ) -> Affine:
     """Return the parameters of the pair before a LeakyReLU with the least chain error.
 
@@ -52,10 +51,8 @@ def choose_before_activation(
         integer: type of the codes, before and after.
         output: parameters of the pair behind the LeakyReLU; ``None`` if there is none.
         symmetric: zero points must be 0.
-        minimum_range: smallest width that the codes must span; ``output`` keeps to it already.
     """
     low, high = least_squares_range(activated, integer, symmetric=symmetric, negative_gain=slope)
-    high = max(high, low / slope + minimum_range)
     free = Affine(*affine_parameters(low / slope, high, integer, symmetric=symmetric))
     if output is None:
         return free

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
 import onnx
 
 from quant.analysis.tensor_distributions import PINNED_RANGE, TensorDistributions, leaky_slope
@@ -199,8 +200,9 @@ class EdgePlanner:
             integer,
             output,
             symmetric=profile.symmetric,
-            minimum_range=profile.minimum_range,
         )
+        narrowest = float(np.float32(profile.minimum_range / integer.span))
+        affine = replace(affine, scale=max(affine.scale, narrowest))
         template = EdgeQuant(
             edge.tensor,
             integer.name,

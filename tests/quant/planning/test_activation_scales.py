@@ -117,7 +117,7 @@ def groups(edges: Mapping[str, EdgeQuant]) -> list[set[str]]:
         ),
     ],
 )
-def test_edges_that_hold_the_same_numbers_share_one_grid(
+def test_edges_that_hold_the_same_numbers_share_one_grid(  # noqa: PLR0917  # fixtures
     target, parts, full_integer, expected, residual, residual_table
 ) -> None:
     edges = planned(residual, residual_table, target, parts, full_integer=full_integer)
@@ -192,7 +192,7 @@ def test_a_concat_has_no_say_in_the_grid_of_its_inputs(parsed, calibrated) -> No
         pytest.param("[act] c = Relu(b)", FLOAT_ENDS, 1.0, id="between integers, float ends"),
     ],
 )
-def test_clipping_weighs_more_where_8_bits_border_on_float(
+def test_clipping_weighs_more_where_8_bits_border_on_float(  # noqa: PLR0917  # fixtures
     between, parts, weight, parsed, calibrated, probes, exposed
 ) -> None:
     model = parsed(CHAIN % between)
