@@ -98,13 +98,15 @@ def covered_range(scale: float, zero_point: int, integer: IntegerType) -> tuple[
     return (integer.qmin - zero_point) * scale, (integer.qmax - zero_point) * scale
 
 
-def quantize(values: Array, scale: Array | float, zero_point: int, integer: IntegerType) -> Array:
+def quantize(
+    values: Array, scale: Array | float, zero_point: Array | int, integer: IntegerType
+) -> Array:
     """Return the quantized values, with the dtype of ``integer``.
 
     Args:
         values: real numbers, any shape.
         scale: positive; a number, or an array that broadcasts against ``values``.
-        zero_point: quantized value of 0.
+        zero_point: quantized value of 0; a number, or an array likewise.
         integer: type of the quantized values.
     """
     steps = np.rint(np.asarray(values, np.float32) / np.asarray(scale, np.float32))

@@ -63,8 +63,16 @@ def require_equivalent(
         parties: what is compared, for the message, such as ``the graph and torch``.
 
     Raises:
-        GraphError: an output differs by more than that or is NaN, or there is nothing to compare.
+        GraphError: an output differs by more than that, is NaN or of another shape, or there is
+            nothing to compare.
     """
+    for one, other in zip(found, expected, strict=True):
+        for name in other:
+            if one[name].shape != other[name].shape:  # numpy might stretch one to the other
+                raise GraphError(
+                    f"found {list(one[name].shape)} for output {name!r} of {parties}, expected "
+                    f"{list(other[name].shape)}"
+                )
     errors = [
         np.subtract(one[name], other[name], dtype=np.float64)
         for one, other in zip(found, expected, strict=True)

@@ -11,9 +11,10 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
 import onnx
 
 from quant.analysis.tensor_distributions import PINNED_RANGE, TensorDistributions, leaky_slope
@@ -218,6 +219,8 @@ class EdgePlanner:
             output,
             symmetric=profile.symmetric,
         )
+        narrowest = float(np.float32(profile.minimum_range / integer.span))
+        affine = replace(affine, scale=max(affine.scale, narrowest))
         bounds = covered_range(affine.scale, affine.zero_point, integer)
         rule = "least squares behind the activation"
         return self._planned(edge, integer, affine, bounds, rule)

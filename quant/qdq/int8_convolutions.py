@@ -25,7 +25,7 @@ class Int8Convolution:
         weight_scales: float32 ``[O]``: real value of one quantization step.
         input_scale: real value of one quantization step of the input.
         input_zero_point: quantized value of 0 of the input.
-        bias: float32 ``[O]``, as the file has it.
+        bias: float32 ``[O]``, as the file has it; zeros where it has none.
     """
 
     codes: NDArray[np.int8]
@@ -44,7 +44,8 @@ def int8_convolutions(qdq: onnx.ModelProto) -> dict[str, Int8Convolution]:
     """Return the integer convolutions of a QDQ model by the name of their node.
 
     Raises:
-        GraphError: a weight is not int8, or a bias is no constant.
+        GraphError: a weight is not symmetric int8, an input has a scale per channel, or a bias
+            is no constant.
     """
     view = QdqView(GraphIndex(qdq))
     found = {}
@@ -52,9 +53,15 @@ def int8_convolutions(qdq: onnx.ModelProto) -> dict[str, Int8Convolution]:
         codes = view.codes(node.input[1])
         if codes is None or codes.dtype != np.int8 or np.any(weight.zero_point):
             raise GraphError(f"the weight of {node.name!r} is not symmetric int8")
+        if not data.per_tensor:
+            raise GraphError(f"the input of {node.name!r} is quantized by channel")
         steps = np.broadcast_to(weight.scale.astype(np.float32).reshape(-1), len(codes))
         found[node.name] = Int8Convolution(
-            codes, steps, float(data.scale), int(data.zero_point), _bias(view, node)
+            codes,
+            steps,
+            data.scale.item(),
+            data.zero_point.item(),
+            np.zeros(len(codes), np.float32) if len(node.input) < 3 else _bias(view, node),
         )
     return found
 
@@ -84,7 +91,9 @@ def on_the_grid(
     for node in rounded.graph.node:
         convolution = convolutions.get(node.name)
         if convolution is not None:
-            values[node.input[1]], values[node.input[2]] = convolution.weight, convolution.bias
+            values[node.input[1]] = convolution.weight
+            if len(node.input) > 2:
+                values[node.input[2]] = convolution.bias
     for tensor in rounded.graph.initializer:
         if tensor.name in values:
             tensor.CopyFrom(numpy_helper.from_array(values[tensor.name], tensor.name))

@@ -124,8 +124,10 @@ class QdqView:
         if stored is not None:
             return stored
         source = self.index.producer(node.input[0])
-        value = None if source is None else self.index.constant(source.input[0])
-        if source is None or value is None:
+        if source is None or source.op_type != "QuantizeLinear":
+            return None
+        value = self.index.constant(source.input[0])
+        if value is None:
             return None
         grid = self._parameters(source)
         integer = grid.integer
@@ -134,8 +136,8 @@ class QdqView:
         shape = [1] * value.ndim
         if not grid.per_tensor:
             shape[grid.axis] = -1
-        zero_point = grid.zero_point.reshape(-1)[0]
-        return quantize(value, grid.scale.reshape(shape), int(zero_point), integer)
+        zero_point = grid.zero_point.astype(np.int64).reshape(shape)
+        return quantize(value, grid.scale.reshape(shape), zero_point, integer)
 
     def integer_convolutions(self) -> Iterator[tuple[onnx.NodeProto, QuantParams, QuantParams]]:
         """Yield each convolution of quantized data with its data's and weight's parameters."""
@@ -160,13 +162,20 @@ class QdqView:
         return readers[0], paired
 
     def _parameters(self, node: onnx.NodeProto) -> QuantParams:
-        scale = self.index.constant(node.input[1])
-        if scale is None:
-            raise GraphError(
-                f"the scale of {node.name!r} is computed at run time; expected a constant"
-            )
-        zero_point = self.index.constant(node.input[2]) if len(node.input) > 2 else None
-        if zero_point is None:
-            zero_point = np.zeros(scale.shape, np.uint8)
+        scale = self._parameter(node, node.input[1], "scale")
+        if len(node.input) > 2 and node.input[2]:
+            zero_point = self._parameter(node, node.input[2], "zero point")
+        else:
+            codes = node.input[0] if node.op_type == "DequantizeLinear" else node.output[0]
+            dtype = onnx.helper.tensor_dtype_to_np_dtype(self.index.element_type(codes))
+            zero_point = np.zeros(scale.shape, dtype)
         axis = attribute_of(node, "axis", 1)
         return QuantParams(node, scale, zero_point, int(axis))
+
+    def _parameter(self, node: onnx.NodeProto, name: str, kind: str) -> Array:
+        value = self.index.constant(name)
+        if value is None:
+            raise GraphError(
+                f"the {kind} of {node.name!r} is computed at run time; expected a constant"
+            )
+        return value
