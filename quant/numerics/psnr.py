@@ -18,4 +18,4 @@ def psnr_of(mean_square: float, peak: float = 1.0) -> float:
     >>> psnr_of(0.0)
     inf
     """
-    return 10.0 * math.log10(peak**2 / mean_square) if mean_square != 0.0 else math.inf
+    return -10.0 * math.log10(mean_square / peak**2) if mean_square != 0.0 else math.inf
