@@ -1,7 +1,7 @@
 """A build request in, a verified folder of artifacts out: the whole story, top to bottom."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +95,7 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
                 folder, network.name, quantizer, request.quantization, request.budget
             )
             artifacts += written
-    options = request.choices() | {"promoted": promoted}
+    options = request.choices(promoted)
     draft = describe(network, table, options, artifacts, fp16_kept=kept)
     album = Album()
     contents = check_contents(folder, draft, progress)
@@ -132,9 +132,9 @@ class CalibrationOutcome:
             "folder": str(self.folder),
             "graph_digest": self.table.graph_digest,
             "digest": self.table.digest,
-            "images": dict(self.table.images),
+            "images": asdict(self.table.images),
             "tensors": len(self.table.tensors),
-            "artifacts": [artifact.record() for artifact in self.artifacts],
+            "artifacts": [asdict(artifact) for artifact in self.artifacts],
         }
 
 

@@ -1,6 +1,5 @@
 """Read the files of a build that are the ones its manifest names."""
 
-import json
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -66,8 +65,8 @@ class Build:
             return None
         name = plan_file_name(self.manifest.model, item.target or "")
         try:
-            return QuantPlan.from_record(json.loads((self.folder / name).read_bytes()))
-        except (OSError, ValueError, EsrdeployError):
+            return QuantPlan.parse((self.folder / name).read_bytes(), name)
+        except (OSError, EsrdeployError):
             return None
 
     @cached_property
@@ -75,7 +74,7 @@ class Build:
         """Digests of the pictures that the calibration saw."""
         if self.table is None:
             return frozenset()
-        return frozenset(entry["sha256"] for entry in self.table.images["patches"])
+        return frozenset(entry.sha256 for entry in self.table.images.patches)
 
 
 def check_files(folder: Path, manifest: Manifest) -> Iterator[Check]:

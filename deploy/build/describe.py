@@ -1,12 +1,11 @@
 """Describe a build that is not verified yet: the draft of its manifest."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from calib.images import PATCH_PX
 from calib.table import CalibrationTable
 from deploy.artifacts.files import Artifact
-from deploy.artifacts.manifest import Manifest
+from deploy.artifacts.manifest import BuildOptions, CalibrationRecord, Manifest, NetworkRecord
 from deploy.network.load import Network
 from deploy.network.macs import architecture_complexity
 
@@ -14,7 +13,7 @@ from deploy.network.macs import architecture_complexity
 def describe(
     network: Network,
     table: CalibrationTable | None,
-    options: Mapping[str, Any],
+    options: BuildOptions,
     artifacts: Sequence[Artifact],
     *,
     fp16_kept: Mapping[str, str] | None = None,
@@ -28,24 +27,16 @@ def describe(
         artifacts: the files so far.
         fp16_kept: nodes that the fp16 model computes in float32, each with its reason.
     """
+    calibration = None if table is None else CalibrationRecord(table.digest, table.images.summary)
     cost = architecture_complexity(network.architecture, PATCH_PX, PATCH_PX)
     return Manifest(
         model=network.name,
-        network={
-            "architecture": str(network.architecture),
-            "scale": network.architecture.scale,
-            "parameters": cost.parameters,
-            "macs": cost.macs,
-        },
+        network=NetworkRecord(
+            str(network.architecture), network.architecture.scale, cost.parameters, cost.macs
+        ),
         weights=network.checkpoint.record(),
-        calibration=None if table is None else _calibration_record(table),
+        calibration=calibration,
         options=options,
         artifacts=tuple(artifacts),
         fp16_kept=dict(fp16_kept or {}),
     )
-
-
-def _calibration_record(table: CalibrationTable) -> dict[str, Any]:
-    """Return what identifies a table; the list of its images stands in the table itself."""
-    images = {key: value for key, value in table.images.items() if key != "patches"}
-    return {"digest": table.digest, "images": images}

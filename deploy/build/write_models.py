@@ -7,7 +7,7 @@ from pathlib import Path
 import onnx
 
 from calib.dataset import PatchSet
-from calib.digest import canonical_json
+from calib.records import encode
 from calib.sample import sample_patches
 from calib.table import CalibrationTable
 from deploy.artifacts.files import (
@@ -20,6 +20,7 @@ from deploy.artifacts.files import (
     write_model,
     write_record,
 )
+from deploy.artifacts.parity_record import ParityFile
 from deploy.build.budget import Budget
 from deploy.build.quantize import HELD_OUT, Pictures, Quantizer
 from quant.fp16.convert import to_fp16
@@ -68,8 +69,8 @@ def pictures_of(source: PatchSet | CalibrationTable, probe: Probe) -> Pictures:
     """
     sample = sample_patches("calibration", IMAGES + HELD_OUT)
     if isinstance(source, CalibrationTable):
-        known = source.images.get("origin") == "sample"
-        count = min(IMAGES, source.images["count"]) if known else IMAGES
+        known = source.images.origin == "sample"
+        count = min(IMAGES, source.images.count) if known else IMAGES
         return Pictures(_some(sample, 0, count), _some(sample, IMAGES, HELD_OUT), probe)
     ours = source if len(source.patches) >= IMAGES + HELD_OUT else sample
     return Pictures(_some(source, 0, IMAGES), _some(ours, IMAGES, HELD_OUT), probe)
@@ -108,16 +109,16 @@ def write_int8(
         quantizer.quantize(options) if budget is None else quantizer.within(options, budget, cache)
     )
     model = emit_qdq(quantizer.model, found.plan, found.weights)
-    plan = canonical_json(found.plan.to_record())
+    plan = found.plan.content()
     artifacts = [
         write_model(folder, model_file_name(name, "int8", target), model, "int8", target),
         write_record(folder, plan_file_name(name, target), plan),
     ]
     if found.sensitivity is not None:
         artifacts.append(artifact_of(cache))
-    return artifacts, dict(found.plan.options["promoted"])
+    return artifacts, dict(found.plan.options.promoted)
 
 
-def write_parity(folder: Path, record: Mapping[str, object]) -> list[Artifact]:
+def write_parity(folder: Path, record: ParityFile) -> list[Artifact]:
     """Write the parity figures of a verification."""
-    return [write_record(folder, PARITY_NAME, canonical_json(record))]
+    return [write_record(folder, PARITY_NAME, encode(record))]

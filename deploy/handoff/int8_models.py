@@ -5,7 +5,6 @@ the calibration table. What is made is what ``build --target PROFILE --calib-tab
 with the options of the build. It goes into the bundle alone; the build stays as it was verified.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,7 +20,7 @@ from deploy.build.quantize import Quantizer
 from deploy.build.write_models import pictures_of, write_int8
 from deploy.progress import Progress
 from quant.passes.equivalence import Probe
-from quant.plan import QuantOptions, QuantPlan
+from quant.plan import QuantPlan
 from quant.targets import find_profile
 
 
@@ -60,7 +59,7 @@ def quantized(build: Build, profile: str, progress: Progress) -> Quantized:
             "with --precision int8"
         )
     note = f"{build.manifest.model} was not built for {profile}: making that model now"
-    if build.manifest.options["budget"] is not None:
+    if build.manifest.options.budget is not None:
         note += "; the build's budget is not held for it, --target at build time does that"
     progress.note(note)
     probe = Probe(to_input(verification_pictures().patches[0].load()))
@@ -71,7 +70,7 @@ def quantized(build: Build, profile: str, progress: Progress) -> Quantized:
         pictures_of(build.table, probe),
         progress,
     )
-    options = QuantOptions(**build.manifest.options["quantization"])
+    options = build.manifest.options.quantization
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
         write_int8(folder, build.manifest.model, quantizer, options, budget=None)
@@ -86,4 +85,4 @@ def built_profiles(build: Build) -> tuple[str, ...]:
 
 def _read_plan(folder: Path, build: Build, profile: str) -> QuantPlan:
     path = folder / plan_file_name(build.manifest.model, profile)
-    return QuantPlan.from_record(json.loads(path.read_bytes()))
+    return QuantPlan.parse(path.read_bytes(), path.name)

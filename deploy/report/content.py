@@ -4,18 +4,17 @@ Nothing here runs a network or knows HTML. What stands in a file that is not the
 names is not shown: the failed check says so instead.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from calib.digest import sha256_file
 from deploy.artifacts.build_folder import Build, check_files
 from deploy.artifacts.check import Check
 from deploy.artifacts.files import MANIFEST_NAME, PARITY_NAME, Artifact, plan_file_name
 from deploy.artifacts.manifest import Manifest, read_manifest
+from deploy.artifacts.parity_record import ParityRecord, read_parity
 from deploy.metrics.parity import THRESHOLDS
 from deploy.progress import Progress
 from deploy.report.plans import Reason, grouped
@@ -39,7 +38,7 @@ class FileCard:
 
     artifact: Artifact
     share: float
-    parity: Mapping[str, Any] | None
+    parity: ParityRecord | None
 
     @property
     def label(self) -> str:
@@ -49,7 +48,7 @@ class FileCard:
     @property
     def passed(self) -> bool:
         """Whether it was compared and every picture reached its threshold."""
-        return self.parity is not None and bool(self.parity["passed"])
+        return self.parity is not None and self.parity.passed
 
     @property
     def reference(self) -> str:
@@ -61,7 +60,7 @@ class FileCard:
         """Parity as a root mean square difference, in grey levels of 255."""
         if self.parity is None:
             return None
-        return float(_GREY_LEVELS * 10 ** (-self.parity["psnr_db_mean"] / 20))
+        return float(_GREY_LEVELS * 10 ** (-self.parity.psnr_db_mean / 20))
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ class Content:
         folder: of the build.
         build: its intact files.
         checks: what was asked of them.
-        parity: content of ``parity.json``; empty where it is not intact.
+        parity: figures by model, of ``parity.json``; empty where it is not intact.
         plans: by target, of the int8 models whose plan is intact.
         fp16: how every value of the fp16 model fits fp16.
         manifest_sha256: digest of ``manifest.json``.
@@ -81,7 +80,7 @@ class Content:
     folder: Path
     build: Build
     checks: tuple[Check, ...]
-    parity: Mapping[str, Any]
+    parity: Mapping[str, ParityRecord]
     plans: Mapping[str, QuantPlan]
     fp16: tuple[Fp16Finding, ...]
     manifest_sha256: str
@@ -101,7 +100,7 @@ class Content:
         ]
         for card in self.cards:
             if card.parity is not None:
-                lines += [f"{card.artifact.path}, {line}" for line in card.parity["failures"]]
+                lines += [f"{card.artifact.path}, {line}" for line in card.parity.failures]
             elif card.artifact.precision != "fp32":  # its weights may not be at hand
                 lines.append(f"{card.artifact.path}: was compared with nothing")
         if all(card.parity is None for card in self.cards):
@@ -117,9 +116,8 @@ class Content:
     def cards(self) -> tuple[FileCard, ...]:
         """The models with their figures, highest precision first."""
         whole = self.manifest.float_artifact.size_bytes
-        records = self.parity.get("artifacts", {})
         return tuple(
-            FileCard(item, item.size_bytes / whole, records.get(item.path))
+            FileCard(item, item.size_bytes / whole, self.parity.get(item.path))
             for item in self.manifest.models()
         )
 
@@ -143,8 +141,8 @@ class Content:
         ]
         if not compared:
             return {}
-        lowest = min(compared, key=lambda record: record["psnr_db_mean"])
-        return {image["name"]: image["psnr_db"] for image in lowest["per_image"]}
+        lowest = min(compared, key=lambda record: record.psnr_db_mean)
+        return {image.name: image.psnr_db for image in lowest.per_image}
 
 
 def model_label(artifact: Artifact) -> str:
@@ -176,7 +174,7 @@ def read_content(folder: Path, progress: Progress, contents: CheckedBuild | None
         checks = (*contents.checks[:hashed], *figures, *contents.checks[hashed:])
     build = replace(contents.build, manifest=manifest)
     intact = {check.artifact for check in checks if (check.name, check.status) == _INTACT}
-    parity = json.loads((folder / PARITY_NAME).read_bytes()) if PARITY_NAME in intact else {}
+    parity = read_parity(folder).artifacts if PARITY_NAME in intact else {}
     return Content(
         folder,
         build,

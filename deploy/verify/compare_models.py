@@ -142,18 +142,18 @@ def against_record(
     manifest: Manifest, images_digest: str, parity: Sequence[ParityResult]
 ) -> list[Check]:
     """Compare the figures with those the manifest recorded on the same pictures."""
-    if manifest.parity.get("images_digest") != images_digest:
+    if manifest.parity.images_digest != images_digest:
         return []
     checks = []
     for result in parity:
         if result.threshold == THRESHOLDS["fp32"]:
             continue  # two float engines differ by noise alone; the threshold says enough
-        recorded = manifest.parity.get("artifacts", {}).get(result.candidate)
-        found_db = result.summary()["psnr_db_mean"]
+        recorded = manifest.parity.artifacts.get(result.candidate)
+        found_db = result.summary().psnr_db_mean
         agrees = (
-            recorded is not None and abs(recorded["psnr_db_mean"] - found_db) <= RECORD_TOLERANCE_DB
+            recorded is not None and abs(recorded.psnr_db_mean - found_db) <= RECORD_TOLERANCE_DB
         )
-        recorded_db = None if recorded is None else recorded["psnr_db_mean"]
+        recorded_db = None if recorded is None else recorded.psnr_db_mean
         checks.append(
             Check.of(
                 agrees,

@@ -35,7 +35,7 @@ def check_fp16_range(build: Build) -> tuple[list[Check], tuple[Fp16Finding, ...]
         if item.precision != "fp16" or build.float_model is None or build.fitting_table is None:
             continue
         announced = build.manifest.fp16_kept
-        asked = build.manifest.options.get("fp16_keep", ())
+        asked = build.manifest.options.fp16_keep
         try:
             needed = nodes_to_keep(build.float_model, build.fitting_table, asked)
             findings = check_fp16(build.float_model, build.fitting_table, keep=announced)
@@ -113,7 +113,7 @@ def _ranges_check(item: Artifact, plan: QuantPlan, shares: dict[str, float]) -> 
         detail = f"every range holds all but {CLIPPED_LIMIT:.0%} of what calibration saw"
         return Check.of(True, "ranges", item.path, detail)
     worst = max(shares, key=lambda name: shares[name])
-    asked = plan.options.get("percentile")
+    asked = plan.options.percentile
     cause = f"percentile {asked:g} is far too low" if asked is not None else "percentile too low"
     detail = (
         f"{cause}: {len(shares)} of {len(plan.edges)} ranges cut off more than "

@@ -7,7 +7,6 @@ Weights whose rounding took minutes are not rounded again: their codes are read 
 against digest and bounds (quant/rounding/recorded_codes.py), and all around them is made again.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -25,7 +24,7 @@ from deploy.diagnosis.qdq_files import model_faults
 from deploy.diagnosis.weights import convolution_weights, weight_faults
 from quant.fp16.convert import to_fp16
 from quant.fp16.range import nodes_to_keep
-from quant.plan import QuantOptions, QuantPlan
+from quant.plan import QuantPlan
 from quant.planner import make_plan
 from quant.qdq.emit import emit_qdq
 from quant.rounding.recorded_codes import rounding_faults, stored_weights
@@ -47,7 +46,7 @@ def check_derivation(build: Build) -> Iterator[Check]:
             continue
         try:
             if item.precision == "fp16":
-                asked = build.manifest.options.get("fp16_keep", ())
+                asked = build.manifest.options.fp16_keep
                 kept = nodes_to_keep(build.float_model, build.table, asked)
                 expected = to_fp16(build.float_model, build.table, keep=kept)
                 yield _same_model(item, expected, build.models[item.path])
@@ -61,19 +60,17 @@ def _check_quantized(build: Build, item: Artifact) -> Iterator[Check]:
     assert build.float_model is not None
     assert build.table is not None
     profile = find_profile(item.target or "")
-    promoted = build.manifest.options["promoted"].get(item.target, {})
-    options = QuantOptions(**{**build.manifest.options["quantization"], "promoted": promoted})
+    options = build.manifest.options.quantization_for(item.target or "")
     expected = make_plan(build.float_model, build.table, profile, options)
     name = plan_file_name(build.manifest.model, item.target or "")
     try:
-        found = json.loads((build.folder / name).read_bytes())
-        plan = QuantPlan.from_record(found)
+        plan = QuantPlan.parse((build.folder / name).read_bytes(), name)
         rounded = plan.rounded if options.rounding == "gptq" else None
         expected = replace(expected, rounded=rounded, proofs=plan.proofs)
-    except (OSError, ValueError, EsrdeployError) as error:
+    except (OSError, EsrdeployError) as error:
         yield Check.of(False, "plan", name, f"cannot be read: {error}")
         return
-    differences = list(_record_differences("", expected.to_record(), found))
+    differences = list(_record_differences("", expected.to_record(), plan.to_record()))
     if differences:
         differences = [*plan_faults(expected, plan), *differences]
     yield _verdict("plan", name, differences, "follows from the calibration table")

@@ -66,7 +66,7 @@ def _weight_checks(network: Network, model: onnx.ModelProto, float_file: str) ->
 
 def _original_network(build: Build, weights: Path | None) -> tuple[Network | None, Check]:
     name, artifact = "weights", build.manifest.float_artifact.path
-    recorded = build.manifest.weights["sha256"]
+    recorded = build.manifest.weights.sha256
     try:
         network = load_network(build.manifest.model, weights)
     except (UsageError, WeightsError) as error:

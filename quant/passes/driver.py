@@ -8,7 +8,6 @@ those it had, and its outputs on every probe must be those of the graph before i
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +16,7 @@ import onnx
 from calib.errors import GraphError
 from calib.graph import GraphIndex
 from quant.passes.equivalence import Equivalence, Probe, outputs_of, require_equivalent
+from quant.plan import ProofRecord
 
 Array = npt.NDArray[np.float32]
 Pass = Callable[[onnx.ModelProto], onnx.ModelProto]
@@ -40,17 +40,17 @@ class PassProof:
     nodes_after: int
     equality: Equivalence
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> ProofRecord:
         """Return everything as JSON values; an infinite PSNR, which JSON lacks, is ``None``."""
         psnr_db = self.equality.psnr_db
-        return {
-            "pass": self.name,
-            "nodes_before": self.nodes_before,
-            "nodes_after": self.nodes_after,
-            "psnr_db": psnr_db if math.isfinite(psnr_db) else None,
-            "max_abs_error": self.equality.max_abs_error,
-            "probes": self.equality.probes,
-        }
+        return ProofRecord(
+            self.name,
+            self.nodes_before,
+            self.nodes_after,
+            psnr_db if math.isfinite(psnr_db) else None,
+            self.equality.max_abs_error,
+            self.equality.probes,
+        )
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ things: that digest, how far codes may leave the float weight (quant/rounding/gp
 far a bias may move for the sake of such codes, given that the input lies in its quantized range.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,7 @@ import onnx
 from calib.digest import sha256_bytes
 from calib.errors import GraphError
 from calib.graph import GraphIndex
+from calib.images_record import ImagesRecord
 from quant.numerics.affine import FloatArray
 from quant.passes.from_plan import equalized_model
 from quant.plan import QuantPlan, RoundingRecord, WeightQuant
@@ -28,7 +29,7 @@ _BIAS_SLACK = 1e-3
 
 
 def record_rounding(
-    model: onnx.ModelProto, plan: QuantPlan, rounded: RoundedWeights, images: Mapping[str, Any]
+    model: onnx.ModelProto, plan: QuantPlan, rounded: RoundedWeights, images: ImagesRecord
 ) -> QuantPlan:
     """Return the plan with what was chosen for its weights, and on which images.
 
@@ -36,11 +37,11 @@ def record_rounding(
         model: the float graph of the plan.
         plan: the plan that was rounded.
         rounded: codes and biases.
-        images: JSON-able record of the images.
+        images: record of the images.
     """
     index = GraphIndex(equalized_model(model, plan))
     digests = {name: _digest(index, plan.weights[name], name, rounded) for name in rounded.codes}
-    return replace(plan, rounded=RoundingRecord(dict(images), digests, dict(rounded.nearest)))
+    return replace(plan, rounded=RoundingRecord(images, digests, dict(rounded.nearest)))
 
 
 def exclusive_bias(index: GraphIndex, node: onnx.NodeProto) -> str | None:
