@@ -13,14 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from calib.errors import GraphError, UsageError
-from quant.numerics.affine import INTEGER_TYPES, IntegerType, covered_range
-from quant.numerics.saturation_limits import SaturationLimits
+from calib.images_record import ImagesRecord
+from calib.records import Count, Int64, Percentile, Sha256, decode, encode
+from quant.numerics.affine import INTEGER_TYPES, IntegerName, IntegerType, covered_range
+from quant.numerics.saturation_limits import AccumulatorBits, SaturationLimits
 from quant.targets import ComputePrecision, Equalization
 
 GRAPH_OUTPUT = "<graph output>"
 
 
-PLAN_SCHEMA = 7
+PLAN_SCHEMA: Literal[7] = 7
 
 Rounding = Literal["nearest", "gptq"]
 
@@ -48,12 +50,12 @@ class QuantOptions:
             bits where the target or ``full_integer`` leaves no float.
     """
 
-    percentile: float | None = None
+    percentile: Percentile | None = None
     full_integer: bool = False
     head: ComputePrecision | None = None
     trunk: ComputePrecision | None = None
     tail: ComputePrecision | None = None
-    accumulator_bits: int | None = None
+    accumulator_bits: AccumulatorBits | None = None
     rounding: Rounding = "gptq"
     equalization: Equalization | None = None
     promoted: Mapping[str, str] = field(default_factory=dict)
@@ -98,9 +100,9 @@ class EdgeQuant:
     """
 
     tensor: str
-    dtype: str
+    dtype: IntegerName
     scale: float
-    zero_point: int
+    zero_point: Int64
     low: float
     high: float
     rule: str
@@ -141,7 +143,7 @@ class WeightQuant:
 
     node: str
     scales: tuple[float, ...]
-    accumulator_bits: int
+    accumulator_bits: AccumulatorBits
     bias: str | None
 
     @property
@@ -166,9 +168,9 @@ class ConstantQuant:
         readers: nodes that read the dequantized value.
     """
 
-    dtype: str
+    dtype: IntegerName
     scale: float
-    zero_point: int
+    zero_point: Int64
     readers: tuple[str, ...]
 
 
@@ -182,9 +184,30 @@ class RoundingRecord:
         nearest: weights rounded to the nearest value all the same, with the reason.
     """
 
-    images: Mapping[str, Any]
-    digests: Mapping[str, str]
+    images: ImagesRecord
+    digests: Mapping[str, Sha256]
     nearest: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class ProofRecord:
+    """How closely a rewritten float graph computes what the one before does.
+
+    Attributes:
+        name: of the pass that rewrote it.
+        nodes_before: nodes it was given.
+        nodes_after: nodes it left.
+        psnr_db: least PSNR over the probes, dB; ``None`` where the outputs are equal.
+        max_abs_error: largest difference of two output values.
+        probes: how many pictures were compared.
+    """
+
+    name: str
+    nodes_before: Count
+    nodes_after: Count
+    psnr_db: float | None
+    max_abs_error: float
+    probes: Count
 
 
 @dataclass(frozen=True)
@@ -195,7 +218,7 @@ class QuantPlan:
         target: name of the target profile.
         graph_digest: digest of the float graph.
         table_digest: digest of the calibration table.
-        options: record of the options, defaults filled in.
+        options: what was asked for, defaults filled in.
         edges: QDQ pairs by name: the tensor's, with the precision behind it for a second pair.
         weights: by the name of the weight's initializer.
         constants: by the name of the constant.
@@ -211,12 +234,13 @@ class QuantPlan:
             does (quant/passes/driver.py).
         rounded: what GPTQ made of the weights, and on which images; ``None``
             before it, or with every weight rounded to the nearest value.
+        schema: version of the format.
     """
 
     target: str
-    graph_digest: str
-    table_digest: str
-    options: Mapping[str, Any]
+    graph_digest: Sha256
+    table_digest: Sha256
+    options: QuantOptions
     edges: Mapping[str, EdgeQuant]
     weights: Mapping[str, WeightQuant]
     constants: Mapping[str, ConstantQuant]
@@ -225,44 +249,26 @@ class QuantPlan:
     integer_concats: tuple[str, ...] = ()
     folded: tuple[str, ...] = ()
     equalization: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    proofs: tuple[Mapping[str, Any], ...] = ()
+    proofs: tuple[ProofRecord, ...] = ()
     rounded: RoundingRecord | None = None
+    schema: Literal[7] = PLAN_SCHEMA
 
     def to_record(self) -> dict[str, Any]:
-        """Return the plan as JSON-able values; ``from_record`` gives it back."""
-        return {"schema": PLAN_SCHEMA, **asdict(self)}
+        """Return the plan as JSON-able values."""
+        return asdict(self)
+
+    def content(self) -> bytes:
+        """Return the bytes of the plan's file; :meth:`parse` gives the plan back."""
+        return encode(self)
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> "QuantPlan":
-        """Return the plan that ``to_record`` made a record of.
+    def parse(cls, content: bytes, source: str) -> "QuantPlan":
+        """Return the plan that a file holds.
 
         Raises:
-            GraphError: the record is of another schema or does not hold a plan.
+            GraphError: it is of another schema or holds no plan; ``source`` names it.
         """
-        if record.get("schema") != PLAN_SCHEMA:
-            raise GraphError(
-                f"found a plan of schema {record.get('schema')!r}, expected {PLAN_SCHEMA}; "
-                "build again"
-            )
-        try:
-            return cls(
-                target=record["target"],
-                graph_digest=record["graph_digest"],
-                table_digest=record["table_digest"],
-                options=dict(record["options"]),
-                edges=_values(EdgeQuant, record["edges"]),
-                weights=_values(WeightQuant, record["weights"]),
-                constants=_values(ConstantQuant, record["constants"]),
-                stored_half=tuple(record["stored_half"]),
-                kept_float=dict(record["kept_float"]),
-                integer_concats=tuple(record["integer_concats"]),
-                folded=tuple(record["folded"]),
-                equalization={k: tuple(v) for k, v in record["equalization"].items()},
-                proofs=tuple(record["proofs"]),
-                rounded=_rounding_record(record["rounded"]),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise GraphError(f"the record holds no quantization plan: {error}") from error
+        return decode(content, cls, source, GraphError, "build again")
 
     def edge_read_by(self, tensor: str, reader: str) -> str | None:
         """Return the name of the edge through which ``reader`` reads ``tensor``, if any."""
@@ -281,17 +287,3 @@ class QuantPlan:
             for name, edge in self.edges.items()
             for reader in edge.readers
         }
-
-
-def _values(kind: type[Any], record: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Return instances of a plan's dataclass; JSON's lists become tuples again."""
-    return {
-        name: kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
-        for name, fields in record.items()
-    }
-
-
-def _rounding_record(record: Mapping[str, Any] | None) -> RoundingRecord | None:
-    if record is None:
-        return None
-    return RoundingRecord(**{name: dict(entries) for name, entries in record.items()})

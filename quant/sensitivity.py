@@ -10,14 +10,17 @@ with E measured too, predicts what returning them to a higher precision gains.
 """
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import onnx
 
+from calib.errors import CalibrationError
 from calib.graph import GraphIndex
+from calib.records import NotNegative, Positive, Sha256, read
 from calib.runtime import Session
 from quant.analysis.layer_groups import LayerGroup, find_layer_groups
 from quant.numerics.affine import FloatArray
@@ -25,6 +28,8 @@ from quant.numerics.psnr import psnr_of
 from quant.passes.prepared import PreparedGraph
 from quant.plan import QuantPlan
 from quant.qdq.emit import RoundedWeights, emit_qdq
+
+SENSITIVITY_SCHEMA: Literal["esrdeploy.sensitivity/1"] = "esrdeploy.sensitivity/1"
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,7 @@ class GroupCost:
 
     name: str
     nodes: tuple[str, ...]
-    squared_error: float
+    squared_error: NotNegative
 
     @property
     def parity_db(self) -> float:
@@ -58,8 +63,8 @@ class Sensitivity:
     """
 
     groups: tuple[GroupCost, ...]
-    squared_error: float
-    pictures: int
+    squared_error: NotNegative
+    pictures: Positive
 
     @property
     def parity_db(self) -> float:
@@ -83,22 +88,29 @@ class Sensitivity:
             left -= group.squared_error * share
         return tuple(chosen)
 
-    def to_record(self) -> dict[str, Any]:
-        """Return everything as JSON values."""
-        return asdict(self)
+
+@dataclass(frozen=True)
+class SensitivityFile:
+    """What the file of a measured sensitivity says.
+
+    Attributes:
+        key: digest of the plan and the pictures that it was measured with.
+        measured: the sensitivity.
+        schema: version of the format.
+    """
+
+    key: Sha256
+    measured: Sensitivity
+    schema: Literal["esrdeploy.sensitivity/1"] = SENSITIVITY_SCHEMA
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> "Sensitivity":
-        """Return what ``to_record`` made a record of.
+    def read(cls, path: Path) -> "SensitivityFile":
+        """Read a sensitivity that was measured before.
 
         Raises:
-            KeyError: an entry is missing.
-            TypeError: an entry is not expected.
+            CalibrationError: the file is missing, or holds none.
         """
-        groups = tuple(
-            GroupCost(**{**group, "nodes": tuple(group["nodes"])}) for group in record["groups"]
-        )
-        return cls(groups, record["squared_error"], record["pictures"])
+        return read(path, cls, CalibrationError, "build again")
 
 
 def measure_sensitivity(

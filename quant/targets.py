@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from calib.errors import UsageError
-from quant.numerics.affine import INTEGER_TYPES, IntegerType
+from quant.numerics.affine import INTEGER_TYPES, IntegerName, IntegerType
+from quant.numerics.saturation_limits import AccumulatorBits
 
 ComputePrecision = Literal["float", "int16", "int8"]
 Equalization = Literal["none", "growth", "all"]
@@ -55,7 +56,7 @@ class TargetProfile:
 
     name: str
     summary: str
-    integers: tuple[tuple[ComputePrecision, str], ...]
+    integers: tuple[tuple[ComputePrecision, IntegerName], ...]
     symmetric: bool
     convolution: ComputePrecision
     bias: Literal["int32", "float", "either"]
@@ -71,7 +72,7 @@ class TargetProfile:
     tail: ComputePrecision
     half_storage: bool = False
     minimum_range: float = 0.0
-    accumulator_bits: int = 32
+    accumulator_bits: AccumulatorBits = 32
     equalization: Equalization = "all"
     float_gains_db: Mapping[str, float] = field(default_factory=dict)
 

@@ -3,7 +3,7 @@
 import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from quant.plan import EdgeQuant, QuantPlan
 
@@ -47,6 +47,7 @@ class PlanSummary:
 def summarize_plan(plan: QuantPlan) -> PlanSummary:
     """Group what a plan decides by its reasons."""
     rules = {name: edge.rule.partition(", shared")[0] for name, edge in plan.edges.items()}
+    asked = asdict(plan.options)
     types = Counter(edge.dtype for edge in plan.edges.values())
     return PlanSummary(
         target=plan.target,
@@ -55,7 +56,7 @@ def summarize_plan(plan: QuantPlan) -> PlanSummary:
                 "activations",
                 ", ".join(f"{count} {dtype}" for dtype, count in sorted(types.items())),
             ),
-            *((name.replace("_", " "), _spelled(value)) for name, value in plan.options.items()),
+            *((name.replace("_", " "), _spelled(value)) for name, value in asked.items()),
         ),
         rules=grouped(rules),
         kept_float=grouped(plan.kept_float),

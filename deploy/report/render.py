@@ -96,7 +96,7 @@ def render(
             if found
         },
         sensitivities={
-            f"int8 {target}": sensitivity_plot(found, content.plans[target].options["promoted"])
+            f"int8 {target}": sensitivity_plot(found, content.plans[target].options.promoted)
             for target, found in content.sensitivities.items()
         },
         ranges={name: [range_plot(one) for one in chosen] for name, chosen in ranges.items()},

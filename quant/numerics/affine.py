@@ -9,7 +9,7 @@ TensorRT and LiteRT accept no other.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from onnx import TensorProto
 
 Array = np.ndarray[Any, np.dtype[Any]]
 FloatArray = npt.NDArray[np.float32]
+IntegerName = Literal["uint8", "int8", "uint16", "int16", "int32"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class IntegerType:
         onnx_type: its ``TensorProto`` element type.
     """
 
-    name: str
+    name: IntegerName
     qmin: int
     qmax: int
     onnx_type: int
@@ -46,7 +47,7 @@ class IntegerType:
         return self.qmin < 0
 
 
-INTEGER_TYPES = {
+INTEGER_TYPES: dict[str, IntegerType] = {
     "uint8": IntegerType("uint8", 0, 255, TensorProto.UINT8),
     "int8": IntegerType("int8", -128, 127, TensorProto.INT8),
     "uint16": IntegerType("uint16", 0, 65535, TensorProto.UINT16),

@@ -23,7 +23,7 @@ is 46 of 255 levels wrong at the output, 255 * (100 + 28) and 255 * (100 - 100) 
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,7 @@ from quant.numerics.affine import WEIGHT_LIMIT, FloatArray
 
 Codes = npt.NDArray[np.int8]
 Real = npt.NDArray[np.floating[Any]]
+AccumulatorBits = Literal[16, 32]
 
 PAIR_LIMIT = 32767 // 255
 
@@ -44,7 +45,7 @@ class SaturationLimits:
         accumulator_bits: 32, or 16 for weights of which no two products can saturate a sum.
     """
 
-    accumulator_bits: int
+    accumulator_bits: AccumulatorBits
 
     def channels_paired(self, channels: int) -> bool:
         """Tell whether neighbours among ``channels`` input channels limit one another's weights."""

@@ -6,7 +6,7 @@ things: that digest, how far they may leave the float weight (quant/rounding/gpt
 a bias may move for their sake (bias correction), given that the input is in its quantized range.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,7 @@ import onnx
 from calib.digest import sha256_bytes
 from calib.errors import GraphError
 from calib.graph import GraphIndex
+from calib.images_record import ImagesRecord
 from quant.numerics.affine import FloatArray
 from quant.passes.prepared import PreparedGraph
 from quant.plan import QuantPlan, RoundingRecord, WeightQuant
@@ -28,18 +29,18 @@ _BIAS_SLACK = 1e-3
 
 
 def record_rounding(
-    prepared: PreparedGraph, rounded: RoundedWeights, images: Mapping[str, Any]
+    prepared: PreparedGraph, rounded: RoundedWeights, images: ImagesRecord
 ) -> PreparedGraph:
     """Return the graph under a plan that says what was chosen for its weights, on which images.
 
     Args:
         prepared: the float graph under the plan that was rounded.
         rounded: int8 weights and biases.
-        images: JSON-able record of the images.
+        images: record of the images.
     """
     index, plan = prepared.index, prepared.plan
     digests = {name: _digest(index, plan.weights[name], name, rounded) for name in rounded.codes}
-    record = RoundingRecord(dict(images), digests, dict(rounded.nearest))
+    record = RoundingRecord(images, digests, dict(rounded.nearest))
     return prepared.under(replace(plan, rounded=record))
 
 

@@ -69,7 +69,7 @@ def rehash(folder: Path) -> None:
     manifest = json.loads(path.read_text())
     for artifact in manifest["artifacts"]:
         artifact["sha256"] = sha256_file(folder / artifact["path"])
-        artifact["bytes"] = (folder / artifact["path"]).stat().st_size
+        artifact["size_bytes"] = (folder / artifact["path"]).stat().st_size
     try:
         manifest["calibration"]["digest"] = CalibrationTable.load(folder / TABLE).digest
     except Exception:  # noqa: BLE001  # the table may be what was spoiled
@@ -107,11 +107,11 @@ def edit_initializer(
 
 
 def read_plan(folder: Path) -> QuantPlan:
-    return QuantPlan.from_record(json.loads((folder / PLAN).read_text()))
+    return QuantPlan.parse((folder / PLAN).read_bytes(), PLAN)
 
 
 def write_plan(folder: Path, plan: QuantPlan) -> None:
-    (folder / PLAN).write_bytes(canonical_json(plan.to_record()))
+    (folder / PLAN).write_bytes(plan.content())
     rehash(folder)
 
 

@@ -48,7 +48,7 @@ def rehash(folder: Path, name: str) -> None:
     for artifact in manifest["artifacts"]:
         if artifact["path"] == name:
             artifact["sha256"] = sha256_file(folder / name)
-            artifact["bytes"] = (folder / name).stat().st_size
+            artifact["size_bytes"] = (folder / name).stat().st_size
     path.write_text(json.dumps(manifest))
 
 

@@ -199,7 +199,7 @@ def test_targets_have_their_own_default_equalization(
     target, wish, used, residual, residual_table
 ) -> None:
     plan = plan_for(residual, residual_table, target, equalization=wish)
-    assert plan.options["equalization"] == used
+    assert plan.options.equalization == used
     assert ("feat" in plan.equalization) is (used == "all")
 
 

@@ -1,7 +1,6 @@
 """RoundingRecord along a network: what it gains, what it keeps, and how a file proves it."""
 
 import dataclasses
-import json
 
 import numpy as np
 import onnx
@@ -9,9 +8,9 @@ import pytest
 from onnx import numpy_helper
 
 from calib.calibrate import calibrate
-from calib.digest import canonical_json
 from calib.errors import GraphError, UsageError
 from calib.images import to_input
+from calib.images_record import ImagesRecord
 from calib.runtime import Session
 from calib.sample import sample_patches
 from quant.analysis.tensor_distributions import observed_tensors
@@ -28,7 +27,7 @@ from tests.quant.by_model import (
     stored_weights,
 )
 
-IMAGES = {"origin": "test", "count": 4}
+IMAGES = ImagesRecord("folder", "whole", 0, None, 0, "0" * 64, ())
 
 
 @pytest.fixture(params=["ort", "qnn", "qnn-w8a16", "tensorrt", "openvino"])
@@ -144,7 +143,7 @@ def test_a_grouped_convolution_keeps_nearest_codes_with_the_reason(parsed, calib
 
 def test_a_file_gives_back_what_was_chosen(planned, rounded, residual) -> None:
     plan = record_rounding(residual, planned, rounded, IMAGES)
-    assert QuantPlan.from_record(json.loads(canonical_json(plan.to_record()))) == plan
+    assert QuantPlan.parse(plan.content(), "plan") == plan
     quantized = emit_qdq(residual, planned, rounded)
     stored = stored_weights(residual, plan, quantized)
     assert list(rounding_faults(residual, plan, stored)) == []
