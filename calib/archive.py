@@ -1,4 +1,4 @@
-"""Named arrays and a JSON record in, one file whose bytes depend on nothing else out; and back.
+"""Write named arrays and a JSON record as one file whose bytes depend on nothing else, and read it.
 
 The file is a zip that ``numpy.load`` reads, written with fixed dates and flags. It appears under
 its name only when it is complete, so whoever is killed while writing leaves the old file.

@@ -1,4 +1,4 @@
-"""What a calibration has done so far in, a file that survives SIGKILL at any moment out.
+"""Keep the state of an unfinished calibration in a file that survives SIGKILL at any moment.
 
 The file holds the statistics of the finished images and which images those are. It is written
 whole after each image and replaced at once, so there is always one complete state on disk: at

@@ -1,4 +1,4 @@
-"""Statistics of a graph's tensors over a set of images in, a table on disk out; and back.
+"""Write and read calibration tables: the statistics of a graph's tensors over a set of images.
 
 A table is two files: ``NAME.json``, which a person can read (digests of graph and images, and
 for each tensor its extremes, percentile ranges and grid), and ``NAME.npz`` beside it with the
