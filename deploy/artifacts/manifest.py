@@ -1,4 +1,4 @@
-"""The facts of a build in, ``manifest.json`` out, and back.
+"""Write and read ``manifest.json``, the facts of a build.
 
 The manifest is the one file that names every other: what was built, from which weights and
 images, with which versions, and what the verification measured. It holds no time, no host and

@@ -1,4 +1,4 @@
-"""What a build is asked to do, as one value."""
+"""Define what a build is asked to do, as one value."""
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path

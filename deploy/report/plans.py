@@ -1,4 +1,4 @@
-"""A quantization plan in, its decisions grouped by their reasons out."""
+"""Group the decisions of a quantization plan by their reasons."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ class PlanSummary:
         options: it was made with, in words.
         rules: how ranges were found, with the edges; most frequent first.
         kept_float: why nodes stay in float; most frequent first.
-        nearest: why weights kept their nearest codes, where others were rounded otherwise.
+        nearest: why weights were rounded to nearest where others were rounded by GPTQ.
         weights: how many weights are quantized.
         edges: how many activations are.
     """
