@@ -180,7 +180,7 @@ def test_a_residual_scale_is_folded_unless_it_serves_a_quantized_convolution(
 ) -> None:
     plan = plan_for(residual, residual_table, target, **options)
     assert plan.folded == (("scale",) if folded else ())
-    assert ("a factor per channel" in plan.kept_float.get("scale", "")) is not folded
+    assert ("cross-layer equalization" in plan.kept_float.get("scale", "")) is not folded
     if folded:
         assert not any("scale" in edge.readers for edge in plan.edges.values())
 
