@@ -27,7 +27,7 @@ from tests.quant.by_model import (
     stored_weights,
 )
 
-IMAGES = ImagesRecord("folder", "whole", 0, None, 0, "0" * 64, ())
+IMAGES = ImagesRecord("folder", "whole", 0, None, 1, "0" * 64, ())
 
 
 @pytest.fixture(params=["ort", "qnn", "qnn-w8a16", "tensorrt", "openvino"])
