@@ -8,19 +8,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from calib.digest import canonical_json
+from deploy.artifacts.templates import page_environment
 from deploy.metrics.layer_sqnr import LayerError, worst_layers
 from deploy.report.content import Content, threshold_db
 from deploy.report.pictures import (
     DETAIL_PX,
     Drawing,
     Scene,
-    data_uri,
     heat_colours,
     heat_scale,
     heatmap,
+    picture_uri,
 )
 from deploy.report.plans import summarize_plan
 from deploy.report.plots import WORST, range_plot, sqnr_plot
@@ -77,13 +77,7 @@ def render(
         layers: error of every tensor, by label of the int8 model.
         ranges: the tensors that their range costs most, likewise.
     """
-    environment = Environment(
-        loader=PackageLoader("deploy.report", "template"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
+    environment = page_environment("deploy.report")
     environment.filters["threshold_db"] = threshold_db
     scale = heat_scale(scenes)
     page = environment.get_template("page.html").render(
@@ -113,13 +107,13 @@ def _shown(scene: Scene, scale: int) -> ShownScene:
     pictures = [
         ShownPicture(
             label="input",
-            uri=data_uri(scene.network_input),
+            uri=picture_uri(scene.network_input),
             alt=f"The input of the network: {subject}, 128 by 128 pixels",
             detail_uri=_detail(Drawing("input", enlarged), top, left),
         ),
         ShownPicture(
             label="float",
-            uri=data_uri(scene.reference.picture),
+            uri=picture_uri(scene.reference.picture),
             alt=f"{subject} as the float model draws it",
             detail_uri=_detail(scene.reference, top, left),
         ),
@@ -128,10 +122,10 @@ def _shown(scene: Scene, scale: int) -> ShownScene:
         pictures.append(
             ShownPicture(
                 label=drawing.label,
-                uri=data_uri(drawing.picture),
+                uri=picture_uri(drawing.picture),
                 alt=f"{subject} as the {drawing.label} model draws it",
                 detail_uri=_detail(drawing, top, left),
-                heat_uri=data_uri(heatmap(levels, scale)),
+                heat_uri=picture_uri(heatmap(levels, scale)),
                 largest=int(levels.max()),
                 mean=float(levels.mean()),
             )
@@ -141,4 +135,4 @@ def _shown(scene: Scene, scale: int) -> ShownScene:
 
 def _detail(drawing: Drawing, top: int, left: int) -> str:
     square = drawing.picture[top : top + DETAIL_PX, left : left + DETAIL_PX]
-    return data_uri(np.ascontiguousarray(square))
+    return picture_uri(np.ascontiguousarray(square))

@@ -33,7 +33,7 @@ from quant.numerics.affine import (
     IntegerType,
     quantize,
 )
-from quant.passes.from_plan import equalized_model
+from quant.passes.prepared import PreparedGraph
 from quant.plan import GRAPH_OUTPUT, EdgeQuant, QuantPlan, WeightQuant
 
 # 16-bit QuantizeLinear entered the standard with opset 21. The operators below mean the same from
@@ -61,23 +61,17 @@ class RoundedWeights:
     nearest: Mapping[str, str] = field(default_factory=dict)
 
 
-def emit_qdq(
-    model: onnx.ModelProto, plan: QuantPlan, rounded: RoundedWeights | None = None
-) -> onnx.ModelProto:
-    """Return the QDQ graph that ``plan`` describes; ``model`` is left as it is.
+def emit_qdq(prepared: PreparedGraph, rounded: RoundedWeights | None = None) -> onnx.ModelProto:
+    """Return the QDQ graph that a plan describes.
 
     Args:
-        model: the float graph the plan was made for.
-        plan: edges, weights and constants to quantize.
-        rounded: codes and biases to use in place of rounding the model's own.
+        prepared: the float graph under the plan; it is left as it is.
+        rounded: int8 weights and biases to use in place of rounding the graph's own.
 
     Raises:
-        StaleTableError: the plan is of another graph.
-        GraphError: rounded codes do not fit their weight, a bias does not fit int32, or the
-            plan's equalization does not fit the graph.
+        GraphError: rounded weights do not fit theirs, or a bias does not fit int32.
     """
-    index = GraphIndex(equalized_model(model, plan))
-    emitter = _Emitter(index, plan, rounded or RoundedWeights())
+    emitter = _Emitter(prepared.index, prepared.plan, rounded or RoundedWeights())
     emitted = emitter.emit()
     onnx.checker.check_model(emitted, full_check=True)
     return emitted

@@ -10,10 +10,9 @@ from functools import cached_property
 
 import numpy as np
 import onnx
-from onnx.helper import get_attribute_value
 
 from calib.errors import GraphError
-from calib.graph import GraphIndex
+from calib.graph import GraphIndex, attribute_of
 from quant.numerics.affine import INTEGER_TYPES, Array, IntegerType, quantize
 
 _PLUMBING = frozenset({"QuantizeLinear", "DequantizeLinear", "Constant"})
@@ -170,7 +169,7 @@ class QdqView:
             codes = node.input[0] if node.op_type == "DequantizeLinear" else node.output[0]
             dtype = onnx.helper.tensor_dtype_to_np_dtype(self.index.element_type(codes))
             zero_point = np.zeros(scale.shape, dtype)
-        axis = next((get_attribute_value(a) for a in node.attribute if a.name == "axis"), 1)
+        axis = attribute_of(node, "axis", 1)
         return QuantParams(node, scale, zero_point, int(axis))
 
     def _parameter(self, node: onnx.NodeProto, name: str, kind: str) -> Array:

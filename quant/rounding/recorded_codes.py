@@ -18,7 +18,7 @@ from calib.digest import sha256_bytes
 from calib.errors import GraphError
 from calib.graph import GraphIndex
 from quant.numerics.affine import FloatArray
-from quant.passes.from_plan import equalized_model
+from quant.passes.prepared import PreparedGraph
 from quant.plan import QuantPlan, RoundingRecord, WeightQuant
 from quant.qdq.emit import RoundedWeights
 from quant.rounding.gptq import DRIFT_LIMIT, code_drift
@@ -28,19 +28,19 @@ _BIAS_SLACK = 1e-3
 
 
 def record_rounding(
-    model: onnx.ModelProto, plan: QuantPlan, rounded: RoundedWeights, images: Mapping[str, Any]
-) -> QuantPlan:
-    """Return the plan with what was chosen for its weights, and on which images.
+    prepared: PreparedGraph, rounded: RoundedWeights, images: Mapping[str, Any]
+) -> PreparedGraph:
+    """Return the graph under a plan that says what was chosen for its weights, on which images.
 
     Args:
-        model: the float graph of the plan.
-        plan: the plan that was rounded.
-        rounded: codes and biases.
+        prepared: the float graph under the plan that was rounded.
+        rounded: int8 weights and biases.
         images: JSON-able record of the images.
     """
-    index = GraphIndex(equalized_model(model, plan))
+    index, plan = prepared.index, prepared.plan
     digests = {name: _digest(index, plan.weights[name], name, rounded) for name in rounded.codes}
-    return replace(plan, rounded=RoundingRecord(dict(images), digests, dict(rounded.nearest)))
+    record = RoundingRecord(dict(images), digests, dict(rounded.nearest))
+    return prepared.under(replace(plan, rounded=record))
 
 
 def exclusive_bias(index: GraphIndex, node: onnx.NodeProto) -> str | None:
@@ -50,22 +50,19 @@ def exclusive_bias(index: GraphIndex, node: onnx.NodeProto) -> str | None:
     return name if exclusive else None
 
 
-def stored_weights(
-    model: onnx.ModelProto, plan: QuantPlan, quantized: onnx.ModelProto
-) -> RoundedWeights:
-    """Read the rounded codes and biases of a plan back from a QDQ file.
+def stored_weights(prepared: PreparedGraph, quantized: onnx.ModelProto) -> RoundedWeights:
+    """Read the rounded weights and biases of a plan back from a QDQ file.
 
     Args:
-        model: the float graph.
-        plan: its plan; names the rounded weights.
+        prepared: the float graph under the plan, which names the rounded weights.
         quantized: the file.
 
     Raises:
         GraphError: the file does not hold one of them.
     """
+    index, plan, found = prepared.index, prepared.plan, GraphIndex(quantized)
     if plan.rounded is None:
         return RoundedWeights()
-    index, found = GraphIndex(equalized_model(model, plan)), GraphIndex(quantized)
     codes: dict[str, npt.NDArray[np.int8]] = {}
     biases: dict[str, npt.NDArray[np.float64]] = {}
     for name in plan.rounded.digests:
@@ -83,25 +80,22 @@ def stored_weights(
     return RoundedWeights(codes, biases, plan.rounded.nearest)
 
 
-def rounding_faults(
-    model: onnx.ModelProto, plan: QuantPlan, stored: RoundedWeights
-) -> Iterator[str]:
-    """Say what is wrong with rounded codes and biases, one line per fault, by weight.
+def rounding_faults(prepared: PreparedGraph, stored: RoundedWeights) -> Iterator[str]:
+    """Say what is wrong with rounded weights and biases, one line per fault, by weight.
 
     Args:
-        model: the float graph.
-        plan: its plan, with the refinement that its record states.
+        prepared: the float graph under the plan, with the rounding that its record states.
         stored: what the file holds, by :func:`stored_weights`.
     """
+    index, plan = prepared.index, prepared.plan
     if plan.rounded is None:
         if plan.weights:
             yield "the plan does not say how its weights were rounded"
         return
-    index = GraphIndex(equalized_model(model, plan))
     for name in sorted(plan.weights):
         told = (name in plan.rounded.digests) + (name in plan.rounded.nearest)
         if told != 1:
-            yield f"weight {name} is recorded {told} times in the plan's refinement, expected once"
+            yield f"weight {name} is recorded {told} times in the plan's rounding, expected once"
     for name in sorted(stored.codes):
         found, expected = _digest(index, plan.weights[name], name, stored), plan.rounded.digests
         if found != expected[name]:

@@ -8,8 +8,8 @@ import pytest
 from calib.digest import canonical_json
 from calib.errors import GraphError, StaleTableError, UsageError
 from quant.plan import QuantOptions, QuantPlan
-from quant.planner import make_plan
 from quant.targets import PROFILES
+from tests.quant.by_model import make_plan
 
 
 @pytest.mark.parametrize("target", sorted(PROFILES))

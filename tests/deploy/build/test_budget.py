@@ -8,7 +8,7 @@ import pytest
 from calib.errors import UsageError
 from calib.sample import sample_patches
 from deploy.build.budget import FLOAT_PSNR_DB, Budget, parity_for_drop, promoted_nodes
-from deploy.build.write_models import pictures_of
+from deploy.build.pictures import pictures_of
 from deploy.cli.console import make_progress
 from quant.sensitivity import GroupCost, Sensitivity
 

@@ -90,7 +90,7 @@ def test_outputs_are_those_of_the_graph_as_written(parsed) -> None:
         g (float[1,2] x) => (float[1,2] double, float[1,2] square)
         { double = Add(x, x) square = Mul(x, x) }"""
     )
-    found = outputs_of(model, [np.float32([[1, 2]]), np.float32([[3, 4]])], threads=1)
+    found = outputs_of(model, [np.float32([[1, 2]]), np.float32([[3, 4]])])
     assert [{name: array.tolist() for name, array in entry.items()} for entry in found] == [
         {"double": [[2, 4]], "square": [[1, 4]]},
         {"double": [[6, 8]], "square": [[9, 16]]},
@@ -103,4 +103,4 @@ def test_a_graph_of_two_inputs_is_refused(parsed) -> None:
         g (float[1,2] x, float[1,2] y) => (float[1,2] z) { z = Add(x, y) }"""
     )
     with pytest.raises(GraphError, match=r"found inputs \['x', 'y'\], expected one"):
-        outputs_of(model, [np.float32([[1, 2]])], threads=1)
+        outputs_of(model, [np.float32([[1, 2]])])

@@ -7,9 +7,9 @@ from calib.errors import UsageError
 from calib.graph import GraphIndex
 from quant.analysis.topology import Topology
 from quant.plan import QuantOptions
-from quant.planner import make_plan
 from quant.planning import activation_scales
 from quant.targets import PROFILES, find_profile
+from tests.quant.by_model import make_plan
 
 
 def readers(plan) -> dict[str, tuple[str, ...]]:

@@ -13,11 +13,10 @@ from calib.errors import GraphError, StaleTableError
 from calib.graph import GraphIndex
 from calib.runtime import Session
 from quant.numerics.affine import dequantize, quantize
-from quant.passes.from_plan import equalized_model
 from quant.plan import QuantOptions
-from quant.planner import make_plan
-from quant.qdq.emit import RoundedWeights, emit_qdq
+from quant.qdq.emit import RoundedWeights
 from quant.targets import PROFILES
+from tests.quant.by_model import emit_qdq, equalized_model, make_plan
 
 TARGETS = sorted(PROFILES)
 

@@ -9,10 +9,9 @@ from onnx import helper, numpy_helper
 
 from calib.errors import GraphError
 from quant.plan import QuantOptions
-from quant.planner import make_plan
-from quant.qdq.emit import emit_qdq
 from quant.qdq.rules import RULES, check_rules
 from quant.targets import PROFILES, find_profile
+from tests.quant.by_model import emit_qdq, make_plan
 
 Spoil = Callable[[onnx.ModelProto], None]
 
