@@ -8,7 +8,7 @@ import pytest
 
 from calib.dataset import Mode, folder_patches
 from calib.errors import ImageSetError, UsageError, VerificationError
-from calib.images import read_image, resize_area, write_image
+from calib.images import read_image, write_image
 from calib.statistics import TensorStatistics
 from calib.table import CalibrationTable
 from deploy.artifacts.files import MANIFEST_NAME, Artifact
@@ -165,7 +165,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("source", 2, 1, [("0801", "X2")]),
     ],
 )
-def test_pairs_by_name_from_the_folder_of_the_networks_scale(  # noqa: PLR0917  # one case each
+def test_pairs_by_name_from_the_folder_of_the_networks_scale(  # one case each
     shape, scale, count, expected, data
 ) -> None:
     pairs = chosen_pairs(ScoringRequest(data, shape=shape, count=count), scale)

@@ -59,7 +59,7 @@ def test_the_version_is_that_of_the_distribution(name) -> None:
 
 def test_onnxruntime_is_always_there_and_an_extra_may_be_missing(monkeypatch) -> None:
     asked = []
-    monkeypatch.setattr(backends, "find_spec", lambda name: asked.append(name))
+    monkeypatch.setattr(backends, "find_spec", asked.append)
     assert is_installed("ort")
     assert not is_installed("openvino")
     assert asked == ["openvino"]

@@ -1,7 +1,6 @@
 """Second-order rounding along a network: what it gains and what it keeps."""
 
 import dataclasses
-import json
 
 import numpy as np
 import onnx
@@ -9,8 +8,7 @@ import pytest
 from onnx import numpy_helper
 
 from calib.calibrate import calibrate
-from calib.digest import canonical_json
-from calib.errors import GraphError, UsageError
+from calib.errors import UsageError
 from calib.images import to_input
 from calib.runtime import Session
 from calib.sample import sample_patches
@@ -25,7 +23,6 @@ from tests.quant.by_model import (
     record_rounding,
     round_weights,
     rounding_faults,
-    stored_weights,
 )
 
 IMAGES = {"origin": "test", "count": 4}
