@@ -39,7 +39,7 @@ class Budget:
             UsageError: a wish is not a positive number.
 
         >>> Budget.of(0.02, None).min_parity_db
-        47.36...
+        47.357...
         >>> Budget.of(None, 40.0).asked
         'min parity 40 dB'
         """
