@@ -1,11 +1,10 @@
-"""Named arrays and a JSON record in, one file whose bytes depend on nothing else out; and back.
+"""Write named arrays and a JSON record as one file whose bytes depend on nothing else.
 
 The file is a zip that ``numpy.load`` reads, written with fixed dates and flags. It appears under
 its name only when it is complete, so whoever is killed while writing leaves the old file.
 """
 
 import io
-import json
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -28,7 +27,7 @@ def write_archive(
     path: Path,
     arrays: Mapping[str, Array],
     *,
-    record: Mapping[str, Any] | None = None,
+    record: bytes | None = None,
     compress: bool,
 ) -> None:
     """Write arrays, and a record if given, to ``path``, replacing what was there at once.
@@ -40,14 +39,14 @@ def write_archive(
     with whole_file(path) as part, zipfile.ZipFile(part, "w") as archive:
         if record is not None:
             with archive.open(_entry(_RECORD, kind), "w") as stream:
-                stream.write(canonical_json(record))
+                stream.write(record)
         for name, array in arrays.items():
             with archive.open(_entry(f"{name}.npy", kind), "w", force_zip64=True) as stream:
                 np.lib.format.write_array(stream, array, allow_pickle=False)
 
 
-def read_archive(path: Path) -> tuple[dict[str, Array], dict[str, Any] | None]:
-    """Return the arrays and the record of a file that :func:`write_archive` made.
+def read_archive(path: Path) -> tuple[dict[str, Array], bytes | None]:
+    """Return the arrays of a file that :func:`write_archive` made.
 
     Raises:
         CalibrationError: the file is missing, damaged, or holds something else.
@@ -59,7 +58,7 @@ def read_archive(path: Path) -> tuple[dict[str, Array], dict[str, Any] | None]:
             for name in archive.namelist():
                 content = archive.read(name)
                 if name == _RECORD:
-                    record = json.loads(content)
+                    record = content
                 else:
                     arrays[name.removesuffix(".npy")] = np.lib.format.read_array(
                         io.BytesIO(content), allow_pickle=False

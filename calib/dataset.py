@@ -18,7 +18,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -26,9 +26,7 @@ from calib.digest import canonical_json, sha256_bytes, sha256_file
 from calib.div2k import calibration_images, image_files, is_div2k
 from calib.errors import ImageError, ImageSetError, UsageError
 from calib.images import PATCH_PX, Picture, read_image, resize_area
-
-Mode = Literal["whole", "crop"]
-Origin = Literal["sample", "folder"]
+from calib.images_record import ImagesRecord, Mode, Origin, PatchRecord
 
 # The generator's second seed word: the order of the images and the cuts are drawn apart.
 _ORDER, _CUTS = 0, 1
@@ -185,17 +183,17 @@ class PatchSet:
         """The names of the photographs, to ``exclude`` them from another set."""
         return frozenset(patch.photo.name for patch in self.patches)
 
-    def record(self) -> dict[str, Any]:
-        """Return what a calibration table keeps about its images: JSON values, no paths."""
-        return {
-            "origin": self.origin,
-            "mode": self.mode,
-            "seed": self.seed,
-            "requested": self.requested,
-            "count": len(self.patches),
-            "digest": self.digest,
-            "patches": [{"name": patch.name, "sha256": patch.sha256} for patch in self.patches],
-        }
+    def record(self) -> ImagesRecord:
+        """Return what a calibration table keeps about its images."""
+        return ImagesRecord(
+            self.origin,
+            self.mode,
+            self.seed,
+            self.requested,
+            len(self.patches),
+            self.digest,
+            tuple(PatchRecord(patch.name, patch.sha256) for patch in self.patches),
+        )
 
 
 def folder_patches(

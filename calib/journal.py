@@ -1,4 +1,4 @@
-"""What a calibration has done so far in, a file that survives SIGKILL at any moment out.
+"""Keep what a calibration has done so far in a file that survives SIGKILL at any moment.
 
 The file holds the statistics of the finished images and which images those are. It is written
 whole after each image and replaced at once, so there is always one complete state on disk: at
@@ -10,16 +10,34 @@ import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from calib.archive import read_archive, write_archive
 from calib.errors import CalibrationError
+from calib.records import Count, decode, encode
 from calib.statistics import TensorStatistics
-from calib.table import pack, unpack
+from calib.tensor_records import TensorRecord, pack, unpack
 
-SCHEMA = "esrdeploy.journal/2"
+SCHEMA: Literal["esrdeploy.journal/2"] = "esrdeploy.journal/2"
 
 _LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class JournalRecord:
+    """What stands in a journal beside the arrays.
+
+    Attributes:
+        job: what identifies the job.
+        done: positions of the finished images.
+        tensors: what the arrays hold.
+        schema: version of the format.
+    """
+
+    job: Mapping[str, str]
+    done: tuple[Count, ...]
+    tensors: tuple[TensorRecord, ...]
+    schema: Literal["esrdeploy.journal/2"] = SCHEMA
 
 
 @dataclass(frozen=True)
@@ -41,12 +59,7 @@ class Journal:
             UsageError: the file cannot be written.
         """
         records, arrays = pack(tensors)
-        record = {
-            "schema": SCHEMA,
-            "job": dict(self.job),
-            "done": sorted(done),
-            "tensors": records,
-        }
+        record = encode(JournalRecord(dict(self.job), tuple(sorted(done)), records))
         # Not compressed: it is written once an image and lives as long as the job.
         write_archive(self.path, arrays, record=record, compress=False)
 
@@ -55,18 +68,16 @@ class Journal:
         if not self.path.exists():
             return set(), {}
         try:
-            arrays, record = read_archive(self.path)
-            record = self._require_job(record or {})
-            return set(record["done"]), unpack(record["tensors"], arrays)
-        except (CalibrationError, KeyError, TypeError) as error:
+            arrays, content = read_archive(self.path)
+            record = decode(content or b"", JournalRecord, "it", CalibrationError, "calibrate anew")
+            self._require_job(record)
+            return set(record.done), unpack(record.tensors, arrays)
+        except CalibrationError as error:
             _LOG.warning("starting anew, not from the journal %s: %s", self.path, error)
             return set(), {}
 
-    def _require_job(self, record: dict[str, Any]) -> dict[str, Any]:
-        if record.get("schema") != SCHEMA:
-            raise CalibrationError(f"it has the schema {record.get('schema')}, expected {SCHEMA}")
+    def _require_job(self, record: JournalRecord) -> None:
         for name, expected in self.job.items():
-            found = record["job"].get(name)
+            found = record.job.get(name)
             if found != expected:
                 raise CalibrationError(f"it was made with {name} {found}, this job has {expected}")
-        return record

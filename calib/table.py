@@ -1,4 +1,4 @@
-"""Statistics of a graph's tensors over a set of images in, a table on disk out; and back.
+"""Keep the statistics of a graph's tensors over a set of images as a table on disk.
 
 A table is two files: ``NAME.json``, which a person can read (digests of graph and images, and
 for each tensor its extremes, percentile ranges and grid), and ``NAME.npz`` beside it with the
@@ -7,36 +7,25 @@ JSON's order. The JSON holds a digest of the arrays, so neither file passes with
 Any percentile and any target can be derived from a table without an image.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property, reduce
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
-import numpy as np
-
-from calib.archive import content_digest, read_archive, write_archive
-from calib.channels import BINS, ChannelHistograms
-from calib.digest import canonical_json, sha256_bytes
+from calib.archive import Array, content_digest, read_archive, write_archive
+from calib.digest import sha256_bytes
 from calib.errors import CalibrationError, StaleTableError
 from calib.files import write_atomically
-from calib.histogram import Histogram
+from calib.images_record import ImagesRecord
+from calib.records import Sha256, encode, read
 from calib.statistics import TensorStatistics
+from calib.tensor_records import TensorRecord, pack, unpack
 
-__all__ = ["CalibrationTable", "TensorStatistics", "merge_tables", "pack", "unpack"]
+__all__ = ["CalibrationTable", "TensorStatistics", "merge_tables"]
 
-Array = np.ndarray[Any, np.dtype[Any]]
-
-SCHEMA = "esrdeploy.calibration/2"
+SCHEMA: Literal["esrdeploy.calibration/2"] = "esrdeploy.calibration/2"
 _SHOWN_PERCENTILES = (99.9, 99.99, 99.999)
-_ARRAYS = {
-    "counts": np.int64,
-    "channel_minimum": np.float32,
-    "channel_maximum": np.float32,
-    "channel_counts": np.int32,
-    "channel_mean_sum": np.int64,
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,12 +34,12 @@ class CalibrationTable:
 
     Attributes:
         graph_digest: of the graph that was run (:func:`calib.graph.graph_digest`).
-        images: record of the images that were run (:meth:`calib.dataset.PatchSet.record`).
+        images: the images that were run (:meth:`calib.dataset.PatchSet.record`).
         tensors: statistics by tensor, in the order they were asked for.
     """
 
     graph_digest: str
-    images: Mapping[str, Any]
+    images: ImagesRecord
     tensors: Mapping[str, TensorStatistics]
 
     @cached_property
@@ -88,51 +77,71 @@ class CalibrationTable:
         Raises:
             CalibrationError: a file is missing, damaged, of another schema, or not the other's.
         """
-        try:
-            content = json.loads(path.read_bytes())
-        except (OSError, ValueError) as error:
-            raise CalibrationError(f"calibration table {path}: {error}") from error
-        schema = content.get("schema") if isinstance(content, dict) else None
-        if schema != SCHEMA:
-            raise CalibrationError(f"{path} has the schema {schema!r}, expected {SCHEMA!r}")
+        document = read(path, TableDocument, CalibrationError, "calibrate again")
         arrays, _ = read_archive(path.with_suffix(".npz"))
-        found, expected = content_digest(arrays), content.get("arrays_sha256")
+        found, expected = content_digest(arrays), document.arrays_sha256
         if found != expected:
             raise CalibrationError(
                 f"{path.with_suffix('.npz').name} has the content digest {found}, "
                 f"{path.name} expects {expected}; the two do not belong together"
             )
-        try:
-            table = cls(
-                content["graph_digest"], content["images"], unpack(content["tensors"], arrays)
-            )
-        except (KeyError, TypeError) as error:
-            raise CalibrationError(f"{path} lacks or misuses the entry {error}") from error
-        if table._json != canonical_json(content):
+        table = cls(document.graph_digest, document.images, unpack(document.tensors, arrays))
+        if table._document != document:
             raise CalibrationError(f"{path} contradicts its histograms; calibrate again")
         return table
 
     @cached_property
-    def _packed(self) -> tuple[list[dict[str, Any]], dict[str, Array]]:
+    def _packed(self) -> tuple[tuple[TensorRecord, ...], dict[str, Array]]:
         return pack(self.tensors)
 
     @cached_property
-    def _json(self) -> bytes:
+    def _document(self) -> "TableDocument":
         records, arrays = self._packed
-        for record, statistics in zip(records, self.tensors.values(), strict=True):
-            record["ranges"] = {f"{p:g}": list(statistics.range(p)) for p in _SHOWN_PERCENTILES}
-        return canonical_json(
-            {
-                "schema": SCHEMA,
-                "graph_digest": self.graph_digest,
-                "images": dict(self.images),
-                "arrays_sha256": content_digest(arrays),
-                "tensors": records,
-            }
+        shown = tuple(
+            ShownTensor(
+                **asdict(record),
+                ranges={f"{p:g}": statistics.range(p) for p in _SHOWN_PERCENTILES},
+            )
+            for record, statistics in zip(records, self.tensors.values(), strict=True)
         )
+        return TableDocument(self.graph_digest, self.images, content_digest(arrays), shown)
+
+    @cached_property
+    def _json(self) -> bytes:
+        return encode(self._document)
 
 
-def merge_tables(tables: Sequence[CalibrationTable], images: Mapping[str, Any]) -> CalibrationTable:
+@dataclass(frozen=True)
+class ShownTensor(TensorRecord):
+    """A tensor as the JSON file shows it.
+
+    Attributes:
+        ranges: low and high end by two-sided percentile, for people.
+    """
+
+    ranges: Mapping[str, tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class TableDocument:
+    """What the JSON file of a table says.
+
+    Attributes:
+        graph_digest: of the graph that was run.
+        images: the images that were run.
+        arrays_sha256: digest of the arrays beside it.
+        tensors: in the order of the arrays.
+        schema: version of the format.
+    """
+
+    graph_digest: Sha256
+    images: ImagesRecord
+    arrays_sha256: Sha256
+    tensors: tuple[ShownTensor, ...]
+    schema: Literal["esrdeploy.calibration/2"] = SCHEMA
+
+
+def merge_tables(tables: Sequence[CalibrationTable], images: ImagesRecord) -> CalibrationTable:
     """Return the table of all images together, exactly as if they had been run in one go.
 
     Args:
@@ -161,98 +170,5 @@ def merge_tables(tables: Sequence[CalibrationTable], images: Mapping[str, Any]) 
     return CalibrationTable(tables[0].graph_digest, images, tensors)
 
 
-def pack(
-    tensors: Mapping[str, TensorStatistics],
-) -> tuple[list[dict[str, Any]], dict[str, Array]]:
-    """Return statistics as one JSON-able record per tensor, and a few long arrays."""
-    records = [
-        {
-            "name": name,
-            "minimum": statistics.minimum,
-            "maximum": statistics.maximum,
-            "count": statistics.histogram.total,
-            "observations": statistics.observations,
-            "exponent": statistics.histogram.exponent,
-            "first_bin": statistics.histogram.first_bin,
-            "bins": len(statistics.histogram.counts),
-            "channels": len(statistics.channel_mean_sum),
-        }
-        for name, statistics in tensors.items()
-    ]
-    parts: dict[str, list[Array]] = {
-        "counts": [s.histogram.counts for s in tensors.values()],
-        "channel_minimum": [s.channels.minimum for s in tensors.values()],
-        "channel_maximum": [s.channels.maximum for s in tensors.values()],
-        "channel_counts": [s.channels.counts.reshape(-1) for s in tensors.values()],
-        "channel_mean_sum": [s.channel_mean_sum for s in tensors.values()],
-    }
-    return records, {
-        name: np.concatenate(parts[name], dtype=dtype) for name, dtype in _ARRAYS.items()
-    }
-
-
-def unpack(
-    records: Iterable[Mapping[str, Any]], arrays: Mapping[str, Array]
-) -> dict[str, TensorStatistics]:
-    """Return the statistics that :func:`pack` took apart.
-
-    Raises:
-        CalibrationError: records and arrays contradict one another.
-        KeyError: a record lacks an entry.
-    """
-    found = {name: (array.dtype, array.ndim) for name, array in arrays.items()}
-    if found != {name: (np.dtype(dtype), 1) for name, dtype in _ARRAYS.items()}:
-        raise CalibrationError(f"the table's arrays are {found}, expected 1-D {list(_ARRAYS)}")
-    records = list(records)
-    bins, channels = sum(r["bins"] for r in records), sum(r["channels"] for r in records)
-    sizes = {"counts": bins, "channel_counts": channels * BINS}
-    for name in _ARRAYS:
-        size = sizes.get(name, channels)
-        if len(arrays[name]) != size:
-            raise CalibrationError(f"{name} has {len(arrays[name])} values, expected {size}")
-    channel_counts = arrays["channel_counts"].reshape(-1, BINS)
-    tensors: dict[str, TensorStatistics] = {}
-    first_bin, first_channel = 0, 0
-    for record in records:
-        last_bin, last_channel = first_bin + record["bins"], first_channel + record["channels"]
-        statistics = TensorStatistics(
-            histogram=Histogram(
-                record["minimum"],
-                record["maximum"],
-                record["exponent"],
-                record["first_bin"],
-                arrays["counts"][first_bin:last_bin],
-            ),
-            observations=record["observations"],
-            channels=ChannelHistograms(
-                arrays["channel_minimum"][first_channel:last_channel],
-                arrays["channel_maximum"][first_channel:last_channel],
-                channel_counts[first_channel:last_channel],
-            ),
-            channel_mean_sum=arrays["channel_mean_sum"][first_channel:last_channel],
-        )
-        _require_consistent(record, statistics)
-        tensors[record["name"]] = statistics
-        first_bin, first_channel = last_bin, last_channel
-    if len(tensors) != len(records):
-        raise CalibrationError("a tensor is listed twice in the calibration table")
-    return tensors
-
-
-def _require_consistent(record: Mapping[str, Any], statistics: TensorStatistics) -> None:
-    extremes = (statistics.channels.minimum.min(), statistics.channels.maximum.max())
-    consistent = (
-        statistics.histogram.total == record["count"]
-        and statistics.observations > 0
-        and record["count"] % (statistics.observations * record["channels"]) == 0
-        and tuple(map(float, extremes)) == (statistics.minimum, statistics.maximum)
-        and len(set(statistics.channels.counts.sum(axis=1))) == 1
-    )
-    if not consistent:
-        raise CalibrationError(
-            f"counts and channel figures of tensor {record['name']!r} contradict its record"
-        )
-
-
-def _patch_digests(records: Iterable[Mapping[str, Any]]) -> list[str]:
-    return sorted(patch["sha256"] for record in records for patch in record["patches"])
+def _patch_digests(records: Iterable[ImagesRecord]) -> list[str]:
+    return sorted(patch.sha256 for record in records for patch in record.patches)

@@ -1,6 +1,6 @@
 """Build a model: a request in, a verified folder of artifacts out; read it top to bottom."""
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -105,9 +105,9 @@ class CalibrationOutcome:
             "folder": str(self.folder),
             "graph_digest": self.table.graph_digest,
             "digest": self.table.digest,
-            "images": dict(self.table.images),
+            "images": asdict(self.table.images),
             "tensors": len(self.table.tensors),
-            "artifacts": [artifact.record() for artifact in self.artifacts],
+            "artifacts": [asdict(artifact) for artifact in self.artifacts],
         }
 
 

@@ -1,4 +1,4 @@
-"""What a QDQ file is made from: every quantized edge and weight, and what stays in float and why.
+"""Define what a QDQ file is made from: quantized activations and weights, and what stays in float.
 
 A plan is a value. It depends only on graph, table, target and options, survives JSON to the bit,
 and holds everything that emission needs besides the float graph.
@@ -13,14 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from calib.errors import GraphError, UsageError
-from quant.numerics.affine import INTEGER_TYPES, IntegerType, covered_range
-from quant.numerics.saturation_limits import SaturationLimits
+from calib.images_record import ImagesRecord
+from calib.records import Count, Int64, Percentile, Sha256, decode, encode
+from quant.numerics.affine import INTEGER_TYPES, IntegerName, IntegerType, covered_range
+from quant.numerics.saturation_limits import AccumulatorBits, SaturationLimits
 from quant.targets import ComputePrecision, Equalization
 
 GRAPH_OUTPUT = "<graph output>"
 
 
-PLAN_SCHEMA = 7
+PLAN_SCHEMA: Literal[7] = 7
 
 Rounding = Literal["nearest", "gptq"]
 
@@ -39,21 +41,21 @@ class QuantOptions:
         accumulator_bits: 32, or 16 for weights that do not saturate where a processor adds the
             products of two neighbours in 16 bits (quant/numerics/saturation_limits.py); ``None``:
             the target's default.
-        rounding: weights to the nearest code, or to the codes that least disturb what the
-            convolution gives out (quant/rounding/round_weights.py).
-        equalization: which channels are brought to like size: none, and the graph stays as it is;
-            those that one convolution makes (the growth channels of dense blocks, the tail's); or
-            all, the residual trunk's half way; ``None``: the target's default.
+        rounding: weights to the nearest int8 value, or by GPTQ with bias correction to those that
+            least disturb the convolution's output (quant/rounding/round_weights.py).
+        equalization: which channels cross-layer equalization rescales: none; those that one
+            convolution makes (the growth channels of dense blocks, the tail's); or all, the
+            residual trunk's half way; ``None``: the target's default.
         promoted: names of nodes to run in a higher precision, with the reason: in float, or in 16
             bits where the target or ``full_integer`` leaves no float.
     """
 
-    percentile: float | None = None
+    percentile: Percentile | None = None
     full_integer: bool = False
     head: ComputePrecision | None = None
     trunk: ComputePrecision | None = None
     tail: ComputePrecision | None = None
-    accumulator_bits: int | None = None
+    accumulator_bits: AccumulatorBits | None = None
     rounding: Rounding = "gptq"
     equalization: Equalization | None = None
     promoted: Mapping[str, str] = field(default_factory=dict)
@@ -81,42 +83,45 @@ class QuantOptions:
 
 @dataclass(frozen=True)
 class EdgeQuant:
-    """A quantize-dequantize pair on a tensor.
+    """A QDQ pair (QuantizeLinear, DequantizeLinear) on a tensor.
 
     Attributes:
         tensor: name of the float tensor.
-        dtype: integer type of the codes.
+        dtype: integer type of the quantized values.
         scale: step, a float32 value.
-        zero_point: code of 0.
+        zero_point: quantized value of 0.
         low: lower end of the range asked for.
         high: upper end of the range asked for.
         rule: how the range was found.
         readers: nodes that read the dequantized value; ``<graph output>`` for the graph.
         after: the edge whose dequantized value is quantized, or ``None``: the tensor itself.
+        percentile: what the range amounts to, however it was found: how many percent of the
+            values that calibration saw lie within half a step of it.
     """
 
     tensor: str
-    dtype: str
+    dtype: IntegerName
     scale: float
-    zero_point: int
+    zero_point: Int64
     low: float
     high: float
     rule: str
     readers: tuple[str, ...]
     after: str | None
+    percentile: float
 
     @property
     def integer(self) -> IntegerType:
-        """The integer type of the codes."""
+        """The integer type of the quantized values."""
         return INTEGER_TYPES[self.dtype]
 
     @property
     def covered(self) -> tuple[float, float]:
-        """Smallest and largest real value with a code of their own."""
+        """Smallest and largest real value that is not clipped."""
         return covered_range(self.scale, self.zero_point, self.integer)
 
     def same_grid(self, other: "EdgeQuant") -> bool:
-        """Tell whether both have the same codes for the same values."""
+        """Tell whether both quantize the same values to the same integers."""
         return (self.dtype, self.scale, self.zero_point) == (
             other.dtype,
             other.scale,
@@ -131,14 +136,14 @@ class WeightQuant:
     Attributes:
         node: the convolution.
         scales: a float32 value per output channel.
-        accumulator_bits: 32, or 16: what the codes are fit for
+        accumulator_bits: 32, or 16: what the int8 weights are fit for
             (quant/numerics/saturation_limits.py).
         bias: name of the bias to be stored as int32, or ``None``.
     """
 
     node: str
     scales: tuple[float, ...]
-    accumulator_bits: int
+    accumulator_bits: AccumulatorBits
     bias: str | None
 
     @property
@@ -148,7 +153,7 @@ class WeightQuant:
 
     @property
     def limits(self) -> SaturationLimits:
-        """Which codes the weight may have."""
+        """Which int8 values the weight may have."""
         return SaturationLimits(self.accumulator_bits)
 
 
@@ -157,31 +162,52 @@ class ConstantQuant:
     """A constant operand other than a convolution's weight, quantized per tensor.
 
     Attributes:
-        dtype: integer type of the codes.
+        dtype: integer type of the quantized values.
         scale: step, a float32 value.
-        zero_point: code of 0.
+        zero_point: quantized value of 0.
         readers: nodes that read the dequantized value.
     """
 
-    dtype: str
+    dtype: IntegerName
     scale: float
-    zero_point: int
+    zero_point: Int64
     readers: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class RoundingRecord:
-    """How weights came by codes other than the nearest.
+    """How weights were rounded to int8 values other than the nearest.
 
     Attributes:
         images: record of the images whose activations decided.
-        digests: of codes and bias, by weight initializer.
-        nearest: weights that kept the nearest codes all the same, with the reason.
+        digests: of int8 weight and bias, by weight initializer.
+        nearest: weights rounded to the nearest value all the same, with the reason.
     """
 
-    images: Mapping[str, Any]
-    digests: Mapping[str, str]
+    images: ImagesRecord
+    digests: Mapping[str, Sha256]
     nearest: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class ProofRecord:
+    """How closely a rewritten float graph computes what the one before does.
+
+    Attributes:
+        name: of the pass that rewrote it.
+        nodes_before: nodes it was given.
+        nodes_after: nodes it left.
+        psnr_db: least PSNR over the probes, dB; ``None`` where the outputs are equal.
+        max_abs_error: largest difference of two output values.
+        probes: how many pictures were compared.
+    """
+
+    name: str
+    nodes_before: Count
+    nodes_after: Count
+    psnr_db: float | None
+    max_abs_error: float
+    probes: Count
 
 
 @dataclass(frozen=True)
@@ -192,11 +218,11 @@ class QuantPlan:
         target: name of the target profile.
         graph_digest: digest of the float graph.
         table_digest: digest of the calibration table.
-        options: record of the options, defaults filled in.
-        edges: pairs by name: the tensor's, with the precision behind it for a second pair.
+        options: what was asked for, defaults filled in.
+        edges: QDQ pairs by name: the tensor's, with the precision behind it for a second pair.
         weights: by the name of the weight's initializer.
         constants: by the name of the constant.
-        integer_concats: names of the Concats that join the codes of their inputs
+        integer_concats: names of the Concats that concatenate int8 tensors
             (quant/planning/integer_concats.py).
         stored_half: names of weights of convolutions left in float that are stored as fp16.
         kept_float: node or tensor to the reason why it is not quantized.
@@ -207,13 +233,14 @@ class QuantPlan:
         proofs: how closely each rewritten float graph was found to compute what the one before
             does (quant/passes/driver.py).
         rounded: what GPTQ made of the weights, and on which images; ``None``
-            before it, or with every weight rounded to the nearest code.
+            before it, or with every weight rounded to the nearest value.
+        schema: version of the format.
     """
 
     target: str
-    graph_digest: str
-    table_digest: str
-    options: Mapping[str, Any]
+    graph_digest: Sha256
+    table_digest: Sha256
+    options: QuantOptions
     edges: Mapping[str, EdgeQuant]
     weights: Mapping[str, WeightQuant]
     constants: Mapping[str, ConstantQuant]
@@ -222,44 +249,26 @@ class QuantPlan:
     integer_concats: tuple[str, ...] = ()
     folded: tuple[str, ...] = ()
     equalization: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    proofs: tuple[Mapping[str, Any], ...] = ()
+    proofs: tuple[ProofRecord, ...] = ()
     rounded: RoundingRecord | None = None
+    schema: Literal[7] = PLAN_SCHEMA
 
     def to_record(self) -> dict[str, Any]:
-        """Return the plan as JSON-able values; ``from_record`` gives it back."""
-        return {"schema": PLAN_SCHEMA, **asdict(self)}
+        """Return the plan as JSON-able values."""
+        return asdict(self)
+
+    def content(self) -> bytes:
+        """Return the bytes of the plan's file; :meth:`parse` gives the plan back."""
+        return encode(self)
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> "QuantPlan":
-        """Return the plan that ``to_record`` made a record of.
+    def parse(cls, content: bytes, source: str) -> "QuantPlan":
+        """Return the plan that a file holds.
 
         Raises:
-            GraphError: the record is of another schema or does not hold a plan.
+            GraphError: it is of another schema or holds no plan; ``source`` names it.
         """
-        if record.get("schema") != PLAN_SCHEMA:
-            raise GraphError(
-                f"found a plan of schema {record.get('schema')!r}, expected {PLAN_SCHEMA}; "
-                "build again"
-            )
-        try:
-            return cls(
-                target=record["target"],
-                graph_digest=record["graph_digest"],
-                table_digest=record["table_digest"],
-                options=dict(record["options"]),
-                edges=_values(EdgeQuant, record["edges"]),
-                weights=_values(WeightQuant, record["weights"]),
-                constants=_values(ConstantQuant, record["constants"]),
-                stored_half=tuple(record["stored_half"]),
-                kept_float=dict(record["kept_float"]),
-                integer_concats=tuple(record["integer_concats"]),
-                folded=tuple(record["folded"]),
-                equalization={k: tuple(v) for k, v in record["equalization"].items()},
-                proofs=tuple(record["proofs"]),
-                rounded=_rounding_record(record["rounded"]),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise GraphError(f"the record holds no quantization plan: {error}") from error
+        return decode(content, cls, source, GraphError, "build again")
 
     def edge_read_by(self, tensor: str, reader: str) -> str | None:
         """Return the name of the edge through which ``reader`` reads ``tensor``, if any."""
@@ -278,17 +287,3 @@ class QuantPlan:
             for name, edge in self.edges.items()
             for reader in edge.readers
         }
-
-
-def _values(kind: type[Any], record: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Return instances of a plan's dataclass; JSON's lists become tuples again."""
-    return {
-        name: kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
-        for name, fields in record.items()
-    }
-
-
-def _rounding_record(record: Mapping[str, Any] | None) -> RoundingRecord | None:
-    if record is None:
-        return None
-    return RoundingRecord(**{name: dict(entries) for name, entries in record.items()})

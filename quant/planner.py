@@ -1,10 +1,11 @@
 """Plan how a float graph is quantized for a target, from its calibration table.
 
-1. Residual scales are folded where that is better, and channels brought to like size
-   (quant/passes).
-2. Placement says which edges carry a pair (quant/planning/qdq_placement.py), and each gets its
+1. Residual scales are folded where that is better, and channels rescaled by cross-layer
+   equalization (quant/passes).
+2. Placement says which edges carry a QDQ pair (quant/planning/qdq_placement.py), and each gets its
    scale and zero point (quant/planning/activation_scales.py).
-3. Concats of one grid join codes where the target takes that (quant/planning/integer_concats.py).
+3. Concats of one scale and zero point concatenate int8 tensors where the target takes that
+   (quant/planning/integer_concats.py).
 4. Weights get one scale per output channel (quant/planning/parameters.py).
 """
 
@@ -70,15 +71,17 @@ def plan_graph(
         target=profile.name,
         graph_digest=graph.digest,
         table_digest=table.digest,
-        options={
-            "percentile": options.percentile,
-            "full_integer": options.full_integer,
-            "accumulator_bits": limits.accumulator_bits,
-            "rounding": options.rounding,
-            "equalization": equalization,
-            "promoted": dict(options.promoted),
-            **{name: parts[name] for name in ("head", "trunk", "tail")},
-        },
+        options=QuantOptions(
+            percentile=options.percentile,
+            full_integer=options.full_integer,
+            head=parts["head"],
+            trunk=parts["trunk"],
+            tail=parts["tail"],
+            accumulator_bits=limits.accumulator_bits,
+            rounding=options.rounding,
+            equalization=equalization,
+            promoted=dict(options.promoted),
+        ),
         edges=edges,
         weights=weights,
         constants=plan_constants(placement),

@@ -1,8 +1,8 @@
-"""A plan and a few pictures in, what each group of convolutions costs the picture out.
+"""Measure what quantizing each layer group costs the picture.
 
 Rounding errors of different layers are nearly independent, so the squared error of the whole
 int8 model is nearly the sum of those of models in which a single group is quantized and all
-else is float. What a group costs is measured that way, in the meaning of QDQ, and
+else is float. What a group costs is measured that way, in QDQ reference semantics, and
 
     parity without a set R of groups  ~  -10 log10(E - sum over R of e_f * E / sum of all e_f)
 
@@ -10,14 +10,17 @@ with E measured too, predicts what returning them to a higher precision gains.
 """
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import onnx
 
+from calib.errors import CalibrationError
 from calib.graph import GraphIndex
+from calib.records import NotNegative, Positive, Sha256, read
 from calib.runtime import Session
 from quant.analysis.layer_groups import LayerGroup, find_layer_groups
 from quant.numerics.affine import FloatArray
@@ -26,10 +29,12 @@ from quant.passes.prepared import PreparedGraph
 from quant.plan import QuantPlan
 from quant.qdq.emit import RoundedWeights, emit_qdq
 
+SENSITIVITY_SCHEMA: Literal["esrdeploy.sensitivity/1"] = "esrdeploy.sensitivity/1"
+
 
 @dataclass(frozen=True)
 class GroupCost:
-    """What quantizing one group alone costs.
+    """What quantizing one layer group alone costs.
 
     Attributes:
         name: its last convolution.
@@ -39,7 +44,7 @@ class GroupCost:
 
     name: str
     nodes: tuple[str, ...]
-    squared_error: float
+    squared_error: NotNegative
 
     @property
     def parity_db(self) -> float:
@@ -49,7 +54,7 @@ class GroupCost:
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """What each group of a plan costs.
+    """What each layer group of a plan costs.
 
     Attributes:
         groups: in graph order.
@@ -58,8 +63,8 @@ class Sensitivity:
     """
 
     groups: tuple[GroupCost, ...]
-    squared_error: float
-    pictures: int
+    squared_error: NotNegative
+    pictures: Positive
 
     @property
     def parity_db(self) -> float:
@@ -83,22 +88,29 @@ class Sensitivity:
             left -= group.squared_error * share
         return tuple(chosen)
 
-    def to_record(self) -> dict[str, Any]:
-        """Return everything as JSON values."""
-        return asdict(self)
+
+@dataclass(frozen=True)
+class SensitivityFile:
+    """What the file of a measured sensitivity says.
+
+    Attributes:
+        key: digest of the plan and the pictures that it was measured with.
+        measured: the sensitivity.
+        schema: version of the format.
+    """
+
+    key: Sha256
+    measured: Sensitivity
+    schema: Literal["esrdeploy.sensitivity/1"] = SENSITIVITY_SCHEMA
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> "Sensitivity":
-        """Return what ``to_record`` made a record of.
+    def read(cls, path: Path) -> "SensitivityFile":
+        """Read a sensitivity that was measured before.
 
         Raises:
-            KeyError: an entry is missing.
-            TypeError: an entry is not expected.
+            CalibrationError: the file is missing, or holds none.
         """
-        groups = tuple(
-            GroupCost(**{**group, "nodes": tuple(group["nodes"])}) for group in record["groups"]
-        )
-        return cls(groups, record["squared_error"], record["pictures"])
+        return read(path, cls, CalibrationError, "build again")
 
 
 def measure_sensitivity(
@@ -108,7 +120,7 @@ def measure_sensitivity(
     *,
     on_step: Callable[[], None] = lambda: None,
 ) -> Sensitivity:
-    """Quantize each group alone and compare the pictures with the float model's.
+    """Quantize each layer group alone and compare the pictures with the float model's.
 
     Args:
         prepared: the float graph under the plan.
@@ -138,7 +150,7 @@ def quantized_parity_db(
 
 
 def restricted(index: GraphIndex, plan: QuantPlan, group: LayerGroup) -> QuantPlan:
-    """Return the plan with nothing quantized but one group: what it reads, weighs and makes."""
+    """Return a plan in which only this layer group's inputs, weights and outputs are quantized."""
     inside = {node.name for node in group.nodes}
     for node in group.nodes:
         inside |= {n.name for n in index.consumers(node.output[0]) if "Relu" in n.op_type}
@@ -175,13 +187,13 @@ def _joins(index: GraphIndex, tensor: str) -> set[str]:
 
 
 def _codes_of(plan: QuantPlan, rounded: RoundedWeights) -> RoundedWeights:
-    """Return the codes of the plan's weights, and the biases beside them."""
+    """Return the int8 weights of the plan, and the biases beside them."""
     codes = {name: code for name, code in rounded.codes.items() if name in plan.weights}
     return RoundedWeights(codes, rounded.biases, {})
 
 
 def _pictures(model: onnx.ModelProto, inputs: Collection[FloatArray]) -> list[FloatArray]:
-    """Return the model's outputs in the meaning of the file, clipped to [0, 1]."""
+    """Return the model's outputs in QDQ reference semantics, clipped to [0, 1]."""
     session = Session(model, optimized=False)
     (entry,), (output,) = session.inputs, session.outputs
     return [np.clip(session.run({entry: values})[output], 0.0, 1.0) for values in inputs]

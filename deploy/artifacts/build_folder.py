@@ -1,21 +1,21 @@
 """Read the files of a build that are the ones its manifest names."""
 
-import json
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 import onnx
 
-from calib.errors import CalibrationError, EsrdeployError, GraphError
+from calib.errors import CalibrationError, GraphError
 from calib.graph import GraphIndex
 from calib.table import CalibrationTable
 from deploy.artifacts.check import Check, check_digest
-from deploy.artifacts.files import TABLE_NAME, plan_file_name
+from deploy.artifacts.files import TABLE_NAME, Artifact, plan_file_name, sensitivity_file_name
 from deploy.artifacts.manifest import Manifest
 from deploy.artifacts.onnx_files import load_model
 from quant.plan import QuantPlan
+from quant.sensitivity import Sensitivity, SensitivityFile
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +27,8 @@ class Build:
         manifest: what names them.
         models: the parsed ONNX models by file name.
         plans: the parsed plans by the file name of the int8 model that follows them.
+        sensitivities: what layer groups cost, by the file name of the int8 model, where that was
+            measured.
         table: the calibration table, where the build has one.
     """
 
@@ -34,6 +36,7 @@ class Build:
     manifest: Manifest
     models: dict[str, onnx.ModelProto] = field(default_factory=dict)
     plans: dict[str, QuantPlan] = field(default_factory=dict)
+    sensitivities: dict[str, Sensitivity] = field(default_factory=dict)
     table: CalibrationTable | None = None
 
     @property
@@ -58,7 +61,7 @@ class Build:
         """Digests of the pictures that the calibration saw."""
         if self.table is None:
             return frozenset()
-        return frozenset(entry["sha256"] for entry in self.table.images["patches"])
+        return frozenset(entry.sha256 for entry in self.table.images.patches)
 
 
 def check_files(folder: Path, manifest: Manifest) -> Iterator[Check]:
@@ -89,21 +92,30 @@ def load_build(
             build.models[item.path] = load_model(folder / item.path, item.path)
         except GraphError as error:
             failed.append(Check.of(False, "parse", item.path, str(error)))
-        name = plan_file_name(manifest.model, item.target or "")
-        if item.precision != "int8" or name not in intact:
-            continue
-        try:
-            plan = QuantPlan.from_record(json.loads((folder / name).read_bytes()))
-        except (OSError, ValueError, EsrdeployError) as error:
-            failed.append(Check.of(False, "plan", name, f"cannot be read: {error}"))
-        else:
-            build.plans[item.path] = plan
+        if item.precision == "int8":
+            failed += _load_records(build, item, intact)
     if TABLE_NAME not in intact:
         return build, tuple(failed)
     try:
-        table = CalibrationTable.load(folder / TABLE_NAME)
+        return replace(build, table=CalibrationTable.load(folder / TABLE_NAME)), tuple(failed)
     except CalibrationError as error:
-        detail = f"is no calibration table, it is truncated or damaged: {error}"
-        failed.append(Check.of(False, "parse", TABLE_NAME, detail))
+        failed.append(Check.of(False, "parse", TABLE_NAME, str(error)))
         return build, tuple(failed)
-    return Build(folder, manifest, build.models, build.plans, table), tuple(failed)
+
+
+def _load_records(build: Build, item: Artifact, intact: Collection[str]) -> Iterator[Check]:
+    """Parse the plan of an int8 model, and what its layer groups cost, where that was measured."""
+    model, target = build.manifest.model, item.target or ""
+    plan, costs = plan_file_name(model, target), sensitivity_file_name(model, target)
+    if plan in intact:
+        try:
+            content = (build.folder / plan).read_bytes()
+            build.plans[item.path] = QuantPlan.parse(content, plan)
+        except (OSError, GraphError) as error:
+            yield Check.of(False, "plan", plan, f"cannot be read: {error}")
+    if costs in intact:
+        try:
+            path = build.folder / costs
+            build.sensitivities[item.path] = SensitivityFile.read(path).measured
+        except CalibrationError as error:
+            yield Check.of(False, "parse", costs, str(error))

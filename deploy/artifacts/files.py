@@ -1,16 +1,15 @@
 """A built model in, a file with its digest out: names, atomic writes and records of artifacts."""
 
 import tempfile
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import onnx
 
 from calib.digest import sha256_bytes, sha256_file
 from calib.errors import GraphError, UsageError
 from calib.files import write_atomically
+from calib.records import Count, PlainName, Sha256
 from deploy.artifacts.precision import ModelPrecision
 
 MANIFEST_NAME = "manifest.json"
@@ -32,27 +31,12 @@ class Artifact:
         opset: version of the ``ai.onnx`` operator set, or ``None`` for a record.
     """
 
-    path: str
-    sha256: str
-    size_bytes: int
+    path: PlainName
+    sha256: Sha256
+    size_bytes: Count
     precision: ModelPrecision | None = None
     target: str | None = None
-    opset: int | None = None
-
-    def record(self) -> dict[str, Any]:
-        """Return the artifact as the manifest spells it."""
-        fields = asdict(self)
-        return {"bytes": fields.pop("size_bytes"), **fields}
-
-    @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> "Artifact":
-        """Return the artifact that :meth:`record` made a record of.
-
-        Raises:
-            KeyError, TypeError: the record lacks or adds a field.
-        """
-        fields = dict(record)
-        return cls(size_bytes=fields.pop("bytes"), **fields)
+    opset: Count | None = None
 
 
 def model_file_name(model: str, precision: ModelPrecision, target: str | None = None) -> str:

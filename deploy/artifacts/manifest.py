@@ -1,24 +1,27 @@
-"""The facts of a build in, ``manifest.json`` out, and back.
+"""Record the facts of a build in ``manifest.json``, and read them back.
 
 The manifest is the one file that names every other: what was built, from which weights and
 images, with which versions, and what the verification measured. It holds no time, no host and
 no absolute path, so the same inputs give the same bytes.
 """
 
-import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from calib.digest import canonical_json
 from calib.errors import UsageError, VerificationError
+from calib.images_record import ImagesSummary
+from calib.records import Count, PlainName, Scale, Sha256, encode, read
 from deploy import __version__
 from deploy.artifacts.files import MANIFEST_NAME, Artifact
+from deploy.artifacts.parity_record import ParityFigures
+from deploy.artifacts.precision import ModelPrecision
+from quant.plan import QuantOptions
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[2] = 2
 _VERSIONED = ("numpy", "onnx", "onnxruntime", "onnxsim", "opencv-python", "torch")
 
 
@@ -32,31 +35,106 @@ def library_versions() -> dict[str, str]:
 
 
 @dataclass(frozen=True)
+class NetworkRecord:
+    """The network that was built.
+
+    Attributes:
+        architecture: its family and sizes, for people.
+        scale: output pixels per input pixel along one side.
+        parameters: how many it has.
+        macs: multiply-accumulates for one input.
+    """
+
+    architecture: str
+    scale: Scale
+    parameters: Count
+    macs: Count
+
+
+@dataclass(frozen=True)
+class WeightsRecord:
+    """The checkpoint it was built from.
+
+    Attributes:
+        origin: where the weights came from, without machine paths.
+        sha256: of the file that holds the weights.
+        files: sha256 of every file that was read, by file name.
+        official: whether the file is the official release; ``None`` where that cannot be said.
+    """
+
+    origin: str
+    sha256: Sha256
+    files: Mapping[str, Sha256]
+    official: bool | None
+
+
+@dataclass(frozen=True)
+class CalibrationRecord:
+    """The calibration table, by what identifies it.
+
+    Attributes:
+        digest: of the table.
+        images: what it was made from; the list of them stands in the table.
+    """
+
+    digest: Sha256
+    images: ImagesSummary
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """Every choice that shapes the artifacts; no path is one.
+
+    Attributes:
+        precision: the lowest that was built.
+        targets: target profiles of the int8 models.
+        quantization: how to quantize.
+        budget: what the int8 models may lose, in the words it was asked for in, or ``None``.
+        fp16_keep: nodes that the fp16 model was asked to compute in float32.
+        promoted: by target, the nodes that the budget promoted to a higher precision, with the
+            reason.
+    """
+
+    precision: ModelPrecision = "int8"
+    targets: tuple[str, ...] = ()
+    quantization: QuantOptions = field(default_factory=QuantOptions)
+    budget: str | None = None
+    fp16_keep: tuple[str, ...] = ()
+    promoted: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def quantization_for(self, target: str) -> QuantOptions:
+        """Return how the int8 model of a target is quantized, what the budget did included."""
+        promoted = self.promoted.get(target, self.quantization.promoted)
+        return replace(self.quantization, promoted=promoted)
+
+
+@dataclass(frozen=True)
 class Manifest:
     """What ``manifest.json`` says.
 
     Attributes:
         model: name in the model table.
-        network: architecture, scale, parameters and multiply-accumulates.
-        weights: origin, sha256 and whether they are the official file.
-        calibration: digest of the calibration table and the record of its images; ``None`` for
-            a build that needed none.
+        network: what was built.
+        weights: what it was built from.
+        calibration: the calibration table; ``None`` for a build that needed none.
         options: every choice that shaped the artifacts.
         artifacts: every other file of the build.
         fp16_kept: nodes that the fp16 model computes in float32, each with its reason.
         parity: per ONNX file the overall figures of its verification.
         versions: of esrdeploy and the libraries that took part.
+        schema_version: version of the format.
     """
 
-    model: str
-    network: Mapping[str, Any]
-    weights: Mapping[str, Any]
-    calibration: Mapping[str, Any] | None
-    options: Mapping[str, Any]
+    model: PlainName
+    network: NetworkRecord
+    weights: WeightsRecord
+    calibration: CalibrationRecord | None
+    options: BuildOptions
     artifacts: tuple[Artifact, ...]
     fp16_kept: Mapping[str, str] = field(default_factory=dict)
-    parity: Mapping[str, Any] = field(default_factory=dict)
+    parity: ParityFigures = field(default_factory=ParityFigures)
     versions: Mapping[str, str] = field(default_factory=library_versions)
+    schema_version: Literal[2] = SCHEMA_VERSION
 
     def artifact(self, path: str) -> Artifact | None:
         """Return the artifact of that path, or ``None``."""
@@ -80,12 +158,11 @@ class Manifest:
 
     def record(self) -> dict[str, Any]:
         """Return the manifest as a JSON-able mapping."""
-        artifacts = [item.record() for item in self.artifacts]
-        return {"schema_version": SCHEMA_VERSION, **asdict(self), "artifacts": artifacts}
+        return asdict(self)
 
     def content(self) -> bytes:
         """Return the bytes of ``manifest.json``."""
-        return canonical_json(self.record())
+        return encode(self)
 
 
 def find_builds(path: Path) -> list[Path]:
@@ -110,32 +187,6 @@ def read_manifest(path: Path) -> Manifest:
     """Read and check a manifest.
 
     Raises:
-        VerificationError: the file is missing, not JSON, of another schema, or lacks a field.
+        VerificationError: the file is missing, not JSON, of another schema, or no manifest.
     """
-    try:
-        fields = json.loads(path.read_bytes())
-    except OSError as error:
-        raise VerificationError(f"{path} cannot be read: {error.strerror or error}") from error
-    except ValueError as error:
-        raise VerificationError(f"{path} is not JSON ({error}); build again") from error
-    found = fields.pop("schema_version", None) if isinstance(fields, dict) else None
-    if found != SCHEMA_VERSION:
-        raise VerificationError(
-            f"{path} has schema version {found}, expected {SCHEMA_VERSION}; build again"
-        )
-    try:
-        artifacts = tuple(Artifact.from_record(item) for item in fields.pop("artifacts"))
-        manifest = Manifest(artifacts=artifacts, **fields)
-    except (KeyError, TypeError) as error:
-        raise VerificationError(f"{path} lacks or adds a field ({error}); build again") from error
-    _require_plain_names(path, manifest)
-    return manifest
-
-
-def _require_plain_names(path: Path, manifest: Manifest) -> None:
-    """Refuse a manifest that points outside its own folder."""
-    for item in manifest.artifacts:
-        if Path(item.path).name != item.path:
-            raise VerificationError(
-                f"{path} names the file {item.path!r}, expected a plain name in its own folder"
-            )
+    return read(path, Manifest, VerificationError, "build again")

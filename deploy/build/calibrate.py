@@ -11,9 +11,10 @@ from pathlib import Path
 import onnx
 
 from calib.calibrate import OnImage, calibrate
-from calib.dataset import Mode, PatchSet, folder_patches
+from calib.dataset import PatchSet, folder_patches
 from calib.errors import CalibrationError
 from calib.graph import GraphIndex
+from calib.images_record import Mode
 from calib.sample import sample_patches
 from calib.table import CalibrationTable
 from deploy.artifacts.files import TABLE_NAME, Artifact, artifact_of
@@ -186,7 +187,7 @@ def _finished_table(
         return None
     same_job = (
         table.graph_digest == graph.digest
-        and table.images["digest"] == patches.digest
+        and table.images.digest == patches.digest
         and set(table.tensors) == set(tensors)
     )
     return table if same_job else None

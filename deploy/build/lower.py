@@ -65,7 +65,7 @@ def lower(
     for profile in request.profiles() if request.builds("int8") else ():
         quantized = _quantized(request, graph, table, profile, pictures, progress)
         artifacts += write_quantized(folder, name, quantized)
-        promoted[profile.name] = dict(quantized.plan.options["promoted"])
+        promoted[profile.name] = dict(quantized.plan.options.promoted)
     return Lowered(table, kept, promoted, tuple(artifacts))
 
 

@@ -42,8 +42,8 @@ def pictures_of(source: PatchSet | CalibrationTable, probe: Probe) -> Pictures:
     """
     sample = sample_patches("calibration", IMAGES + HELD_OUT)
     if isinstance(source, CalibrationTable):
-        known = source.images.get("origin") == "sample"
-        count = min(IMAGES, source.images["count"]) if known else IMAGES
+        known = source.images.origin == "sample"
+        count = min(IMAGES, source.images.count) if known else IMAGES
         return Pictures(_some(sample, 0, count), _some(sample, IMAGES, HELD_OUT), probe)
     ours = source if len(source.patches) >= IMAGES + HELD_OUT else sample
     return Pictures(_some(source, 0, IMAGES), _some(ours, IMAGES, HELD_OUT), probe)

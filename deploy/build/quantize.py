@@ -5,20 +5,18 @@ group is measured once (quant/sensitivity.py) and the most costly ones are promo
 the pictures hold the budget.
 """
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 
 from calib.digest import canonical_json, sha256_bytes
-from calib.errors import UsageError
+from calib.errors import CalibrationError, UsageError
 from calib.files import write_atomically
 from calib.graph import GraphIndex
+from calib.records import encode
 from calib.table import CalibrationTable
 from deploy.build.budget import Budget, promoted_nodes
 from deploy.build.pictures import Pictures, inputs_of
@@ -31,7 +29,7 @@ from quant.planner import plan_graph
 from quant.qdq.emit import RoundedWeights, emit_qdq
 from quant.rounding.recorded_codes import record_rounding
 from quant.rounding.round_weights import round_weights
-from quant.sensitivity import Sensitivity, measure_sensitivity, quantized_parity_db
+from quant.sensitivity import Sensitivity, SensitivityFile, measure_sensitivity, quantized_parity_db
 from quant.targets import TargetProfile
 
 Array = npt.NDArray[np.float32]
@@ -122,7 +120,7 @@ class Quantizer:
             aim += budget.min_parity_db - parity_db + 0.1
         raise UsageError(
             f"target {self.profile.name} reaches {parity_db:.2f} dB on the held-out pictures with "
-            f"{len(found.plan.options['promoted'])} convolutions promoted; {budget.asked} asks for "
+            f"{len(found.plan.options.promoted)} convolutions promoted; {budget.asked} asks for "
             f"{budget.min_parity_db:.2f} dB"
         )
 
@@ -156,7 +154,7 @@ class Quantizer:
         cache: Path,
     ) -> Sensitivity:
         key = sha256_bytes(
-            canonical_json([prepared.plan.to_record(), self.pictures.held_out.record()])
+            canonical_json([prepared.plan.to_record(), asdict(self.pictures.held_out.record())])
         )
         known = _cached(cache, key)
         if known is not None:
@@ -165,7 +163,7 @@ class Quantizer:
         title = f"measuring what each of {len(groups)} layers costs"
         with self.progress.stage(title, len(groups)) as advance:
             measured = measure_sensitivity(prepared, weights, inputs, on_step=advance)
-        write_atomically(cache, canonical_json({"key": key, **measured.to_record()}))
+        write_atomically(cache, encode(SensitivityFile(key, measured)))
         return measured
 
 
@@ -175,9 +173,7 @@ def _emitted(prepared: PreparedGraph, weights: RoundedWeights) -> QuantizedModel
 
 def _cached(path: Path, key: str) -> Sensitivity | None:
     try:
-        record: Mapping[str, Any] = json.loads(path.read_bytes())
-        if record["key"] != key:
-            return None
-        return Sensitivity.from_record(record)
-    except (OSError, ValueError, KeyError, TypeError):
+        found = SensitivityFile.read(path)
+    except CalibrationError:
         return None
+    return found.measured if found.key == key else None

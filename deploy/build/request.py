@@ -1,9 +1,10 @@
 """What a build is asked to do, as one value."""
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from deploy.artifacts.manifest import BuildOptions
 from deploy.artifacts.precision import PRECISIONS, ModelPrecision
 from deploy.build.budget import Budget
 from deploy.build.calibrate import CalibrationRequest, Execution
@@ -76,12 +77,17 @@ class BuildRequest:
         """
         return PRECISIONS.index(precision) <= PRECISIONS.index(self.precision)
 
-    def choices(self) -> dict[str, Any]:
-        """Return every choice that shapes the artifacts, for the manifest; no path is one."""
-        return {
-            "precision": self.precision,
-            "targets": list(self.targets),
-            "quantization": asdict(self.quantization),
-            "budget": None if self.budget is None else self.budget.asked,
-            "fp16_keep": list(self.fp16_keep),
-        }
+    def choices(self, promoted: Mapping[str, Mapping[str, str]]) -> BuildOptions:
+        """Return every choice that shapes the artifacts, for the manifest.
+
+        Args:
+            promoted: by target, the nodes that the budget promoted, with the reason.
+        """
+        return BuildOptions(
+            self.precision,
+            self.targets,
+            self.quantization,
+            None if self.budget is None else self.budget.asked,
+            self.fp16_keep,
+            promoted,
+        )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import onnx
 
-from calib.digest import canonical_json
+from calib.records import encode
 from deploy.artifacts.files import (
     PARITY_NAME,
     Artifact,
@@ -15,6 +15,7 @@ from deploy.artifacts.files import (
     write_model,
     write_record,
 )
+from deploy.artifacts.parity_record import ParityFile
 from deploy.build.quantize import QuantizedModel
 
 
@@ -40,15 +41,13 @@ def write_quantized(folder: Path, name: str, quantized: QuantizedModel) -> list[
     file_name = model_file_name(name, "int8", target)
     artifacts = [
         write_model(folder, file_name, quantized.model, "int8", target),
-        write_record(
-            folder, plan_file_name(name, target), canonical_json(quantized.plan.to_record())
-        ),
+        write_record(folder, plan_file_name(name, target), quantized.plan.content()),
     ]
     if quantized.sensitivity is not None:
         artifacts.append(artifact_of(folder / sensitivity_file_name(name, target)))
     return artifacts
 
 
-def write_parity(folder: Path, record: dict[str, object]) -> list[Artifact]:
+def write_parity(folder: Path, record: ParityFile) -> list[Artifact]:
     """Write the parity figures of a verification."""
-    return [write_record(folder, PARITY_NAME, canonical_json(record))]
+    return [write_record(folder, PARITY_NAME, encode(record))]

@@ -1,7 +1,7 @@
 """``esrdeploy build``: weights and images in, a verified set of ONNX models out."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -27,6 +27,9 @@ from deploy.cli.options import (
     lowest,
 )
 from deploy.cli.verify import show_verification
+
+if TYPE_CHECKING:
+    from quant.numerics.saturation_limits import AccumulatorBits
 
 
 @reports_errors
@@ -153,7 +156,7 @@ def build(
             head=head,
             trunk=trunk,
             tail=tail,
-            accumulator_bits=accumulator_bits,
+            accumulator_bits=cast("AccumulatorBits | None", accumulator_bits),  # judged there
             rounding="gptq" if rounding == "second-order" else rounding,
             equalization=equalization,
         ),

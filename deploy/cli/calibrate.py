@@ -53,7 +53,7 @@ def calibrate(
         print_json(outcome.record())
         return
     table = outcome.table
-    typer.echo(f"{len(table.tensors)} tensors over {len(table.images['patches'])} images")
+    typer.echo(f"{len(table.tensors)} tensors over {len(table.images.patches)} images")
     typer.echo(f"table {table.digest} of graph {table.graph_digest}")
     for artifact in outcome.artifacts:
         typer.echo(f"{artifact.size_bytes / 1e6:9.2f} MB  {outcome.folder / artifact.path}")

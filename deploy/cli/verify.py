@@ -159,10 +159,10 @@ def show_verification(verification: "Verification") -> None:
         [
             result.candidate,
             result.reference,
-            f"{result.summary()['psnr_db_mean']:.2f}",
-            f"{result.summary()['psnr_db_min']:.2f}",
-            f"{result.summary()['ssim_mean']:.4f}",
-            f"{result.summary()['max_abs_error']:.4f}",
+            f"{result.summary().psnr_db_mean:.2f}",
+            f"{result.summary().psnr_db_min:.2f}",
+            f"{result.summary().ssim_mean:.4f}",
+            f"{result.summary().max_abs_error:.4f}",
             "pass" if result.passed else "FAIL",
         ]
         for result in verification.parity

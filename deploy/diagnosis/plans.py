@@ -5,6 +5,7 @@ first.
 """
 
 from collections.abc import Iterator
+from dataclasses import asdict
 
 from quant.plan import EdgeQuant, QuantPlan
 
@@ -26,8 +27,9 @@ def plan_faults(expected: QuantPlan, found: QuantPlan) -> Iterator[str]:
             f"stale: the plan was made from calibration table {found.table_digest}, the table "
             f"beside it is {expected.table_digest}"
         )
-    for name in sorted({*expected.options, *found.options}):
-        wanted, seen = expected.options.get(name), found.options.get(name)
+    asked, planned = asdict(expected.options), asdict(found.options)
+    for name in sorted(asked):
+        wanted, seen = asked[name], planned[name]
         if wanted != seen:
             yield f"{name} {seen} in the plan, {wanted} in the build's options"
     for name in expected.edges.keys() - found.edges.keys():

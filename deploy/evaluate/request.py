@@ -63,7 +63,7 @@ class BuiltModel:
     @property
     def scale(self) -> int:
         """Output pixels per input pixel along one side."""
-        return int(self.manifest.network["scale"])
+        return self.manifest.network.scale
 
 
 def find_built_models(request: ScoringRequest) -> list[BuiltModel]:
@@ -133,11 +133,11 @@ def require_held_out(item: BuiltModel, pairs: Sequence[Pair]) -> None:
     if item.artifact.precision != "int8" or not (item.folder / TABLE_NAME).is_file():
         return
     images = CalibrationTable.load(item.folder / TABLE_NAME).images
-    digests = {entry["sha256"] for entry in images["patches"]}
+    digests = {entry.sha256 for entry in images.patches}
     crops = {
-        PurePosixPath(entry["name"].partition("@")[0]).name
-        for entry in images["patches"]
-        if images["origin"] == "folder" and images["mode"] == "crop"
+        PurePosixPath(entry.name.partition("@")[0]).name
+        for entry in images.patches
+        if images.origin == "folder" and images.mode == "crop"
     }
     for pair in pairs:
         whole = resize_area(read_image(pair.lr), PATCH_PX, PATCH_PX)

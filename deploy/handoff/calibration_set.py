@@ -5,15 +5,14 @@ user's own lie there when the user says so; else the bundle has their digests, a
 makes the very same pictures from the user's folder.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from calib.dataset import PatchRef, folder_patches
 from calib.digest import canonical_json
 from calib.errors import StaleTableError, UsageError
 from calib.images import write_image
+from calib.images_record import ImagesRecord
 from calib.sample import sample_patches
 from deploy.artifacts.build_folder import Build
 
@@ -29,7 +28,7 @@ class CalibrationSet:
         patches: where they can be had from, in the table's order; empty if they stay at home.
     """
 
-    record: Mapping[str, Any]
+    record: ImagesRecord
     patches: tuple[PatchRef, ...]
 
     @property
@@ -40,17 +39,15 @@ class CalibrationSet:
     @property
     def files(self) -> tuple[str, ...]:
         """Paths of the pictures below the bundle's root, there or to be made."""
-        return tuple(
-            f"{FOLDER}/images/{position:04d}.png" for position in range(self.record["count"])
-        )
+        return tuple(f"{FOLDER}/images/{position:04d}.png" for position in range(self.record.count))
 
     def write(self, root: Path) -> None:
         """Write the list of pictures, and the pictures that may be passed on, below ``root``."""
         entries = [
-            {"file": file.removeprefix(f"{FOLDER}/"), **patch}
-            for file, patch in zip(self.files, self.record["patches"], strict=True)
+            {"file": file.removeprefix(f"{FOLDER}/"), **asdict(patch)}
+            for file, patch in zip(self.files, self.record.patches, strict=True)
         ]
-        kept = {key: self.record[key] for key in ("origin", "mode", "seed", "digest")}
+        kept = {key: getattr(self.record, key) for key in ("origin", "mode", "seed", "digest")}
         (root / FOLDER).mkdir(parents=True)
         (root / FOLDER / "patches.json").write_bytes(canonical_json({**kept, "patches": entries}))
         if self.included:
@@ -76,24 +73,22 @@ def calibration_set(build: Build, folder: Path | None, *, include_images: bool) 
             f"{build.folder} was built without calibration; build it with --precision int8"
         )
     record = build.table.images
-    if record["origin"] == "sample":
+    if record.origin == "sample":
         return CalibrationSet(record, _in_order(record, sample_patches("calibration").patches))
     if not include_images:
         return CalibrationSet(record, ())
     if folder is None:
         raise UsageError("--include-images needs the calibration folder: name it with --calib")
-    found = folder_patches(
-        folder, mode=record["mode"], count=record["requested"], seed=record["seed"]
-    )
+    found = folder_patches(folder, mode=record.mode, count=record.requested, seed=record.seed)
     return CalibrationSet(record, _in_order(record, found.patches))
 
 
-def _in_order(record: Mapping[str, Any], patches: tuple[PatchRef, ...]) -> tuple[PatchRef, ...]:
+def _in_order(record: ImagesRecord, patches: tuple[PatchRef, ...]) -> tuple[PatchRef, ...]:
     known = {patch.sha256: patch for patch in patches}
-    missing = [entry["name"] for entry in record["patches"] if entry["sha256"] not in known]
+    missing = [entry.name for entry in record.patches if entry.sha256 not in known]
     if missing:
         raise StaleTableError(
-            f"{len(missing)} of {record['count']} pictures that were calibrated on are not found, "
+            f"{len(missing)} of {record.count} pictures that were calibrated on are not found, "
             f"the first is {missing[0]}; name the folder that was calibrated on with --calib"
         )
-    return tuple(known[entry["sha256"]] for entry in record["patches"])
+    return tuple(known[entry.sha256] for entry in record.patches)

@@ -33,7 +33,7 @@ def write_common(
         margin_db=MARGIN_DB,
         least_int8_db=LEAST_INT8_DB,
     )
-    sample = calibration.record["origin"] == "sample" or any(
+    sample = calibration.record.origin == "sample" or any(
         vector.source.startswith(tuple(photo.file for photo in SAMPLE_PHOTOS))
         for vector in manifest.golden
     )
@@ -42,9 +42,9 @@ def write_common(
         official=any(manifest.model == entry.name for entry in MODELS),
         weights_package=WEIGHTS_PACKAGE,
         weights_licence=_declared_licence(WEIGHTS_PACKAGE),
-        packaged=manifest.weights["origin"].startswith(f"package {WEIGHTS_PACKAGE}"),
+        packaged=manifest.weights.origin.startswith(f"package {WEIGHTS_PACKAGE}"),
         photos=SAMPLE_PHOTOS if sample else (),
-        own_calibration=calibration.included and calibration.record["origin"] != "sample",
+        own_calibration=calibration.included and calibration.record.origin != "sample",
     )
     (root / "README.md").write_bytes(readme.encode("utf-8"))
     (root / "LICENSES.md").write_bytes(licences.encode("utf-8"))

@@ -15,7 +15,6 @@ from deploy.build.quantize import QuantizedModel, Quantizer
 from deploy.progress import Progress
 from quant.passes.equivalence import Probe
 from quant.passes.prepared import prepare
-from quant.plan import QuantOptions
 from quant.targets import find_profile
 
 
@@ -39,13 +38,13 @@ def int8_model(build: Build, profile: str, progress: Progress) -> QuantizedModel
             "with --precision int8"
         )
     note = f"{build.manifest.model} was not built for {profile}: making that model now"
-    if build.manifest.options["budget"] is not None:
+    if build.manifest.options.budget is not None:
         note += "; the build's budget is not held for it, --target at build time does that"
     progress.note(note)
     probe = Probe(to_input(verification_pictures().patches[0].load()))
     pictures = pictures_of(build.table, probe)
     quantizer = Quantizer(build.float_graph, build.table, find_profile(profile), pictures, progress)
-    return quantizer.quantize(QuantOptions(**build.manifest.options["quantization"]))
+    return quantizer.quantize(build.manifest.options.quantization)
 
 
 def built_profiles(build: Build) -> tuple[str, ...]:

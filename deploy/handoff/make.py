@@ -207,7 +207,7 @@ def _context(  # noqa: PLR0913, PLR0917  # the columns of one record
         vendor=vendor.name,
         root=root,
         model=build.manifest.model,
-        scale=int(build.manifest.network["scale"]),
+        scale=build.manifest.network.scale,
         float_model=build.models[build.manifest.float_artifact.path],
         table=build.table,
         calibration=calibration,
@@ -272,11 +272,12 @@ def _describe(  # noqa: PLR0913, PLR0917  # the columns of one record
     int8: dict[str, QuantizedModel],
 ) -> BundleManifest:
     manifest = build.manifest
+    assert manifest.calibration is not None  # calibration_set() asked for its table
     return BundleManifest(
         model=manifest.model,
         network=manifest.network,
         weights=manifest.weights,
-        calibration=manifest.calibration or {},
+        calibration=manifest.calibration,
         options=manifest.options,
         float_model=f"{MODELS}/{model_file_name(manifest.model, 'fp32')}",
         equalized_models=tuple(f"{MODELS}/{path.name}" for path in equalized_models(root)),

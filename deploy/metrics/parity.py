@@ -7,28 +7,17 @@ Parity is measured on outputs clipped to [0, 1], what a viewer would see before 
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from calib.errors import VerificationError
 from calib.images import to_picture
+from deploy.artifacts.parity_record import ImageParity, ParityRecord, ParitySummary, Threshold
 from deploy.artifacts.precision import ModelPrecision
 from deploy.metrics.psnr_ssim import max_abs_error, parity_db, ssim
 
-
-@dataclass(frozen=True)
-class Threshold:
-    """What every single picture must reach.
-
-    Attributes:
-        psnr_db: least parity, decibels.
-        ssim: least structural similarity of the 8-bit pictures.
-    """
-
-    psnr_db: float
-    ssim: float
+__all__ = ["THRESHOLDS", "ImageParity", "ParityResult", "Threshold", "compare"]
 
 
 THRESHOLDS: Mapping[ModelPrecision, Threshold] = {
@@ -39,23 +28,6 @@ THRESHOLDS: Mapping[ModelPrecision, Threshold] = {
     # Under 27 dB an 8-bit build shows grain and colour shifts that the eye finds.
     "int8": Threshold(psnr_db=27.0, ssim=0.6),
 }
-
-
-@dataclass(frozen=True)
-class ImageParity:
-    """Parity of one picture.
-
-    Attributes:
-        name: of the picture.
-        psnr_db: parity in decibels, on outputs clipped to [0, 1].
-        ssim: structural similarity of the 8-bit pictures.
-        max_abs_error: largest difference of two clipped output values, in [0, 1].
-    """
-
-    name: str
-    psnr_db: float
-    ssim: float
-    max_abs_error: float
 
 
 @dataclass(frozen=True)
@@ -99,29 +71,29 @@ class ParityResult:
         """Whether every picture reaches every threshold."""
         return not self.failures
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> ParitySummary:
         """Return the overall figures: means, the worst picture, the verdict."""
         psnr = [image.psnr_db for image in self.images]
         similarity = [image.ssim for image in self.images]
-        return {
-            "reference": self.reference,
-            "images": len(self.images),
-            "psnr_db_mean": round(float(np.mean(psnr)), 4),
-            "psnr_db_min": round(min(psnr), 4),
-            "ssim_mean": round(float(np.mean(similarity)), 6),
-            "ssim_min": round(min(similarity), 6),
-            "max_abs_error": round(max(image.max_abs_error for image in self.images), 6),
-            "passed": self.passed,
-        }
+        return ParitySummary(
+            reference=self.reference,
+            images=len(self.images),
+            psnr_db_mean=round(float(np.mean(psnr)), 4),
+            psnr_db_min=round(min(psnr), 4),
+            ssim_mean=round(float(np.mean(similarity)), 6),
+            ssim_min=round(min(similarity), 6),
+            max_abs_error=round(max(image.max_abs_error for image in self.images), 6),
+            passed=self.passed,
+        )
 
-    def record(self) -> dict[str, Any]:
-        """Return everything as a JSON-able mapping."""
-        return {
-            **self.summary(),
-            "threshold": asdict(self.threshold),
-            "failures": list(self.failures),
-            "per_image": [asdict(image) for image in self.images],
-        }
+    def record(self) -> ParityRecord:
+        """Return every figure."""
+        return ParityRecord(
+            **asdict(self.summary()),
+            threshold=self.threshold,
+            failures=self.failures,
+            per_image=self.images,
+        )
 
 
 def compare(

@@ -47,7 +47,7 @@ def write_report(
     Raises:
         UsageError: the file cannot be written.
     """
-    content = content_of(checked.under(manifest), verification.parity_record())
+    content = content_of(checked.under(manifest), verification.parity_record().artifacts)
     return _write(content, verification.outputs, progress)
 
 

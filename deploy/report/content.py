@@ -4,24 +4,24 @@ Nothing here runs a network or knows HTML. What stands in a file that is not the
 names is not shown: the failed check says so instead.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from calib.digest import sha256_file
 from deploy.artifacts.build_folder import Build
 from deploy.artifacts.check import Check
 from deploy.artifacts.files import MANIFEST_NAME, PARITY_NAME, Artifact
 from deploy.artifacts.manifest import Manifest, read_manifest
+from deploy.artifacts.parity_record import ParityRecord, read_parity
 from deploy.metrics.parity import THRESHOLDS
 from deploy.progress import Progress
 from deploy.report.plans import Reason, grouped
 from deploy.verify.contents import CheckedBuild, check_contents
 from quant.fp16.range import Fp16Finding
 from quant.plan import QuantPlan
+from quant.sensitivity import Sensitivity
 
 _GREY_LEVELS = 255
 
@@ -38,7 +38,7 @@ class FileCard:
 
     artifact: Artifact
     share: float
-    parity: Mapping[str, Any] | None
+    parity: ParityRecord | None
 
     @property
     def label(self) -> str:
@@ -48,7 +48,7 @@ class FileCard:
     @property
     def passed(self) -> bool:
         """Whether it was compared and every picture reached its threshold."""
-        return self.parity is not None and bool(self.parity["passed"])
+        return self.parity is not None and self.parity.passed
 
     @property
     def reference(self) -> str:
@@ -60,7 +60,7 @@ class FileCard:
         """Parity as a root mean square difference, in grey levels of 255."""
         if self.parity is None:
             return None
-        return float(_GREY_LEVELS * 10 ** (-self.parity["psnr_db_mean"] / 20))
+        return float(_GREY_LEVELS * 10 ** (-self.parity.psnr_db_mean / 20))
 
 
 @dataclass(frozen=True)
@@ -70,13 +70,13 @@ class Content:
     Attributes:
         checked: its files, as far as they are intact.
         checks: what was asked of them.
-        parity: content of ``parity.json``; empty where it is not intact.
+        parity: figures by model, of ``parity.json``; empty where it is not intact.
         manifest_sha256: digest of ``manifest.json``.
     """
 
     checked: CheckedBuild
     checks: tuple[Check, ...]
-    parity: Mapping[str, Any]
+    parity: Mapping[str, ParityRecord]
     manifest_sha256: str
 
     @property
@@ -99,7 +99,7 @@ class Content:
         ]
         for card in self.cards:
             if card.parity is not None:
-                lines += [f"{card.artifact.path}, {line}" for line in card.parity["failures"]]
+                lines += [f"{card.artifact.path}, {line}" for line in card.parity.failures]
             elif card.artifact.precision != "fp32":  # its weights may not be at hand
                 lines.append(f"{card.artifact.path}: was compared with nothing")
         if all(card.parity is None for card in self.cards):
@@ -115,9 +115,8 @@ class Content:
     def cards(self) -> tuple[FileCard, ...]:
         """The models with their figures, highest precision first."""
         whole = self.manifest.float_artifact.size_bytes
-        records = self.parity.get("artifacts", {})
         return tuple(
-            FileCard(item, item.size_bytes / whole, records.get(item.path))
+            FileCard(item, item.size_bytes / whole, self.parity.get(item.path))
             for item in self.manifest.models()
         )
 
@@ -129,6 +128,16 @@ class Content:
             item.target or "": build.plans[item.path]
             for item in build.manifest.models()
             if item.path in build.models and item.path in build.plans
+        }
+
+    @property
+    def sensitivities(self) -> dict[str, Sensitivity]:
+        """What each layer group costs, by target, where a budget had it measured."""
+        build = self.build
+        return {
+            item.target or "": build.sensitivities[item.path]
+            for item in build.manifest.models()
+            if item.path in build.plans and item.path in build.sensitivities
         }
 
     @property
@@ -151,8 +160,8 @@ class Content:
         ]
         if not compared:
             return {}
-        lowest = min(compared, key=lambda record: record["psnr_db_mean"])
-        return {image["name"]: image["psnr_db"] for image in lowest["per_image"]}
+        lowest = min(compared, key=lambda record: record.psnr_db_mean)
+        return {image.name: image.psnr_db for image in lowest.per_image}
 
 
 def model_label(artifact: Artifact) -> str:
@@ -172,11 +181,11 @@ def read_content(folder: Path, progress: Progress) -> Content:
     """
     checked = check_contents(folder, read_manifest(folder / MANIFEST_NAME), progress)
     intact = {check.artifact for check in checked.files if check.status == "passed"}
-    parity = json.loads((folder / PARITY_NAME).read_bytes()) if PARITY_NAME in intact else {}
+    parity = read_parity(folder).artifacts if PARITY_NAME in intact else {}
     return content_of(checked, parity)
 
 
-def content_of(checked: CheckedBuild, parity: Mapping[str, Any]) -> Content:
+def content_of(checked: CheckedBuild, parity: Mapping[str, ParityRecord]) -> Content:
     """Return what is known of a checked build with its parity figures."""
     manifest_sha256 = sha256_file(checked.build.folder / MANIFEST_NAME)
     return Content(checked, checked.checks, parity, manifest_sha256)

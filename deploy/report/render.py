@@ -22,9 +22,10 @@ from deploy.report.pictures import (
     heatmap,
     picture_uri,
 )
-from deploy.report.plans import summarize_plan
+from deploy.report.plans import percentile_text, summarize_plan
 from deploy.report.plots import WORST, range_plot, sqnr_plot
 from deploy.report.ranges import ChosenRange
+from deploy.report.sensitivity_plot import sensitivity_plot
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,7 @@ def render(
     """
     environment = page_environment("deploy.report")
     environment.filters["threshold_db"] = threshold_db
+    environment.filters["percentile"] = percentile_text
     scale = heat_scale(scenes)
     page = environment.get_template("page.html").render(
         content=content,
@@ -92,6 +94,10 @@ def render(
             label: (sqnr_plot(found), worst_layers(found, WORST))
             for label, found in layers.items()
             if found
+        },
+        sensitivities={
+            f"int8 {target}": sensitivity_plot(found, content.plans[target].options.promoted)
+            for target, found in content.sensitivities.items()
         },
         ranges={name: [range_plot(one) for one in chosen] for name, chosen in ranges.items()},
         plans=[summarize_plan(plan) for plan in content.plans.values()],

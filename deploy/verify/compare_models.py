@@ -153,16 +153,14 @@ def against_record(
         images_digest: of the pictures compared now; those of other pictures say nothing.
         parity: what was found now.
     """
-    if manifest.parity.get("images_digest") != images_digest:
+    if manifest.parity.images_digest != images_digest:
         return []
     checks = []
     for result in parity:
-        recorded = manifest.parity.get("artifacts", {}).get(result.candidate)
-        found_db = result.summary()["psnr_db_mean"]
-        agrees = (
-            recorded is not None and abs(recorded["psnr_db_mean"] - found_db) <= RECORD_TOLERANCE_DB
-        )
-        recorded_db = None if recorded is None else recorded["psnr_db_mean"]
+        recorded = manifest.parity.artifacts.get(result.candidate)
+        found_db = result.summary().psnr_db_mean
+        recorded_db = None if recorded is None else recorded.psnr_db_mean
+        agrees = recorded_db is not None and abs(recorded_db - found_db) <= RECORD_TOLERANCE_DB
         checks.append(
             Check.of(
                 agrees,

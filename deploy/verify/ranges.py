@@ -120,7 +120,7 @@ def _ranges_check(item: Artifact, plan: QuantPlan, shares: dict[str, float]) -> 
         detail = f"every range holds all but {CLIPPED_LIMIT:.0%} of what calibration saw"
         return Check.of(True, "ranges", item.path, detail)
     worst = max(shares, key=lambda name: shares[name])
-    asked = plan.options.get("percentile")
+    asked = plan.options.percentile
     cause = f"percentile {asked:g} is far too low" if asked is not None else "percentile too low"
     detail = (
         f"{cause}: {len(shares)} of {len(plan.edges)} ranges cut off more than "

@@ -27,7 +27,6 @@ from deploy.diagnosis.weights import convolution_weights, weight_faults
 from quant.fp16.convert import to_fp16
 from quant.fp16.range import nodes_to_keep
 from quant.passes.prepared import PreparedGraph, prepare
-from quant.plan import QuantOptions
 from quant.planner import plan_graph
 from quant.qdq.emit import emit_qdq
 from quant.rounding.recorded_codes import rounding_faults, stored_weights
@@ -69,7 +68,7 @@ def reproduce(build: Build) -> Reproduction:
             continue
         try:
             if item.precision == "fp16":
-                asked = build.manifest.options.get("fp16_keep", ())
+                asked = build.manifest.options.fp16_keep
                 kept = nodes_to_keep(graph.model, table, asked)
                 expected = to_fp16(graph.model, table, keep=kept)
                 checks.append(_same_model(item, expected, build.models[item.path]))
@@ -90,9 +89,9 @@ def _plan_again(
     build: Build, item: Artifact, graph: GraphIndex, table: CalibrationTable
 ) -> PreparedGraph:
     """Return the graph under the plan that the build's options give, with its own rounding."""
-    promoted = build.manifest.options["promoted"].get(item.target, {})
-    options = QuantOptions(**{**build.manifest.options["quantization"], "promoted": promoted})
-    planned = plan_graph(graph, table, find_profile(item.target or ""), options)
+    target = item.target or ""
+    options = build.manifest.options.quantization_for(target)
+    planned = plan_graph(graph, table, find_profile(target), options)
     found = build.plans[item.path]
     rounded = found.rounded if options.rounding == "gptq" else None
     return planned.under(replace(planned.plan, rounded=rounded, proofs=found.proofs))
@@ -113,7 +112,7 @@ def _check_quantized(build: Build, item: Artifact, planned: PreparedGraph) -> It
         faults = [*model_faults(nearest, quantized), str(error)]
         yield _verdict("derivation", item.path, faults, "")
         return
-    if expected.options["rounding"] == "gptq":
+    if expected.options.rounding == "gptq":
         faults = list(rounding_faults(planned, stored))
         if faults:
             # Weights are not rounded again, so what was done to them shows against the float ones.

@@ -32,7 +32,7 @@ _MADE_FROM = re.compile(rb'<meta name="esrdeploy-manifest" content="([0-9a-f]{64
 
 def check_structure(build: Build) -> Iterator[Check]:
     """Ask of each model whether it is valid ONNX with the agreed inputs and outputs."""
-    scale = int(build.manifest.network["scale"])
+    scale = build.manifest.network.scale
     for item in build.manifest.models():
         model = build.models.get(item.path)
         if model is None:
@@ -119,10 +119,10 @@ def check_table(build: Build) -> Iterator[Check]:
     if calibration is None or build.table is None:
         return
     yield Check.of(
-        build.table.digest == calibration["digest"],
+        build.table.digest == calibration.digest,
         "calibration digest",
         TABLE_NAME,
-        f"table {build.table.digest}, the manifest records {calibration['digest']}",
+        f"table {build.table.digest}, the manifest records {calibration.digest}",
     )
     if build.float_graph is not None:
         digest = build.float_graph.digest

@@ -113,7 +113,7 @@ def find_original(build: Build, weights: Path | None) -> Original:
 def held_original(build: Build, network: Network) -> Original:
     """Say whether a network is the one that a build was made from."""
     artifact = build.manifest.float_artifact.path
-    recorded, checkpoint = build.manifest.weights["sha256"], network.checkpoint
+    recorded, checkpoint = build.manifest.weights.sha256, network.checkpoint
     if checkpoint.sha256 == recorded:
         return Original(network, Check.of(True, "weights", artifact, f"sha256 {recorded}"))
     detail = f"built from weights {recorded}, found {checkpoint.sha256} ({checkpoint.origin})"

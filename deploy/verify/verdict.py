@@ -16,6 +16,7 @@ from deploy.artifacts.build_folder import Build
 from deploy.artifacts.check import Check
 from deploy.artifacts.files import MANIFEST_NAME
 from deploy.artifacts.manifest import find_builds, read_manifest
+from deploy.artifacts.parity_record import ParityFigures, ParityFile
 from deploy.metrics.layer_sqnr import LayerError
 from deploy.metrics.parity import ParityResult
 from deploy.progress import Progress
@@ -65,19 +66,15 @@ class Verification:
             and not any(check.status == "failed" for check in self.checks)
         )
 
-    def parity_record(self) -> dict[str, Any]:
+    def parity_record(self) -> ParityFile:
         """Return the content of ``parity.json``: every figure of every picture."""
-        return {
-            "images_digest": self.images_digest,
-            "artifacts": {result.candidate: result.record() for result in self.parity},
-        }
+        records = {result.candidate: result.record() for result in self.parity}
+        return ParityFile(self.images_digest, records)
 
-    def parity_summary(self) -> dict[str, Any]:
+    def parity_summary(self) -> ParityFigures:
         """Return what the manifest says of parity: the overall figures."""
-        return {
-            "images_digest": self.images_digest,
-            "artifacts": {result.candidate: result.summary() for result in self.parity},
-        }
+        summaries = {result.candidate: result.summary() for result in self.parity}
+        return ParityFigures(self.images_digest, summaries)
 
     def record(self) -> dict[str, Any]:
         """Return everything as a JSON-able mapping."""
@@ -85,7 +82,7 @@ class Verification:
             "model": self.model,
             "passed": self.passed,
             "checks": [asdict(check) for check in self.checks],
-            "parity": self.parity_record(),
+            "parity": asdict(self.parity_record()),
             "fp16": [finding.record() for finding in self.fp16],
             "machine": this_machine().record() if self.backends else None,
             "backends": [item.record() for item in self.backends],

@@ -1,4 +1,4 @@
-"""A float graph and its plan in, the convolutions that belong together out.
+"""Group the convolutions of a float graph that belong together under its plan.
 
 The convolutions of a dense block read a growing Concat of the same tensors. They share what can
 be said of their input (quant/rounding/round_weights.py), and they are the unit that returns to a

@@ -1,4 +1,4 @@
-"""A float graph and its calibration table in, the distribution of every edge out.
+"""Derive the distribution of every tensor of a float graph from its calibration table.
 
 Observing costs time and memory, so only tensors that nothing else determines are observed:
 

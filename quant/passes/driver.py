@@ -8,13 +8,13 @@ its outputs on every probe must be those of the graph before it.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import onnx
 
 from calib.errors import GraphError
 from calib.graph import GraphIndex
 from quant.passes.equivalence import Equivalence, Probe, outputs_of, require_equivalent
+from quant.plan import ProofRecord
 
 MIN_PSNR_DB = 120.0  # what reordered float32 sums leave, and 10 dB to spare
 
@@ -35,17 +35,17 @@ class PassProof:
     nodes_after: int
     equivalence: Equivalence
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> ProofRecord:
         """Return everything as JSON values; an infinite PSNR, which JSON lacks, is ``None``."""
         psnr_db = self.equivalence.psnr_db
-        return {
-            "pass": self.name,
-            "nodes_before": self.nodes_before,
-            "nodes_after": self.nodes_after,
-            "psnr_db": psnr_db if math.isfinite(psnr_db) else None,
-            "max_abs_error": self.equivalence.max_abs_error,
-            "probes": self.equivalence.probes,
-        }
+        return ProofRecord(
+            self.name,
+            self.nodes_before,
+            self.nodes_after,
+            psnr_db if math.isfinite(psnr_db) else None,
+            self.equivalence.max_abs_error,
+            self.equivalence.probes,
+        )
 
 
 def prove_rewrites(

@@ -1,14 +1,14 @@
-"""A float graph in, the sets of channels that can only be rescaled together out.
+"""Find cross-layer equalization sets: channels that can only be rescaled together.
 
 Dividing a channel of a tensor by a positive factor f leaves a network unchanged if everything
-that touches the channel either passes f on or can_absorb_scale it:
+that touches the channel either passes f on or absorbs it:
 
     LeakyRelu, PRelu, Relu     r(x / f) = r(x) / f: positively homogeneous, any slope
     Resize (nearest), Identity copies values
-    Mul by one constant        linear; a residual scale can_absorb_scale instead
+    Mul by one constant        linear; a residual scale absorbs it instead
     Add                        x / f + y / f = (x + y) / f: both operands carry the same f
     Concat of channels         each channel keeps its f
-    Conv                       can_absorb_scale (quant/analysis/scale_absorbers.py)
+    Conv                       absorbs it (quant/analysis/scale_absorbers.py)
     anything else, the graph's own inputs and outputs: f = 1
 
 (Nagel et al., Data-Free Quantization Through Weight Equalization and Bias Correction, 2019,

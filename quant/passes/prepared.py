@@ -2,7 +2,7 @@
 
 An int8 model differs from the float file in three ways: convolutions have taken residual scales up
 and channels are rescaled, neither of which changes the picture, and values are rounded. Weights are
-rounded, pairs are placed and inner tensors are compared on the graph between: folded and
+rounded, QDQ pairs are placed and inner tensors are compared on the graph between: folded and
 equalized, not rounded yet.
 """
 

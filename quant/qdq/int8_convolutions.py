@@ -1,4 +1,4 @@
-"""A QDQ model in, what its integer convolutions store out; and a float model on that grid."""
+"""Read what the integer convolutions of a QDQ model store, and make a float model of it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,10 +21,10 @@ class Int8Convolution:
     """One convolution of int8 weights and a quantized input.
 
     Attributes:
-        codes: int8 ``[O, I, kH, kW]``.
-        weight_scales: float32 ``[O]``: real value of one code.
-        input_scale: real value of one code of the input.
-        input_zero_point: code of 0 of the input.
+        codes: the weight as stored, int8 ``[O, I, kH, kW]``.
+        weight_scales: float32 ``[O]``: real value of one quantization step.
+        input_scale: real value of one quantization step of the input.
+        input_zero_point: quantized value of 0 of the input.
         bias: float32 ``[O]``, as the file has it; zeros where it has none.
     """
 
@@ -36,7 +36,7 @@ class Int8Convolution:
 
     @property
     def weight(self) -> Array:
-        """The float32 weight that the codes stand for."""
+        """The float32 weight that the stored int8 weight stands for."""
         return dequantize(self.codes, self.weight_scales.reshape(-1, 1, 1, 1), 0)
 
 
@@ -82,8 +82,8 @@ def on_the_grid(
 ) -> onnx.ModelProto:
     """Return the float model with the weights and biases that the int8 model computes with.
 
-    Whoever rounds these weights to the nearest code of the same scales gets the int8 model's
-    codes back, however those were chosen.
+    Whoever rounds these weights to nearest with the same scales gets the int8 model's weights
+    back, however those were chosen.
     """
     rounded = onnx.ModelProto()
     rounded.CopyFrom(model)

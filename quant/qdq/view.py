@@ -1,6 +1,6 @@
-"""Any QDQ graph in, its operators with what quantizes their operands out.
+"""Read any QDQ graph: its operators, and what quantizes their operands.
 
-Reads files of other tools too: a weight may be stored as codes behind DequantizeLinear, or as a
+Reads files of other tools too: a weight may be stored as integers behind DequantizeLinear, or as a
 float constant behind QuantizeLinear and DequantizeLinear; names mean nothing.
 """
 
@@ -36,12 +36,12 @@ class QuantParams:
 
     @property
     def dtype(self) -> str:
-        """Name of the codes' type, such as ``uint8``."""
+        """Name of the integer type, such as ``uint8``."""
         return str(self.zero_point.dtype)
 
     @property
     def integer(self) -> IntegerType | None:
-        """The codes' type, ``None`` if it is one that no target here takes."""
+        """The integer type, ``None`` if it is one that no target here takes."""
         return INTEGER_TYPES.get(self.dtype)
 
     @property
@@ -50,7 +50,7 @@ class QuantParams:
         return self.scale.size == 1
 
     def same_grid(self, other: "QuantParams") -> bool:
-        """Tell whether both have the same codes for the same values."""
+        """Tell whether both quantize the same values to the same integers."""
         return (
             self.dtype == other.dtype
             and np.array_equal(self.scale, other.scale)
@@ -109,14 +109,14 @@ class QdqView:
         return self.index.is_constant(tensor)
 
     def holds_codes(self, tensor: str) -> bool:
-        """Tell whether ``tensor`` is what QuantizeLinear makes, or several of these joined."""
+        """Tell whether ``tensor`` is made by QuantizeLinear, or a Concat of such."""
         producer = self.index.producer(tensor)
         if producer is not None and producer.op_type == "Concat":
             return self.holds_codes(producer.input[0])
         return producer is not None and producer.op_type == "QuantizeLinear"
 
     def codes(self, tensor: str) -> Array | None:
-        """Return the integer codes behind a dequantized constant, or ``None``."""
+        """Return the integers behind a dequantized constant, or ``None``."""
         node = self.index.producer(tensor)
         if node is None or node.op_type != "DequantizeLinear":
             return None
@@ -151,7 +151,7 @@ class QdqView:
     def activation_behind(
         self, convolution: onnx.NodeProto, operators: frozenset[str]
     ) -> tuple[onnx.NodeProto, bool] | None:
-        """Return the activation behind a convolution, and whether a pair stands between them."""
+        """Return the activation behind a convolution, and whether a QDQ pair is between them."""
         readers = self.readers(convolution.output[0])
         paired = False
         while len(readers) == 1 and readers[0].op_type in {"QuantizeLinear", "DequantizeLinear"}:

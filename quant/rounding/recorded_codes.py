@@ -1,12 +1,12 @@
-"""What GPTQ chose, as the plan tells it and as a file holds it.
+"""Record what GPTQ chose in the plan, and hold a file's int8 weights against it.
 
 Rounding takes minutes and an image set; whoever checks a file has neither. So the plan keeps a
-digest of each weight's codes and bias, and a file's codes are read back and held against three
-things: that digest, how far codes may leave the float weight (quant/rounding/gptq.py), and how
-far a bias may move for the sake of such codes, given that the input lies in its quantized range.
+digest of each int8 weight and bias, and a file's int8 weights are read back and held against three
+things: that digest, how far they may leave the float weight (quant/rounding/gptq.py), and how far
+a bias may move for their sake (bias correction), given that the input is in its quantized range.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,7 @@ import onnx
 from calib.digest import sha256_bytes
 from calib.errors import GraphError
 from calib.graph import GraphIndex
+from calib.images_record import ImagesRecord
 from quant.numerics.affine import FloatArray
 from quant.passes.prepared import PreparedGraph
 from quant.plan import QuantPlan, RoundingRecord, WeightQuant
@@ -28,18 +29,18 @@ _BIAS_SLACK = 1e-3
 
 
 def record_rounding(
-    prepared: PreparedGraph, rounded: RoundedWeights, images: Mapping[str, Any]
+    prepared: PreparedGraph, rounded: RoundedWeights, images: ImagesRecord
 ) -> PreparedGraph:
     """Return the graph under a plan that says what was chosen for its weights, on which images.
 
     Args:
         prepared: the float graph under the plan that was rounded.
         rounded: int8 weights and biases.
-        images: JSON-able record of the images.
+        images: record of the images.
     """
     index, plan = prepared.index, prepared.plan
     digests = {name: _digest(index, plan.weights[name], name, rounded) for name in rounded.codes}
-    record = RoundingRecord(dict(images), digests, dict(rounded.nearest))
+    record = RoundingRecord(images, digests, dict(rounded.nearest))
     return prepared.under(replace(plan, rounded=record))
 
 
@@ -100,7 +101,7 @@ def rounding_faults(prepared: PreparedGraph, stored: RoundedWeights) -> Iterator
         found, expected = _digest(index, plan.weights[name], name, stored), plan.rounded.digests
         if found != expected[name]:
             yield (
-                f"weight {name}: codes and bias have sha256 {found}, the plan records "
+                f"weight {name}: int8 weights and bias have sha256 {found}, the plan records "
                 f"{expected[name]}"
             )
         yield from _distance_faults(index, plan, name, stored)
@@ -115,7 +116,7 @@ def _distance_faults(
     worst = int(drift.argmax())
     if not drift[worst] <= DRIFT_LIMIT:
         yield (
-            f"weight {name}: the codes of output channel {worst} are {drift[worst]:.3g} steps "
+            f"weight {name}: output channel {worst} is {drift[worst]:.3g} quantization steps "
             f"(rms) from the float weight, expected at most {DRIFT_LIMIT:g}"
         )
     bias = exclusive_bias(index, node)
@@ -132,7 +133,7 @@ def _distance_faults(
     if not excess[worst] <= _BIAS_SLACK * abs(original[worst]):
         yield (
             f"bias {bias}: channel {worst} is {stored.biases[bias][worst]:.6g}, the float bias "
-            f"{original[worst]:.6g}; its codes explain a change of {allowed[worst]:.3g} at most"
+            f"{original[worst]:.6g}; the int8 weights explain {allowed[worst]:.3g} at most"
         )
 
 
@@ -144,7 +145,7 @@ def _digest(index: GraphIndex, quant: WeightQuant, name: str, weights: RoundedWe
 
 def _planned(plan: QuantPlan, name: str) -> WeightQuant:
     if name not in plan.weights:
-        raise GraphError(f"the plan refines {name!r}, which is none of its weights")
+        raise GraphError(f"the plan records GPTQ of {name!r}, which is none of its weights")
     return plan.weights[name]
 
 

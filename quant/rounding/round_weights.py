@@ -1,10 +1,10 @@
-"""A float graph, its plan, its calibration table and a few images in, rounded weights out.
+"""Round the weights of a plan by GPTQ with bias correction, on a few images.
 
 The float graph, equalized as the plan says, is walked once with all images side by side. What a
-dense block joins is looked at once for all the convolutions that read a beginning of it: their
-columns' second moment decides the codes (quant/rounding/gptq.py), and the bias takes up what the
-codes change in the output's mean (Nagel et al., "Data-Free Quantization Through Weight
-Equalization and Bias Correction", 2019):
+dense block concatenates is looked at once for all the convolutions that read a beginning of it:
+their columns' second moment decides the int8 weights (quant/rounding/gptq.py). Bias correction
+adds to each bias what rounding changes in the output's mean (Nagel et al., "Data-Free Quantization
+Through Weight Equalization and Bias Correction", 2019):
 
     b' = b + sum over input channels c of (W - Wq)[c] mean(x_c)
 
@@ -52,7 +52,7 @@ def round_weights(
     threads: int | None = None,
     on_step: Callable[[], None] = lambda: None,
 ) -> RoundedWeights:
-    """Choose codes and biases for every weight of a plan.
+    """Choose int8 weights and corrected biases for every weight of a plan.
 
     Args:
         prepared: the float graph under its plan, which says what is quantized; scales are kept.
@@ -133,7 +133,7 @@ class _Walk:
 
 @dataclass(frozen=True, eq=False)
 class _Refiner:
-    """Refines one convolution after the other.
+    """Rounds one convolution after the other.
 
     Attributes:
         index: the float graph, equalized.
@@ -168,7 +168,7 @@ class _Refiner:
         return SecondMoment.of(columns @ columns.T / np.float32(columns.shape[1]))
 
     def refine(self, node: onnx.NodeProto, moment: SecondMoment) -> None:
-        """Choose codes and bias of a convolution of the group whose moment it is."""
+        """Choose int8 weights and bias of a convolution of the group whose moment it is."""
         name, quant = self._weights[node.name]
         weight = self.index.constant(name)
         assert weight is not None  # planned as one

@@ -69,7 +69,7 @@ def test_a_small_count_is_varied_and_the_beginning_of_the_whole() -> None:
     assert few.patches == every.patches[:8]
     assert len(few.photos) == 8
     assert sample_patches("calibration", 1000).patches == every.patches
-    assert sample_patches("calibration", 1000).record()["requested"] == 1000
+    assert sample_patches("calibration", 1000).record().requested == 1000
 
 
 def test_the_list_is_the_same_everywhere() -> None:

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from calib.archive import write_archive
+from calib.digest import sha256_bytes
 from calib.errors import CalibrationError, StaleTableError, UsageError
+from calib.images_record import ImagesRecord, PatchRecord
 from calib.statistics import TensorStatistics
 from calib.table import CalibrationTable, merge_tables
 
@@ -18,8 +20,9 @@ GRAPH = "0" * 64
 TENSORS = ("input", "/body.0/act", "output")
 
 
-def images(*names: str) -> dict[str, object]:
-    return {"mode": "whole", "patches": [{"name": n, "sha256": f"sha-{n}"} for n in names]}
+def images(*names: str) -> ImagesRecord:
+    patches = tuple(PatchRecord(name, sha256_bytes(name.encode())) for name in names)
+    return ImagesRecord("folder", "whole", 0, None, len(names), "0" * 64, patches)
 
 
 def statistics(seed: int) -> dict[str, TensorStatistics]:
@@ -132,10 +135,10 @@ def test_a_changed_count_is_noticed(table: CalibrationTable, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        pytest.param(b"{", "Expecting", id="cut-off"),
-        pytest.param(b"[1]", "schema None", id="list"),
+        pytest.param(b"{", "calibration.json is not JSON: EOF", id="cut-off"),
+        pytest.param(b"[1]", r"is \[1\], expected an object", id="list"),
         pytest.param(b'{"schema": "esrdeploy.calibration/99"}', "calibration/99", id="future"),
-        pytest.param(b"\x80\x81 table", "utf", id="binary"),
+        pytest.param(b"\x80\x81 table", "is not JSON", id="binary"),
     ],
 )
 def test_files_that_are_no_table_are_refused(
@@ -152,7 +155,7 @@ def test_missing_entries_are_named(table: CalibrationTable, tmp_path: Path) -> N
     content = json.loads(path.read_bytes())
     del content["images"]
     path.write_text(json.dumps(content))
-    with pytest.raises(CalibrationError, match="'images'"):
+    with pytest.raises(CalibrationError, match="json: images is missing"):
         CalibrationTable.load(path)
 
 

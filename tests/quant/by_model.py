@@ -1,12 +1,13 @@
 """The quant package as tests call it: by float model and plan, each call preparing the graph."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import onnx
 
 from calib.graph import GraphIndex
+from calib.images_record import ImagesRecord
 from calib.table import CalibrationTable
 from quant import planner, sensitivity
 from quant.passes import prepared
@@ -50,7 +51,7 @@ def round_weights(
 
 
 def record_rounding(
-    model: onnx.ModelProto, plan: QuantPlan, weights: RoundedWeights, images: Mapping[str, Any]
+    model: onnx.ModelProto, plan: QuantPlan, weights: RoundedWeights, images: ImagesRecord
 ) -> QuantPlan:
     return recorded_codes.record_rounding(prepare(model, plan), weights, images).plan
 

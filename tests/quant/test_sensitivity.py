@@ -1,21 +1,21 @@
 """What a group costs alone, what the costs predict, and what raising one does."""
 
 import dataclasses
-import json
 import math
 
 import numpy as np
 import pytest
 
-from calib.digest import canonical_json
 from calib.errors import UsageError
 from calib.graph import GraphIndex
+from calib.records import encode
 from quant.analysis.layer_groups import find_layer_groups
 from quant.plan import QuantOptions
 from quant.qdq.emit import RoundedWeights
 from quant.sensitivity import (
     GroupCost,
     Sensitivity,
+    SensitivityFile,
     restricted,
 )
 from quant.targets import PROFILES
@@ -55,7 +55,7 @@ def test_a_restricted_plan_quantizes_one_family_and_nothing_else(plan, residual)
         assert quantized <= {f"{name}_QuantizeLinear" for name in plan.edges}
 
 
-def test_costs_add_up_to_about_the_whole(plan, residual, probes) -> None:
+def test_costs_add_up_to_about_the_whole(plan, residual, probes, tmp_path) -> None:
     steps: list[int] = []
     measured = measure_sensitivity(
         residual, plan, RoundedWeights(), probes(residual),
@@ -69,8 +69,9 @@ def test_costs_add_up_to_about_the_whole(plan, residual, probes) -> None:
     assert measured.parity_db == pytest.approx(
         quantized_parity_db(residual, plan, RoundedWeights(), probes(residual)), abs=1e-6
     )
-    record = json.loads(canonical_json(measured.to_record()))
-    assert Sensitivity.from_record(record) == measured
+    path = tmp_path / "sensitivity.json"
+    path.write_bytes(encode(SensitivityFile("0" * 64, measured)))
+    assert SensitivityFile.read(path).measured == measured
 
 
 def test_the_most_costly_come_first_and_no_more_than_needed() -> None:
@@ -99,7 +100,7 @@ def test_raising_families_brings_the_pictures_closer(
     promoted = make_plan(
         residual, residual_table, PROFILES[target], dataclasses.replace(options, promoted=reasons)
     )
-    assert promoted.options["promoted"] == reasons
+    assert promoted.options.promoted == reasons
     before = quantized_parity_db(residual, plan, RoundedWeights(), inputs)
     assert quantized_parity_db(residual, promoted, RoundedWeights(), inputs) > before + 0.1
     if target == "qnn":

@@ -12,7 +12,6 @@ else from the command line. Values that no scale belongs to are taken as they ar
 0..255 is then diagnosed as one.
 """
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from calib.errors import UsageError, VerificationError
+from calib.records import Int64, read
 
 Array = npt.NDArray[np.float32]
 Layout = Literal["nchw", "nhwc"]
@@ -46,7 +46,7 @@ class Codes:
 
     dtype: str
     scale: float
-    zero_point: int
+    zero_point: Int64
 
     def __post_init__(self) -> None:
         """Refuse what is no quantization.
@@ -169,15 +169,9 @@ def folder_codes(folder: Path) -> Codes | None:
         UsageError: it does not say type, scale and zero point.
     """
     path = folder / QUANTIZATION_NAME
-    try:
-        fields = json.loads(path.read_bytes())
-        return Codes(str(fields["dtype"]), float(fields["scale"]), int(fields["zero_point"]))
-    except FileNotFoundError:
+    if not path.exists():
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(
-            f"{path} does not say dtype, scale and zero_point: {type(error).__name__} {error}"
-        ) from error
+    return read(path, Codes, UsageError, "give dtype, scale and zero_point of the codes")
 
 
 def read_output(path: Path, side: tuple[int, int], reading: OutputFormat) -> Output:

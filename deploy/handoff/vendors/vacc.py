@@ -121,7 +121,7 @@ def _vdsp_parameters() -> dict[str, Any]:
 def _write(context: BundleContext) -> None:
     (profile,) = context.int8
     checkpoints = {"fp16": context.float_path, "int8": context.quantizable_path(profile)}
-    images = min(_CALIBRATION_IMAGES, context.calibration.record["count"])
+    images = min(_CALIBRATION_IMAGES, context.calibration.record.count)
     for dtype, checkpoint in checkpoints.items():
         context.write(f"build-{dtype}.yaml", _build_file(context, checkpoint, dtype, images))
     context.write_json("vdsp_params.json", _vdsp_parameters())

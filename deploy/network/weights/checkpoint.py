@@ -5,13 +5,13 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from calib.digest import sha256_bytes
 from calib.errors import WeightsError
+from deploy.artifacts.manifest import WeightsRecord
 from deploy.ncnn.read import attach_weights, parse_param
 from deploy.network.known_models import WEIGHTS_PACKAGE, ModelEntry
 from deploy.network.weights.download import cached_file
@@ -46,14 +46,9 @@ class Checkpoint:
     files: Mapping[str, str]
     official: bool | None = None
 
-    def record(self) -> dict[str, Any]:
-        """Return all but the tensors as a JSON-able mapping."""
-        return {
-            "origin": self.origin,
-            "sha256": self.sha256,
-            "files": dict(self.files),
-            "official": self.official,
-        }
+    def record(self) -> WeightsRecord:
+        """Return all but the tensors."""
+        return WeightsRecord(self.origin, self.sha256, dict(self.files), self.official)
 
 
 def load_model_checkpoint(entry: ModelEntry, weights: Path | None = None) -> Checkpoint:

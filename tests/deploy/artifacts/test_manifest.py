@@ -1,20 +1,27 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from calib.errors import VerificationError
 from deploy.artifacts.files import Artifact
-from deploy.artifacts.manifest import Manifest, read_manifest
+from deploy.artifacts.manifest import (
+    BuildOptions,
+    Manifest,
+    NetworkRecord,
+    WeightsRecord,
+    read_manifest,
+)
 
 
 def manifest() -> Manifest:
     return Manifest(
         model="tiny",
-        network={"scale": 4},
-        weights={"origin": "file", "sha256": "0" * 64, "official": None},
+        network=NetworkRecord("a network", 4, 1, 1),
+        weights=WeightsRecord("file", "0" * 64, {}, None),
         calibration=None,
-        options={"precision": "fp32"},
+        options=BuildOptions("fp32"),
         artifacts=(Artifact("tiny-fp32.onnx", "1" * 64, 10, "fp32", None, 17),),
         versions={"esrdeploy": "0"},
     )
@@ -39,14 +46,14 @@ def spoiled(**changes: object) -> bytes:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"\x00not json", "is not JSON"),
-        (b"[]", "schema version"),
-        (spoiled(schema_version=99), "schema version 99, expected 1"),
-        (spoiled(surprise=1), "lacks or adds a field"),
-        (spoiled(artifacts=[{"path": "a"}]), "lacks or adds a field"),
+        (b"\x00not json", "manifest.json is not JSON"),
+        (b"[]", r"manifest.json is \[\], expected an object; build again"),
+        (spoiled(schema_version=1, network={}), "json: schema_version is 1, expected 2; build"),
+        (spoiled(surprise=1), "json: surprise is not expected"),
+        (spoiled(artifacts=[{"path": "a"}]), r"json: artifacts\[0\].sha256 is missing and 1 more"),
         (
-            spoiled(artifacts=[{"path": "../a", "sha256": "", "bytes": 0}]),
-            "expected a plain name",
+            spoiled(artifacts=[{"path": "../a", "sha256": "0" * 64, "size_bytes": 0}]),
+            r'artifacts\[0\].path is "../a", expected a plain name',
         ),
     ],
     ids=["binary", "list", "schema", "extra field", "short artifact", "outside"],
@@ -59,6 +66,6 @@ def test_a_broken_manifest_is_refused(tmp_path: Path, content: bytes, message: s
 
 
 def test_a_manifest_without_a_float_model_judges_nothing() -> None:
-    empty = Manifest("tiny", {}, {}, None, {}, ())
+    empty = replace(manifest(), artifacts=())
     with pytest.raises(VerificationError, match="no fp32 model"):
         _ = empty.float_artifact

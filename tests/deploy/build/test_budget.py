@@ -10,7 +10,7 @@ from calib.sample import sample_patches
 from deploy.build.budget import FLOAT_PSNR_DB, Budget, parity_for_drop, promoted_nodes
 from deploy.build.pictures import pictures_of
 from deploy.cli.console import make_progress
-from quant.sensitivity import GroupCost, Sensitivity
+from quant.sensitivity import GroupCost, Sensitivity, SensitivityFile
 
 
 def test_a_drop_asks_for_the_parity_at_which_independent_errors_cost_it() -> None:
@@ -72,23 +72,26 @@ def test_a_build_holds_its_budget_and_says_what_it_cost(tiny_weights: Path, tmp_
                 calibration=CalibrationRequest(count=2),
                 budget=budget,
                 out=tmp_path,
-                report=False,
             ),
             make_progress(),
         )
 
     free = build(None)
     name = "tiny-int8-ort.onnx"
-    parity = free.manifest.parity["artifacts"][name]["psnr_db_mean"]
-    assert free.manifest.options["promoted"] == {"ort": {}}
+    parity = free.manifest.parity.artifacts[name].psnr_db_mean
+    assert free.manifest.options.promoted == {"ort": {}}
     held = build(Budget.of(None, parity + 6.0))
     assert held.verification.passed
-    promoted = held.manifest.options["promoted"]["ort"]
+    promoted = held.manifest.options.promoted["ort"]
     assert promoted
-    assert held.manifest.parity["artifacts"][name]["psnr_db_mean"] > parity + 3.0
+    assert held.manifest.parity.artifacts[name].psnr_db_mean > parity + 3.0
     plan = json.loads((tmp_path / "tiny" / "tiny-int8-ort.plan.json").read_text())
     assert {plan["kept_float"][node] for node in promoted} == set(promoted.values())
-    measured = json.loads((tmp_path / "tiny" / "tiny-int8-ort.sensitivity.json").read_text())
-    assert {node for group in measured["groups"] for node in group["nodes"]} >= set(promoted)
+    path = tmp_path / "tiny" / "tiny-int8-ort.sensitivity.json"
+    measured = SensitivityFile.read(path).measured
+    assert {node for group in measured.groups for node in group.nodes} >= set(promoted)
+    page = (tmp_path / "tiny" / "report.html").read_text()
+    assert page.count('class="cost') == len(measured.groups)
+    assert 'class="cost promoted"' in page
     with pytest.raises(UsageError, match=r"asks for 900\.00 dB"):
         build(Budget.of(None, 900.0))

@@ -1,18 +1,20 @@
 """Which files of which builds are scored, on which pairs, and what is refused."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from calib.dataset import Mode, folder_patches
+from calib.digest import sha256_bytes
 from calib.errors import ImageSetError, UsageError, VerificationError
 from calib.images import read_image, write_image
 from calib.statistics import TensorStatistics
 from calib.table import CalibrationTable
 from deploy.artifacts.files import MANIFEST_NAME, Artifact
-from deploy.artifacts.manifest import Manifest
+from deploy.artifacts.manifest import BuildOptions, Manifest, NetworkRecord, WeightsRecord
 from deploy.evaluate.request import (
     BuiltModel,
     ScoringRequest,
@@ -28,18 +30,26 @@ FILES = {
 }
 
 
+NOTHING = sha256_bytes(b"")
+
+
+def manifest_of(model: str, artifacts: Sequence[Artifact], scale: int = 4) -> Manifest:
+    network = NetworkRecord("a network", scale, 1, 1)
+    weights = WeightsRecord("file", NOTHING, {}, None)
+    return Manifest(model, network, weights, None, BuildOptions(), tuple(artifacts))
+
+
 @pytest.fixture(scope="module")
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Manifests of three builds, and a folder that is none."""
     folder = tmp_path_factory.mktemp("dist")
     for model, files in FILES.items():
         artifacts = [
-            Artifact(f"{precision}-{target}.onnx", "0", 0, precision, target, 17)
+            Artifact(f"{precision}-{target}.onnx", NOTHING, 0, precision, target, 17)
             for precision, target in files
         ]
-        artifacts.append(Artifact("parity.json", "0", 0))
-        network = {"scale": 2 if model == "c" else 4}
-        manifest = Manifest(model, network, {}, None, {}, tuple(artifacts))
+        artifacts.append(Artifact("parity.json", NOTHING, 0))
+        manifest = manifest_of(model, artifacts, scale=2 if model == "c" else 4)
         (folder / model).mkdir()
         (folder / model / MANIFEST_NAME).write_bytes(manifest.content())
     (folder / "interrupted").mkdir()
@@ -182,9 +192,9 @@ def built_on(folder: Path, pictures: Path, mode: Mode, precision: str = "int8") 
     """Return a model of a build whose table says it was calibrated on ``pictures``."""
     patches = folder_patches(pictures, mode=mode, count=2, seed=0)
     seen = {"input": TensorStatistics.of(np.zeros((1, 3, 2, 2), np.float32))}
-    CalibrationTable("", patches.record(), seen).save(folder / "calibration.json")
-    artifact = Artifact("m.onnx", "0", 0, precision, "ort" if precision == "int8" else None)
-    return BuiltModel(folder, Manifest("m", {}, {}, None, {}, (artifact,)), artifact)
+    CalibrationTable(NOTHING, patches.record(), seen).save(folder / "calibration.json")
+    artifact = Artifact("m.onnx", NOTHING, 0, precision, "ort" if precision == "int8" else None)
+    return BuiltModel(folder, manifest_of("m", [artifact]), artifact)
 
 
 @pytest.mark.parametrize("mode", ["whole", "crop"])
@@ -214,6 +224,6 @@ def test_an_int8_model_is_not_scored_on_what_it_was_calibrated_on(  # noqa: PLR0
 
 
 def test_a_build_without_a_table_has_nothing_to_hold_out(tmp_path, data) -> None:
-    artifact = Artifact("m.onnx", "0", 0, "int8", "ort")
-    item = BuiltModel(tmp_path, Manifest("m", {}, {}, None, {}, (artifact,)), artifact)
+    artifact = Artifact("m.onnx", NOTHING, 0, "int8", "ort")
+    item = BuiltModel(tmp_path, manifest_of("m", [artifact]), artifact)
     require_held_out(item, chosen_pairs(ScoringRequest(data), 4))

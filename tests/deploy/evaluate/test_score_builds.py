@@ -11,24 +11,19 @@ import numpy as np
 import onnx
 import pytest
 from skimage import data
-from typer.testing import CliRunner, Result
 
 from calib.dataset import Mode, folder_patches
 from calib.images import read_image, resize_area, to_input, to_picture, write_image
 from calib.table import CalibrationTable
-from deploy.cli import app
 from deploy.metrics.psnr_ssim import psnr_db
 from deploy.runtime.runner import model_runner
+from tests.deploy.builds import copied, run
 
 POOLING = """
 <ir_version: 8, opset_import: ["": 17]>
 pooling (float[1,3,16,16] image) => (float[1,3,1,1] features)
 { features = GlobalAveragePool(image) }
 """
-
-
-def run(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="session")
@@ -194,7 +189,7 @@ def test_a_folder_without_pairs_or_builds_is_named(
 
 
 def test_a_changed_file_is_not_scored(built: Path, pairs: Path, tmp_path: Path) -> None:
-    shutil.copytree(built, tmp_path / "tiny")
+    copied(built, tmp_path / "tiny")
     shutil.copy(built / "tiny-fp16.onnx", tmp_path / "tiny" / "tiny-fp32.onnx")
     result = run("eval", "--data", pairs, "--builds", tmp_path)
     assert result.exit_code == 1
@@ -205,7 +200,7 @@ def test_a_changed_file_is_not_scored(built: Path, pairs: Path, tmp_path: Path) 
 def test_a_model_calibrated_on_a_scored_picture_is_refused(
     built: Path, pairs: Path, tmp_path: Path, mode: Mode
 ) -> None:
-    folder = Path(shutil.copytree(built, tmp_path / "tiny"))
+    folder = copied(built, tmp_path / "tiny")
     # Named directly, the LR folder is no DIV2K layout and hides nothing from the calibration.
     seen = folder_patches(pairs / "DIV2K_valid_LR_bicubic" / "X4", mode=mode, count=3, seed=0)
     table = CalibrationTable.load(folder / "calibration.json")

@@ -62,7 +62,7 @@ def test_golden_vectors_are_pictures_that_were_not_calibrated_on(
 ) -> None:
     manifest = read_contents(unpacked)
     table = CalibrationTable.load(small_build / "calibration.json")
-    calibrated_on = {entry["sha256"] for entry in table.images["patches"]}
+    calibrated_on = {entry.sha256 for entry in table.images.patches}
     assert len(manifest.golden) == 8
     for vector in manifest.golden:
         picture = read_image(unpacked / "golden" / "picture" / f"{vector.name}.png")
@@ -176,16 +176,15 @@ def test_fewer_than_eight_golden_vectors_are_refused(small_build: Path, tmp_path
         golden_pictures(build, tmp_path, 8)
 
 
-def test_golden_pictures_of_a_folder_leave_out_what_was_calibrated_on(tmp_path: Path) -> None:
-    from deploy.artifacts.build_folder import Build
-    from deploy.artifacts.manifest import Manifest
-
+def test_golden_pictures_of_a_folder_leave_out_what_was_calibrated_on(
+    small_build: Path, tmp_path: Path
+) -> None:
     for number in range(9):
         picture = RNG.integers(0, 256, (128, 128, 3), np.uint8)
         cv2.imwrite(str(tmp_path / f"{number}.png"), picture)
     seen = folder_patches(tmp_path, mode="whole", count=1, seed=0)
     table = CalibrationTable("0" * 64, seen.record(), {})
-    build = Build(tmp_path, Manifest("x", {}, {}, None, {}, ()), table=table)
+    build = replace(open_build(small_build), table=table)
     chosen = golden_pictures(build, tmp_path, 8)
     assert len(chosen) == 8
     assert seen.patches[0].sha256 not in {patch.sha256 for patch in chosen}
@@ -229,16 +228,16 @@ class TestUserPictures:
         listed = json.loads((tmp_path / "bundle" / "calibration" / "patches.json").read_text())
         assert [entry["file"] for entry in listed["patches"]][:1] == ["images/0000.png"]
         assert {entry["sha256"] for entry in listed["patches"]} == {
-            entry["sha256"] for entry in own.table.images["patches"]
+            entry.sha256 for entry in own.table.images.patches
         }
         assert str(photos) not in json.dumps(listed)
 
     def test_they_are_copied_at_the_users_word(self, own, photos: Path, tmp_path: Path) -> None:
         found = calibration_set(own, photos, include_images=True)
         found.write(tmp_path / "bundle")
-        for file, entry in zip(found.files, own.table.images["patches"], strict=True):
+        for file, entry in zip(found.files, own.table.images.patches, strict=True):
             picture = read_image(tmp_path / "bundle" / file)
-            assert sha256_bytes(picture.tobytes()) == entry["sha256"]
+            assert sha256_bytes(picture.tobytes()) == entry.sha256
 
     def test_the_folder_has_to_be_named(self, own) -> None:
         with pytest.raises(UsageError, match="name it with --calib"):

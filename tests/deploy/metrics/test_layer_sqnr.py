@@ -1,6 +1,5 @@
 """Errors of inner tensors, against the same sums over the whole graph's tensors at once."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,11 +34,11 @@ def errors_of(
 
 @pytest.fixture(scope="module")
 def files(built: Path) -> tuple[onnx.ModelProto, onnx.ModelProto, QuantPlan]:
-    plan = json.loads((built / "tiny-int8-ort.plan.json").read_text())
+    plan = "tiny-int8-ort.plan.json"
     return (
         onnx.load(built / "tiny-fp32.onnx"),
         onnx.load(built / "tiny-int8-ort.onnx"),
-        QuantPlan.from_record(plan),
+        QuantPlan.parse((built / plan).read_bytes(), plan),
     )
 
 

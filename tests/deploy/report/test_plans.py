@@ -1,36 +1,48 @@
 """What a plan does, grouped by why."""
 
+from calib.images_record import ImagesRecord
 from deploy.report.plans import Reason, grouped, summarize_plan
-from quant.plan import ConstantQuant, EdgeQuant, QuantPlan, RoundingRecord, WeightQuant
+from quant.plan import (
+    ConstantQuant,
+    EdgeQuant,
+    QuantOptions,
+    QuantPlan,
+    RoundingRecord,
+    WeightQuant,
+)
+
+IMAGES = ImagesRecord("folder", "whole", 0, None, 0, "0" * 64, ())
 
 
-def edge(tensor: str, dtype: str, rule: str) -> EdgeQuant:
-    return EdgeQuant(tensor, dtype, 0.5, 0, 0.0, 127.5, rule, ("reader",), None)
+def edge(tensor: str, dtype: str, rule: str, percentile: float = 100.0) -> EdgeQuant:
+    return EdgeQuant(tensor, dtype, 0.5, 0, 0.0, 127.5, rule, ("reader",), None, percentile)
 
 
 PLAN = QuantPlan(
     target="ort",
     graph_digest="1",
     table_digest="2",
-    options={"percentile": None, "full_integer": False, "accumulator_bits": 16, "tail": "int8"},
+    options=QuantOptions(accumulator_bits=16, tail="int8"),
     edges={
         "input": edge("input", "uint8", "pinned"),
         "b": edge("b", "uint8", "least squares, shared by 2 edges"),
         "a": edge("a", "uint8", "least squares, shared by 2 edges"),
-        "c": edge("c", "uint8", "least squares"),
-        "c:int16": edge("c", "uint16", "least squares, clipping weighs 10"),
+        "c": edge("c", "uint8", "least squares", 99.5),
+        "c:int16": edge("c", "uint16", "least squares, clipping weighs 10", 99.9),
     },
     weights={name: WeightQuant(name, (1.0,), 16, None) for name in ("w0", "w1", "w2")},
     constants={"fifth": ConstantQuant("uint8", 0.1, 0, ("scale",))},
     stored_half=(),
     kept_float={"sum": "the trunk", "first": "the head", "scale": "the trunk"},
-    rounded=RoundingRecord({}, {}, {"w1": "2 groups", "w0": "2 groups", "w2": "not driven"}),
+    rounded=RoundingRecord(IMAGES, {}, {"w1": "2 groups", "w0": "2 groups", "w2": "not driven"}),
 )
 
 
 def test_a_plan_is_summed_up_by_its_reasons_the_most_frequent_first() -> None:
     summary = summarize_plan(PLAN)
-    assert (summary.target, summary.weights, summary.edges) == ("ort", 3, 5)
+    assert (summary.target, summary.weights) == ("ort", 3)
+    assert [edge.percentile for edge in summary.edges] == [99.5, 99.9, 100.0, 100.0, 100.0]
+    assert [edge.tensor for edge in summary.edges] == ["c", "c", "a", "b", "input"]
     assert summary.rules == (
         Reason("least squares", ("a", "b", "c")),
         Reason("least squares, clipping weighs 10", ("c:int16",)),
@@ -47,13 +59,15 @@ def test_a_plan_is_summed_up_by_its_reasons_the_most_frequent_first() -> None:
 
 
 def test_options_are_told_in_words() -> None:
-    assert summarize_plan(PLAN).options == (
-        ("activations", "1 uint16, 4 uint8"),
+    told = summarize_plan(PLAN).options
+    assert told[0] == ("activations", "1 uint16, 4 uint8")
+    assert {
         ("percentile", "chosen per tensor"),
         ("full integer", "no"),
         ("accumulator bits", "16"),
         ("tail", "int8"),
-    )
+        ("rounding", "gptq"),
+    } <= set(told)
 
 
 def test_reasons_come_by_how_often_they_hold() -> None:

@@ -261,7 +261,7 @@ def test_refined_codes_and_biases_are_used(residual, residual_table) -> None:
 )
 def test_refined_codes_that_do_not_fit_are_refused(codes, residual, residual_table) -> None:
     plan = plan_of(residual, residual_table, "ort")
-    with pytest.raises(GraphError, match="codes given for 'w1'"):
+    with pytest.raises(GraphError, match="int8 weights given for 'w1'"):
         emit_qdq(residual, plan, RoundedWeights({"w1": codes}))
 
 

@@ -8,6 +8,7 @@ import torch
 
 from calib.digest import sha256_bytes
 from calib.errors import WeightsError
+from deploy.artifacts.manifest import WeightsRecord
 from deploy.network.architecture import SRVGG, RRDBNet
 from deploy.network.known_models import WEIGHTS_PACKAGE, ModelEntry, find_model
 from deploy.network.weights import checkpoint as checkpoint_module
@@ -62,12 +63,9 @@ def test_pth_round_trip(wrap, zipped, tensors, torch_tensors, tmp_path):
     assert_same(found.tensors, tensors)
     assert identify(found.tensors) == COMPACT
     assert found.sha256 == sha256_bytes(path.read_bytes())
-    assert found.record() == {
-        "origin": "file fine-tuned.pth",
-        "sha256": found.sha256,
-        "files": {"fine-tuned.pth": found.sha256},
-        "official": None,
-    }
+    assert found.record() == WeightsRecord(
+        "file fine-tuned.pth", found.sha256, {"fine-tuned.pth": found.sha256}, None
+    )
 
 
 def test_half_precision_and_strided_tensors_become_float32(torch_tensors, tmp_path):

@@ -1,0 +1,119 @@
+"""Name every figure of ``parity.json``, and those of them that the manifest repeats."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from calib.errors import VerificationError
+from calib.records import Positive, Sha256, read
+from deploy.artifacts.files import PARITY_NAME
+
+SCHEMA: Literal["esrdeploy.parity/1"] = "esrdeploy.parity/1"
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """What every single picture must reach.
+
+    Attributes:
+        psnr_db: least parity, decibels.
+        ssim: least structural similarity of the 8-bit pictures.
+    """
+
+    psnr_db: float
+    ssim: float
+
+
+@dataclass(frozen=True)
+class ImageParity:
+    """Parity of one picture.
+
+    Attributes:
+        name: of the picture.
+        psnr_db: parity in decibels, on outputs clipped to [0, 1].
+        ssim: structural similarity of the 8-bit pictures.
+        max_abs_error: largest difference of two clipped output values, in [0, 1].
+    """
+
+    name: str
+    psnr_db: float
+    ssim: float
+    max_abs_error: float
+
+
+@dataclass(frozen=True)
+class ParitySummary:
+    """The overall figures of one model: means, the worst picture, the verdict.
+
+    Attributes:
+        reference: what it was compared with.
+        images: how many pictures.
+        psnr_db_mean: mean parity, dB.
+        psnr_db_min: least parity, dB.
+        ssim_mean: mean structural similarity.
+        ssim_min: least structural similarity.
+        max_abs_error: largest difference of two clipped output values, in [0, 1].
+        passed: every picture reached its threshold.
+    """
+
+    reference: str
+    images: Positive
+    psnr_db_mean: float
+    psnr_db_min: float
+    ssim_mean: float
+    ssim_min: float
+    max_abs_error: float
+    passed: bool
+
+
+@dataclass(frozen=True)
+class ParityRecord(ParitySummary):
+    """All figures of one model.
+
+    Attributes:
+        threshold: what each picture had to reach.
+        failures: one line for each figure below it.
+        per_image: one entry per picture.
+    """
+
+    threshold: Threshold
+    failures: tuple[str, ...]
+    per_image: tuple[ImageParity, ...]
+
+
+@dataclass(frozen=True)
+class ParityFigures:
+    """What the manifest says of parity.
+
+    Attributes:
+        images_digest: of the set of pictures; ``None`` where nothing was compared yet.
+        artifacts: by ONNX file.
+    """
+
+    images_digest: Sha256 | None = None
+    artifacts: Mapping[str, ParitySummary] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ParityFile:
+    """What ``parity.json`` says.
+
+    Attributes:
+        images_digest: of the set of pictures.
+        artifacts: by ONNX file.
+        schema: version of the format.
+    """
+
+    images_digest: Sha256
+    artifacts: Mapping[str, ParityRecord]
+    schema: Literal["esrdeploy.parity/1"] = SCHEMA
+
+
+def read_parity(folder: Path) -> ParityFile:
+    """Read the parity figures of the build in ``folder``.
+
+    Raises:
+        VerificationError: they are missing, or are none.
+    """
+    return read(folder / PARITY_NAME, ParityFile, VerificationError, "build again")
