@@ -229,7 +229,7 @@ def test_damage_gives_a_picture_or_an_image_error(damage: bytes, suffix: str) ->
 def test_opencv_keeps_its_log_off_stderr(capfd: pytest.CaptureFixture[str]) -> None:
     log = getattr(cv2.utils, "logging", cv2)
     level = log.getLogLevel()
-    with pytest.raises(ImageError):
+    with pytest.raises(ImageError, match=r"^x: "):
         decode_image(encode(".bmp", np.zeros((9, 9, 3), np.uint8))[:-5], "x")
     assert capfd.readouterr().err == ""
     assert log.getLogLevel() == level
@@ -308,6 +308,6 @@ def test_write_image_leaves_nothing_half_written(tmp_path, noise: np.ndarray) ->
     taken.mkdir()
     with pytest.raises(UsageError, match=r"cannot write .*taken\.png"):
         write_image(taken, noise)
-    with pytest.raises(UsageError, match="cannot be written"):
+    with pytest.raises(UsageError, match="cannot write"):
         write_image(tmp_path / "absent" / "out.png", noise)
     assert [path.name for path in tmp_path.iterdir()] == ["taken.png"]
