@@ -32,7 +32,7 @@ from quant.analysis.tensor_distributions import TensorDistributions
 from quant.numerics.affine import FloatArray
 from quant.passes.prepared import PreparedGraph
 from quant.plan import QuantPlan, WeightQuant
-from quant.qdq.emit import RoundedWeights, bias_codes
+from quant.qdq.int8_weights import RoundedWeights, bias_codes
 from quant.rounding.gptq import SecondMoment, gptq
 from quant.rounding.recorded_codes import bias_scales, exclusive_bias
 
