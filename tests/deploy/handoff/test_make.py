@@ -91,7 +91,7 @@ def test_an_int8_model_that_the_build_lacks_is_made_as_a_build_would(
 ) -> None:
     request = BuildRequest(
         "small",
-        vendors=("tensorrt",),
+        targets=("tensorrt",),
         weights=tiny_x2_weights,
         calibration=CalibrationRequest(table=small_build / "calibration.json"),
         quantization=QuantOptions(rounding="nearest"),
