@@ -91,7 +91,7 @@ def main() -> None:
     started = time.perf_counter()
     with watched(engines) as watch:
         verifications = verify_tree(
-            arguments.build, images=None, weights=None, progress=Silent(), scope=scope
+            arguments.build, images=None, weights=None, progress=Silent(), options=scope
         )
     total = time.perf_counter() - started
     inferences = sum(s for name, s in watch.seconds.items() if name.endswith("inference"))

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from calib.digest import canonical_json, sha256_bytes
-from calib.errors import CalibrationError, UsageError
+from calib.errors import CalibrationError
+from calib.files import whole_file
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -35,18 +36,13 @@ def write_archive(
         UsageError: the file cannot be written.
     """
     kind = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
-    part = _part(path)
-    try:
-        with zipfile.ZipFile(part, "w") as archive:
-            if record is not None:
-                with archive.open(_entry(_RECORD, kind), "w") as stream:
-                    stream.write(record)
-            for name, array in arrays.items():
-                with archive.open(_entry(f"{name}.npy", kind), "w", force_zip64=True) as stream:
-                    np.lib.format.write_array(stream, array, allow_pickle=False)
-        part.replace(path)
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
+    with whole_file(path) as part, zipfile.ZipFile(part, "w") as archive:
+        if record is not None:
+            with archive.open(_entry(_RECORD, kind), "w") as stream:
+                stream.write(record)
+        for name, array in arrays.items():
+            with archive.open(_entry(f"{name}.npy", kind), "w", force_zip64=True) as stream:
+                np.lib.format.write_array(stream, array, allow_pickle=False)
 
 
 def read_archive(path: Path) -> tuple[dict[str, Array], bytes | None]:
@@ -82,11 +78,6 @@ def content_digest(arrays: Mapping[str, Array]) -> str:
             }
         )
     )
-
-
-def _part(path: Path) -> Path:
-    """Return where a file is written before it is complete: always the same, so none pile up."""
-    return path.with_name(f".{path.name}.part")
 
 
 def _entry(name: str, kind: int) -> zipfile.ZipInfo:

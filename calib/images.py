@@ -22,7 +22,7 @@ How each kind of file becomes a picture:
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ import numpy as np
 import numpy.typing as npt
 
 from calib.errors import ImageError, UsageError, VerificationError
+from calib.files import write_atomically
 
 Picture = npt.NDArray[np.uint8]
 Tensor = npt.NDArray[np.float32]
@@ -190,15 +191,7 @@ def write_image(path: Path, picture: Picture) -> None:
     if path.suffix.lower() != ".png":
         raise UsageError(f"{path}: pictures are written as PNG; give a name that ends in .png")
     _, encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_bytes(encoded.tobytes())
-        partial.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
-        reason = error.strerror or type(error).__name__
-        raise UsageError(f"{path}: the picture cannot be written: {reason}") from error
+    write_atomically(path, encoded.tobytes())
 
 
 def _to_rgb8(stored: npt.NDArray[Any], name: str) -> Picture:

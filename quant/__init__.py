@@ -1,1 +1,1 @@
-"""A float graph and a calibration table in, fp16 and QDQ graphs out."""
+"""Quantize a float graph by its calibration table: QDQ and fp16 graphs."""

@@ -1,4 +1,4 @@
-"""What a QDQ file is made from: every quantized edge and weight, and what stays in float and why.
+"""Define what a QDQ file is made from: quantized activations and weights, and what stays in float.
 
 A plan is a value. It depends only on graph, table, target and options, survives JSON to the bit,
 and holds everything that emission needs besides the float graph.
@@ -41,11 +41,11 @@ class QuantOptions:
         accumulator_bits: 32, or 16 for weights that do not saturate where a processor adds the
             products of two neighbours in 16 bits (quant/numerics/saturation_limits.py); ``None``:
             the target's default.
-        rounding: weights to the nearest code, or to the codes that least disturb what the
-            convolution gives out (quant/rounding/round_weights.py).
-        equalization: which channels are brought to like size: none, and the graph stays as it is;
-            those that one convolution makes (the growth channels of dense blocks, the tail's); or
-            all, the residual trunk's half way; ``None``: the target's default.
+        rounding: weights to the nearest int8 value, or by GPTQ with bias correction to those that
+            least disturb the convolution's output (quant/rounding/round_weights.py).
+        equalization: which channels cross-layer equalization rescales: none; those that one
+            convolution makes (the growth channels of dense blocks, the tail's); or all, the
+            residual trunk's half way; ``None``: the target's default.
         promoted: names of nodes to run in a higher precision, with the reason: in float, or in 16
             bits where the target or ``full_integer`` leaves no float.
     """
@@ -83,18 +83,20 @@ class QuantOptions:
 
 @dataclass(frozen=True)
 class EdgeQuant:
-    """A quantize-dequantize pair on a tensor.
+    """A QDQ pair (QuantizeLinear, DequantizeLinear) on a tensor.
 
     Attributes:
         tensor: name of the float tensor.
-        dtype: integer type of the codes.
+        dtype: integer type of the quantized values.
         scale: step, a float32 value.
-        zero_point: code of 0.
+        zero_point: quantized value of 0.
         low: lower end of the range asked for.
         high: upper end of the range asked for.
         rule: how the range was found.
         readers: nodes that read the dequantized value; ``<graph output>`` for the graph.
         after: the edge whose dequantized value is quantized, or ``None``: the tensor itself.
+        percentile: what the range amounts to, however it was found: how many percent of the
+            values that calibration saw lie within half a step of it.
     """
 
     tensor: str
@@ -106,19 +108,20 @@ class EdgeQuant:
     rule: str
     readers: tuple[str, ...]
     after: str | None
+    percentile: float
 
     @property
     def integer(self) -> IntegerType:
-        """The integer type of the codes."""
+        """The integer type of the quantized values."""
         return INTEGER_TYPES[self.dtype]
 
     @property
     def covered(self) -> tuple[float, float]:
-        """Smallest and largest real value with a code of their own."""
+        """Smallest and largest real value that is not clipped."""
         return covered_range(self.scale, self.zero_point, self.integer)
 
     def same_grid(self, other: "EdgeQuant") -> bool:
-        """Tell whether both have the same codes for the same values."""
+        """Tell whether both quantize the same values to the same integers."""
         return (self.dtype, self.scale, self.zero_point) == (
             other.dtype,
             other.scale,
@@ -133,7 +136,7 @@ class WeightQuant:
     Attributes:
         node: the convolution.
         scales: a float32 value per output channel.
-        accumulator_bits: 32, or 16: what the codes are fit for
+        accumulator_bits: 32, or 16: what the int8 weights are fit for
             (quant/numerics/saturation_limits.py).
         bias: name of the bias to be stored as int32, or ``None``.
     """
@@ -150,7 +153,7 @@ class WeightQuant:
 
     @property
     def limits(self) -> SaturationLimits:
-        """Which codes the weight may have."""
+        """Which int8 values the weight may have."""
         return SaturationLimits(self.accumulator_bits)
 
 
@@ -159,9 +162,9 @@ class ConstantQuant:
     """A constant operand other than a convolution's weight, quantized per tensor.
 
     Attributes:
-        dtype: integer type of the codes.
+        dtype: integer type of the quantized values.
         scale: step, a float32 value.
-        zero_point: code of 0.
+        zero_point: quantized value of 0.
         readers: nodes that read the dequantized value.
     """
 
@@ -173,12 +176,12 @@ class ConstantQuant:
 
 @dataclass(frozen=True)
 class RoundingRecord:
-    """How weights came by codes other than the nearest.
+    """How weights were rounded to int8 values other than the nearest.
 
     Attributes:
         images: record of the images whose activations decided.
-        digests: of codes and bias, by weight initializer.
-        nearest: weights that kept the nearest codes all the same, with the reason.
+        digests: of int8 weight and bias, by weight initializer.
+        nearest: weights rounded to the nearest value all the same, with the reason.
     """
 
     images: ImagesRecord
@@ -216,10 +219,10 @@ class QuantPlan:
         graph_digest: digest of the float graph.
         table_digest: digest of the calibration table.
         options: what was asked for, defaults filled in.
-        edges: pairs by name: the tensor's, with the precision behind it for a second pair.
+        edges: QDQ pairs by name: the tensor's, with the precision behind it for a second pair.
         weights: by the name of the weight's initializer.
         constants: by the name of the constant.
-        integer_concats: names of the Concats that join the codes of their inputs
+        integer_concats: names of the Concats that concatenate int8 tensors
             (quant/planning/integer_concats.py).
         stored_half: names of weights of convolutions left in float that are stored as fp16.
         kept_float: node or tensor to the reason why it is not quantized.
@@ -230,7 +233,7 @@ class QuantPlan:
         proofs: how closely each rewritten float graph was found to compute what the one before
             does (quant/passes/driver.py).
         rounded: what GPTQ made of the weights, and on which images; ``None``
-            before it, or with every weight rounded to the nearest code.
+            before it, or with every weight rounded to the nearest value.
         schema: version of the format.
     """
 

@@ -1,20 +1,19 @@
-"""A float graph, its calibration table, a target and options in, a quantization plan out.
+"""Plan how a float graph is quantized for a target, from its calibration table.
 
-1. Residual scales are folded where that is better, and channels brought to like size
-   (quant/passes).
-2. Placement says which edges carry a pair (quant/planning/qdq_placement.py), and each gets its
+1. Residual scales are folded where that is better, and channels rescaled by cross-layer
+   equalization (quant/passes).
+2. Placement says which edges carry a QDQ pair (quant/planning/qdq_placement.py), and each gets its
    scale and zero point (quant/planning/activation_scales.py).
-3. Concats of one grid join codes where the target takes that (quant/planning/integer_concats.py).
+3. Concats of one scale and zero point concatenate int8 tensors where the target takes that
+   (quant/planning/integer_concats.py).
 4. Weights get one scale per output channel (quant/planning/parameters.py).
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-import onnx
-
 from calib.errors import UsageError
-from calib.graph import GraphIndex, graph_digest
+from calib.graph import GraphIndex
 from calib.table import CalibrationTable
 from quant.analysis.channel_statistics import relative_magnitudes
 from quant.analysis.scale_absorbers import residual_scales
@@ -23,6 +22,7 @@ from quant.analysis.topology import Part, Topology
 from quant.numerics.saturation_limits import SaturationLimits
 from quant.passes.equalize import TRUNK_EXPONENT, Equalized, equalize, equalized_tensors, rescale
 from quant.passes.fold import Folded, fold
+from quant.passes.prepared import PreparedGraph
 from quant.plan import QuantOptions, QuantPlan
 from quant.planning.activation_scales import EdgePlanner
 from quant.planning.integer_concats import integer_concats
@@ -31,30 +31,32 @@ from quant.planning.qdq_placement import Placement
 from quant.targets import ComputePrecision, Equalization, TargetProfile
 
 
-def make_plan(
-    model: onnx.ModelProto,
+def plan_graph(
+    graph: GraphIndex,
     table: CalibrationTable,
     profile: TargetProfile,
     options: QuantOptions,
-) -> QuantPlan:
-    """Decide how ``model`` is quantized for a target.
+) -> PreparedGraph:
+    """Decide how a float graph is quantized for a target.
 
     Args:
-        model: the float graph that the table was calibrated on.
-        table: statistics of ``observed_tensors(model)``.
+        graph: the float graph that the table was calibrated on.
+        table: statistics of ``observed_tensors(graph.model)``.
         profile: the target's rules.
         options: what the user asked for.
+
+    Returns:
+        The plan, with the folded and equalized graph that it quantizes.
 
     Raises:
         StaleTableError: the table is of another graph.
         UsageError: the options ask for what the target cannot do.
         GraphError: a node has no name of its own, or a convolution no weight of its own.
     """
-    digest = graph_digest(model)
-    table.require_graph(digest)
+    table.require_graph(graph.digest)
     parts = part_precisions(profile, options)
     equalization = options.equalization or profile.equalization
-    folded = fold(model, _to_fold(model, profile, parts, equalization))
+    folded = fold(graph.model, _to_fold(graph, profile, parts, equalization))
     equalized = _equalized(folded, table, equalization)
     topology = Topology(GraphIndex(equalized.model))
     _require_nodes(topology, options.promoted)
@@ -67,7 +69,7 @@ def make_plan(
     weights = plan_weights(placement, edges, limits, distributions)
     plan = QuantPlan(
         target=profile.name,
-        graph_digest=digest,
+        graph_digest=graph.digest,
         table_digest=table.digest,
         options=QuantOptions(
             percentile=options.percentile,
@@ -88,11 +90,12 @@ def make_plan(
         folded=folded.nodes,
         equalization={name: tuple(map(float, f)) for name, f in equalized.factors.items()},
     )
-    return replace(plan, integer_concats=integer_concats(placement, plan))
+    plan = replace(plan, integer_concats=integer_concats(placement, plan))
+    return PreparedGraph(graph, plan, folded, equalized, topology)
 
 
 def _to_fold(
-    model: onnx.ModelProto,
+    graph: GraphIndex,
     profile: TargetProfile,
     parts: Mapping[Part, ComputePrecision],
     equalization: Equalization,
@@ -105,12 +108,11 @@ def _to_fold(
     """
     if equalization == "none":
         return ()
-    index = GraphIndex(model)
     serve = profile.convolution_output_pair and parts["trunk"] == "float"
     return tuple(
         scale.node.name
-        for scale in residual_scales(index)
-        if not (serve and all(n.op_type == "Add" for n in index.consumers(scale.output)))
+        for scale in residual_scales(graph)
+        if not (serve and all(n.op_type == "Add" for n in graph.consumers(scale.output)))
     )
 
 

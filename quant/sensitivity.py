@@ -1,8 +1,8 @@
-"""A plan and a few pictures in, what each group of convolutions costs the picture out.
+"""Measure what quantizing each layer group costs the picture.
 
 Rounding errors of different layers are nearly independent, so the squared error of the whole
 int8 model is nearly the sum of those of models in which a single group is quantized and all
-else is float. What a group costs is measured that way, in the meaning of QDQ, and
+else is float. What a group costs is measured that way, in QDQ reference semantics, and
 
     parity without a set R of groups  ~  -10 log10(E - sum over R of e_f * E / sum of all e_f)
 
@@ -24,7 +24,8 @@ from calib.records import NotNegative, Positive, Sha256, read
 from calib.runtime import Session
 from quant.analysis.layer_groups import LayerGroup, find_layer_groups
 from quant.numerics.affine import FloatArray
-from quant.passes.from_plan import equalized_model
+from quant.numerics.psnr import psnr_of
+from quant.passes.prepared import PreparedGraph
 from quant.plan import QuantPlan
 from quant.qdq.emit import RoundedWeights, emit_qdq
 
@@ -33,7 +34,7 @@ SENSITIVITY_SCHEMA: Literal["esrdeploy.sensitivity/1"] = "esrdeploy.sensitivity/
 
 @dataclass(frozen=True)
 class GroupCost:
-    """What quantizing one group alone costs.
+    """What quantizing one layer group alone costs.
 
     Attributes:
         name: its last convolution.
@@ -48,12 +49,12 @@ class GroupCost:
     @property
     def parity_db(self) -> float:
         """PSNR between the float model and the one with this group quantized, peak 1."""
-        return parity_of(self.squared_error)
+        return psnr_of(self.squared_error)
 
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """What each group of a plan costs.
+    """What each layer group of a plan costs.
 
     Attributes:
         groups: in graph order.
@@ -68,7 +69,7 @@ class Sensitivity:
     @property
     def parity_db(self) -> float:
         """Parity of the whole quantized model."""
-        return parity_of(self.squared_error)
+        return psnr_of(self.squared_error)
 
     def most_costly_until(self, parity_db: float) -> tuple[GroupCost, ...]:
         """Return the fewest groups, the most costly first, that are predicted to suffice.
@@ -112,53 +113,44 @@ class SensitivityFile:
         return read(path, cls, CalibrationError, "build again")
 
 
-def measure_sensitivity(  # noqa: PLR0913  # two have defaults
-    model: onnx.ModelProto,
-    plan: QuantPlan,
+def measure_sensitivity(
+    prepared: PreparedGraph,
     rounded: RoundedWeights,
     inputs: Sequence[FloatArray],
     *,
-    threads: int | None = None,
     on_step: Callable[[], None] = lambda: None,
 ) -> Sensitivity:
-    """Quantize each group alone and compare the pictures with the float model's.
+    """Quantize each layer group alone and compare the pictures with the float model's.
 
     Args:
-        model: the float graph of the plan.
-        plan: the plan.
-        rounded: its weights' codes.
+        prepared: the float graph under the plan.
+        rounded: its int8 weights and biases.
         inputs: float32 ``[1, 3, H, W]``; pictures that nothing else was decided on.
-        threads: onnxruntime threads; ``None`` takes every core.
         on_step: called after each group.
-
-    Raises:
-        StaleTableError: the plan is of another graph.
     """
-    index = GraphIndex(equalized_model(model, plan))
-    expected = _pictures(model, inputs, threads)
+    index, plan = prepared.index, prepared.plan
+    expected = _pictures(prepared.source.model, inputs)
     costs = []
     for group in find_layer_groups(index, plan)[0]:
-        alone = restricted(index, plan, group)
-        error = _squared_error(emit_qdq(model, alone, _codes_of(alone, rounded)), inputs, expected)
+        alone = prepared.under(restricted(index, plan, group))
+        emitted = emit_qdq(alone, _codes_of(alone.plan, rounded))
+        error = _squared_error(emitted, inputs, expected)
         costs.append(GroupCost(group.name, tuple(n.name for n in group.nodes), error))
         on_step()
-    whole = _squared_error(emit_qdq(model, plan, rounded), inputs, expected, threads)
+    whole = _squared_error(emit_qdq(prepared, rounded), inputs, expected)
     return Sensitivity(tuple(costs), whole, len(inputs))
 
 
 def quantized_parity_db(
-    model: onnx.ModelProto,
-    plan: QuantPlan,
-    rounded: RoundedWeights,
-    inputs: Sequence[FloatArray],
+    float_model: onnx.ModelProto, quantized: onnx.ModelProto, inputs: Sequence[FloatArray]
 ) -> float:
-    """Return the PSNR between the float model's pictures and the plan's, over all of them."""
-    expected = _pictures(model, inputs, None)
-    return parity_of(_squared_error(emit_qdq(model, plan, rounded), inputs, expected))
+    """Return the PSNR between a float model's pictures and a QDQ model's, over all of them."""
+    expected = _pictures(float_model, inputs)
+    return psnr_of(_squared_error(quantized, inputs, expected))
 
 
 def restricted(index: GraphIndex, plan: QuantPlan, group: LayerGroup) -> QuantPlan:
-    """Return the plan with nothing quantized but one group: what it reads, weighs and makes."""
+    """Return a plan in which only this layer group's inputs, weights and outputs are quantized."""
     inside = {node.name for node in group.nodes}
     for node in group.nodes:
         inside |= {n.name for n in index.consumers(node.output[0]) if "Relu" in n.op_type}
@@ -187,11 +179,6 @@ def restricted(index: GraphIndex, plan: QuantPlan, group: LayerGroup) -> QuantPl
     )
 
 
-def parity_of(squared_error: float) -> float:
-    """Return the PSNR in dB for peak 1; infinite without an error."""
-    return -10.0 * math.log10(squared_error) if squared_error else math.inf
-
-
 def _joins(index: GraphIndex, tensor: str) -> set[str]:
     producer = index.producer(tensor)
     if producer is None or producer.op_type != "Concat":
@@ -200,16 +187,14 @@ def _joins(index: GraphIndex, tensor: str) -> set[str]:
 
 
 def _codes_of(plan: QuantPlan, rounded: RoundedWeights) -> RoundedWeights:
-    """Return the codes of the plan's weights, and the biases beside them."""
+    """Return the int8 weights of the plan, and the biases beside them."""
     codes = {name: code for name, code in rounded.codes.items() if name in plan.weights}
     return RoundedWeights(codes, rounded.biases, {})
 
 
-def _pictures(
-    model: onnx.ModelProto, inputs: Collection[FloatArray], threads: int | None
-) -> list[FloatArray]:
-    """Return the model's outputs in the meaning of the file, clipped to [0, 1]."""
-    session = Session(model, optimized=False, threads=threads)
+def _pictures(model: onnx.ModelProto, inputs: Collection[FloatArray]) -> list[FloatArray]:
+    """Return the model's outputs in QDQ reference semantics, clipped to [0, 1]."""
+    session = Session(model, optimized=False)
     (entry,), (output,) = session.inputs, session.outputs
     return [np.clip(session.run({entry: values})[output], 0.0, 1.0) for values in inputs]
 
@@ -218,9 +203,8 @@ def _squared_error(
     model: onnx.ModelProto,
     inputs: Collection[FloatArray],
     expected: Sequence[FloatArray],
-    threads: int | None = None,
 ) -> float:
-    found = _pictures(model, inputs, threads)
+    found = _pictures(model, inputs)
     return float(
         np.mean(
             [np.square(a - b).mean(dtype=np.float64) for a, b in zip(found, expected, strict=True)]

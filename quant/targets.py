@@ -1,8 +1,7 @@
-"""A target's name in, its quantization rules out, as data.
+"""Define target profiles: what a consumer of QDQ graphs needs, as data.
 
-A profile says what a consumer of QDQ graphs needs; the planner and the emitter ask the profile
-and know no target by name. Sources of the rules: the documents, sources and issues named beside
-each profile.
+The planner and the emitter ask the profile and know no target by name. Sources of the rules: the
+documents, sources and issues named beside each profile.
 """
 
 from collections.abc import Mapping
@@ -31,15 +30,15 @@ class TargetProfile:
         bias: ``int32`` with scale ``input scale * weight scale``, or left ``float``; where the
             target takes ``either`` it is left in float.
         convolution_output_pair: a convolution runs as integers only if its output is quantized.
-        pair_before_activation: whether integer execution needs a pair between a convolution
+        pair_before_activation: whether integer execution needs a QDQ pair between a Conv
             and its LeakyReLU, refuses it, or does without.
         residual_edges: which inputs of an integer Add carry QDQ; ``skip`` leaves the branch
             that comes from the convolutions alone, so that it can be fused into them.
         quantized_constants: constant operands of integer operators are quantized too.
         concat_shared_scale: a Concat whose inputs and output differ in scale is refused. Where
             it is not, ours share one all the same: see quant/planning/activation_scales.py.
-        integer_concat: a Concat may join the codes of its inputs, which is less to run where a
-            runtime takes each pair as something to compute (quant/planning/integer_concats.py).
+        integer_concat: a Concat may concatenate int8 tensors, which saves kernels in runtimes
+            that execute every Q and DQ node (quant/planning/integer_concats.py).
         every_operator: nothing may stay in float, not even the network's ends.
         head: default precision of the convolutions that read the picture.
         trunk: default precision of the residual additions and their constant factors.
@@ -47,8 +46,8 @@ class TargetProfile:
         half_storage: weights of convolutions left in float are stored as fp16 behind a Cast,
             which is folded away when the file is loaded; their rounding is far below the rest.
         minimum_range: smallest width of a quantized interval.
-        equalization: default of which channels are brought to like size (quant/plan.py). Doing so
-            to the trunk pays where it is read in 8 bits; in 16, weights only lose by it.
+        equalization: default of which channels cross-layer equalization rescales (quant/plan.py).
+            On the trunk it pays where that is read in 8 bits; in 16, weights only lose by it.
         float_gains_db: parity that a part left in float gains over 8 bits there, in dB, measured on
             x4plus-anime-6b (docs/results.md); the plan gives it as the reason.
         accumulator_bits: 16 where the target's kernels may add two products in 16 bits, which its
@@ -115,8 +114,8 @@ class TargetProfile:
 
 # onnxruntime's CPU kernels (core/optimizer/qdq_transformer/selectors_actions/qdq_selectors.cc,
 # ConvNodeGroupSelector): QLinearConv needs DequantizeLinear on every input, an int32 bias, and
-# one QuantizeLinear of the input's type as the only reader of the output. Without the pair
-# before LeakyReLU, ConvActivationFusion turns the two into a float FusedConv.
+# one QuantizeLinear of the input's type as the only reader of the output. Without the QDQ
+# pair before LeakyReLU, ConvActivationFusion turns the two into a float FusedConv.
 ORT = TargetProfile(
     name="ort",
     summary="onnxruntime CPU: uint8 activations, integer convolutions, float residual trunk",
@@ -140,7 +139,7 @@ ORT = TargetProfile(
 )
 
 # Explicit quantization: zero points other than 0 are refused (TensorRT issues 2774, 4698), a
-# pair between convolution and activation keeps them from fusing (2134), differing scales at a
+# QDQ pair between convolution and activation keeps them from fusing (2134), differing scales at a
 # Concat cost a requantization (3861, 4366), and a bias carries no QDQ.
 TENSORRT = TargetProfile(
     name="tensorrt",
@@ -186,7 +185,7 @@ OPENVINO = TargetProfile(
 
 # Qualcomm AI Engine Direct (HTP): every operator quantized in and out, int32 bias, no range
 # narrower than 1e-4; fusing Conv and LeakyReLU into one group is for v73 and later only, so the
-# pair stays, which all versions take.
+# QDQ pair stays, which all versions take.
 QNN = TargetProfile(
     name="qnn",
     summary="Qualcomm QNN w8a8: uint8 on every edge, int32 bias",

@@ -1,25 +1,24 @@
 """Read the files of a build that are the ones its manifest names."""
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError
 
-from calib.digest import sha256_file
-from calib.errors import CalibrationError, EsrdeployError
-from calib.graph import graph_digest
+from calib.errors import CalibrationError, GraphError
+from calib.graph import GraphIndex
 from calib.table import CalibrationTable
-from deploy.artifacts.check import Check
-from deploy.artifacts.files import TABLE_NAME, Artifact, plan_file_name
+from deploy.artifacts.check import Check, check_digest
+from deploy.artifacts.files import TABLE_NAME, Artifact, plan_file_name, sensitivity_file_name
 from deploy.artifacts.manifest import Manifest
-from deploy.runtime.runner import Runner, model_runner, remembering
+from deploy.artifacts.onnx_files import load_model
 from quant.plan import QuantPlan
+from quant.sensitivity import Sensitivity, SensitivityFile
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Build:
     """The files of a build that proved to be the ones its manifest names.
 
@@ -27,12 +26,17 @@ class Build:
         folder: where they lie.
         manifest: what names them.
         models: the parsed ONNX models by file name.
+        plans: the parsed plans by the file name of the int8 model that follows them.
+        sensitivities: what layer groups cost, by the file name of the int8 model, where that was
+            measured.
         table: the calibration table, where the build has one.
     """
 
     folder: Path
     manifest: Manifest
     models: dict[str, onnx.ModelProto] = field(default_factory=dict)
+    plans: dict[str, QuantPlan] = field(default_factory=dict)
+    sensitivities: dict[str, Sensitivity] = field(default_factory=dict)
     table: CalibrationTable | None = None
 
     @property
@@ -41,35 +45,18 @@ class Build:
         return self.models.get(self.manifest.float_artifact.path)
 
     @cached_property
-    def float_runner(self) -> Runner:
-        """The float model as onnxruntime executes it, run once for each picture.
+    def float_graph(self) -> GraphIndex | None:
+        """The index of the float model, if it is intact."""
+        return None if self.float_model is None else GraphIndex(self.float_model)
 
-        Raises:
-            GraphError: onnxruntime refuses the model.
-        """
-        return remembering(
-            model_runner(self.models[self.manifest.float_artifact.path], optimized=True)
-        )
-
-    @cached_property
+    @property
     def fitting_table(self) -> CalibrationTable | None:
         """The calibration table, if it was taken on the float model that is shipped."""
-        if self.float_model is None or self.table is None:
+        if self.float_graph is None or self.table is None:
             return None
-        same = self.table.graph_digest == graph_digest(self.float_model)
-        return self.table if same else None
+        return self.table if self.table.graph_digest == self.float_graph.digest else None
 
-    def plan(self, item: Artifact) -> QuantPlan | None:
-        """Return the plan beside an int8 file; ``None`` if there is none that can be read."""
-        if item.precision != "int8":
-            return None
-        name = plan_file_name(self.manifest.model, item.target or "")
-        try:
-            return QuantPlan.parse((self.folder / name).read_bytes(), name)
-        except (OSError, EsrdeployError):
-            return None
-
-    @cached_property
+    @property
     def calibrated_on(self) -> frozenset[str]:
         """Digests of the pictures that the calibration saw."""
         if self.table is None:
@@ -80,25 +67,13 @@ class Build:
 def check_files(folder: Path, manifest: Manifest) -> Iterator[Check]:
     """Hash every file that the manifest names."""
     for item in manifest.artifacts:
-        path = folder / item.path
-        try:
-            found = sha256_file(path)
-        except OSError as error:
-            yield Check.of(False, "file", item.path, f"cannot be read: {error.strerror or error}")
-            continue
-        detail = f"sha256 {found}"
-        if found != item.sha256:
-            detail += (
-                f" of {path.stat().st_size} bytes, the manifest records {item.sha256} of "
-                f"{item.size_bytes} bytes: the file was changed after the build"
-            )
-        yield Check.of(found == item.sha256, "file", item.path, detail)
+        yield check_digest(folder, item.path, item.sha256)
 
 
 def load_build(
     folder: Path, manifest: Manifest, intact: Collection[str]
-) -> tuple[Build, list[Check]]:
-    """Parse the files that are intact.
+) -> tuple[Build, tuple[Check, ...]]:
+    """Parse the files that are intact, each once.
 
     Args:
         folder: where the files lie.
@@ -108,21 +83,39 @@ def load_build(
     Returns:
         The build, and a failed check for each file that does not parse.
     """
-    models: dict[str, onnx.ModelProto] = {}
+    build = Build(folder, manifest)
     failed: list[Check] = []
     for item in manifest.models():
         if item.path not in intact:
             continue
         try:
-            models[item.path] = onnx.load(folder / item.path)
-        except (DecodeError, OSError) as error:
-            detail = f"is no ONNX model, it is truncated or damaged: {error}"
-            failed.append(Check.of(False, "parse", item.path, detail))
-    table = None
-    if TABLE_NAME in intact:
+            build.models[item.path] = load_model(folder / item.path, item.path)
+        except GraphError as error:
+            failed.append(Check.of(False, "parse", item.path, str(error)))
+        if item.precision == "int8":
+            failed += _load_records(build, item, intact)
+    if TABLE_NAME not in intact:
+        return build, tuple(failed)
+    try:
+        return replace(build, table=CalibrationTable.load(folder / TABLE_NAME)), tuple(failed)
+    except CalibrationError as error:
+        failed.append(Check.of(False, "parse", TABLE_NAME, str(error)))
+        return build, tuple(failed)
+
+
+def _load_records(build: Build, item: Artifact, intact: Collection[str]) -> Iterator[Check]:
+    """Parse the plan of an int8 model, and what its layer groups cost, where that was measured."""
+    model, target = build.manifest.model, item.target or ""
+    plan, costs = plan_file_name(model, target), sensitivity_file_name(model, target)
+    if plan in intact:
         try:
-            table = CalibrationTable.load(folder / TABLE_NAME)
+            content = (build.folder / plan).read_bytes()
+            build.plans[item.path] = QuantPlan.parse(content, plan)
+        except (OSError, GraphError) as error:
+            yield Check.of(False, "plan", plan, f"cannot be read: {error}")
+    if costs in intact:
+        try:
+            path = build.folder / costs
+            build.sensitivities[item.path] = SensitivityFile.read(path).measured
         except CalibrationError as error:
-            detail = f"is no calibration table, it is truncated or damaged: {error}"
-            failed.append(Check.of(False, "parse", TABLE_NAME, detail))
-    return Build(folder, manifest, models, table), failed
+            yield Check.of(False, "parse", costs, str(error))

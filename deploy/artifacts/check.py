@@ -1,7 +1,10 @@
 """Record one question asked of one artifact, with its answer."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
+
+from calib.digest import sha256_file
 
 Status = Literal["passed", "failed", "skipped"]
 
@@ -31,3 +34,25 @@ class Check:
     def skipped(cls, name: str, artifact: str, reason: str) -> "Check":
         """Return a check that could not be made."""
         return cls(name, artifact, "skipped", reason)
+
+
+def check_digest(folder: Path, name: str, sha256: str) -> Check:
+    """Ask whether a file is the one that a manifest names.
+
+    Args:
+        folder: where the manifest lies.
+        name: path of the file in it, POSIX.
+        sha256: digest that the manifest records.
+    """
+    path = folder / name
+    try:
+        found = sha256_file(path)
+    except OSError as error:
+        return Check.of(False, "file", name, f"cannot be read: {error.strerror or error}")
+    if found == sha256:
+        return Check.of(True, "file", name, f"sha256 {found}")
+    detail = (
+        f"sha256 {found} of {path.stat().st_size} bytes, the manifest records {sha256}: the file "
+        "was changed after its manifest was written"
+    )
+    return Check.of(False, "file", name, detail)

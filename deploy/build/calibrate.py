@@ -1,4 +1,4 @@
-"""A float model and the images to calibrate on in, its calibration table out.
+"""Calibrate a float model on images, or take up a finished or interrupted calibration.
 
 A finished table of the same graph and images is read back; an interrupted one goes on from its
 journal; anything else starts anew.
@@ -13,7 +13,7 @@ import onnx
 from calib.calibrate import OnImage, calibrate
 from calib.dataset import PatchSet, folder_patches
 from calib.errors import CalibrationError
-from calib.graph import graph_digest
+from calib.graph import GraphIndex
 from calib.images_record import Mode
 from calib.sample import sample_patches
 from calib.table import CalibrationTable
@@ -83,7 +83,7 @@ def calibration_note(patches: PatchSet) -> str:
 
 
 def calibration_table(
-    model: onnx.ModelProto,
+    graph: GraphIndex,
     source: PatchSet | CalibrationTable,
     folder: Path,
     *,
@@ -93,7 +93,7 @@ def calibration_table(
     """Observe the float model over the images and keep the table in ``folder``.
 
     Args:
-        model: the float model that is shipped.
+        graph: the float model that is shipped.
         source: the images to observe, or a finished table of this model.
         folder: where the table and, while it is being made, its journal lie.
         execution: how and where the images are run.
@@ -104,12 +104,12 @@ def calibration_table(
         StaleTableError: the finished table is of another graph.
     """
     if isinstance(source, CalibrationTable):
-        source.require_graph(graph_digest(model))
+        source.require_graph(graph.digest)
         source.save(folder / TABLE_NAME)
         return source
     patches = source
-    tensors = observed_tensors(model)
-    finished = _finished_table(model, tensors, patches, folder) if execution.resume else None
+    tensors = observed_tensors(graph.model)
+    finished = _finished_table(graph, tensors, patches, folder) if execution.resume else None
     if finished is not None:
         progress.note(f"using the finished calibration table of {len(patches.patches)} images")
         return finished
@@ -119,7 +119,12 @@ def calibration_table(
     progress.note(calibration_note(patches))
     with progress.stage("calibrating", len(patches.patches)) as advance:
         table = _observe(
-            model, tensors, patches, journal=journal, execution=execution, on_image=_steps(advance)
+            graph.model,
+            tensors,
+            patches,
+            journal=journal,
+            execution=execution,
+            on_image=_steps(advance),
         )
     table.save(folder / TABLE_NAME)
     journal.unlink(missing_ok=True)
@@ -171,7 +176,7 @@ def _observe(  # noqa: PLR0913  # one job, wherever it runs
 
 
 def _finished_table(
-    model: onnx.ModelProto, tensors: tuple[str, ...], patches: PatchSet, folder: Path
+    graph: GraphIndex, tensors: tuple[str, ...], patches: PatchSet, folder: Path
 ) -> CalibrationTable | None:
     path = folder / TABLE_NAME
     if not path.exists():
@@ -181,7 +186,7 @@ def _finished_table(
     except CalibrationError:
         return None
     same_job = (
-        table.graph_digest == graph_digest(model)
+        table.graph_digest == graph.digest
         and table.images.digest == patches.digest
         and set(table.tensors) == set(tensors)
     )

@@ -1,32 +1,28 @@
 """Describe a build that is not verified yet: the draft of its manifest."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from calib.images import PATCH_PX
-from calib.table import CalibrationTable
 from deploy.artifacts.files import Artifact
-from deploy.artifacts.manifest import BuildOptions, CalibrationRecord, Manifest, NetworkRecord
+from deploy.artifacts.manifest import CalibrationRecord, Manifest, NetworkRecord
+from deploy.build.lower import Lowered
+from deploy.build.request import BuildRequest
 from deploy.network.load import Network
 from deploy.network.macs import architecture_complexity
 
 
 def describe(
-    network: Network,
-    table: CalibrationTable | None,
-    options: BuildOptions,
-    artifacts: Sequence[Artifact],
-    *,
-    fp16_kept: Mapping[str, str] | None = None,
+    network: Network, request: BuildRequest, lowered: Lowered, artifacts: Sequence[Artifact]
 ) -> Manifest:
     """Return the manifest of a build that is not verified yet.
 
     Args:
         network: what was built.
-        table: what it was calibrated with, if anything.
-        options: every choice that shaped the artifacts.
+        request: every choice that shaped the artifacts.
+        lowered: what was made of the float model.
         artifacts: the files so far.
-        fp16_kept: nodes that the fp16 model computes in float32, each with its reason.
     """
+    table = lowered.table
     calibration = None if table is None else CalibrationRecord(table.digest, table.images.summary)
     cost = architecture_complexity(network.architecture, PATCH_PX, PATCH_PX)
     return Manifest(
@@ -36,7 +32,7 @@ def describe(
         ),
         weights=network.checkpoint.record(),
         calibration=calibration,
-        options=options,
+        options=request.choices(lowered.promoted),
         artifacts=tuple(artifacts),
-        fp16_kept=dict(fp16_kept or {}),
+        fp16_kept=dict(lowered.fp16_kept),
     )

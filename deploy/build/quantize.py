@@ -1,7 +1,7 @@
-"""A float model, its calibration table and a target in, a plan and its rounded weights out.
+"""Quantize a float model for one target: plan, prove, round, emit; hold a budget where asked.
 
-With a budget, the plan is tried on held-out pictures; if it falls short, the cost of every group
-of convolutions is measured once (quant/sensitivity.py) and the most costly ones are promoted until
+With a budget, the plan is tried on held-out pictures; if it falls short, the cost of every layer
+group is measured once (quant/sensitivity.py) and the most costly ones are promoted until
 the pictures hold the budget.
 """
 
@@ -12,23 +12,21 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from calib.dataset import PatchSet
 from calib.digest import canonical_json, sha256_bytes
 from calib.errors import CalibrationError, UsageError
 from calib.files import write_atomically
 from calib.graph import GraphIndex
-from calib.images import to_input
 from calib.records import encode
 from calib.table import CalibrationTable
 from deploy.build.budget import Budget, promoted_nodes
+from deploy.build.pictures import Pictures, inputs_of
 from deploy.progress import Progress
 from quant.analysis.layer_groups import find_layer_groups
-from quant.passes.driver import run_passes
-from quant.passes.equivalence import Probe
-from quant.passes.from_plan import passes
+from quant.passes.driver import prove_rewrites
+from quant.passes.prepared import PreparedGraph
 from quant.plan import QuantOptions, QuantPlan
-from quant.planner import make_plan
-from quant.qdq.emit import RoundedWeights
+from quant.planner import plan_graph
+from quant.qdq.emit import RoundedWeights, emit_qdq
 from quant.rounding.recorded_codes import record_rounding
 from quant.rounding.round_weights import round_weights
 from quant.sensitivity import Sensitivity, SensitivityFile, measure_sensitivity, quantized_parity_db
@@ -36,38 +34,27 @@ from quant.targets import TargetProfile
 
 Array = npt.NDArray[np.float32]
 
-HELD_OUT = 2
 _ATTEMPTS = 5
 
 
 @dataclass(frozen=True, eq=False)
-class Pictures:
-    """Calibration-side pictures by what is decided on them; none is verified on.
+class QuantizedModel:
+    """An int8 model with the plan it follows.
 
     Attributes:
-        rounding: decide how weights are rounded.
-        held_out: a budget is held on them; none of them rounds.
-        probe: proves that a rewritten graph is still the network.
+        model: the QDQ graph.
+        prepared: the float graph that it rounds, under its plan.
+        sensitivity: what each layer group costs, where a budget asked for it.
     """
 
-    rounding: PatchSet
-    held_out: PatchSet
-    probe: Probe
-
-
-@dataclass(frozen=True, eq=False)
-class Quantized:
-    """A plan with the weights that belong to it.
-
-    Attributes:
-        plan: everything but the codes.
-        weights: the codes and biases.
-        sensitivity: what each group costs, where a budget asked for it.
-    """
-
-    plan: QuantPlan
-    weights: RoundedWeights
+    model: onnx.ModelProto
+    prepared: PreparedGraph
     sensitivity: Sensitivity | None = None
+
+    @property
+    def plan(self) -> QuantPlan:
+        """Why each tensor has the scale it has."""
+        return self.prepared.plan
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,43 +62,30 @@ class Quantizer:
     """Quantizes one float model for one target.
 
     Attributes:
-        model: the float model.
+        graph: the float model.
         table: its calibration table.
         profile: the target.
         pictures: what is decided on.
         progress: told what is going on.
     """
 
-    model: onnx.ModelProto
+    graph: GraphIndex
     table: CalibrationTable
     profile: TargetProfile
     pictures: Pictures
     progress: Progress
 
-    def quantize(self, options: QuantOptions) -> Quantized:
-        """Plan, prove that folding and equalizing change nothing, and round the weights.
+    def quantize(self, options: QuantOptions) -> QuantizedModel:
+        """Plan, prove that folding and equalizing change nothing, round the weights, and emit.
 
         Raises:
             GraphError: the rewritten graph is not the same network.
             UsageError: the options ask for what the target cannot do.
         """
-        with self.progress.stage(f"planning {self.profile.name}", 1) as advance:
-            plan = make_plan(self.model, self.table, self.profile, options)
-            prepared = run_passes(self.model, passes(plan), [self.pictures.probe])
-            plan = replace(plan, proofs=tuple(proof.record() for proof in prepared.proofs))
-            advance()
-        if options.rounding == "nearest":
-            return Quantized(plan, RoundedWeights())
-        patches = self.pictures.rounding
-        title = f"rounding weights of {self.profile.name}"
-        with self.progress.stage(title, len(plan.weights)) as advance:
-            rounded = round_weights(
-                self.model, plan, self.table, inputs_of(patches), on_step=advance
-            )
-        return Quantized(record_rounding(self.model, plan, rounded, patches.record()), rounded)
+        return _emitted(*self._rounded(options))
 
-    def within(self, options: QuantOptions, budget: Budget, cache: Path) -> Quantized:
-        """Raise the most costly groups until the held-out pictures hold the budget.
+    def within(self, options: QuantOptions, budget: Budget, cache: Path) -> QuantizedModel:
+        """Promote the most costly layer groups until the held-out pictures hold the budget.
 
         Args:
             options: how to quantize.
@@ -124,11 +98,12 @@ class Quantizer:
         """
         self.profile.higher_precision(full_integer=options.full_integer)
         inputs = inputs_of(self.pictures.held_out)
-        found = self.quantize(options)
+        prepared, weights = self._rounded(options)
+        found = _emitted(prepared, weights)
         parity_db = self._parity_db(found, inputs)
         if parity_db >= budget.min_parity_db:
             return found
-        sensitivity = self._sensitivity(found, inputs, cache)
+        sensitivity = self._sensitivity(prepared, weights, inputs, cache)
         aim = budget.min_parity_db
         for _ in range(_ATTEMPTS):
             promoted = promoted_nodes(sensitivity, budget, aim)
@@ -149,32 +124,51 @@ class Quantizer:
             f"{budget.min_parity_db:.2f} dB"
         )
 
-    def _parity_db(self, found: Quantized, inputs: list[Array]) -> float:
+    def _rounded(self, options: QuantOptions) -> tuple[PreparedGraph, RoundedWeights]:
+        """Return the float graph under its plan, proven, and the int8 weights."""
+        with self.progress.stage(f"planning {self.profile.name}", 1) as advance:
+            prepared = plan_graph(self.graph, self.table, self.profile, options)
+            proofs = prove_rewrites(self.graph.model, prepared.rewrites, [self.pictures.probe])
+            proven = replace(prepared.plan, proofs=tuple(proof.record() for proof in proofs))
+            prepared = prepared.under(proven)
+            advance()
+        if options.rounding == "nearest":
+            return prepared, RoundedWeights()
+        patches = self.pictures.rounding
+        title = f"rounding weights of {self.profile.name}"
+        with self.progress.stage(title, len(prepared.plan.weights)) as advance:
+            weights = round_weights(prepared, self.table, inputs_of(patches), on_step=advance)
+        return record_rounding(prepared, weights, patches.record()), weights
+
+    def _parity_db(self, found: QuantizedModel, inputs: list[Array]) -> float:
         with self.progress.stage(f"parity of {self.profile.name}", 1) as advance:
-            parity_db = quantized_parity_db(self.model, found.plan, found.weights, inputs)
+            parity_db = quantized_parity_db(self.graph.model, found.model, inputs)
             advance()
         return parity_db
 
-    def _sensitivity(self, found: Quantized, inputs: list[Array], cache: Path) -> Sensitivity:
+    def _sensitivity(
+        self,
+        prepared: PreparedGraph,
+        weights: RoundedWeights,
+        inputs: list[Array],
+        cache: Path,
+    ) -> Sensitivity:
         key = sha256_bytes(
-            canonical_json([found.plan.to_record(), asdict(self.pictures.held_out.record())])
+            canonical_json([prepared.plan.to_record(), asdict(self.pictures.held_out.record())])
         )
         known = _cached(cache, key)
         if known is not None:
             return known
-        groups, _ = find_layer_groups(GraphIndex(self.model), found.plan)
+        groups, _ = find_layer_groups(prepared.index, prepared.plan)
         title = f"measuring what each of {len(groups)} layers costs"
         with self.progress.stage(title, len(groups)) as advance:
-            measured = measure_sensitivity(
-                self.model, found.plan, found.weights, inputs, on_step=advance
-            )
+            measured = measure_sensitivity(prepared, weights, inputs, on_step=advance)
         write_atomically(cache, encode(SensitivityFile(key, measured)))
         return measured
 
 
-def inputs_of(patches: PatchSet) -> list[Array]:
-    """Return each picture as float32 ``[1,3,128,128]`` in [0,1]."""
-    return [to_input(patch.load()) for patch in patches.patches]
+def _emitted(prepared: PreparedGraph, weights: RoundedWeights) -> QuantizedModel:
+    return QuantizedModel(emit_qdq(prepared, weights), prepared)
 
 
 def _cached(path: Path, key: str) -> Sensitivity | None:

@@ -9,6 +9,8 @@ from deploy.artifacts.precision import PRECISIONS, ModelPrecision
 from deploy.build.budget import Budget
 from deploy.build.calibrate import CalibrationRequest, Execution
 from quant.plan import QuantOptions
+from quant.planner import part_precisions
+from quant.targets import TargetProfile, find_profile
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,30 @@ class BuildRequest:
     fp16_keep: tuple[str, ...] = ()
     out: Path = Path("dist")
     report: bool = True
+
+    @property
+    def folder(self) -> Path:
+        """Where the build goes."""
+        return self.out / self.model
+
+    def profiles(self) -> tuple[TargetProfile, ...]:
+        """Return the target profiles of the int8 models.
+
+        Raises:
+            UsageError: there is no target of that name.
+        """
+        return tuple(map(find_profile, self.targets))
+
+    def require_possible(self) -> None:
+        """Refuse what a target cannot do, before anything heavy is loaded.
+
+        Raises:
+            UsageError: an option asks for what a target cannot do.
+        """
+        for profile in self.profiles():
+            part_precisions(profile, self.quantization)
+            if self.budget is not None:
+                profile.higher_precision(full_integer=self.quantization.full_integer)
 
     def builds(self, precision: ModelPrecision) -> bool:
         """Return whether models of that precision are asked for.

@@ -16,10 +16,10 @@ def report(
 ) -> None:
     """Make report.html of every build under PATH; exit 1 if one shows a failure."""
     from deploy.artifacts.manifest import find_builds
-    from deploy.report import REPORT_NAME, write_report
+    from deploy.report import REPORT_NAME, remake_report
 
     progress = make_progress()
-    made = {folder: write_report(folder, progress) for folder in find_builds(path)}
+    made = {folder: remake_report(folder, progress) for folder in find_builds(path)}
     if as_json:
         shown = [
             {"path": str(folder / REPORT_NAME), "passed": passed} for folder, passed in made.items()

@@ -141,7 +141,7 @@ def verify(
         images=images,
         weights=weights,
         progress=make_progress(),
-        scope=VerifyOptions(chosen_backends(backend), layers),
+        options=VerifyOptions(chosen_backends(backend), layers),
     )
     passed = all(item.passed for item in verifications)
     if as_json:

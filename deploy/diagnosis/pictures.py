@@ -16,7 +16,6 @@ others leave. Plain numpy, no network is run; reading a picture of 512x512 pixel
 """
 
 import itertools
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -25,6 +24,7 @@ import numpy.typing as npt
 
 from deploy.diagnosis.picture_forms import VALUE_FORMS, affine_form, channel_orders, layouts
 from deploy.metrics.psnr_ssim import CEILING_DB
+from quant.numerics.psnr import psnr_of
 
 Array = npt.NDArray[np.float32]
 
@@ -248,8 +248,7 @@ def _coarse(picture: Array, steps: tuple[int, ...]) -> Array:
 
 def _psnr_db(target: Array, picture: Array) -> float:
     error = np.subtract(np.clip(target, 0.0, 1.0), np.clip(picture, 0.0, 1.0), dtype=np.float64)
-    mean_square = float(np.square(error).mean())
-    return CEILING_DB if mean_square == 0.0 else min(CEILING_DB, -10.0 * math.log10(mean_square))
+    return min(CEILING_DB, psnr_of(float(np.square(error).mean())))
 
 
 def _correlation(first: Array, second: Array) -> float:

@@ -16,6 +16,7 @@ from calib.digest import canonical_json, sha256_bytes, sha256_file
 from calib.div2k import Pair
 from calib.errors import VerificationError
 from calib.images import PATCH_PX, Picture, Tensor
+from deploy.artifacts.check import check_digest
 from deploy.artifacts.onnx_files import read_model
 from deploy.evaluate.fid.frechet import frechet_distance
 from deploy.evaluate.fid.inception_onnx import FeatureNetwork, Vector
@@ -71,7 +72,7 @@ def _score_one(
     fid: "_FidMeter | None",
 ) -> Entry:
     artifact, path = item.artifact, item.folder / item.artifact.path
-    if not path.is_file() or sha256_file(path) != artifact.sha256:
+    if check_digest(item.folder, artifact.path, artifact.sha256).status != "passed":
         raise VerificationError(
             f"{path} is not the file that the manifest names; run 'esrdeploy verify {item.folder}'"
         )

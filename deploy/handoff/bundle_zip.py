@@ -19,6 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from calib.errors import UsageError, VerificationError
+from calib.files import whole_file
 from deploy.artifacts.files import MANIFEST_NAME
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip can name
@@ -38,17 +39,14 @@ def pack(folder: Path, path: Path) -> None:
         UsageError: the zip cannot be written.
     """
     files = {file.relative_to(folder).as_posix(): file for file in folder.rglob("*")}
-    partial = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
-            for name in sorted(files):
-                if files[name].is_file():
-                    _store(archive, name, files[name])
-        partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
+    with whole_file(path) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
+        for name in sorted(files):
+            if files[name].is_file():
+                _store(archive, name, files[name])
 
 
 def _store(archive: zipfile.ZipFile, name: str, file: Path) -> None:

@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError
 
-from calib.digest import sha256_bytes, sha256_file
+from calib.digest import sha256_bytes
 from calib.errors import EsrdeployError
 from calib.images import read_image, to_input
-from deploy.artifacts.check import Check
+from deploy.artifacts.check import Check, check_digest
 from deploy.artifacts.files import MANIFEST_NAME
+from deploy.artifacts.onnx_files import load_model
 from deploy.handoff.acceptance import DRIFT_DB, rerun_db
 from deploy.handoff.bundle_manifest import (
     FLOAT_KIND,
@@ -98,11 +98,7 @@ def _check_files(root: Path, manifest: BundleManifest) -> Iterator[Check]:
         yield Check.of(False, "file", path, "is not in the manifest")
     for item in manifest.files:
         if item.path in found:
-            digest = sha256_file(root / item.path)
-            detail = f"sha256 {digest}"
-            if digest != item.sha256:
-                detail += f", the manifest records {item.sha256}"
-            yield Check.of(digest == item.sha256, "file", item.path, detail)
+            yield check_digest(root, item.path, item.sha256)
 
 
 def _check_golden(root: Path, manifest: BundleManifest, progress: Progress) -> Iterator[Check]:
@@ -124,11 +120,11 @@ def _check_outputs(
 ) -> Iterator[Check]:
     """Run one model over every golden input again."""
     try:
-        model = onnx.load(root / path)
+        model = load_model(root / path, path)
         onnx.checker.check_model(model, full_check=True)
         run = model_runner(model, optimized=kind == FLOAT_KIND)
         found = agreement(run, root, kind, manifest.golden, partial(rerun_db, kind), advance)
-    except (EsrdeployError, DecodeError, onnx.checker.ValidationError) as error:
+    except (EsrdeployError, onnx.checker.ValidationError) as error:
         yield Check.of(False, "golden outputs", path, str(error).strip().splitlines()[0])
         return
     needed_db = found.psnr_db - found.margin_db

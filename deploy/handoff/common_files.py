@@ -5,10 +5,11 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from calib.sample import SAMPLE_PHOTOS
+from deploy.artifacts.templates import text_environment
 from deploy.handoff.acceptance import FLOAT_DB, LEAST_INT8_DB, MARGIN_DB
 from deploy.handoff.bundle_manifest import BundleManifest
 from deploy.handoff.calibration_set import FOLDER, CalibrationSet
-from deploy.handoff.vendor import Vendor, copy_standalone, environment
+from deploy.handoff.vendor import Vendor, copy_standalone
 from deploy.metrics.parity import THRESHOLDS
 from deploy.network.known_models import MODELS, WEIGHTS_PACKAGE
 
@@ -22,7 +23,7 @@ def write_common(
     """Write README.md, LICENSES.md and the scripts of every bundle below ``root``."""
     copy_standalone("processing.py", root / "processing.py")
     copy_standalone("prepare_calibration.py", root / FOLDER / "prepare_calibration.py")
-    jinja = environment()
+    jinja = text_environment("deploy.handoff")
     readme = jinja.get_template("README.md").render(
         manifest=manifest,
         calibration=calibration,

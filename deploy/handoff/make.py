@@ -14,6 +14,7 @@ from calib.errors import UsageError, VerificationError
 from deploy.artifacts.build_folder import Build, check_files, load_build
 from deploy.artifacts.files import MANIFEST_NAME, model_file_name, serialize
 from deploy.artifacts.manifest import read_manifest
+from deploy.build.quantize import QuantizedModel
 from deploy.handoff.bundle_manifest import (
     BundleFile,
     BundleManifest,
@@ -24,7 +25,7 @@ from deploy.handoff.bundle_zip import pack
 from deploy.handoff.calibration_set import CalibrationSet, calibration_set
 from deploy.handoff.common_files import write_common
 from deploy.handoff.golden import FEWEST, Agreement, agreement, golden_pictures, write_golden
-from deploy.handoff.int8_models import Quantized, built_profiles, quantized
+from deploy.handoff.int8_models import built_profiles, int8_model
 from deploy.handoff.vendor import MODELS, BundleContext, Engine, Vendor, equalized_models
 from deploy.handoff.vendors import find_vendor
 from deploy.progress import Progress
@@ -125,7 +126,7 @@ def make_handoff(request: HandoffRequest, progress: Progress) -> HandoffOutcome:
     calibration = calibration_set(build, request.calib, include_images=request.include_images)
     profiles = _profiles(vendors, build)
     wanted = dict.fromkeys(name for names in profiles.values() for name in names)
-    int8 = {profile: quantized(build, profile, progress) for profile in wanted}
+    int8 = {profile: int8_model(build, profile, progress) for profile in wanted}
     out = request.out or build.folder.parent / f"{build.manifest.model}-handoff.zip"
     with TemporaryDirectory(prefix="esrdeploy-handoff-") as temporary:
         root = Path(temporary)
@@ -179,7 +180,7 @@ def _profiles(vendors: Sequence[Vendor], build: Build) -> dict[str, tuple[str, .
     return {vendor.name: vendor.profiles or (stand_in,) for vendor in vendors}
 
 
-def _write_models(root: Path, build: Build, int8: dict[str, Quantized]) -> onnx.ModelProto:
+def _write_models(root: Path, build: Build, int8: dict[str, QuantizedModel]) -> onnx.ModelProto:
     float_model = build.models[build.manifest.float_artifact.path]
     (root / MODELS).mkdir()
     models = {model_file_name(build.manifest.model, "fp32"): float_model}
@@ -199,7 +200,7 @@ def _context(  # noqa: PLR0913, PLR0917  # the columns of one record
     build: Build,
     calibration: CalibrationSet,
     golden: tuple[GoldenVector, ...],
-    int8: dict[str, Quantized],
+    int8: dict[str, QuantizedModel],
 ) -> BundleContext:
     assert build.table is not None  # calibration_set() asked for it
     return BundleContext(
@@ -268,7 +269,7 @@ def _describe(  # noqa: PLR0913, PLR0917  # the columns of one record
     golden: tuple[GoldenVector, ...],
     vendors: Sequence[Vendor],
     profiles: dict[str, tuple[str, ...]],
-    int8: dict[str, Quantized],
+    int8: dict[str, QuantizedModel],
 ) -> BundleManifest:
     manifest = build.manifest
     assert manifest.calibration is not None  # calibration_set() asked for its table

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 
 from calib.archive import write_archive
@@ -17,11 +16,11 @@ from calib.digest import canonical_json
 from calib.images import PATCH_PX, Picture, read_image
 from calib.table import CalibrationTable
 from deploy.artifacts.files import model_file_name, serialize
+from deploy.artifacts.templates import text_environment
+from deploy.build.quantize import QuantizedModel
 from deploy.handoff.bundle_manifest import GoldenVector, golden_path
 from deploy.handoff.calibration_set import CalibrationSet
-from deploy.handoff.int8_models import Quantized
 from deploy.runtime.runner import Runner
-from quant.passes.from_plan import equalized_model
 from quant.qdq.emit import emit_qdq
 from quant.rounding.recorded_codes import stored_weights
 
@@ -53,7 +52,7 @@ class BundleContext:
     table: CalibrationTable
     calibration: CalibrationSet
     golden: tuple[GoldenVector, ...]
-    int8: Mapping[str, Quantized]
+    int8: Mapping[str, QuantizedModel]
 
     @property
     def folder(self) -> Path:
@@ -93,7 +92,7 @@ class BundleContext:
             "golden": self.golden,
             "calibration": self.calibration,
         }
-        return environment().from_string(template).render(**known, **context)
+        return text_environment("deploy.handoff").from_string(template).render(**known, **context)
 
     def picture(self, vector: GoldenVector) -> Picture:
         """Return a golden vector's picture, uint8 [H, W, 3] RGB."""
@@ -124,8 +123,8 @@ class BundleContext:
         int8 = self.int8[profile]
         if not int8.plan.integer_concats:
             return self.int8_path(profile)
-        weights = stored_weights(self.float_model, int8.plan, int8.model)
-        paired = emit_qdq(self.float_model, replace(int8.plan, integer_concats=()), weights)
+        weights = stored_weights(int8.prepared, int8.model)
+        paired = emit_qdq(int8.prepared.under(replace(int8.plan, integer_concats=())), weights)
         name = f"{self.model}-int8-{profile}-paired.onnx"
         self.write(name, serialize(paired))
         return name
@@ -136,7 +135,7 @@ class BundleContext:
         It computes what the float model computes; its channels have the sizes that quantize best.
         This is the float model for tools that quantize by themselves, or by our scales.
         """
-        return equalized_model(self.float_model, self.int8[profile].plan)
+        return self.int8[profile].prepared.model
 
     def quantizable_path(self, profile: str) -> str:
         """Return the path, from the vendor's folder, of what :meth:`quantizable` returns.
@@ -202,18 +201,6 @@ class Vendor:
     write: Callable[[BundleContext], None]
     quantizes_itself: bool = False
     engines: tuple[Engine, ...] = ()
-
-
-def environment() -> Environment:
-    """Return what renders the texts of a bundle: an unknown name in a template is an error."""
-    return Environment(
-        loader=PackageLoader("deploy.handoff", "template"),
-        undefined=StrictUndefined,
-        autoescape=False,  # noqa: S701  # Markdown, YAML and scripts, read by people
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
 
 
 def copy_standalone(name: str, path: Path) -> None:

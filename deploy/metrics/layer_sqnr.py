@@ -27,7 +27,7 @@ from calib.errors import GraphError, UsageError
 from calib.graph import GraphIndex
 from calib.observe import SegmentedGraph
 from deploy.metrics.psnr_ssim import CEILING_DB
-from quant.passes.from_plan import equalized_model
+from quant.passes.prepared import PreparedGraph
 from quant.plan import QuantPlan
 
 Array = NDArray[np.float32]
@@ -60,23 +60,19 @@ class LayerError:
         return asdict(self)
 
 
-def layer_errors(  # noqa: PLR0913  # two have defaults
-    float_model: onnx.ModelProto,
+def layer_errors(
+    prepared: PreparedGraph,
     int8_model: onnx.ModelProto,
-    plan: QuantPlan,
     inputs: Sequence[Array],
     *,
-    threads: int | None = None,
     on_step: Callable[[], None] = lambda: None,
 ) -> tuple[LayerError, ...]:
     """Return how far each tensor of the int8 file lies from the float network, in graph order.
 
     Args:
-        float_model: the float model of the build.
-        int8_model: the int8 model of the same build.
-        plan: the plan of ``int8_model``.
+        prepared: the float graph under the plan of ``int8_model``.
+        int8_model: the int8 model.
         inputs: pictures to run, float32 ``[1, 3, H, W]`` in [0, 1]; at least one.
-        threads: threads that run the graphs; ``None`` takes every core.
         on_step: called after each picture.
 
     Raises:
@@ -85,9 +81,8 @@ def layer_errors(  # noqa: PLR0913  # two have defaults
     """
     if not inputs:
         raise UsageError("no picture to compare layers on; give at least one")
-    reference = equalized_model(float_model, plan)
     compared = _with_values(int8_model)
-    float_index, int8_index = GraphIndex(reference), GraphIndex(compared)
+    float_index, int8_index = prepared.index, GraphIndex(compared)
     nodes = {
         tensor: node
         for node in float_index.nodes
@@ -97,8 +92,8 @@ def layer_errors(  # noqa: PLR0913  # two have defaults
     }
     counterparts = {tensor: counterpart(int8_index, tensor) for tensor in nodes}
     graphs = [
-        SegmentedGraph(model, tuple(wanted), threads=threads, optimized=False)
-        for model, wanted in ((reference, nodes), (compared, counterparts.values()))
+        SegmentedGraph(model, tuple(wanted), optimized=False)
+        for model, wanted in ((prepared.model, nodes), (compared, counterparts.values()))
     ]
     sums = dict.fromkeys(nodes, np.zeros(4))
     outputs = frozenset(float_index.outputs)
@@ -114,7 +109,11 @@ def layer_errors(  # noqa: PLR0913  # two have defaults
         on_step()
     return tuple(
         LayerError(
-            tensor, node.name, node.op_type, *_figures(sums[tensor]), decision(plan, node, tensor)
+            tensor,
+            node.name,
+            node.op_type,
+            *_figures(sums[tensor]),
+            decision(prepared.plan, node, tensor),
         )
         for tensor, node in nodes.items()
     )

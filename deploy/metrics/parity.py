@@ -1,29 +1,23 @@
-"""Two networks and some pictures in, the evidence that they draw the same picture out.
+"""Compare what two networks drew of the same picture, and give the verdict on several.
 
-Running and comparing are apart: a :data:`Runner` maps one input to one output, whatever stands
-behind it; the comparison sees arrays only. Parity is measured on outputs clipped to [0, 1],
-what a viewer would see before rounding:
+Parity is measured on outputs clipped to [0, 1], what a viewer would see before rounding:
 
     parity = 10 log10(1 / mean((clip(a) - clip(b))^2)) dB
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from calib.dataset import PatchRef
 from calib.errors import VerificationError
-from calib.images import to_input, to_picture
+from calib.images import to_picture
 from deploy.artifacts.parity_record import ImageParity, ParityRecord, ParitySummary, Threshold
 from deploy.artifacts.precision import ModelPrecision
 from deploy.metrics.psnr_ssim import max_abs_error, parity_db, ssim
-from deploy.progress import Advance
-from deploy.runtime.runner import Runner
 
-__all__ = ["THRESHOLDS", "ImageParity", "Observer", "OutputPair", "ParityResult", "Threshold"]
-__all__ += ["compare", "measure", "unobserved"]
+__all__ = ["THRESHOLDS", "ImageParity", "ParityResult", "Threshold", "compare"]
 
 
 THRESHOLDS: Mapping[ModelPrecision, Threshold] = {
@@ -102,31 +96,6 @@ class ParityResult:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class OutputPair:
-    """One picture as two networks drew it.
-
-    Attributes:
-        name: of the picture.
-        network_input: float32 [1, 3, H, W] in [0, 1].
-        reference: float32 [1, 3, H*scale, W*scale] of the network that is right.
-        candidate: the same shape, of the network that is judged.
-    """
-
-    name: str
-    network_input: NDArray[np.float32]
-    reference: NDArray[np.float32]
-    candidate: NDArray[np.float32]
-
-
-Observer = Callable[[str, ImageParity, OutputPair], None]
-"""Is shown each candidate's name, how a picture came out, and the picture itself."""
-
-
-def unobserved(_candidate: str, _image: ImageParity, _drawn: OutputPair) -> None:
-    """Look away."""
-
-
 def compare(
     name: str, reference: NDArray[np.float32], candidate: NDArray[np.float32]
 ) -> ImageParity:
@@ -155,34 +124,3 @@ def compare(
         ssim=ssim(to_picture(reference), to_picture(candidate)),
         max_abs_error=max_abs_error(expected, seen),
     )
-
-
-def measure(
-    reference: Runner,
-    candidates: Mapping[str, Runner],
-    patches: Sequence[PatchRef],
-    advance: Advance = lambda: None,
-    observe: Observer = unobserved,
-) -> dict[str, tuple[ImageParity, ...]]:
-    """Run every candidate beside the reference over the pictures.
-
-    Args:
-        reference: the network that is right by definition; run once per picture.
-        candidates: the networks to judge, by artifact name.
-        patches: the pictures; never ones that were calibrated on.
-        advance: called after each picture.
-        observe: shown every picture of every candidate as it is drawn.
-
-    Returns:
-        For each candidate one entry per picture, in the order given.
-    """
-    found: dict[str, list[ImageParity]] = {name: [] for name in candidates}
-    for patch in patches:
-        network_input = to_input(patch.load())
-        expected = reference(network_input)
-        for name, candidate in candidates.items():
-            drawn = OutputPair(patch.name, network_input, expected, candidate(network_input))
-            found[name].append(compare(patch.name, expected, drawn.candidate))
-            observe(name, found[name][-1], drawn)
-        advance()
-    return {name: tuple(images) for name, images in found.items()}

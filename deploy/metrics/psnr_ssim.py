@@ -14,7 +14,6 @@ Figures in decibels end at `CEILING_DB`, also for equal arrays: JSON cannot say 
 mean over images stays a number. The ceiling is above what two unequal float32 outputs reach.
 """
 
-import math
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ import numpy.typing as npt
 from skimage.metrics import structural_similarity
 
 from calib.errors import VerificationError
+from quant.numerics.psnr import psnr_of
 
 Picture = npt.NDArray[np.uint8]
 Output = npt.NDArray[np.floating[Any]]
@@ -44,7 +44,7 @@ def psnr_db(reference: Picture, candidate: Picture) -> float:
         VerificationError: the arrays cannot be compared.
     """
     _require_pictures(reference, candidate)
-    return _decibels(255.0, _mean_square(reference, candidate))
+    return min(CEILING_DB, psnr_of(_mean_square(reference, candidate), peak=255.0))
 
 
 def parity_db(reference: Output, candidate: Output) -> float:
@@ -58,7 +58,7 @@ def parity_db(reference: Output, candidate: Output) -> float:
         VerificationError: the arrays cannot be compared.
     """
     _require_outputs(reference, candidate)
-    return _decibels(1.0, _mean_square(reference, candidate))
+    return min(CEILING_DB, psnr_of(_mean_square(reference, candidate)))
 
 
 def max_abs_error(reference: Output, candidate: Output) -> float:
@@ -107,12 +107,6 @@ def ssim(reference: Picture, candidate: Picture) -> float:
 def _mean_square(reference: npt.NDArray[Any], candidate: npt.NDArray[Any]) -> float:
     difference = reference.astype(np.float64).ravel() - candidate.ravel()
     return float(np.square(difference).mean())
-
-
-def _decibels(peak: float, mean_square: float) -> float:
-    if mean_square == 0:
-        return CEILING_DB
-    return min(CEILING_DB, 10 * math.log10(peak**2 / mean_square))
 
 
 def _require_pictures(reference: npt.NDArray[Any], candidate: npt.NDArray[Any]) -> None:

@@ -19,15 +19,14 @@ tensor is ``[C, H, W]``.
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx.helper import get_attribute_value
 
 from calib.errors import GraphError
-from calib.graph import GraphIndex
+from calib.graph import GraphIndex, attribute_of
 from deploy.ncnn.read import Layer, Value
 
 Array = NDArray[np.float32]
@@ -113,14 +112,14 @@ class _Translation:
         return translations[node.op_type](node)
 
     def _leaky(self, node: onnx.NodeProto) -> Layer:
-        return self._made(node, "ReLU", node.input, {0: float(_attribute(node, "alpha", 0.01))})
+        return self._made(node, "ReLU", node.input, {0: float(attribute_of(node, "alpha", 0.01))})
 
     def _prelu(self, node: onnx.NodeProto) -> Layer:
         slopes = self._constant(node, 1).reshape(-1)
         return self._made(node, "PReLU", node.input[:1], {0: slopes.size}, weight=slopes)
 
     def _concat(self, node: onnx.NodeProto) -> Layer:
-        if _attribute(node, "axis", 0) != 1:
+        if attribute_of(node, "axis", 0) != 1:
             _refuse(node, "expected it to join channels, axis 1")
         return self._made(node, "Concat", node.input, {0: 0})
 
@@ -132,23 +131,23 @@ class _Translation:
         return self._made(node, "Interp", node.input[:1], {0: _NEAREST, 1: factor, 2: factor})
 
     def _shuffle(self, node: onnx.NodeProto) -> Layer:
-        if _attribute(node, "mode", b"DCR") != b"CRD":
+        if attribute_of(node, "mode", b"DCR") != b"CRD":
             _refuse(node, "expected the order CRD, that of PixelShuffle")
         return self._made(
-            node, "PixelShuffle", node.input, {0: int(_attribute(node, "blocksize", 0))}
+            node, "PixelShuffle", node.input, {0: int(attribute_of(node, "blocksize", 0))}
         )
 
     def _convolution(self, node: onnx.NodeProto) -> Layer:
         weight, bias = self._constant(node, 1), self._constant(node, 2)
         expected = {"pads": [1] * 4, "strides": [1, 1], "dilations": [1, 1], "group": 1}
-        found = {name: _attribute(node, name, value) for name, value in expected.items()}
+        found = {name: attribute_of(node, name, value) for name, value in expected.items()}
         if weight.ndim != 4 or weight.shape[2:] != (3, 3) or found != expected:
             _refuse(node, f"weight {list(weight.shape)}, {found}; expected 3x3 and {expected}")
         options: dict[int, Value] = {0: len(bias), 1: 3, 4: 1, 5: 1, 6: weight.size}
         output = node.output[0]
         readers = self._index.consumers(output)
         if len(readers) == 1 and readers[0].op_type == "LeakyRelu":
-            options |= {9: _LEAKY_ACTIVATION, 10: (float(_attribute(readers[0], "alpha", 0.01)),)}
+            options |= {9: _LEAKY_ACTIVATION, 10: (float(attribute_of(readers[0], "alpha", 0.01)),)}
             self._done.add(readers[0].name)
             output = readers[0].output[0]
         return self._made(node, "Convolution", node.input[:1], options, output, weight, bias)
@@ -164,7 +163,7 @@ class _Translation:
 
     def _factor(self, node: onnx.NodeProto) -> int:
         scales = self._index.constant(node.input[2]) if len(node.input) > 2 else None
-        if scales is None or scales.shape != (4,) or _attribute(node, "mode", b"") != b"nearest":
+        if scales is None or scales.shape != (4,) or attribute_of(node, "mode", b"") != b"nearest":
             _refuse(node, "expected nearest-neighbour enlargement by constant scales")
         factor = int(scales[2])
         if scales.tolist() != [1, 1, factor, factor]:
@@ -178,7 +177,7 @@ class _Translation:
         middle = self._only_reader(node, "Transpose")
         last = self._only_reader(middle, "Reshape")
         inner = self._index.constant(node.input[1])
-        if inner is None or len(inner) != 6 or _attribute(middle, "perm", []) != _UNSHUFFLE:
+        if inner is None or len(inner) != 6 or attribute_of(middle, "perm", []) != _UNSHUFFLE:
             _refuse(node, "expected the reshape and transpose of a pixel unshuffle")
         self._done |= {middle.name, last.name}
         options: dict[int, Value] = {0: int(inner[3]), 1: 0}
@@ -243,13 +242,6 @@ def _with_splits(layers: list[Layer]) -> list[Layer]:
                 parts = tuple(f"{blob}.{number}" for number in range(readers[blob]))
                 split.append(Layer("Split", f"{blob}.split", (blob,), parts))
     return split
-
-
-def _attribute(node: onnx.NodeProto, name: str, default: object) -> Any:
-    for attribute in node.attribute:
-        if attribute.name == name:
-            return get_attribute_value(attribute)
-    return default
 
 
 def _refuse(node: onnx.NodeProto, reason: str) -> NoReturn:

@@ -66,8 +66,6 @@ def export_float(
     architecture: Architecture,
     tensors: Mapping[str, Array],
     pictures: Sequence[Array],
-    *,
-    threads: int | None = None,
 ) -> ExportedModel:
     """Export the network and prove the export.
 
@@ -77,7 +75,6 @@ def export_float(
         pictures: real images, float32 ``[1,3,H,W]`` in [0,1], all of one shape; the graph is
             fixed to that shape. Noise takes the place of their lower halves: it drives the
             network where no photograph does.
-        threads: onnxruntime threads; ``None`` takes every core.
 
     Returns:
         The model and how closely it agrees with torch.
@@ -91,8 +88,8 @@ def export_float(
     traced = _trace(generator, inputs[0].shape)
     model = normal_form(_simplify(traced))
     require_sound(model, tensors)
-    outputs = outputs_of(model, inputs, threads=threads)
-    against_torch = _against_torch(outputs, traced, generator, inputs, threads)
+    outputs = outputs_of(model, inputs)
+    against_torch = _against_torch(outputs, traced, generator, inputs)
     probes = tuple(map(Probe, inputs, outputs))
     return ExportedModel(model, architecture, against_torch, probes)
 
@@ -154,14 +151,13 @@ def _against_torch(
     traced: onnx.ModelProto,
     generator: torch.nn.Module,
     probes: Sequence[Array],
-    threads: int | None,
 ) -> Equivalence:
     expected = _run_torch(generator, probes)
     agree = partial(require_equivalent, expected=expected, min_psnr_db=MIN_PSNR_DB)
     try:
         return agree(outputs, parties="the graph and torch")
     except GraphError as error:
-        agree(outputs_of(traced, probes, threads=threads), parties="the graph as traced and torch")
+        agree(outputs_of(traced, probes), parties="the graph as traced and torch")
         raise GraphError(f"simplifying the traced graph changed it: {error}") from error
 
 

@@ -1,14 +1,12 @@
-"""A build's folder in, ``report.html`` out: one page that shows what was built and how well.
+"""Make the one page of a build: what was built, whether it holds, and what it looks like.
 
-The page is a view of the other files: it shows the manifest and names its digest, so it is made
-after it and does not stand in it. Had the manifest named the report, neither could hold the
-other's digest, and making the report again with a later version would break a build that is
-otherwise intact. `deploy.verify.structure.check_report` asks whether it shows the manifest beside
-it.
+``report.html`` is a view of the build in its folder and no part of it: it names the digest of the
+manifest that it shows, no manifest names it, and it can be made again at any time. It holds
+neither time nor host nor path, so the same build gives the same page.
 
-What it costs beyond reading and checking the files: one inference of every model on each of up to
-three pictures, unless the verification of a build has just drawn them (`Album`), and per int8
-model one pass of it and of the float model with all inner tensors on one picture.
+What it costs besides checking the files: one inference of every model on each of up to three
+pictures, unless the verification of a build has just run them, and per int8 model one pass of it
+and of the float model with all inner tensors on one picture.
 """
 
 from dataclasses import replace
@@ -17,29 +15,48 @@ from pathlib import Path
 from calib.files import write_atomically
 from calib.sample import verification_pictures
 from deploy.artifacts.files import REPORT_NAME
+from deploy.artifacts.manifest import Manifest
 from deploy.progress import Progress
-from deploy.report.content import read_content
-from deploy.report.drawing import Album, choose_ranges, draw_scenes
+from deploy.report.content import Content, content_of, read_content
+from deploy.report.drawing import choose_ranges, draw_scenes
 from deploy.report.render import render
-from deploy.verify.explain import VerifyOptions, measure_layers
-from deploy.verify.verdict import CheckedBuild
+from deploy.runtime.outputs import Outputs
+from deploy.verify.contents import CheckedBuild
+from deploy.verify.explain import measure_layers
+from deploy.verify.verdict import Verification
 
-__all__ = ["REPORT_NAME", "Album", "write_report"]
+__all__ = ["REPORT_NAME", "remake_report", "write_report"]
+
+_LAYER_PICTURES = 1
 
 
 def write_report(
-    folder: Path,
-    progress: Progress,
-    album: Album | None = None,
-    contents: CheckedBuild | None = None,
+    checked: CheckedBuild, verification: Verification, manifest: Manifest, progress: Progress
 ) -> bool:
-    """Make the report of the build in ``folder`` and write it beside the other files.
+    """Make the report of a build that was just verified, and write it beside the other files.
+
+    Args:
+        checked: the build and what was asked of its files, before its manifest was written.
+        verification: what was compared, and what the models drew.
+        manifest: the manifest as it was written.
+        progress: told what is going on.
+
+    Returns:
+        Whether everything that the report shows holds.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    content = content_of(checked.under(manifest), verification.parity_record().artifacts)
+    return _write(content, verification.outputs, progress)
+
+
+def remake_report(folder: Path, progress: Progress) -> bool:
+    """Make the report of the build in ``folder`` again.
 
     Args:
         folder: of the build, with its manifest.
         progress: told what is going on.
-        album: what the models drew a moment ago, to spare inferences.
-        contents: the files as they were checked a moment ago, to spare checking them again.
 
     Returns:
         Whether everything that the report shows holds.
@@ -48,12 +65,15 @@ def write_report(
         VerificationError: there is no manifest, or it is broken.
         UsageError: the file cannot be written.
     """
-    content = read_content(folder, progress, contents)
-    scenes = draw_scenes(content, album or Album(), progress)
-    probe = verification_pictures().patches[:1]
-    errors, checks = measure_layers(content.build, probe, VerifyOptions(layers=True), progress)
+    return _write(read_content(folder, progress), Outputs(), progress)
+
+
+def _write(content: Content, outputs: Outputs, progress: Progress) -> bool:
+    scenes = draw_scenes(content, outputs, progress)
+    pictures = verification_pictures().patches[:_LAYER_PICTURES]
+    errors, checks = measure_layers(content.checked, pictures, progress)
     content = replace(content, checks=(*content.checks, *checks))
     layers = {card.label: errors.get(card.artifact.path, ()) for card in content.cards}
     page = render(content, scenes, layers, choose_ranges(content))
-    write_atomically(folder / REPORT_NAME, page)
+    write_atomically(content.build.folder / REPORT_NAME, page)
     return content.passed

@@ -1,29 +1,29 @@
-"""A build's folder in, everything the report says of it out, in words and figures.
+"""Gather what the report says of a build, in words and figures.
 
 Nothing here runs a network or knows HTML. What stands in a file that is not the one the manifest
 names is not shown: the failed check says so instead.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from calib.digest import sha256_file
-from deploy.artifacts.build_folder import Build, check_files
+from deploy.artifacts.build_folder import Build
 from deploy.artifacts.check import Check
-from deploy.artifacts.files import MANIFEST_NAME, PARITY_NAME, Artifact, plan_file_name
+from deploy.artifacts.files import MANIFEST_NAME, PARITY_NAME, Artifact
 from deploy.artifacts.manifest import Manifest, read_manifest
 from deploy.artifacts.parity_record import ParityRecord, read_parity
 from deploy.metrics.parity import THRESHOLDS
 from deploy.progress import Progress
 from deploy.report.plans import Reason, grouped
-from deploy.verify.verdict import CheckedBuild, check_contents
+from deploy.verify.contents import CheckedBuild, check_contents
 from quant.fp16.range import Fp16Finding
 from quant.plan import QuantPlan
+from quant.sensitivity import Sensitivity
 
 _GREY_LEVELS = 255
-_INTACT = ("file", "passed")
 
 
 @dataclass(frozen=True)
@@ -68,22 +68,21 @@ class Content:
     """What is known of a build without running it.
 
     Attributes:
-        folder: of the build.
-        build: its intact files.
+        checked: its files, as far as they are intact.
         checks: what was asked of them.
         parity: figures by model, of ``parity.json``; empty where it is not intact.
-        plans: by target, of the int8 models whose plan is intact.
-        fp16: how every value of the fp16 model fits fp16.
         manifest_sha256: digest of ``manifest.json``.
     """
 
-    folder: Path
-    build: Build
+    checked: CheckedBuild
     checks: tuple[Check, ...]
     parity: Mapping[str, ParityRecord]
-    plans: Mapping[str, QuantPlan]
-    fp16: tuple[Fp16Finding, ...]
     manifest_sha256: str
+
+    @property
+    def build(self) -> Build:
+        """The intact files."""
+        return self.checked.build
 
     @property
     def manifest(self) -> Manifest:
@@ -122,9 +121,29 @@ class Content:
         )
 
     @property
+    def plans(self) -> dict[str, QuantPlan]:
+        """The plans by target, of the int8 models that are intact."""
+        build = self.build
+        return {
+            item.target or "": build.plans[item.path]
+            for item in build.manifest.models()
+            if item.path in build.models and item.path in build.plans
+        }
+
+    @property
+    def sensitivities(self) -> dict[str, Sensitivity]:
+        """What each layer group costs, by target, where a budget had it measured."""
+        build = self.build
+        return {
+            item.target or "": build.sensitivities[item.path]
+            for item in build.manifest.models()
+            if item.path in build.plans and item.path in build.sensitivities
+        }
+
+    @property
     def fp16_largest(self) -> Fp16Finding | None:
         """The tensor or weight that comes nearest to the end of fp16."""
-        return max(self.fp16, key=lambda finding: finding.largest, default=None)
+        return max(self.checked.fp16, key=lambda finding: finding.largest, default=None)
 
     @property
     def fp16_kept(self) -> tuple[Reason, ...]:
@@ -150,50 +169,26 @@ def model_label(artifact: Artifact) -> str:
     return " ".join(part for part in (artifact.precision, artifact.target) if part)
 
 
-def read_content(folder: Path, progress: Progress, contents: CheckedBuild | None = None) -> Content:
+def read_content(folder: Path, progress: Progress) -> Content:
     """Read and check everything that lies in a build's folder.
 
     Args:
         folder: of the build.
         progress: told what is going on.
-        contents: the same files as they were checked a moment ago, if they were: all that the
-            manifest names but the parity figures, which rest on them.
 
     Raises:
         VerificationError: there is no manifest, or it is broken.
     """
-    path = folder / MANIFEST_NAME
-    manifest = read_manifest(path)
-    if contents is None:
-        contents = check_contents(folder, manifest, progress)
-        checks = contents.checks
-    else:
-        named = tuple(item for item in manifest.artifacts if item.path == PARITY_NAME)
-        figures = check_files(folder, replace(manifest, artifacts=named))
-        hashed = sum(check.name == _INTACT[0] for check in contents.checks)
-        checks = (*contents.checks[:hashed], *figures, *contents.checks[hashed:])
-    build = replace(contents.build, manifest=manifest)
-    intact = {check.artifact for check in checks if (check.name, check.status) == _INTACT}
+    checked = check_contents(folder, read_manifest(folder / MANIFEST_NAME), progress)
+    intact = {check.artifact for check in checked.files if check.status == "passed"}
     parity = read_parity(folder).artifacts if PARITY_NAME in intact else {}
-    return Content(
-        folder,
-        build,
-        checks=checks,
-        parity=parity,
-        plans=_plans(build, intact),
-        fp16=contents.fp16,
-        manifest_sha256=sha256_file(path),
-    )
+    return content_of(checked, parity)
 
 
-def _plans(build: Build, intact: set[str]) -> dict[str, QuantPlan]:
-    plans = {}
-    for item in build.manifest.models():
-        plan = build.plan(item) if item.path in build.models else None
-        target = item.target or ""
-        if plan is not None and plan_file_name(build.manifest.model, target) in intact:
-            plans[target] = plan
-    return plans
+def content_of(checked: CheckedBuild, parity: Mapping[str, ParityRecord]) -> Content:
+    """Return what is known of a checked build with its parity figures."""
+    manifest_sha256 = sha256_file(checked.build.folder / MANIFEST_NAME)
+    return Content(checked, checked.checks, parity, manifest_sha256)
 
 
 def threshold_db(card: FileCard) -> float:

@@ -1,52 +1,28 @@
-"""The intact models of a build in, what they draw and the ranges behind it out."""
+"""Let the intact models of a build draw, and choose the ranges that cost them most."""
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-
-import numpy as np
 
 from calib.dataset import PatchRef
 from calib.errors import GraphError, VerificationError
 from calib.images import Picture, to_input, to_picture
 from calib.sample import verification_pictures
 from deploy.artifacts.files import Artifact
-from deploy.metrics.parity import ImageParity, OutputPair
 from deploy.progress import Progress
 from deploy.report.content import Content, model_label
 from deploy.report.pictures import PICTURES, Scene, choose, make_scenes
 from deploy.report.ranges import ChosenRange, costliest_ranges
+from deploy.runtime.outputs import Outputs
 from deploy.runtime.runner import Runner, model_runner
 
 
-@dataclass
-class Album:
-    """What models drew, kept so that nothing is drawn twice.
-
-    Attributes:
-        references: what the float model drew, uint8 [H, W, 3], by name of the picture.
-        candidates: what other models drew, by their file and name of the picture.
-    """
-
-    references: dict[str, Picture] = field(default_factory=dict)
-    candidates: dict[tuple[str, str], Picture] = field(default_factory=dict)
-
-    def observe(self, candidate: str, _image: ImageParity, drawn: OutputPair) -> None:
-        """Keep what a model drew; whoever runs it has its own word to say to a NaN."""
-        if drawn.name not in self.references:
-            self.references[drawn.name] = to_picture(drawn.reference)
-        if np.isfinite(drawn.candidate).all():
-            self.candidates[candidate, drawn.name] = to_picture(drawn.candidate)
-
-    def find(self, item: Artifact, name: str) -> Picture | None:
-        """Return what a model drew of a picture, or ``None``."""
-        if item.precision == "fp32":
-            return self.references.get(name)
-        return self.candidates.get((item.path, name))
-
-
-def draw_scenes(content: Content, album: Album, progress: Progress) -> tuple[Scene, ...]:
+def draw_scenes(content: Content, outputs: Outputs, progress: Progress) -> tuple[Scene, ...]:
     """Let every model draw the chosen pictures.
+
+    Args:
+        content: the build.
+        outputs: what its models drew a moment ago, if they were run.
+        progress: told what is going on.
 
     Returns:
         One scene per picture, without the models that cannot draw; none where the float model
@@ -65,14 +41,14 @@ def draw_scenes(content: Content, album: Album, progress: Progress) -> tuple[Sce
         for item in files:
             # A file that no runtime loads, or that draws NaN, is a finding of the verification.
             with suppress(GraphError, VerificationError):
-                drawn[model_label(item)] = _draw(content, item, [p for p, _ in chosen], album)
+                drawn[model_label(item)] = _draw(content, item, [p for p, _ in chosen], outputs)
             advance()
     is_drawn = model_label(content.manifest.float_artifact) in drawn
     return make_scenes(chosen, drawn) if is_drawn else ()
 
 
 def _draw(
-    content: Content, item: Artifact, patches: Sequence[PatchRef], album: Album
+    content: Content, item: Artifact, patches: Sequence[PatchRef], outputs: Outputs
 ) -> list[Picture]:
     """Return what one file draws of every picture.
 
@@ -83,22 +59,23 @@ def _draw(
     run: Runner | None = None
     pictures = []
     for patch in patches:
-        picture = album.find(item, patch.name)
-        if picture is None:
+        drawn = outputs.output(item.path, patch.name)
+        if drawn is None:
             is_float = item.precision == "fp32"
             run = run or model_runner(content.build.models[item.path], optimized=is_float)
-            picture = to_picture(run(to_input(patch.load())))
-        pictures.append(picture)
+            drawn = run(to_input(patch.load()))
+        pictures.append(to_picture(drawn))
     return pictures
 
 
 def choose_ranges(content: Content) -> dict[str, tuple[ChosenRange, ...]]:
     """Return, by label of each int8 model, the tensors that their range costs most."""
-    build = content.build
-    if build.float_model is None or build.table is None:
+    table = content.build.table
+    if table is None:
         return {}
+    prepared = content.checked.prepared
     return {
-        model_label(item): costliest_ranges(build.float_model, build.table, plan)
+        model_label(item): costliest_ranges(prepared[item.path], table)
         for item in content.manifest.models()
-        if (plan := content.plans.get(item.target or "")) is not None
+        if item.path in prepared
     }

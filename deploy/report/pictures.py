@@ -9,7 +9,6 @@ pictures, in grey levels of 255, on one scale for the whole page. The detail is 
 which the models of lowest parity differ most, enlarged.
 """
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +21,7 @@ from calib.dataset import PatchRef
 from calib.errors import ImageError
 from calib.images import Picture
 from calib.sample import SAMPLE_PHOTOS
+from deploy.artifacts.templates import data_uri
 
 PICTURES = 3
 DETAIL_PX = 64
@@ -173,7 +173,7 @@ def heat_colours(count: int = 9) -> list[str]:
     return [f"rgb({r} {g} {b})" for r, g, b in _coloured(ramp)[0]]
 
 
-def data_uri(picture: Picture) -> str:
+def picture_uri(picture: Picture) -> str:
     """Return a picture, uint8 [H, W, 3] in RGB, as a data URI without loss.
 
     Raises:
@@ -183,7 +183,7 @@ def data_uri(picture: Picture) -> str:
     written, encoded = cv2.imencode(".webp", bgr, [cv2.IMWRITE_WEBP_QUALITY, _LOSSLESS])
     if not written:
         raise ImageError("this OpenCV cannot write WebP; install opencv-python from its wheel")
-    return "data:image/webp;base64," + base64.b64encode(encoded.tobytes()).decode("ascii")
+    return data_uri(encoded.tobytes(), "image/webp")
 
 
 def _coloured(codes: Levels) -> Picture:

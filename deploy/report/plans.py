@@ -1,10 +1,11 @@
-"""A quantization plan in, its decisions grouped by their reasons out."""
+"""Group what a quantization plan decides by its reasons."""
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from quant.plan import QuantPlan
+from quant.plan import EdgeQuant, QuantPlan
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class PlanSummary:
         kept_float: why nodes stay in float; most frequent first.
         nearest: why weights kept their nearest codes, where others were rounded otherwise.
         weights: how many weights are quantized.
-        edges: how many activations are.
+        edges: the quantized activations, those whose range holds least of their values first.
     """
 
     target: str
@@ -40,7 +41,7 @@ class PlanSummary:
     kept_float: tuple[Reason, ...]
     nearest: tuple[Reason, ...]
     weights: int
-    edges: int
+    edges: tuple[EdgeQuant, ...]
 
 
 def summarize_plan(plan: QuantPlan) -> PlanSummary:
@@ -61,7 +62,7 @@ def summarize_plan(plan: QuantPlan) -> PlanSummary:
         kept_float=grouped(plan.kept_float),
         nearest=grouped(plan.rounded.nearest if plan.rounded else {}),
         weights=len(plan.weights),
-        edges=len(plan.edges),
+        edges=tuple(sorted(plan.edges.values(), key=lambda edge: (edge.percentile, edge.tensor))),
     )
 
 
@@ -74,6 +75,18 @@ def grouped(reasons: Mapping[str, str]) -> tuple[Reason, ...]:
         groups.items(), key=lambda item: (-len(item[1]), item[0])
     )
     return tuple(Reason(reason, tuple(sorted(names))) for reason, names in ranked)
+
+
+def percentile_text(percentile: float) -> str:
+    """Return a percentile as it is spoken of, with as many digits as tell it from 100 %.
+
+    >>> percentile_text(99.999605), percentile_text(99.5), percentile_text(100.0)
+    ('99.9996 %', '99.50 %', '100 %')
+    """
+    if percentile >= 100.0:
+        return "100 %"
+    digits = min(max(2, math.ceil(-math.log10(100.0 - percentile))), 6)
+    return f"{percentile:.{digits}f} %"
 
 
 def _spelled(value: object) -> str:

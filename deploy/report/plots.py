@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from deploy.metrics.layer_sqnr import LayerError, worst_layers
+from deploy.report.plans import percentile_text
 from deploy.report.ranges import ChosenRange
 
 _SHOWN_PERCENT = 98.0  # of the tensors must fit the scale; equal tensors would stretch it
@@ -87,7 +88,7 @@ class RangePlot:
         x_ticks: the range's ends and zero.
         chosen: the range.
         seen: smallest and largest value.
-        clipped: share of the values outside of the range, in [0, 1].
+        percentile: share of the values that the range holds, in words.
         sqnr_db: signal to noise ratio of quantizing to the range alone, in dB.
         rule: how the range was found.
     """
@@ -99,7 +100,7 @@ class RangePlot:
     x_ticks: tuple[Tick, ...]
     chosen: tuple[float, float]
     seen: tuple[float, float]
-    clipped: float
+    percentile: str
     sqnr_db: float
     rule: str
 
@@ -157,7 +158,7 @@ def range_plot(chosen: ChosenRange) -> RangePlot:
         x_ticks=_apart([Tick(_percent(v, left, right), f"{v:.3g}") for v in sorted(ends)]),
         chosen=(low, high),
         seen=(distribution.minimum, distribution.maximum),
-        clipped=sum(distribution.clipped_shares(low, high)),
+        percentile=percentile_text(chosen.edge.percentile),
         sqnr_db=-10 * math.log10(chosen.loss) if chosen.loss else math.inf,
         rule=chosen.edge.rule,
     )

@@ -1,4 +1,4 @@
-"""A plan and its calibration table in, the tensors that their 8-bit range costs most out.
+"""Find the tensors that their 8-bit range costs most.
 
 The cost of a range is the error of quantizing a tensor's calibration values to it, relative to
 their own power:
@@ -11,16 +11,12 @@ over the values v of the tensor's distribution with their counts n.
 from dataclasses import dataclass
 
 import numpy as np
-import onnx
 
-from calib.graph import GraphIndex
 from calib.table import CalibrationTable
-from quant.analysis.tensor_distributions import ObservationRules, TensorDistributions
-from quant.analysis.topology import Topology
 from quant.numerics.affine import dequantize, quantize
 from quant.numerics.distribution import Distribution
-from quant.passes.from_plan import equalized
-from quant.plan import EdgeQuant, QuantPlan
+from quant.passes.prepared import PreparedGraph
+from quant.plan import EdgeQuant
 
 WORST = 6
 
@@ -43,22 +39,21 @@ class ChosenRange:
 
 
 def costliest_ranges(
-    model: onnx.ModelProto, table: CalibrationTable, plan: QuantPlan, count: int = WORST
+    prepared: PreparedGraph, table: CalibrationTable, count: int = WORST
 ) -> tuple[ChosenRange, ...]:
     """Return the observed tensors that lose most at 8 bits, the worst first.
 
     Args:
-        model: the float model that the table was taken on.
+        prepared: the float model that the table was taken on, under the plan of one target.
         table: its calibration table.
-        plan: the plan of one target.
         count: how many tensors at most.
     """
-    ranges = _plan_ranges(model, table, plan)
+    distributions = prepared.distributions(table)
     found = []
-    for edge in plan.edges.values():
+    for edge in prepared.plan.edges.values():
         # A second pair quantizes what the first one left: its tensor is not what was observed.
         if edge.tensor in table.tensors and edge.after is None and edge.dtype in _BYTE_TYPES:
-            distribution = ranges.distribution(edge.tensor)
+            distribution = distributions.distribution(edge.tensor)
             found.append(ChosenRange(edge, distribution, relative_loss(distribution, edge)))
     return tuple(sorted(found, key=lambda item: (-item.loss, item.edge.tensor))[:count])
 
@@ -70,13 +65,3 @@ def relative_loss(distribution: Distribution, edge: EdgeQuant) -> float:
     restored = dequantize(codes, edge.scale, edge.zero_point)
     power = float(counts @ np.square(values))
     return float(counts @ np.square(restored - values)) / power if power else 0.0
-
-
-def _plan_ranges(
-    model: onnx.ModelProto, table: CalibrationTable, plan: QuantPlan
-) -> TensorDistributions:
-    """Return the distributions in the units in which the plan quantizes them: equalized."""
-    given = equalized(model, plan)
-    return TensorDistributions(
-        ObservationRules(Topology(GraphIndex(given.model))), table.tensors, given.tensors
-    )

@@ -8,23 +8,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from calib.digest import canonical_json
+from deploy.artifacts.templates import page_environment
 from deploy.metrics.layer_sqnr import LayerError, worst_layers
 from deploy.report.content import Content, threshold_db
 from deploy.report.pictures import (
     DETAIL_PX,
     Drawing,
     Scene,
-    data_uri,
     heat_colours,
     heat_scale,
     heatmap,
+    picture_uri,
 )
-from deploy.report.plans import summarize_plan
+from deploy.report.plans import percentile_text, summarize_plan
 from deploy.report.plots import WORST, range_plot, sqnr_plot
 from deploy.report.ranges import ChosenRange
+from deploy.report.sensitivity_plot import sensitivity_plot
 
 
 @dataclass(frozen=True)
@@ -77,14 +78,9 @@ def render(
         layers: error of every tensor, by label of the int8 model.
         ranges: the tensors that their range costs most, likewise.
     """
-    environment = Environment(
-        loader=PackageLoader("deploy.report", "template"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
+    environment = page_environment("deploy.report")
     environment.filters["threshold_db"] = threshold_db
+    environment.filters["percentile"] = percentile_text
     scale = heat_scale(scenes)
     page = environment.get_template("page.html").render(
         content=content,
@@ -98,6 +94,10 @@ def render(
             label: (sqnr_plot(found), worst_layers(found, WORST))
             for label, found in layers.items()
             if found
+        },
+        sensitivities={
+            f"int8 {target}": sensitivity_plot(found, content.plans[target].options.promoted)
+            for target, found in content.sensitivities.items()
         },
         ranges={name: [range_plot(one) for one in chosen] for name, chosen in ranges.items()},
         plans=[summarize_plan(plan) for plan in content.plans.values()],
@@ -113,13 +113,13 @@ def _shown(scene: Scene, scale: int) -> ShownScene:
     pictures = [
         ShownPicture(
             label="input",
-            uri=data_uri(scene.network_input),
+            uri=picture_uri(scene.network_input),
             alt=f"The input of the network: {subject}, 128 by 128 pixels",
             detail_uri=_detail(Drawing("input", enlarged), top, left),
         ),
         ShownPicture(
             label="float",
-            uri=data_uri(scene.reference.picture),
+            uri=picture_uri(scene.reference.picture),
             alt=f"{subject} as the float model draws it",
             detail_uri=_detail(scene.reference, top, left),
         ),
@@ -128,10 +128,10 @@ def _shown(scene: Scene, scale: int) -> ShownScene:
         pictures.append(
             ShownPicture(
                 label=drawing.label,
-                uri=data_uri(drawing.picture),
+                uri=picture_uri(drawing.picture),
                 alt=f"{subject} as the {drawing.label} model draws it",
                 detail_uri=_detail(drawing, top, left),
-                heat_uri=data_uri(heatmap(levels, scale)),
+                heat_uri=picture_uri(heatmap(levels, scale)),
                 largest=int(levels.max()),
                 mean=float(levels.mean()),
             )
@@ -141,4 +141,4 @@ def _shown(scene: Scene, scale: int) -> ShownScene:
 
 def _detail(drawing: Drawing, top: int, left: int) -> str:
     square = drawing.picture[top : top + DETAIL_PX, left : left + DETAIL_PX]
-    return data_uri(np.ascontiguousarray(square))
+    return picture_uri(np.ascontiguousarray(square))

@@ -1,4 +1,4 @@
-"""An ONNX model in, a function from picture to picture out."""
+"""Run ONNX models as functions from picture to picture."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -24,7 +24,7 @@ def model_runner(
 
     Args:
         model: with one input and one output, both float32 [1, 3, H, W].
-        optimized: as the runtime really executes it, or in the meaning of the file.
+        optimized: as the runtime really executes it, or in its QDQ reference semantics.
         threads: for the runtime; ``None`` takes every core.
         config: further entries of the runtime's session configuration.
 
@@ -38,19 +38,3 @@ def model_runner(
         return session.run({input_name: network_input})[output_name]
 
     return run
-
-
-def remembering(run: Runner) -> Runner:
-    """Return the same function, which runs the network once for each picture.
-
-    It keeps every output: 3 MB for a picture of 512x512.
-    """
-    known: dict[bytes, NDArray[np.float32]] = {}
-
-    def recall(network_input: NDArray[np.float32]) -> NDArray[np.float32]:
-        key = network_input.tobytes()
-        if key not in known:
-            known[key] = run(network_input)
-        return known[key]
-
-    return recall

@@ -20,11 +20,11 @@ import onnx
 
 from calib.errors import GraphError, VerificationError
 from calib.graph import GraphIndex
-from deploy.metrics.parity import OutputPair
 from deploy.metrics.psnr_ssim import Output, max_abs_error, parity_db
 from deploy.progress import Advance
 from deploy.runtime.backends import BackendName, backend_runner, backend_version
 from deploy.runtime.cpu import InstructionSet, this_machine
+from deploy.runtime.outputs import OutputPair
 from deploy.runtime.runner import Runner
 from quant.qdq.saturation import saturable_convolutions
 from quant.qdq.view import QdqView

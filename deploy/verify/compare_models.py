@@ -1,11 +1,12 @@
-"""A build and pictures in, parity of its fp16 and int8 models and what parity leaves behind out.
+"""Run the models of a build on pictures, then compare what they drew with the float model.
 
-Every model runs in the meaning of its file. Of each, the first pictures are kept as they were
-drawn, for backends to be held against, and a picture that fails is looked at for its cause while
-it is there.
+Running and comparing are apart. Models run in their QDQ reference semantics, a few pictures at a
+time, so that any number of them fits into memory; the comparison sees what was drawn
+(:class:`deploy.runtime.outputs.Outputs`). What the first pictures came out as is kept: backends
+are held against it, and the report shows it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from calib.dataset import PatchRef
@@ -14,51 +15,17 @@ from deploy.artifacts.build_folder import Build
 from deploy.artifacts.check import Check
 from deploy.artifacts.manifest import Manifest
 from deploy.diagnosis.pictures import diagnose
-from deploy.metrics.parity import (
-    THRESHOLDS,
-    ImageParity,
-    Observer,
-    OutputPair,
-    ParityResult,
-    Threshold,
-    measure,
-    unobserved,
-)
+from deploy.metrics.parity import THRESHOLDS, ImageParity, ParityResult, Threshold, compare
 from deploy.progress import Progress
+from deploy.runtime.outputs import Outputs, run_models
 from deploy.runtime.runner import Runner, model_runner
-from deploy.verify.backend_error import PICTURES
+
+BATCH = 8
+"""How many pictures' outputs are held at once: 3 MB for each model and picture of 512x512."""
 
 RECORD_TOLERANCE_DB = 0.5
 """How far parity may lie from the manifest's: another CPU sums in another order, which moves a
 rounding here and there; a changed file moves it by more."""
-
-
-@dataclass
-class Evidence:
-    """Collects, picture by picture, what explains or completes the parity figures.
-
-    Attributes:
-        thresholds: what each picture of a file has to reach, by file name.
-        drawn: the first pictures of each file.
-        diagnoses: a failed check for each file with a picture whose fault has a name.
-    """
-
-    thresholds: Mapping[str, Threshold]
-    drawn: dict[str, list[OutputPair]] = field(default_factory=dict)
-    diagnoses: dict[str, Check] = field(default_factory=dict)
-
-    def observe(self, artifact: str, image: ImageParity, drawn: OutputPair) -> None:
-        """Take in one picture of one file."""
-        kept = self.drawn.setdefault(artifact, [])
-        if len(kept) < PICTURES:
-            kept.append(drawn)
-        passed = ParityResult(artifact, "", self.thresholds[artifact], (image,)).passed
-        if passed or artifact in self.diagnoses:
-            return
-        finding = diagnose(drawn.reference, drawn.candidate)
-        if finding is not None:
-            detail = f"{image.name}: {finding.cause}; {finding.explanation}"
-            self.diagnoses[artifact] = Check.of(False, "diagnosis", artifact, detail)
 
 
 @dataclass(frozen=True)
@@ -68,92 +35,132 @@ class Comparison:
     Attributes:
         parity: one result per fp16 and int8 file.
         checks: what failed, with its cause where that has a name.
-        drawn: the first pictures of each file, the float model's own included.
+        outputs: what every model that runs drew of the first pictures, the float model included.
     """
 
     parity: tuple[ParityResult, ...] = ()
     checks: tuple[Check, ...] = ()
-    drawn: Mapping[str, Sequence[OutputPair]] = field(default_factory=dict)
+    outputs: Outputs = field(default_factory=Outputs)
 
 
-def compare_models(
-    build: Build,
-    patches: Sequence[PatchRef],
-    progress: Progress,
-    observe: Observer = unobserved,
-) -> Comparison:
-    """Compare each fp16 and int8 file with the float file, in the meaning of the file.
+def compare_models(build: Build, patches: Sequence[PatchRef], progress: Progress) -> Comparison:
+    """Run every file of a build and compare each fp16 and int8 file with the float file.
 
     Args:
-        build: the models.
+        build: the models; the float model is among them.
         patches: the pictures to compare on.
         progress: told what is going on.
-        observe: shown every picture of every model as it is drawn.
     """
-    reference = build.manifest.float_artifact
-    items = [
-        item
+    runners, refused = load_runners(build)
+    reference = build.manifest.float_artifact.path
+    if reference not in runners:
+        return Comparison(checks=refused)
+    thresholds = {
+        item.path: THRESHOLDS[item.precision]
         for item in build.manifest.models()
-        if item.precision not in {None, "fp32"} and item.path in build.models
-    ]
-    thresholds = {item.path: THRESHOLDS[item.precision] for item in items if item.precision}
-    if not thresholds:
-        return Comparison()
-    loaded = {name: _load(build, name) for name in thresholds}
-    refused = [item for item in loaded.values() if isinstance(item, Check)]
-    candidates = {name: item for name, item in loaded.items() if not isinstance(item, Check)}
-    title = f"{build.manifest.model}: comparing {', '.join(candidates)}"
-    evidence = Evidence(thresholds)
-
-    def take_in(artifact: str, image: ImageParity, drawn: OutputPair) -> None:
-        evidence.observe(artifact, image, drawn)
-        observe(artifact, image, drawn)
-
-    try:
-        with progress.stage(title, len(patches)) as advance:
-            measured = measure(build.float_runner, candidates, patches, advance, take_in)
-    except EsrdeployError as error:
-        failed = Check.of(False, "parity", reference.path, str(error))
-        return Comparison(checks=(*refused, failed))
+        if item.precision in {"fp16", "int8"} and item.path in runners
+    }
+    images: dict[str, list[ImageParity]] = {name: [] for name in thresholds}
+    diagnoses: dict[str, Check] = {}
+    kept = Outputs()
+    title = f"{build.manifest.model}: running {', '.join(runners)}"
+    with progress.stage(title, len(patches)) as advance:
+        for start in range(0, len(patches), BATCH):
+            outputs = run_models(runners, patches[start : start + BATCH], advance)
+            kept = kept if kept.images else outputs
+            try:
+                for name, threshold in thresholds.items():
+                    compared = compare_outputs(outputs, reference, name)
+                    images[name] += compared
+                    if name not in diagnoses:
+                        diagnoses |= diagnose_outputs(outputs, compared, reference, name, threshold)
+            except EsrdeployError as error:
+                failed = Check.of(False, "parity", reference, str(error))
+                return Comparison(checks=(*refused, failed), outputs=kept)
     parity = tuple(
-        ParityResult(name, reference.path, thresholds[name], images)
-        for name, images in measured.items()
+        ParityResult(name, reference, thresholds[name], tuple(compared))
+        for name, compared in images.items()
     )
-    if not parity:
-        return Comparison(checks=tuple(refused))
-    first = next(iter(evidence.drawn.values()))
-    own = [OutputPair(d.name, d.network_input, d.reference, d.reference) for d in first]
-    return Comparison(
-        parity,
-        (*refused, *evidence.diagnoses.values()),
-        {reference.path: own, **evidence.drawn},
-    )
+    return Comparison(parity, (*refused, *diagnoses.values()), kept)
 
 
-def _load(build: Build, name: str) -> Runner | Check:
-    """Load a model in the meaning of its file; one that cannot be loaded fails."""
-    try:
-        return model_runner(build.models[name], optimized=False)
-    except EsrdeployError as error:
-        return Check.of(False, "parity", name, str(error))
+def load_runners(build: Build) -> tuple[dict[str, Runner], tuple[Check, ...]]:
+    """Load every model of a build: float as the runtime executes it, the others by reference.
+
+    Returns:
+        The models that a runtime takes, by file, and a failed check for each other one.
+    """
+    runners: dict[str, Runner] = {}
+    refused: list[Check] = []
+    for item in build.manifest.models():
+        if item.path not in build.models:
+            continue
+        try:
+            is_float = item.precision == "fp32"
+            runners[item.path] = model_runner(build.models[item.path], optimized=is_float)
+        except EsrdeployError as error:
+            refused.append(Check.of(False, "parity", item.path, str(error)))
+    return runners, tuple(refused)
+
+
+def compare_outputs(outputs: Outputs, reference: str, candidate: str) -> list[ImageParity]:
+    """Compare what two models drew, picture by picture.
+
+    Raises:
+        VerificationError: shapes differ, or the reference drew NaN or infinity.
+    """
+    pairs = zip(outputs.by_file[reference], outputs.by_file[candidate], strict=True)
+    return [compare(name, *pair) for name, pair in zip(outputs.images, pairs, strict=True)]
+
+
+def diagnose_outputs(
+    outputs: Outputs,
+    compared: Sequence[ImageParity],
+    reference: str,
+    candidate: str,
+    threshold: Threshold,
+) -> dict[str, Check]:
+    """Name the fault of the first picture that fails and whose fault has a name.
+
+    Args:
+        outputs: what the models drew.
+        compared: their parity, picture by picture.
+        reference: the model that is right.
+        candidate: the one that is judged.
+        threshold: what each picture has to reach.
+
+    Returns:
+        A failed check by ``candidate``; empty where no fault has a name.
+    """
+    pairs = zip(outputs.by_file[reference], outputs.by_file[candidate], strict=True)
+    for image, pair in zip(compared, pairs, strict=True):
+        if ParityResult(candidate, reference, threshold, (image,)).passed:
+            continue
+        finding = diagnose(*pair)
+        if finding is not None:
+            detail = f"{image.name}: {finding.cause}; {finding.explanation}"
+            return {candidate: Check.of(False, "diagnosis", candidate, detail)}
+    return {}
 
 
 def against_record(
     manifest: Manifest, images_digest: str, parity: Sequence[ParityResult]
 ) -> list[Check]:
-    """Compare the figures with those the manifest recorded on the same pictures."""
+    """Compare the figures of fp16 and int8 files with those the manifest recorded.
+
+    Args:
+        manifest: of the build.
+        images_digest: of the pictures compared now; those of other pictures say nothing.
+        parity: what was found now.
+    """
     if manifest.parity.images_digest != images_digest:
         return []
     checks = []
     for result in parity:
-        if result.threshold == THRESHOLDS["fp32"]:
-            continue  # two float engines differ by noise alone; the threshold says enough
         recorded = manifest.parity.artifacts.get(result.candidate)
         found_db = result.summary().psnr_db_mean
-        agrees = (
-            recorded is not None and abs(recorded.psnr_db_mean - found_db) <= RECORD_TOLERANCE_DB
-        )
         recorded_db = None if recorded is None else recorded.psnr_db_mean
+        agrees = recorded_db is not None and abs(recorded_db - found_db) <= RECORD_TOLERANCE_DB
         checks.append(
             Check.of(
                 agrees,

@@ -1,6 +1,6 @@
-"""A build and pictures in, the figures that explain a verdict without changing it out."""
+"""Measure what explains a verdict without changing it: backend error, and error by layer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from calib.dataset import PatchRef
@@ -10,10 +10,11 @@ from deploy.artifacts.build_folder import Build
 from deploy.artifacts.check import Check
 from deploy.artifacts.files import Artifact
 from deploy.metrics.layer_sqnr import LayerError, layer_errors
-from deploy.metrics.parity import OutputPair
-from deploy.progress import Advance, Progress
+from deploy.progress import Progress
 from deploy.runtime.backends import BACKENDS, BackendName, is_installed
-from deploy.verify.backend_error import BackendError, measure_backend
+from deploy.runtime.outputs import Outputs
+from deploy.verify.backend_error import PICTURES, BackendError, measure_backend
+from deploy.verify.contents import CheckedBuild
 
 LAYER_PICTURES = 2
 """On how many pictures layers are compared: their figures are sums over millions of values."""
@@ -37,17 +38,14 @@ VERDICT_ONLY = VerifyOptions(backends=())
 
 
 def measure_backends(
-    build: Build,
-    drawn: Mapping[str, Sequence[OutputPair]],
-    scope: VerifyOptions,
-    progress: Progress,
+    build: Build, outputs: Outputs, options: VerifyOptions, progress: Progress
 ) -> tuple[tuple[BackendError, ...], list[Check]]:
     """Run the files of a build in runtimes of this machine, one at a time.
 
     Args:
         build: what to run.
-        drawn: the pictures, by file, as the float network and the meaning of the file draw them.
-        scope: says in which runtimes.
+        outputs: what the files draw: the float model as it is, the others by reference.
+        options: in which runtimes.
         progress: told what is going on.
 
     Returns:
@@ -56,62 +54,60 @@ def measure_backends(
     jobs = [
         (item.path, name)
         for item in build.manifest.models()
-        if item.path in drawn
-        for name in backends_of(item, scope.backends)
+        if item.path in outputs.by_file
+        for name in backends_of(item, options.backends)
     ]
     if not jobs:
         return (), []
+    shown = outputs.first(PICTURES)
+    reference = build.manifest.float_artifact.path
+    measured: list[BackendError] = []
+    refused: list[Check] = []
     title = f"{build.manifest.model}: running in {', '.join(dict.fromkeys(n for _, n in jobs))}"
-    with progress.stage(title, sum(len(drawn[path]) for path, _ in jobs)) as advance:
-        outcomes = [_backend_outcome(build, *job, drawn[job[0]], advance) for job in jobs]
-    measured = tuple(item for item in outcomes if isinstance(item, BackendError))
-    return measured, [item for item in outcomes if isinstance(item, Check)]
-
-
-def _backend_outcome(
-    build: Build, path: str, name: BackendName, drawn: Sequence[OutputPair], advance: Advance
-) -> BackendError | Check:
-    try:
-        return measure_backend(name, path, build.models[path], drawn, advance)
-    except EsrdeployError as error:
-        return Check.skipped(f"backend {name}", path, str(error))
+    with progress.stage(title, len(shown.images) * len(jobs)) as advance:
+        for path, name in jobs:
+            pairs = shown.pairs(reference, path)
+            try:
+                measured.append(measure_backend(name, path, build.models[path], pairs, advance))
+            except EsrdeployError as error:
+                refused.append(Check.skipped(f"backend {name}", path, str(error)))
+    return tuple(measured), refused
 
 
 def measure_layers(
-    build: Build, patches: Sequence[PatchRef], scope: VerifyOptions, progress: Progress
+    checked: CheckedBuild, patches: Sequence[PatchRef], progress: Progress
 ) -> tuple[dict[str, tuple[LayerError, ...]], list[Check]]:
     """Compare every tensor of each int8 file of a build with the float network's.
+
+    Args:
+        checked: the build, with the float graph under each plan.
+        patches: pictures to compare on; the first few are taken.
+        progress: told what is going on.
 
     Returns:
         The errors by file, and a check for each file that could not be compared.
     """
-    if not scope.layers:
-        return {}, []
-    pictures = patches[:LAYER_PICTURES]
-    outcomes = {
-        item.path: _layer_outcome(build, item, pictures, progress)
-        for item in build.manifest.models()
-        if item.precision == "int8" and item.path in build.models
-    }
-    errors = {path: item for path, item in outcomes.items() if not isinstance(item, Check)}
-    return errors, [item for item in outcomes.values() if isinstance(item, Check)]
-
-
-def _layer_outcome(
-    build: Build, item: Artifact, pictures: Sequence[PatchRef], progress: Progress
-) -> tuple[LayerError, ...] | Check:
-    plan = build.plan(item)
-    if plan is None or build.float_model is None:
-        return Check.skipped("layers", item.path, "its plan or the float model cannot be read")
-    title = f"{build.manifest.model}: comparing every tensor of {item.path}"
-    inputs = [to_input(picture.load()) for picture in pictures]
-    try:
-        with progress.stage(title, len(inputs)) as advance:
-            return layer_errors(
-                build.float_model, build.models[item.path], plan, inputs, on_step=advance
-            )
-    except EsrdeployError as error:
-        return Check.of(False, "layers", item.path, str(error))
+    errors: dict[str, tuple[LayerError, ...]] = {}
+    checks: list[Check] = []
+    inputs = [to_input(picture.load()) for picture in patches[:LAYER_PICTURES]]
+    build = checked.build
+    for item in build.manifest.models():
+        if item.precision != "int8" or item.path not in build.models:
+            continue
+        prepared = checked.prepared.get(item.path)
+        if prepared is None:
+            reason = "its plan or the float model is not intact"
+            checks.append(Check.skipped("layers", item.path, reason))
+            continue
+        title = f"{build.manifest.model}: comparing every tensor of {item.path}"
+        try:
+            with progress.stage(title, len(inputs)) as advance:
+                found = layer_errors(prepared, build.models[item.path], inputs, on_step=advance)
+        except EsrdeployError as error:
+            checks.append(Check.of(False, "layers", item.path, str(error)))
+        else:
+            errors[item.path] = found
+    return errors, checks
 
 
 def backends_of(item: Artifact, asked: Sequence[BackendName] | None) -> tuple[BackendName, ...]:

@@ -1,49 +1,54 @@
-"""A build in, whether the ranges of its fp16 and int8 models fit what calibration saw out."""
+"""Hold the ranges of a build's fp16 and int8 models against what calibration saw."""
 
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from calib.errors import EsrdeployError
-from calib.graph import GraphIndex
 from deploy.artifacts.build_folder import Build
 from deploy.artifacts.check import Check
 from deploy.artifacts.files import Artifact
-from quant.analysis.tensor_distributions import ObservationRules, TensorDistributions
-from quant.analysis.topology import Topology
-from quant.fp16.range import FP16_MAX, Fp16Finding, check_fp16, nodes_to_keep
-from quant.passes.from_plan import equalized
+from quant.analysis.tensor_distributions import TensorDistributions
+from quant.fp16.range import FP16_MAX, Fp16Finding, check_fp16
+from quant.passes.prepared import PreparedGraph
 from quant.plan import EdgeQuant, QuantPlan
 
 CLIPPED_LIMIT = 0.05
 """Largest share of a tensor's observed values that a range may cut off.
 
-TensorDistributions of least squared error cut off 0.04 % at most on x4plus-anime-6b and 0.4 % on
+Ranges of least squared error cut off 0.04 % at most on x4plus-anime-6b and 0.4 % on
 small random networks; a two-sided percentile of 97.5 cuts off 5 %.
 """
 
 
-def check_fp16_range(build: Build) -> tuple[list[Check], tuple[Fp16Finding, ...]]:
+def check_fp16_range(
+    build: Build, needed: Mapping[str, str] | None
+) -> tuple[tuple[Check, ...], tuple[Fp16Finding, ...]]:
     """Hold every tensor and weight of a build's fp16 model against fp16's limits.
+
+    Args:
+        build: the build.
+        needed: nodes that its fp16 model has to compute in float32, with the reason; ``None``
+            where that cannot be said.
 
     Returns:
         One check per fp16 file, and how each value that it holds in fp16 fits.
     """
     checks: list[Check] = []
     findings: tuple[Fp16Finding, ...] = ()
+    if build.float_model is None or build.fitting_table is None or needed is None:
+        return (), ()
     for item in build.manifest.models():
-        if item.precision != "fp16" or build.float_model is None or build.fitting_table is None:
+        if item.precision != "fp16":
             continue
         announced = build.manifest.fp16_kept
-        asked = build.manifest.options.fp16_keep
         try:
-            needed = nodes_to_keep(build.float_model, build.fitting_table, asked)
             findings = check_fp16(build.float_model, build.fitting_table, keep=announced)
         except EsrdeployError as error:
             checks.append(Check.of(False, "fp16 range", item.path, str(error)))
             continue
         checks.append(_fp16_check(item, needed, announced, findings))
-    return checks, findings
+    return tuple(checks), findings
 
 
 def _fp16_check(
@@ -81,26 +86,28 @@ def fp16_summary(findings: tuple[Fp16Finding, ...], kept: int) -> str:
     return text + (f"; {kept} nodes left in float32" if kept else "")
 
 
-def check_ranges(build: Build) -> Iterator[Check]:
-    """Ask of each int8 model whether its ranges hold what calibration saw."""
-    if build.float_model is None or build.fitting_table is None:
+def check_ranges(build: Build, prepared: Mapping[str, PreparedGraph]) -> Iterator[Check]:
+    """Ask of each int8 model whether its ranges hold what calibration saw.
+
+    Args:
+        build: the build.
+        prepared: the float graph under each int8 model's plan, by file.
+    """
+    table = build.fitting_table
+    if table is None:
         return
     for item in build.manifest.models():
-        plan = build.plan(item)
-        if item.precision != "int8" or plan is None:
+        if item.path not in prepared:
             continue
+        plan = prepared[item.path].plan
         try:
-            given = equalized(build.float_model, plan)
-            topology = Topology(GraphIndex(given.model))
-            ranges = TensorDistributions(
-                ObservationRules(topology), build.fitting_table.tensors, given.tensors
-            )
+            distributions = prepared[item.path].distributions(table)
             shares = {
                 name: share
                 for name, edge in plan.edges.items()
                 if edge.rule != "pinned"
                 and edge.scale > 0.0
-                and (share := _clipped(edge, ranges)) > CLIPPED_LIMIT
+                and (share := _clipped(edge, distributions)) > CLIPPED_LIMIT
             }
         except EsrdeployError as error:
             yield Check.of(False, "ranges", item.path, str(error))
@@ -122,10 +129,10 @@ def _ranges_check(item: Artifact, plan: QuantPlan, shares: dict[str, float]) -> 
     return Check.of(False, "ranges", item.path, detail)
 
 
-def _clipped(edge: EdgeQuant, ranges: TensorDistributions) -> float:
+def _clipped(edge: EdgeQuant, distributions: TensorDistributions) -> float:
     """Return the share of the values that lie beyond the outermost codes."""
     low, high = edge.covered
-    below, above = ranges.distribution(edge.tensor).clipped_shares(
+    below, above = distributions.distribution(edge.tensor).clipped_shares(
         low - edge.scale / 2, high + edge.scale / 2
     )
     return float(np.float64(below) + above)

@@ -1,14 +1,14 @@
-"""A build in, whether its fp16 and int8 models follow from what they claim to be made of out.
+"""Make a build's fp16 and int8 models again and compare them with the files.
 
-Every step from the float model on is deterministic, so it is made again and compared: the fp16
-model from the float model, the plan from the calibration table, the int8 model from the plan.
-A changed scale, zero point or weight then has a name, even where every digest was recomputed.
-Weights whose rounding took minutes are not rounded again: their codes are read back and held
-against digest and bounds (quant/rounding/recorded_codes.py), and all around them is made again.
+Every step from the float model on is deterministic: the fp16 model follows from the float model,
+the plan from the calibration table, the int8 model from the plan. A changed scale, zero point or
+weight then has a name, even where every digest was recomputed. Weights whose rounding took minutes
+are not rounded again: they are read back and held against digest and bounds
+(quant/rounding/recorded_codes.py), and all around them is made again.
 """
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,8 @@ import onnx
 from onnx import numpy_helper
 
 from calib.errors import EsrdeployError
+from calib.graph import GraphIndex
+from calib.table import CalibrationTable
 from deploy.artifacts.build_folder import Build
 from deploy.artifacts.check import Check
 from deploy.artifacts.files import Artifact, plan_file_name, serialize
@@ -24,8 +26,8 @@ from deploy.diagnosis.qdq_files import model_faults
 from deploy.diagnosis.weights import convolution_weights, weight_faults
 from quant.fp16.convert import to_fp16
 from quant.fp16.range import nodes_to_keep
-from quant.plan import QuantPlan
-from quant.planner import make_plan
+from quant.passes.prepared import PreparedGraph, prepare
+from quant.planner import plan_graph
 from quant.qdq.emit import emit_qdq
 from quant.rounding.recorded_codes import rounding_faults, stored_weights
 from quant.targets import find_profile
@@ -35,62 +37,90 @@ _SHOWN = 3
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-def check_derivation(build: Build) -> Iterator[Check]:
+@dataclass(frozen=True, eq=False)
+class Reproduction:
+    """What making a build's models again brought.
+
+    Attributes:
+        checks: whether each model and plan is what was made.
+        prepared: by int8 file, the float graph under the plan that lies beside it.
+        fp16_kept: nodes that the fp16 model has to compute in float32, with the reason; ``None``
+            where that cannot be said.
+    """
+
+    checks: tuple[Check, ...]
+    prepared: Mapping[str, PreparedGraph]
+    fp16_kept: Mapping[str, str] | None
+
+
+def reproduce(build: Build) -> Reproduction:
     """Make each fp16 and int8 model again and compare it with the file."""
+    checks: list[Check] = []
+    prepared: dict[str, PreparedGraph] = {}
+    kept: Mapping[str, str] | None = None
     for item in build.manifest.models():
         if item.precision == "fp32" or item.path not in build.models:
             continue
-        if build.float_model is None or build.table is None:
+        graph, table = build.float_graph, build.table
+        if graph is None or table is None:
             reason = "the float model or the calibration table it rests on is not intact"
-            yield Check.skipped("derivation", item.path, reason)
+            checks.append(Check.skipped("derivation", item.path, reason))
             continue
         try:
             if item.precision == "fp16":
                 asked = build.manifest.options.fp16_keep
-                kept = nodes_to_keep(build.float_model, build.table, asked)
-                expected = to_fp16(build.float_model, build.table, keep=kept)
-                yield _same_model(item, expected, build.models[item.path])
+                kept = nodes_to_keep(graph.model, table, asked)
+                expected = to_fp16(graph.model, table, keep=kept)
+                checks.append(_same_model(item, expected, build.models[item.path]))
+            elif item.path not in build.plans:
+                reason = "the plan it follows is not intact"
+                checks.append(Check.skipped("derivation", item.path, reason))
             else:
-                yield from _check_quantized(build, item)
+                planned = _plan_again(build, item, graph, table)
+                checks += _check_quantized(build, item, planned)
+                plan = build.plans[item.path]
+                prepared[item.path] = planned if planned.plan == plan else prepare(graph, plan)
         except EsrdeployError as error:
-            yield Check.of(False, "derivation", item.path, str(error))
+            checks.append(Check.of(False, "derivation", item.path, str(error)))
+    return Reproduction(tuple(checks), prepared, kept)
 
 
-def _check_quantized(build: Build, item: Artifact) -> Iterator[Check]:
-    assert build.float_model is not None
-    assert build.table is not None
-    profile = find_profile(item.target or "")
-    options = build.manifest.options.quantization_for(item.target or "")
-    expected = make_plan(build.float_model, build.table, profile, options)
+def _plan_again(
+    build: Build, item: Artifact, graph: GraphIndex, table: CalibrationTable
+) -> PreparedGraph:
+    """Return the graph under the plan that the build's options give, with its own rounding."""
+    target = item.target or ""
+    options = build.manifest.options.quantization_for(target)
+    planned = plan_graph(graph, table, find_profile(target), options)
+    found = build.plans[item.path]
+    rounded = found.rounded if options.rounding == "gptq" else None
+    return planned.under(replace(planned.plan, rounded=rounded, proofs=found.proofs))
+
+
+def _check_quantized(build: Build, item: Artifact, planned: PreparedGraph) -> Iterator[Check]:
+    expected, found = planned.plan, build.plans[item.path]
     name = plan_file_name(build.manifest.model, item.target or "")
-    try:
-        plan = QuantPlan.parse((build.folder / name).read_bytes(), name)
-        rounded = plan.rounded if options.rounding == "gptq" else None
-        expected = replace(expected, rounded=rounded, proofs=plan.proofs)
-    except (OSError, EsrdeployError) as error:
-        yield Check.of(False, "plan", name, f"cannot be read: {error}")
-        return
-    differences = list(_record_differences("", expected.to_record(), plan.to_record()))
+    differences = list(_record_differences("", expected.to_record(), found.to_record()))
     if differences:
-        differences = [*plan_faults(expected, plan), *differences]
+        differences = [*plan_faults(expected, found), *differences]
     yield _verdict("plan", name, differences, "follows from the calibration table")
     quantized = build.models[item.path]
     try:
-        stored = stored_weights(build.float_model, expected, quantized)
+        stored = stored_weights(planned, quantized)
     except EsrdeployError as error:
-        nearest = emit_qdq(build.float_model, replace(expected, rounded=None))
+        nearest = emit_qdq(planned.under(replace(expected, rounded=None)))
         faults = [*model_faults(nearest, quantized), str(error)]
         yield _verdict("derivation", item.path, faults, "")
         return
-    if options.rounding == "gptq":
-        faults = list(rounding_faults(build.float_model, expected, stored))
+    if expected.options.rounding == "gptq":
+        faults = list(rounding_faults(planned, stored))
         if faults:
-            # Codes are not made again, so what was done to them shows against the float weights.
-            floats = convolution_weights(build.float_model)
+            # Weights are not rounded again, so what was done to them shows against the float ones.
+            floats = convolution_weights(planned.source.model)
             faults = [*weight_faults(floats, convolution_weights(quantized)), *faults]
         good = "every weight is the one that the plan records, and near its float weight"
         yield _verdict("rounding", item.path, faults, good)
-    yield _same_model(item, emit_qdq(build.float_model, expected, stored), quantized)
+    yield _same_model(item, emit_qdq(planned, stored), quantized)
 
 
 def _record_differences(path: str, expected: object, found: object) -> Iterator[str]:

@@ -14,7 +14,6 @@ from onnx import numpy_helper
 
 from calib.digest import sha256_file
 from calib.errors import EsrdeployError
-from calib.graph import graph_digest
 from calib.images import PATCH_PX
 from deploy.artifacts.build_folder import Build
 from deploy.artifacts.check import Check
@@ -40,8 +39,13 @@ def check_structure(build: Build) -> Iterator[Check]:
             continue
         problem = _structure_problem(model, item, scale)
         yield Check.of(problem is None, "structure", item.path, problem or "valid ONNX")
+
+
+def check_values(build: Build) -> Iterator[Check]:
+    """Ask of each model whether every weight is a number."""
+    for name, model in build.models.items():
         broken = list(_broken_weights(model))
-        yield Check.of(not broken, "values", item.path, "; ".join(broken) or "all finite")
+        yield Check.of(not broken, "values", name, "; ".join(broken) or "all finite")
 
 
 def _broken_weights(model: onnx.ModelProto) -> Iterator[str]:
@@ -120,8 +124,8 @@ def check_table(build: Build) -> Iterator[Check]:
         TABLE_NAME,
         f"table {build.table.digest}, the manifest records {calibration.digest}",
     )
-    if build.float_model is not None:
-        digest = graph_digest(build.float_model)
+    if build.float_graph is not None:
+        digest = build.float_graph.digest
         yield Check.of(
             build.table.graph_digest == digest,
             "calibrated graph",

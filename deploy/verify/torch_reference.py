@@ -1,55 +1,62 @@
-"""The float file and the weights it was made from in, their parity through torch out."""
+"""Hold the float file against the network that torch builds from the original weights."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
 
-from calib.dataset import PatchRef
-from calib.errors import GraphError, UsageError, WeightsError
+from calib.errors import UsageError, WeightsError
 from calib.graph import GraphIndex
 from deploy.artifacts.build_folder import Build
 from deploy.artifacts.check import Check
 from deploy.diagnosis.weights import weight_faults
-from deploy.metrics.parity import THRESHOLDS, ParityResult, measure
+from deploy.metrics.parity import THRESHOLDS, ParityResult
 from deploy.network.load import Network, load_network
 from deploy.progress import Progress
-from deploy.verify.compare_models import Evidence
+from deploy.runtime.outputs import Outputs
+from deploy.verify.compare_models import compare_outputs, diagnose_outputs
 
 REFERENCE = "torch"
 _PICTURES = 1  # torch and onnxruntime agree or not; more pictures say nothing new
 
 
 def check_float_network(
-    build: Build, patches: Sequence[PatchRef], weights: Path | None, progress: Progress
-) -> tuple[list[Check], tuple[ParityResult, ...]]:
-    """Run the float file beside the original network, if its weights are at hand.
+    build: Build, network: Network, outputs: Outputs, progress: Progress
+) -> tuple[list[Check], ParityResult]:
+    """Compare what the float file draws with what torch draws with the original weights.
+
+    Args:
+        build: whose float file it is.
+        network: the original network.
+        outputs: what the float file draws, among others.
+        progress: told what is going on.
 
     Returns:
-        Whether the weights could be matched, with what is wrong with the float file where that
-        has a name, and the parity result if they could.
+        What is wrong with the float file where that has a name, and its parity.
     """
-    float_file = build.manifest.float_artifact.path
-    network, check = _original_network(build, weights)
-    if network is None:
-        return [check], ()
-    from deploy.network.torch_modules import torch_runner  # noqa: PLC0415  # torch takes seconds to import
+    from deploy.network.torch_modules import torch_runner  # noqa: PLC0415  # takes seconds
 
-    original = torch_runner(network.architecture, network.checkpoint.tensors)
-    try:
-        shipped = build.float_runner
-    except GraphError as error:
-        return [check, Check.of(False, "parity", float_file, str(error))], ()
-    pictures = patches[:_PICTURES]
+    float_file = build.manifest.float_artifact.path
+    shown = outputs.first(_PICTURES)
     title = f"{build.manifest.model}: comparing {float_file} with torch"
-    evidence = Evidence({float_file: THRESHOLDS["fp32"]})
-    with progress.stage(title, len(pictures)) as advance:
-        measured = measure(original, {float_file: shipped}, pictures, advance, evidence.observe)
-    result = ParityResult(float_file, REFERENCE, THRESHOLDS["fp32"], measured[float_file])
-    checks = [check, *evidence.diagnoses.values()]
-    if not result.passed:
-        checks += _weight_checks(network, build.models[float_file], float_file)
-    return checks, (result,)
+    with progress.stage(title, len(shown.images)) as advance:
+        original = torch_runner(network.architecture, network.checkpoint.tensors)
+        drawn = []
+        for network_input in shown.inputs:
+            drawn.append(original(network_input))
+            advance()
+    both = Outputs(
+        shown.images,
+        shown.inputs,
+        {REFERENCE: tuple(drawn), float_file: shown.by_file[float_file]},
+    )
+    threshold = THRESHOLDS["fp32"]
+    compared = compare_outputs(both, REFERENCE, float_file)
+    result = ParityResult(float_file, REFERENCE, threshold, tuple(compared))
+    if result.passed:
+        return [], result
+    named = diagnose_outputs(both, compared, REFERENCE, float_file, threshold)
+    return [*named.values(), *_weight_checks(network, build.models[float_file], float_file)], result
 
 
 def _weight_checks(network: Network, model: onnx.ModelProto, float_file: str) -> list[Check]:
@@ -64,21 +71,50 @@ def _weight_checks(network: Network, model: onnx.ModelProto, float_file: str) ->
     return [Check.of(False, "weights", float_file, "; ".join(faults[:3]))] if faults else []
 
 
-def _original_network(build: Build, weights: Path | None) -> tuple[Network | None, Check]:
-    name, artifact = "weights", build.manifest.float_artifact.path
-    recorded = build.manifest.weights.sha256
+@dataclass(frozen=True, eq=False)
+class Original:
+    """The network that a build was made from.
+
+    Attributes:
+        network: the network; ``None`` where its weights are not at hand.
+        check: whether the weights are those that the manifest records.
+    """
+
+    network: Network | None
+    check: Check
+
+
+def find_original(build: Build, weights: Path | None) -> Original:
+    """Load the network that a build was made from, if its weights are at hand.
+
+    Args:
+        build: says which weights it was made from.
+        weights: the checkpoint; ``None`` looks for the one that comes with the installation.
+
+    Raises:
+        UsageError, WeightsError: ``weights`` cannot be used.
+    """
     try:
         network = load_network(build.manifest.model, weights)
     except (UsageError, WeightsError) as error:
         if weights is not None:
             raise
-        return None, Check.skipped(name, artifact, f"not compared with torch: {error}")
-    checkpoint = network.checkpoint
+        artifact = build.manifest.float_artifact.path
+        return Original(
+            None, Check.skipped("weights", artifact, f"not compared with torch: {error}")
+        )
+    found = held_original(build, network)
+    if found.network is not None or weights is not None:
+        return found
+    detail = f"not compared with torch: {found.check.detail}; name yours with --weights"
+    return Original(None, Check.skipped("weights", found.check.artifact, detail))
+
+
+def held_original(build: Build, network: Network) -> Original:
+    """Say whether a network is the one that a build was made from."""
+    artifact = build.manifest.float_artifact.path
+    recorded, checkpoint = build.manifest.weights.sha256, network.checkpoint
     if checkpoint.sha256 == recorded:
-        return network, Check.of(True, name, artifact, f"sha256 {recorded}")
+        return Original(network, Check.of(True, "weights", artifact, f"sha256 {recorded}"))
     detail = f"built from weights {recorded}, found {checkpoint.sha256} ({checkpoint.origin})"
-    if weights is not None:
-        return None, Check.of(False, name, artifact, detail)
-    return None, Check.skipped(
-        name, artifact, f"not compared with torch: {detail}; name yours with --weights"
-    )
+    return Original(None, Check.of(False, "weights", artifact, detail))

@@ -1,53 +1,34 @@
-"""A folder of builds in, a verdict with all its reasons out.
+"""Verify every build under a folder: a verdict with all its reasons.
 
-The order is the order of trust: first that every file is the one the manifest names, then that
-each model is well formed, then that it follows from what it claims to be made of, and last that
-it draws the same picture as the float network.
+First the files are checked as far as that goes without running a network
+(deploy/verify/contents.py), then what the models draw is compared with the float network's.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from calib.dataset import PatchRef, PatchSet, folder_patches
 from calib.errors import VerificationError
 from calib.sample import verification_pictures
-from deploy.artifacts.build_folder import Build, check_files, load_build
+from deploy.artifacts.build_folder import Build
 from deploy.artifacts.check import Check
 from deploy.artifacts.files import MANIFEST_NAME
-from deploy.artifacts.manifest import Manifest, find_builds, read_manifest
+from deploy.artifacts.manifest import find_builds, read_manifest
 from deploy.artifacts.parity_record import ParityFigures, ParityFile
 from deploy.metrics.layer_sqnr import LayerError
-from deploy.metrics.parity import Observer, ParityResult, unobserved
+from deploy.metrics.parity import ParityResult
 from deploy.progress import Progress
 from deploy.runtime.backends import require_backends
 from deploy.runtime.cpu import this_machine
+from deploy.runtime.outputs import Outputs
 from deploy.verify.backend_error import BackendError
 from deploy.verify.compare_models import against_record, compare_models
+from deploy.verify.contents import CheckedBuild, check_contents
 from deploy.verify.explain import VERDICT_ONLY, VerifyOptions, measure_backends, measure_layers
-from deploy.verify.ranges import check_fp16_range, check_ranges
-from deploy.verify.reproduce import check_derivation
-from deploy.verify.structure import check_report, check_structure, check_table, check_target_rules
-from deploy.verify.torch_reference import check_float_network
+from deploy.verify.torch_reference import Original, check_float_network, find_original
 from quant.fp16.range import Fp16Finding
-
-
-@dataclass(frozen=True)
-class CheckedBuild:
-    """A build's files, and every check of them that runs no network.
-
-    Attributes:
-        build: the intact files, without the models that are not well formed: what was asked of
-            them was asked, and none of them can be run.
-        checks: what was asked.
-        fp16: how every value of the fp16 model fits fp16.
-    """
-
-    build: Build
-    checks: tuple[Check, ...]
-    fp16: tuple[Fp16Finding, ...]
 
 
 @dataclass(frozen=True)
@@ -63,16 +44,18 @@ class Verification:
         fp16: how every value of the fp16 model fits fp16.
         backends: what runtimes on this machine make of the files, where that was asked for.
         layers: error of every tensor by int8 file, where that was asked for.
+        outputs: what the models drew of the first pictures.
     """
 
     model: str
     image_note: str
     images_digest: str
     checks: tuple[Check, ...]
-    parity: tuple[ParityResult, ...]
+    parity: tuple[ParityResult, ...] = ()
     fp16: tuple[Fp16Finding, ...] = ()
     backends: tuple[BackendError, ...] = ()
     layers: Mapping[str, tuple[LayerError, ...]] = field(default_factory=dict)
+    outputs: Outputs = field(default_factory=Outputs, compare=False)
 
     @property
     def passed(self) -> bool:
@@ -115,7 +98,7 @@ def verify_tree(
     images: Path | None,
     weights: Path | None,
     progress: Progress,
-    scope: VerifyOptions = VERDICT_ONLY,
+    options: VerifyOptions = VERDICT_ONLY,
 ) -> tuple[Verification, ...]:
     """Verify every build under ``path``.
 
@@ -125,109 +108,79 @@ def verify_tree(
         weights: the checkpoint the builds were made from, where it did not come with the
             installation.
         progress: told what is going on.
-        scope: what to measure beyond the verdict.
+        options: what to measure beyond the verdict.
 
     Raises:
         UsageError: ``path`` is no folder, or a backend asked for is not installed.
         VerificationError: there is no build under ``path``, or a manifest is broken.
     """
-    require_backends(scope.backends or ())
+    require_backends(options.backends or ())
     folders = find_builds(path)
     patches = verification_pictures() if images is None else _user_patches(images)
-    return tuple(
-        verify_build(
-            folder,
-            read_manifest(folder / MANIFEST_NAME),
-            patches,
-            weights=weights,
-            progress=progress,
-            scope=scope,
-        )
-        for folder in folders
-    )
+    verifications = []
+    for folder in folders:
+        manifest = read_manifest(folder / MANIFEST_NAME)
+        checked = check_contents(folder, manifest, progress).with_report()
+        original = find_original(checked.build, weights)
+        verifications.append(compare_build(checked, patches, original, progress, options))
+    return tuple(verifications)
 
 
 def _user_patches(images: Path) -> PatchSet:
     return folder_patches(images, mode="whole", count=None, seed=0)
 
 
-def verify_build(  # noqa: PLR0913  # one has a default
-    folder: Path,
-    manifest: Manifest,
+def compare_build(
+    checked: CheckedBuild,
     patches: PatchSet,
-    *,
-    weights: Path | None,
+    original: Original,
     progress: Progress,
-    scope: VerifyOptions = VERDICT_ONLY,
-) -> Verification:
-    """Verify one build against its manifest: its files first, then what they draw."""
-    contents = check_contents(folder, manifest, progress)
-    contents = replace(contents, checks=(*contents.checks, *check_report(folder)))
-    return compare_contents(contents, patches, weights=weights, progress=progress, scope=scope)
-
-
-def compare_contents(  # noqa: PLR0913  # two have defaults
-    contents: CheckedBuild,
-    patches: PatchSet,
-    *,
-    weights: Path | None,
-    progress: Progress,
-    scope: VerifyOptions = VERDICT_ONLY,
-    observe: Observer = unobserved,
+    options: VerifyOptions = VERDICT_ONLY,
 ) -> Verification:
     """Compare what the models of a checked build draw, and give the verdict on all of it.
 
     Args:
-        contents: the build and what was asked of its files.
+        checked: the build and what was asked of its files.
         patches: pictures to compare on; those that were calibrated on are left out.
-        weights: the checkpoint it was built from; ``None`` takes the one that comes with the
-            installation.
+        original: the network it was built from, if it is at hand, and how it was matched.
         progress: told what is going on.
-        scope: what to measure beyond the verdict.
-        observe: shown every picture of every compared model as it is drawn.
+        options: what to measure beyond the verdict.
 
     Returns:
         The verdict. A build that fails is a value, not an error.
     """
-    build, checks, fp16 = contents.build, list(contents.checks), contents.fp16
-    manifest = build.manifest
+    build = checked.build
     held_out = _held_out(patches.patches, build)
-    verdict = partial(
-        Verification, manifest.model, _note(patches, held_out), _digest(patches, held_out)
+    verification = Verification(
+        build.manifest.model, _note(patches, held_out), _digest(patches, held_out), checked.checks
     )
     if build.float_model is None:
         reason = "the float model it rests on is not intact"
-        skipped = Check.skipped("parity", manifest.float_artifact.path, reason)
-        return verdict((*checks, skipped), (), fp16)
-    float_checks, float_parity = check_float_network(build, held_out, weights, progress)
-    compared = compare_models(build, held_out, progress, observe)
-    parity = (*float_parity, *compared.parity)
-    checks += [*float_checks, *compared.checks]
-    checks += against_record(manifest, _digest(patches, held_out), parity)
-    backends, refused = measure_backends(build, compared.drawn, scope, progress)
-    layers, incomparable = measure_layers(build, held_out, scope, progress)
-    return verdict((*checks, *refused, *incomparable), parity, fp16, backends, layers)
-
-
-def check_contents(folder: Path, manifest: Manifest, progress: Progress) -> CheckedBuild:
-    """Make every check of a build that runs no network."""
-    with progress.stage(f"{manifest.model}: checking files", 1) as advance:
-        checks = list(check_files(folder, manifest))
-        intact = {check.artifact for check in checks if check.status == "passed"}
-        build, unreadable = load_build(folder, manifest, intact)
-        checks += unreadable
-        structure = list(check_structure(build))
-        checks += structure
-        checks += check_target_rules(build)
-        checks += check_table(build)
-        checks += check_derivation(build)
-        checks += check_ranges(build)
-        fp16_checks, fp16 = check_fp16_range(build)
-        checks += fp16_checks
-        advance()
-    unsound = {c.artifact for c in structure if c.name == "structure" and c.status == "failed"}
-    sound = {name: model for name, model in build.models.items() if name not in unsound}
-    return CheckedBuild(replace(build, models=sound), tuple(checks), fp16)
+        skipped = Check.skipped("parity", build.manifest.float_artifact.path, reason)
+        return replace(verification, checks=(*checked.checks, skipped), fp16=checked.fp16)
+    compared = compare_models(build, held_out, progress)
+    checks = [*checked.checks, original.check, *compared.checks]
+    parity = list(compared.parity)
+    checks += against_record(build.manifest, verification.images_digest, parity)
+    if original.network is not None and compared.outputs.images:
+        network, outputs = original.network, compared.outputs
+        named, against_torch = check_float_network(build, network, outputs, progress)
+        checks += named
+        parity.insert(0, against_torch)
+    backends, refused = measure_backends(build, compared.outputs, options, progress)
+    layers: Mapping[str, tuple[LayerError, ...]] = {}
+    if options.layers:
+        layers, incomparable = measure_layers(checked, held_out, progress)
+        checks += incomparable
+    return replace(
+        verification,
+        checks=(*checks, *refused),
+        parity=tuple(parity),
+        fp16=checked.fp16,
+        backends=backends,
+        layers=layers,
+        outputs=compared.outputs,
+    )
 
 
 def _held_out(patches: Sequence[PatchRef], build: Build) -> tuple[PatchRef, ...]:

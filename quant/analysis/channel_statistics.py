@@ -1,4 +1,4 @@
-"""A calibration table in, what a convolution needs to know of each channel it reads out.
+"""Describe each channel that a convolution reads, from the calibration table.
 
 Means and variances are those of all calibration images: a bias that makes up for rounded weights,
 and a weight scale that weighs its columns by what drives them, need no image of their own.
@@ -52,7 +52,9 @@ class ChannelStatistics:
 
 
 def channel_statistics(distributions: TensorDistributions, tensor: str) -> ChannelStatistics:
-    """Return the figures of a tensor that a convolution reads.
+    """Return the statistics of a tensor that a convolution reads, per channel of its axis 1.
+
+    They are in the units of the equalized graph.
 
     Raises:
         CalibrationError: the table lacks a tensor they rest on.
@@ -72,13 +74,12 @@ def channel_statistics(distributions: TensorDistributions, tensor: str) -> Chann
 
 
 def relative_magnitudes(distributions: TensorDistributions, tensor: str) -> Float64:
-    """Return float64 ``[C]``, how large the values of each channel are, one beside the other.
+    """Return the relative magnitude of each channel, float64 ``[C]``.
 
-    Where a LeakyReLU reads the tensor: what ``TYPICAL`` of its magnitudes stay below, times one
-    factor for all channels that makes their geometric mean that of the largest magnitudes. A
-    rare outlier thus has no say in how channels compare, and the tensor keeps its size. Such a
-    tensor is not observed: it follows from the activation's output. Of other tensors, the largest
-    magnitude.
+    Where a LeakyReLU reads the tensor: the percentile ``TYPICAL`` of ``|x|`` per channel, rescaled
+    to the geometric mean of the maxima, so that a rare outlier does not decide how channels
+    compare and the tensor keeps its size. Such a tensor is not observed: it follows from the
+    activation's output. Of other tensors, the maximum of ``|x|``.
 
     Raises:
         CalibrationError: the table lacks a tensor they rest on.

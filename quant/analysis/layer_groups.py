@@ -1,4 +1,4 @@
-"""A float graph and its plan in, the convolutions that belong together out.
+"""Group the convolutions of a float graph that belong together under its plan.
 
 The convolutions of a dense block read a growing Concat of the same tensors. They share what can
 be said of their input (quant/rounding/round_weights.py), and they are the unit that returns to a
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import onnx
 
 from calib.errors import GraphError
-from calib.graph import GraphIndex
+from calib.graph import GraphIndex, attribute_of
 from quant.numerics.im2col import Window
 from quant.plan import QuantPlan
 
@@ -76,7 +76,6 @@ def joined(index: GraphIndex, tensor: str) -> tuple[str, ...]:
     producer = index.producer(tensor)
     if producer is None or producer.op_type != "Concat":
         return (tensor,)
-    (axis,) = (onnx.helper.get_attribute_value(a) for a in producer.attribute if a.name == "axis")
-    if axis not in {1, 1 - len(index.shape(tensor) or ())}:
+    if attribute_of(producer, "axis", 0) not in {1, 1 - len(index.shape(tensor) or ())}:
         return (tensor,)
     return tuple(source for name in producer.input for source in joined(index, name))

@@ -1,4 +1,4 @@
-"""A node of a float graph in, whether its constants can take up factors of its channels out.
+"""Tell whether the constants of a node can take up factors of its channels.
 
 Two kinds of node can:
 

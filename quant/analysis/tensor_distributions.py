@@ -1,4 +1,4 @@
-"""A float graph and its calibration table in, the distribution of every edge out.
+"""Derive the distribution of every tensor of a float graph from its calibration table.
 
 Observing costs time and memory, so only tensors that nothing else determines are observed:
 
@@ -22,11 +22,10 @@ from functools import cached_property
 
 import numpy as np
 import onnx
-from onnx.helper import get_attribute_value
 
 from calib.channels import ChannelHistograms
 from calib.errors import CalibrationError
-from calib.graph import GraphIndex
+from calib.graph import GraphIndex, attribute_of
 from calib.histogram import Histogram
 from calib.statistics import TensorStatistics
 from quant.analysis.scale_absorbers import residual_scale
@@ -44,11 +43,11 @@ def observed_tensors(model: onnx.ModelProto) -> tuple[str, ...]:
     Raises:
         GraphError: nodes without a name of their own.
     """
-    derivation = ObservationRules(Topology(GraphIndex(model)))
-    topology = derivation.topology
+    rules = ObservationRules(Topology(GraphIndex(model)))
+    topology = rules.topology
     tensors = [*topology.index.inputs]
     tensors += [name for node in topology.operators for name in node.output if name]
-    return tuple(tensor for tensor in tensors if not derivation.sources(tensor))
+    return tuple(tensor for tensor in tensors if not rules.sources(tensor))
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +71,7 @@ class ObservationRules:
         if producer.op_type == "Concat" or producer.op_type in MOVERS:
             if (
                 producer.op_type == "Resize"
-                and _attribute(producer, "mode", b"nearest") != b"nearest"
+                and attribute_of(producer, "mode", b"nearest") != b"nearest"
             ):
                 return ()
             return self.topology.data_inputs(producer)
@@ -204,11 +203,4 @@ def distribution_of_channels(channels: ChannelHistograms, factors: Float64) -> D
 
 def leaky_slope(node: onnx.NodeProto) -> float:
     """Return the slope of a LeakyReLU; ONNX's default is 0.01."""
-    return float(_attribute(node, "alpha", 0.01))  # type: ignore[arg-type]  # a FLOAT attribute
-
-
-def _attribute(node: onnx.NodeProto, name: str, default: object) -> object:
-    for attribute in node.attribute:
-        if attribute.name == name:
-            return get_attribute_value(attribute)
-    return default
+    return float(attribute_of(node, "alpha", 0.01))

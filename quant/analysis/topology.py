@@ -1,4 +1,4 @@
-"""A float graph in, the part of the network each node belongs to out.
+"""Find the part of the network that each node belongs to.
 
 The parts are found from the wiring alone, never from names, so a graph from another exporter is
 read the same way:

@@ -1,4 +1,4 @@
-"""A float32 graph and its calibration table in, a checked fp16 graph with float32 ends out.
+"""Convert a float32 graph to a checked fp16 graph with float32 input and output.
 
 Nothing is converted before every value is known to fit (quant/fp16/range.py).
 

@@ -1,4 +1,4 @@
-"""A float graph in, one whose constant factors fp16 can hold exactly out.
+"""Rewrite constant factors so that fp16 holds them exactly.
 
 The residual factor 0.2 is 0.19995 in fp16: every block then adds 0.024 % too little, always with
 the same sign, and the picture comes out smoother than the float one. Its reciprocal 5 is exact,

@@ -1,4 +1,4 @@
-"""A float32 graph and its calibration table in, how every tensor and weight fits fp16 out.
+"""Check how every tensor and weight of a float32 graph fits fp16.
 
 fp16 holds magnitudes up to 65504 at 11 significant bits, and below 2^-14 loses a bit with every
 halving. Some devices turn an overflow into a black picture (Real-ESRGAN issues 330, 632), so

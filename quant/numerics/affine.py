@@ -1,4 +1,4 @@
-"""Real values and a scale in, integer codes and back out: the arithmetic of QDQ.
+"""Quantize real values to integers with scale and zero point, and dequantize them.
 
     q = saturate(round_half_even(x / scale) + zero_point)         QuantizeLinear
     y = (q - zero_point) * scale                                  DequantizeLinear
@@ -26,8 +26,8 @@ class IntegerType:
 
     Attributes:
         name: numpy's name of it, such as ``uint8``.
-        qmin: smallest code.
-        qmax: largest code.
+        qmin: smallest quantized value.
+        qmax: largest quantized value.
         onnx_type: its ``TensorProto`` element type.
     """
 
@@ -38,12 +38,12 @@ class IntegerType:
 
     @property
     def span(self) -> int:
-        """Number of scale steps between the smallest and the largest code."""
+        """Number of scale steps between qmin and qmax."""
         return self.qmax - self.qmin
 
     @property
     def signed(self) -> bool:
-        """Tell whether zero lies in the middle of the codes."""
+        """Tell whether the type has negative values, so that 0 lies in its middle."""
         return self.qmin < 0
 
 
@@ -55,7 +55,7 @@ INTEGER_TYPES: dict[str, IntegerType] = {
     "int32": IntegerType("int32", -(2**31), 2**31 - 1, TensorProto.INT32),
 }
 
-# Weight codes lie within [-127, 127].
+# int8 weights lie within [-127, 127].
 WEIGHT_LIMIT = 127
 
 # An int32 accumulator must not overflow when the bias is already in it, so a bias keeps to half
@@ -72,8 +72,8 @@ def affine_parameters(
 ) -> tuple[float, int]:
     """Return the scale (a float32 value) and zero point that cover ``[low, high]``.
 
-    The interval is first widened to hold 0, which then has an exact code. Symmetric
-    quantization puts it at code 0 of a signed type and covers ``max(-low, high)``.
+    The interval is first widened to hold 0, which is then exact. Symmetric quantization
+    puts it at 0 of a signed type and covers ``max(-low, high)``.
 
     Raises:
         ValueError: the interval is empty or not finite.
@@ -95,18 +95,20 @@ def affine_parameters(
 
 
 def covered_range(scale: float, zero_point: int, integer: IntegerType) -> tuple[float, float]:
-    """Return the smallest and the largest real value that have a code of their own."""
+    """Return the smallest and the largest real value that is not clipped."""
     return (integer.qmin - zero_point) * scale, (integer.qmax - zero_point) * scale
 
 
-def quantize(values: Array, scale: Array | float, zero_point: int, integer: IntegerType) -> Array:
-    """Return the codes of ``values``, with the dtype of ``integer``.
+def quantize(
+    values: Array, scale: Array | float, zero_point: Array | int, integer: IntegerType
+) -> Array:
+    """Return the quantized values, with the dtype of ``integer``.
 
     Args:
         values: real numbers, any shape.
         scale: positive; a number, or an array that broadcasts against ``values``.
-        zero_point: code of 0.
-        integer: type of the codes.
+        zero_point: quantized value of 0; a number, or an array likewise.
+        integer: type of the quantized values.
     """
     steps = np.rint(np.asarray(values, np.float32) / np.asarray(scale, np.float32))
     codes = np.clip(steps.astype(np.float64) + zero_point, integer.qmin, integer.qmax)
@@ -114,7 +116,7 @@ def quantize(values: Array, scale: Array | float, zero_point: int, integer: Inte
 
 
 def dequantize(codes: Array, scale: Array | float, zero_point: int) -> FloatArray:
-    """Return the float32 values that ``codes`` stand for."""
+    """Return the float32 values that the quantized values ``codes`` stand for."""
     steps = (np.asarray(codes).astype(np.int64) - zero_point).astype(np.float32)
     values: FloatArray = steps * np.asarray(scale, np.float32)
     return values

@@ -1,4 +1,4 @@
-"""Histograms in, the distribution of any edge and its least-squares range out.
+"""Represent the values of an activation as a distribution, and find its least-squares range.
 
 A distribution is a sorted list of values with counts. Monotone maps, merging and percentiles act
 on it exactly, so one observed tensor serves every edge that follows from it.
@@ -107,7 +107,7 @@ def least_squares_range(
     Args:
         distribution: values of the edge; with ``negative_gain`` below 1, of the output of the
             LeakyReLU behind the edge.
-        integer: type of the codes.
+        integer: type of the quantized values.
         symmetric: the range is to be ``(-limit, limit)``.
         negative_gain: slope of that LeakyReLU; ``low`` is returned for its output too.
         clipping_weight: how much worse a squared error of clipping is than one of rounding.

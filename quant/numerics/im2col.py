@@ -1,4 +1,4 @@
-"""Activations that a convolution reads in, samples of the columns it multiplies out.
+"""Sample the columns that a convolution multiplies from the activations it reads.
 
 A column holds what the kernel covers at one output position, in the order of a flattened weight
 ``[I, kH, kW]``. All columns of one 128x128 activation of 192 channels take 113 MB; a few thousand

@@ -1,9 +1,9 @@
-"""The pair between a convolution and its LeakyReLU: the activation's distribution in, codes out.
+"""Choose scale and zero point of the QDQ pair between a Conv and its LeakyReLU.
 
 onnxruntime and QNN round twice there: once before the activation and once after it. Two free
 scales add two rounding errors. With the *same* scale on both sides the second rounding finds
 every non-negative value already on its grid and adds nothing; what is left to choose is how far
-below zero the first pair reaches, because a code spent on a negative input is one fewer for
+below zero the first pair reaches, because a level spent on a negative input is one fewer for
 positive ones, and inputs below the reach are clipped, at the LeakyReLU's slope.
 
 Every candidate is judged by the squared error of the whole chain,
@@ -24,11 +24,11 @@ from quant.numerics.distribution import Distribution, Float64, least_squares_ran
 
 @dataclass(frozen=True)
 class Affine:
-    """Scale and zero point of one pair.
+    """Scale and zero point of one QDQ pair.
 
     Attributes:
         scale: a float32 value.
-        zero_point: code of 0.
+        zero_point: quantized value of 0.
     """
 
     scale: float
@@ -43,12 +43,12 @@ def choose_before_activation(
     *,
     symmetric: bool,
 ) -> Affine:
-    """Return the parameters of the pair before a LeakyReLU with the least chain error.
+    """Return the parameters of the QDQ pair before a LeakyReLU with the least chain error.
 
     Args:
         activated: distribution at the LeakyReLU's output.
         slope: its slope, between 0 and 1.
-        integer: type of the codes, before and after.
+        integer: type of the quantized values, before and after.
         output: parameters of the pair behind the LeakyReLU; ``None`` if there is none.
         symmetric: zero points must be 0.
     """
@@ -70,12 +70,12 @@ def chain_errors(
     befores: Sequence[Affine],
     output: Affine,
 ) -> Float64:
-    """Return the mean squared error of both pairs and the LeakyReLU between them.
+    """Return the mean squared error of both QDQ pairs and the LeakyReLU between them.
 
     Args:
         activated: distribution at the LeakyReLU's output.
         slope: its slope.
-        integer: type of the codes, before and after.
+        integer: type of the quantized values, before and after.
         befores: what to try for the pair before.
         output: parameters of the pair behind.
 
@@ -94,7 +94,7 @@ def chain_errors(
 
 
 def round_trip(values: Float64, affine: Affine, integer: IntegerType) -> Float64:
-    """Return what a pair makes of ``values``."""
+    """Return what a QDQ pair makes of ``values``."""
     codes = np.rint(values / affine.scale) + affine.zero_point
     codes = np.clip(codes, integer.qmin, integer.qmax)
     rounded: Float64 = (codes - affine.zero_point) * affine.scale

@@ -1,6 +1,6 @@
-"""How an integer kernel adds up products in, the int8 codes that a weight may have out.
+"""Limit int8 weights to values whose products no 16-bit accumulator saturates.
 
-Codes lie within [-127, 127]: the range is symmetric, and TensorRT and LiteRT take no other.
+int8 weights lie within [-127, 127]: the range is symmetric, and TensorRT and LiteRT take no other.
 
 On x86-64 without VNNI, kernels for unsigned activations multiply with ``vpmaddubsw``, which adds
 the products of two neighbouring input channels, 2j and 2j + 1, at one kernel position in 16 bits,
@@ -8,17 +8,18 @@ with saturation. No activations can saturate it if, and for all activations only
 
     max(q, 0) + max(q', 0) <= P    and    max(-q, 0) + max(-q', 0) <= P,    P = floor(32767 / 255)
 
-for the codes q, q' of every two neighbours: 255 * 128 = 32640 fits, 255 * 129 = 32895 does not.
-Neighbours of unlike signs are free. Halving all weights (7 bits, onnxruntime's ``reduce_range``)
-satisfies it too, and costs every weight a bit; this costs only the large ones that meet.
+for the int8 weights q, q' of every two neighbours: 255 * 128 = 32640 fits, 255 * 129 = 32895 does
+not. Neighbours of unlike signs are free. Halving all weights (7 bits, onnxruntime's
+``reduce_range``) satisfies it too, and costs every weight a bit; this costs only the large ones
+that meet.
 
 Channels are neighbours because both CPU runtimes lay the input channels innermost: onnxruntime's
 QLinearConv transposes to NHWC and packs its filter as [kH kW I, O] in groups of four, oneDNN
 blocks weights by four input channels. Where their number is odd, neighbours lie at different
-kernel positions, so each code keeps to P / 2 for itself.
+kernel positions, so each weight keeps to P / 2 for itself.
 
 Seen on an emulated Haswell (``qemu-x86_64 -cpu Haswell``) with onnxruntime 1.32: 255 * (100 + 100)
-is 46 of 255 codes wrong at the output, 255 * (100 + 28) and 255 * (100 - 100) are exact.
+is 46 of 255 levels wrong at the output, 255 * (100 + 28) and 255 * (100 - 100) are exact.
 """
 
 from dataclasses import dataclass
@@ -38,20 +39,20 @@ PAIR_LIMIT = 32767 // 255
 
 @dataclass(frozen=True)
 class SaturationLimits:
-    """The codes that a convolution's weight ``[O, I, ...]`` may have.
+    """The int8 values that a convolution's weight ``[O, I, ...]`` may have.
 
     Attributes:
-        accumulator_bits: 32, or 16 for codes whose products no sum of two can saturate.
+        accumulator_bits: 32, or 16 for weights of which no two products can saturate a sum.
     """
 
     accumulator_bits: AccumulatorBits
 
     def channels_paired(self, channels: int) -> bool:
-        """Tell whether neighbours among ``channels`` input channels limit one another's codes."""
+        """Tell whether neighbours among ``channels`` input channels limit one another's weights."""
         return self.accumulator_bits == 16 and channels % 2 == 0
 
     def largest(self, channels: int) -> int:
-        """Return the largest code of a weight that reads ``channels`` input channels."""
+        """Return the largest int8 value of a weight that reads ``channels`` input channels."""
         alone = self.accumulator_bits == 16 and not self.channels_paired(channels)
         return PAIR_LIMIT // 2 if alone else WEIGHT_LIMIT
 
@@ -89,7 +90,7 @@ class SaturationLimits:
         return found
 
     def round_to_nearest(self, steps: FloatArray) -> Codes:
-        """Return the codes nearest to ``steps``, int8 ``[O, I, ...]``."""
+        """Return the int8 weights nearest to ``steps``, int8 ``[O, I, ...]``."""
         rounded = np.rint(self.clamp(steps))
         if self.channels_paired(steps.shape[1]):
             # Rounding two halves may have gone the same way.
@@ -98,7 +99,7 @@ class SaturationLimits:
         return codes
 
     def excess(self, codes: Codes) -> int:
-        """Return how far codes ``[O, I, ...]`` lie beyond the limits at worst; 0 if they do not."""
+        """Return how far int8 weights ``[O, I, ...]`` exceed the limits at worst, or 0."""
         wide = _by_channel(codes).astype(np.int16)
         largest = self.largest(wide.shape[1])
         beyond = int(np.abs(wide).max(initial=0)) - largest

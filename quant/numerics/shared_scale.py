@@ -1,4 +1,4 @@
-"""Tensors that one scale has to serve in, the scale and zero point that serve them best out.
+"""Choose the one scale and zero point that serve several tensors best.
 
 The inputs of a Concat share scale and zero point, so a dense block reads its trunk tensor and its
 growth tensors on one grid. A growth tensor is rounded twice: before its LeakyReLU and behind it.
@@ -24,7 +24,7 @@ from quant.numerics.pre_activation_scale import Affine, chain_errors, round_trip
 
 # Steps tried: the merged values' own times 2^(k/8), the likeliest first.
 _LADDER = np.exp2(np.array(sorted(range(-4, 9), key=abs)) / 8.0)
-# Zero points tried for the pair before an activation, as shares of the codes.
+# Zero points tried for the QDQ pair before an activation, as shares of the integer range.
 _BEFORE = (0.5, 0.4375, 0.5625, 0.375, 0.625, 0.25, 0.75, 0.125, 0.875, 0.0, 1.0)
 
 
@@ -53,9 +53,9 @@ def choose_shared(
 
     Args:
         members: at least one.
-        integer: type of the codes.
+        integer: type of the quantized values.
         symmetric: the zero point must be 0.
-        minimum_range: smallest width that the codes must span.
+        minimum_range: smallest width that the quantized range must span.
         clipping_weight: how much worse a squared error of clipping is than one of rounding, in
             plain tensors.
     """

@@ -1,4 +1,4 @@
-"""A convolution's weight and what drives its input channels in, one scale per output channel out.
+"""Choose one scale per output channel of a convolution's weight, by what drives its inputs.
 
 The scale that just covers the largest weight of a channel is rarely the best: a smaller one rounds
 all other weights more finely and clips a few. For an input whose channel i varies by v_i the error
@@ -26,7 +26,7 @@ def least_error_scales(
     Args:
         weight: float32 ``[O, I, ...]``.
         variance: float64 ``[I]``, of each input channel.
-        limits: which codes there are.
+        limits: which int8 values are allowed.
         floor: float32 ``[O]``, smallest scales with which the bias fits int32, if any.
 
     Returns:

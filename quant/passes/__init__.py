@@ -1,1 +1,1 @@
-"""A float graph in, a float graph of the same network that quantizes better out."""
+"""Rewrite a float graph into one of the same network that quantizes better."""

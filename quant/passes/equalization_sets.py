@@ -1,14 +1,14 @@
-"""A float graph in, the sets of channels that can only be rescaled together out.
+"""Find cross-layer equalization sets: channels that can only be rescaled together.
 
 Dividing a channel of a tensor by a positive factor f leaves a network unchanged if everything
-that touches the channel either passes f on or can_absorb_scale it:
+that touches the channel either passes f on or absorbs it:
 
     LeakyRelu, PRelu, Relu     r(x / f) = r(x) / f: positively homogeneous, any slope
     Resize (nearest), Identity copies values
-    Mul by one constant        linear; a residual scale can_absorb_scale instead
+    Mul by one constant        linear; a residual scale absorbs it instead
     Add                        x / f + y / f = (x + y) / f: both operands carry the same f
     Concat of channels         each channel keeps its f
-    Conv                       can_absorb_scale (quant/analysis/scale_absorbers.py)
+    Conv                       absorbs it (quant/analysis/scale_absorbers.py)
     anything else, the graph's own inputs and outputs: f = 1
 
 (Nagel et al., Data-Free Quantization Through Weight Equalization and Bias Correction, 2019,
@@ -28,7 +28,7 @@ import onnx
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from calib.graph import GraphIndex
+from calib.graph import GraphIndex, attribute_of
 from quant.analysis.scale_absorbers import can_absorb_scale
 from quant.analysis.topology import ACTIVATIONS
 
@@ -119,7 +119,7 @@ def _passed_through(
     numbers = [variables[name] for name in moving]
     if node.op_type == "Concat":
         rank = len(index.shape(moving[0]) or ())
-        if constants or _attribute(node, "axis", 0) not in {_CHANNEL_AXIS, _CHANNEL_AXIS - rank}:
+        if constants or attribute_of(node, "axis", 0) not in {_CHANNEL_AXIS, _CHANNEL_AXIS - rank}:
             return None
         return [np.concatenate(numbers)]
     if not _keeps_channels(node, operands=len(moving), constants=constants):
@@ -141,13 +141,6 @@ def _keeps_channels(
         return all(value is not None and value.size == 1 for value in constants)
     if node.op_type == "Resize":
         # Cropping fills the outside with a constant, which has no factor.
-        crops = _attribute(node, "coordinate_transformation_mode", b"") == b"tf_crop_and_resize"
-        return _attribute(node, "mode", b"nearest") == b"nearest" and not crops
+        crops = attribute_of(node, "coordinate_transformation_mode", b"") == b"tf_crop_and_resize"
+        return attribute_of(node, "mode", b"nearest") == b"nearest" and not crops
     return node.op_type in ACTIVATIONS or node.op_type == "Identity"
-
-
-def _attribute(node: onnx.NodeProto, name: str, default: object) -> object:
-    for attribute in node.attribute:
-        if attribute.name == name:
-            return onnx.helper.get_attribute_value(attribute)
-    return default

@@ -1,7 +1,7 @@
-"""A float graph and channel magnitudes in, an equal graph with channels of like size out.
+"""Equalize across layers (cross-layer equalization, CLE): bring channels to like magnitudes.
 
 A quantized tensor has one scale; a channel ten times smaller than the largest is left with a
-tenth of the codes. Channels can be rescaled without changing the network
+tenth of the integer levels. Channels can be rescaled without changing the network
 (quant/passes/equalization_sets.py): channel k of tensor T is divided by the factor f of its class,
 and the convolutions on both sides make up for it,
 
@@ -38,7 +38,7 @@ Its size is free, so every growth channel is brought to the size that x has afte
 
 Measured with target ort, parity of 8-bit pictures with float on DIV2K, in dB: growth gains 2.1
 on x4plus-anime-6b (four pictures, weights rounded to nearest). Beside it the trunk, with weights
-of second order, for three exponents a, on nine pictures of x4plus-anime-6b:
+rounded by GPTQ, for three exponents a, on nine pictures of x4plus-anime-6b:
 
     a = 0: 39.51        a = 1/2: 39.78        a = 1: 39.63
 
@@ -70,8 +70,8 @@ from quant.passes.fold import Folded
 Array = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 
-# A channel this much smaller than its tensor's largest is dead: its size is noise, and a picture
-# that wakes it would find it blown up.
+# Channels below this share of the tensor's maximum carry noise; equalizing would amplify them on
+# images that do use them.
 _DEAD = 2.0**-16
 # log2 of the largest profile and level: fp16 keeps normal numbers, and weights their precision.
 _LIMIT = 6.0

@@ -1,4 +1,4 @@
-"""What two graphs give out on the same inputs in, how closely they agree out.
+"""Compare what two graphs give out on the same inputs.
 
     PSNR = -10 log10( mean (a - b)^2 ) dB, for peak 1, of the output that agrees least
 
@@ -6,7 +6,6 @@ Two float32 engines that add in another order agree to about 130 dB after a few 
 float32 itself rounds at 144 dB.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ import onnx
 
 from calib.errors import GraphError
 from calib.runtime import Session
+from quant.numerics.psnr import psnr_of
 
 Array = npt.NDArray[np.float32]
 Outputs = Mapping[str, Array]
@@ -63,8 +63,16 @@ def require_equivalent(
         parties: what is compared, for the message, such as ``the graph and torch``.
 
     Raises:
-        GraphError: an output differs by more than that or is NaN, or there is nothing to compare.
+        GraphError: an output differs by more than that, is NaN or of another shape, or there is
+            nothing to compare.
     """
+    for one, other in zip(found, expected, strict=True):
+        for name in other:
+            if one[name].shape != other[name].shape:  # numpy might stretch one to the other
+                raise GraphError(
+                    f"found {list(one[name].shape)} for output {name!r} of {parties}, expected "
+                    f"{list(other[name].shape)}"
+                )
     errors = [
         np.subtract(one[name], other[name], dtype=np.float64)
         for one, other in zip(found, expected, strict=True)
@@ -74,7 +82,7 @@ def require_equivalent(
         raise GraphError(f"{parties} are compared on probes: found none, expected at least 1")
     max_abs_error = max(float(np.abs(error).max()) for error in errors)
     mean_square = max(float(np.square(error).mean()) for error in errors)
-    psnr_db = math.inf if mean_square == 0.0 else -10.0 * math.log10(mean_square)
+    psnr_db = psnr_of(mean_square)
     # Written so that NaN, which compares false with everything, is refused too.
     if not psnr_db >= min_psnr_db:
         raise GraphError(
@@ -84,15 +92,13 @@ def require_equivalent(
     return Equivalence(psnr_db, max_abs_error, len(expected))
 
 
-def outputs_of(
-    model: onnx.ModelProto, probes: Sequence[Array], *, threads: int | None
-) -> list[Outputs]:
+def outputs_of(model: onnx.ModelProto, probes: Sequence[Array]) -> list[Outputs]:
     """Run a graph as written, optimizations off, on every probe.
 
     Raises:
         GraphError: it has not exactly one input, or onnxruntime refuses it.
     """
-    session = Session(model, optimized=False, threads=threads)
+    session = Session(model, optimized=False)
     if len(session.inputs) != 1:
         raise GraphError(f"found inputs {list(session.inputs)}, expected one")
     return [session.run({session.inputs[0]: probe}) for probe in probes]

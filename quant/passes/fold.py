@@ -1,4 +1,4 @@
-"""A float graph in, the same network with residual scales taken up by their convolutions out.
+"""Fold residual scales into their convolutions.
 
     c * (W x + b)  =  (c W) x + c b
 

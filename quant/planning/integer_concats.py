@@ -1,14 +1,14 @@
-"""Planned edges in, the Concats that can join codes instead of values out.
+"""Find Concats whose inputs and output share scale and zero point, to concatenate int8 tensors.
 
 Where all inputs and the output of a Concat have one scale and zero point, quantizing its output
-gives back the codes that its inputs had. The Concat can then read those codes and hand them on:
+gives back the integers that its inputs had. The Concat can then read those and hand them on:
 
     t -> QuantizeLinear -> DequantizeLinear -> Concat -> QuantizeLinear -> DequantizeLinear -> Conv
     t -> QuantizeLinear -> Concat -> DequantizeLinear -> Conv
 
-onnxruntime copies bytes in place of a QLinearConcat. OpenVINO moves a pair from behind a Concat to
-each of its inputs and runs it there, so a tensor of a dense block is quantized once more for each
-of its readers.
+onnxruntime copies bytes in place of a QLinearConcat. OpenVINO moves a QDQ pair from behind a Concat
+to each of its inputs and runs it there, so a tensor of a dense block is quantized once more for
+each of its readers.
 """
 
 from quant.plan import QuantPlan
@@ -16,9 +16,9 @@ from quant.planning.qdq_placement import Placement
 
 
 def integer_concats(placement: Placement, plan: QuantPlan) -> tuple[str, ...]:
-    """Return the names of the Concats that join codes under a plan's edges, in graph order.
+    """Return the Concats that can run on integers under a plan's edges, in graph order.
 
-    None does where the target wants a pair around every operator, or the user wants every edge
+    None does where the target wants a QDQ pair around every operator, or the user wants every edge
     quantized: such a file goes to compilers that know operators by the pairs around them.
     """
     if placement.full_integer or not placement.profile.integer_concat:

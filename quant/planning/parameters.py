@@ -1,4 +1,4 @@
-"""A placement and its edges in, the quantization of every constant operand out.
+"""Choose the quantization of every constant operand.
 
 Weights of integer convolutions get one scale per output channel, large enough for the bias to
 fit int32; the other constants of integer operators one scale each; weights left in float may be

@@ -1,13 +1,13 @@
-"""A float graph and a target in, the edges that carry QDQ out, still without scales.
+"""Place QDQ pairs: find the tensors of a float graph that a target needs quantized.
 
 Every operator gets a precision from the part of the network it belongs to. An edge then follows
 from the two ends of a tensor:
 
-    maker integer, reader integer   one pair, both use it
-    maker integer, reader float     the reader takes the dequantized value: an integer kernel
-                                    needs its quantizer to be the output's only reader
-    maker float, reader integer     a pair for that reader; float readers take the tensor itself
-    two integer widths              a second pair behind the first
+    producer integer, reader integer   one QDQ pair, both use it
+    producer integer, reader float     the reader takes the dequantized value: an integer kernel
+                                       needs its quantizer to be the output's only reader
+    producer float, reader integer     a pair for that reader; float readers take the tensor
+    two integer widths                 a second pair behind the first
 
 So a residual Add can read the trunk in float while the Concat beside it reads 8 bits.
 """
@@ -26,7 +26,7 @@ from quant.targets import ComputePrecision, TargetProfile
 
 @dataclass(frozen=True)
 class Edge:
-    """A quantize-dequantize pair to be placed on a tensor.
+    """A QDQ pair to be placed on a tensor.
 
     Attributes:
         name: unique; the tensor's name, followed by the precision if it is its second pair.
@@ -64,7 +64,7 @@ class Placement:
 
     @cached_property
     def edges(self) -> tuple[Edge, ...]:
-        """All pairs, in the order of the tensors' producers."""
+        """All QDQ pairs, in the order of the tensors' producers."""
         tensors = [*self.topology.index.inputs]
         tensors += [name for node in self.topology.operators for name in node.output if name]
         return tuple(edge for tensor in tensors for edge in self._tensor_edges(tensor))
@@ -80,7 +80,7 @@ class Placement:
                 if self._fused_activation(tensor):
                     kept[tensor] = (
                         f"target {self.profile.name} runs the convolution and its activation as "
-                        "one operator; a pair between them would part them"
+                        "one operator; a QDQ pair between them would keep them from fusing"
                     )
         return kept
 
@@ -109,7 +109,7 @@ class Placement:
         return self.parts[self.topology.part(node)]
 
     def _tensor_edges(self, tensor: str) -> list[Edge]:
-        """Return the pairs on one tensor: its maker's first, then those for other widths."""
+        """Return a tensor's QDQ pairs: its producer's bit width, then one per other width."""
         index = self.topology.index
         producer = index.producer(tensor)
         made: ComputePrecision = "float" if producer is None else self.precision(producer)
@@ -130,7 +130,7 @@ class Placement:
     def _owns_output(
         self, tensor: str, made: ComputePrecision, wishes: Mapping[str, ComputePrecision | None]
     ) -> bool:
-        """Tell whether the maker's own integer type is placed on the tensor."""
+        """Tell whether the producer's own integer type is placed on the tensor."""
         if made == "float":
             return False
         producer = self.topology.index.producer(tensor)
@@ -177,7 +177,7 @@ class Placement:
             return f"operator {node.op_type} is not one the planner can quantize"
         part = self.topology.part(node)
         if node.op_type in MOVERS or node.op_type == "Concat":
-            return "what reads it is in float"
+            return "every operator that reads it is in float"
         if part == "trunk" and self.profile.residual_edges == "skip" and node.op_type == "Mul":
             return f"target {self.profile.name} takes the residual branch unquantized"
         reason = f"the {part} of the network is kept in float on target {self.profile.name}"
@@ -186,8 +186,8 @@ class Placement:
             reason += f": 8 bits there cost {gain_db:.1f} dB"
         if self._scales_channels(node):
             reason += (
-                "; not folded: it undoes a factor per channel, by which the 8 bits of the "
-                "convolution before it serve channels of like size"
+                "; not folded: it undoes cross-layer equalization, one factor per channel, of the "
+                "convolution before it"
             )
         return reason
 

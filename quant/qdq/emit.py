@@ -1,16 +1,16 @@
-"""A float graph and its plan in, the QDQ graph out.
+"""Write the QDQ graph of a float graph and its plan.
 
 Names follow the tensor they belong to:
 
     t_QuantizeLinear, t_DequantizeLinear     the nodes
     t_scale, t_zero_point                    their parameters
-    t_quantized, t_dequantized               codes and values between them
+    t_quantized, t_dequantized               integers and values between them
 
-A Concat that joins codes (quant/planning/integer_concats.py) gives them out as t itself, with no
-QuantizeLinear.
+A Concat of int8 tensors (quant/planning/integer_concats.py) gives its integers out as t itself,
+with no QuantizeLinear.
 
-A weight is stored as int8 codes with one scale per output channel, a bias as int32 codes with
-scale ``input scale * weight scale``, which is the unit of an integer convolution's accumulator.
+A weight is stored as int8 with one scale per output channel, a bias as int32 with scale
+``input scale * weight scale``, which is the unit of an integer convolution's accumulator.
 """
 
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ from quant.numerics.affine import (
     IntegerType,
     quantize,
 )
-from quant.passes.from_plan import equalized_model
+from quant.passes.prepared import PreparedGraph
 from quant.plan import GRAPH_OUTPUT, EdgeQuant, QuantPlan, WeightQuant
 
 # 16-bit QuantizeLinear entered the standard with opset 21. The operators below mean the same from
@@ -48,12 +48,12 @@ _STABLE_SINCE_17 = frozenset(
 
 @dataclass(frozen=True)
 class RoundedWeights:
-    """Weights that were fitted to the network rather than rounded to the nearest code.
+    """Weights that were fitted to the network rather than rounded to the nearest value.
 
     Attributes:
-        codes: int8 codes ``[O, I, kH, kW]`` by weight initializer.
+        codes: int8 weights ``[O, I, kH, kW]`` by weight initializer.
         biases: float ``[O]`` by bias initializer, each exactly the value that is stored.
-        nearest: weights that were to be fitted and keep the nearest codes, with the reason.
+        nearest: weights that were to be fitted but are rounded to nearest, with the reason.
     """
 
     codes: Mapping[str, npt.NDArray[np.int8]] = field(default_factory=dict)
@@ -61,30 +61,24 @@ class RoundedWeights:
     nearest: Mapping[str, str] = field(default_factory=dict)
 
 
-def emit_qdq(
-    model: onnx.ModelProto, plan: QuantPlan, rounded: RoundedWeights | None = None
-) -> onnx.ModelProto:
-    """Return the QDQ graph that ``plan`` describes; ``model`` is left as it is.
+def emit_qdq(prepared: PreparedGraph, rounded: RoundedWeights | None = None) -> onnx.ModelProto:
+    """Return the QDQ graph that a plan describes.
 
     Args:
-        model: the float graph the plan was made for.
-        plan: edges, weights and constants to quantize.
-        rounded: codes and biases to use in place of rounding the model's own.
+        prepared: the float graph under the plan; it is left as it is.
+        rounded: int8 weights and biases to use in place of rounding the graph's own.
 
     Raises:
-        StaleTableError: the plan is of another graph.
-        GraphError: rounded codes do not fit their weight, a bias does not fit int32, or the
-            plan's equalization does not fit the graph.
+        GraphError: rounded weights do not fit theirs, or a bias does not fit int32.
     """
-    index = GraphIndex(equalized_model(model, plan))
-    emitter = _Emitter(index, plan, rounded or RoundedWeights())
+    emitter = _Emitter(prepared.index, prepared.plan, rounded or RoundedWeights())
     emitted = emitter.emit()
     onnx.checker.check_model(emitted, full_check=True)
     return emitted
 
 
 def round_to_nearest(weight: FloatArray, quant: WeightQuant) -> npt.NDArray[np.int8]:
-    """Return the int8 codes ``[O, ...]`` nearest to ``weight / scale``."""
+    """Return the int8 weights ``[O, ...]`` nearest to ``weight / scale``."""
     return quant.limits.round_to_nearest(
         weight / quant.scale_array.reshape(-1, *[1] * (weight.ndim - 1))
     )
@@ -93,10 +87,10 @@ def round_to_nearest(weight: FloatArray, quant: WeightQuant) -> npt.NDArray[np.i
 def bias_codes(
     name: str, bias: npt.NDArray[np.floating[Any]], scales: FloatArray
 ) -> npt.NDArray[np.int32]:
-    """Return the int32 codes ``[O]`` nearest to ``bias / scales``.
+    """Return the int32 biases ``[O]`` nearest to ``bias / scales``.
 
     Raises:
-        GraphError: a code does not fit int32.
+        GraphError: a bias does not fit int32.
     """
     steps = np.rint(bias.astype(np.float64) / scales)
     if np.abs(steps).max(initial=0.0) > 2 * BIAS_LIMIT - 1:
@@ -139,7 +133,7 @@ class _Emitter:
         return self._assemble()
 
     def _raw_name(self, tensor: str) -> str:
-        """Return the name of the undisturbed tensor: another one if a pair makes the output."""
+        """Return the name of the undisturbed tensor: another one if a QDQ pair makes the output."""
         edge = self._plan.edge_read_by(tensor, GRAPH_OUTPUT)
         return tensor if edge is None else f"{tensor}_float"
 
@@ -178,7 +172,7 @@ class _Emitter:
             codes = self._codes_name(name)
             self._parameters(name, np.float32(edge.scale), edge.zero_point, edge.integer)
             parameters = [f"{name}_scale", f"{name}_zero_point"]
-            if codes != source:  # else a Concat has joined codes into it
+            if codes != source:  # else a Concat has made its integers
                 self._nodes.append(
                     helper.make_node(
                         "QuantizeLinear",
@@ -199,7 +193,7 @@ class _Emitter:
 
     @cached_property
     def _read_as_values(self) -> set[str]:
-        """Names of the edges that something other than a join of codes reads."""
+        """Names of the edges that something other than a Concat of integers reads."""
         joins = set(self._plan.integer_concats)
         edges = self._plan.edges
         behind = {edge.after for edge in edges.values() if edge.after is not None}
@@ -222,12 +216,12 @@ class _Emitter:
             codes = round_to_nearest(weight, quant)
         if codes.shape != weight.shape or codes.dtype != np.int8:
             raise GraphError(
-                f"the codes given for {name!r} are {codes.dtype}{list(codes.shape)}; expected "
-                f"int8{list(weight.shape)}"
+                f"the int8 weights given for {name!r} are {codes.dtype}{list(codes.shape)}; "
+                f"expected int8{list(weight.shape)}"
             )
         if excess := quant.limits.excess(codes):
             raise GraphError(
-                f"the codes given for {name!r} lie {excess} beyond what "
+                f"the int8 weights given for {name!r} lie {excess} beyond what "
                 f"{quant.accumulator_bits}-bit accumulation allows"
             )
         self._parameters(name, quant.scale_array, 0, INTEGER_TYPES["int8"])

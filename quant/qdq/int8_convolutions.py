@@ -1,4 +1,4 @@
-"""A QDQ model in, what its integer convolutions store out; and a float model on that grid."""
+"""Read what the integer convolutions of a QDQ model store, and make a float model of it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,11 +21,11 @@ class Int8Convolution:
     """One convolution of int8 weights and a quantized input.
 
     Attributes:
-        codes: int8 ``[O, I, kH, kW]``.
-        weight_scales: float32 ``[O]``: real value of one code.
-        input_scale: real value of one code of the input.
-        input_zero_point: code of 0 of the input.
-        bias: float32 ``[O]``, as the file has it.
+        codes: the weight as stored, int8 ``[O, I, kH, kW]``.
+        weight_scales: float32 ``[O]``: real value of one quantization step.
+        input_scale: real value of one quantization step of the input.
+        input_zero_point: quantized value of 0 of the input.
+        bias: float32 ``[O]``, as the file has it; zeros where it has none.
     """
 
     codes: NDArray[np.int8]
@@ -36,7 +36,7 @@ class Int8Convolution:
 
     @property
     def weight(self) -> Array:
-        """The float32 weight that the codes stand for."""
+        """The float32 weight that the stored int8 weight stands for."""
         return dequantize(self.codes, self.weight_scales.reshape(-1, 1, 1, 1), 0)
 
 
@@ -44,7 +44,8 @@ def int8_convolutions(qdq: onnx.ModelProto) -> dict[str, Int8Convolution]:
     """Return the integer convolutions of a QDQ model by the name of their node.
 
     Raises:
-        GraphError: a weight is not int8, or a bias is no constant.
+        GraphError: a weight is not symmetric int8, an input has a scale per channel, or a bias
+            is no constant.
     """
     view = QdqView(GraphIndex(qdq))
     found = {}
@@ -52,9 +53,15 @@ def int8_convolutions(qdq: onnx.ModelProto) -> dict[str, Int8Convolution]:
         codes = view.codes(node.input[1])
         if codes is None or codes.dtype != np.int8 or np.any(weight.zero_point):
             raise GraphError(f"the weight of {node.name!r} is not symmetric int8")
+        if not data.per_tensor:
+            raise GraphError(f"the input of {node.name!r} is quantized by channel")
         steps = np.broadcast_to(weight.scale.astype(np.float32).reshape(-1), len(codes))
         found[node.name] = Int8Convolution(
-            codes, steps, float(data.scale), int(data.zero_point), _bias(view, node)
+            codes,
+            steps,
+            data.scale.item(),
+            data.zero_point.item(),
+            np.zeros(len(codes), np.float32) if len(node.input) < 3 else _bias(view, node),
         )
     return found
 
@@ -75,8 +82,8 @@ def on_the_grid(
 ) -> onnx.ModelProto:
     """Return the float model with the weights and biases that the int8 model computes with.
 
-    Whoever rounds these weights to the nearest code of the same scales gets the int8 model's
-    codes back, however those were chosen.
+    Whoever rounds these weights to nearest with the same scales gets the int8 model's weights
+    back, however those were chosen.
     """
     rounded = onnx.ModelProto()
     rounded.CopyFrom(model)
@@ -84,7 +91,9 @@ def on_the_grid(
     for node in rounded.graph.node:
         convolution = convolutions.get(node.name)
         if convolution is not None:
-            values[node.input[1]], values[node.input[2]] = convolution.weight, convolution.bias
+            values[node.input[1]] = convolution.weight
+            if len(node.input) > 2:
+                values[node.input[2]] = convolution.bias
     for tensor in rounded.graph.initializer:
         if tensor.name in values:
             tensor.CopyFrom(numpy_helper.from_array(values[tensor.name], tensor.name))

@@ -1,4 +1,4 @@
-"""Any QDQ graph and a target in, every place where it breaks the target's rules out.
+"""Find every place where a QDQ graph breaks the rules of a target.
 
 A rule is a function that yields violations, with an identifier, the condition on the profile
 under which it holds, and where it comes from. Rules ask the profile's data only, so a new target
@@ -135,7 +135,7 @@ def _weight(view: QdqView, _: TargetProfile) -> Iterator[Finding]:
         if weight.zero_point.any():
             yield node.name, f"weight zero point {weight.zero_point.max()}", "zero point 0"
         if codes.min() < -WEIGHT_LIMIT:
-            yield node.name, f"weight code {codes.min()}", "weight codes in [-127, 127]"
+            yield node.name, f"int8 weight {codes.min()}", "int8 weights in [-127, 127]"
 
 
 def _bias_int32(view: QdqView, _: TargetProfile) -> Iterator[Finding]:
@@ -179,14 +179,14 @@ def _pair_before_activation(view: QdqView, _: TargetProfile) -> Iterator[Finding
     for node, *_parameters in view.integer_convolutions():
         behind = view.activation_behind(node, ACTIVATIONS)
         if behind is not None and not behind[1]:
-            yield behind[0].name, f"no pair behind {node.name}", "a pair before the activation"
+            yield behind[0].name, f"no QDQ pair behind {node.name}", "one before the activation"
 
 
 def _no_pair_before_activation(view: QdqView, _: TargetProfile) -> Iterator[Finding]:
     for node, *_parameters in view.integer_convolutions():
         behind = view.activation_behind(node, ACTIVATIONS)
         if behind is not None and behind[1]:
-            yield behind[0].name, f"a pair behind {node.name}", "no pair before the activation"
+            yield behind[0].name, f"a QDQ pair behind {node.name}", "none before the activation"
 
 
 def _residual_skip(view: QdqView, _: TargetProfile) -> Iterator[Finding]:
@@ -194,7 +194,7 @@ def _residual_skip(view: QdqView, _: TargetProfile) -> Iterator[Finding]:
         if node.op_type != "Add" or any(view.is_constant(name) for name in node.input):
             continue
         if all(view.dequantizer(name) is not None for name in node.input):
-            yield node.name, "a pair on both inputs", "at most one, on the skip connection"
+            yield node.name, "a QDQ pair on both inputs", "at most one, on the skip connection"
 
 
 def _concat_scale(view: QdqView, _: TargetProfile) -> Iterator[Finding]:
@@ -225,7 +225,7 @@ def _every_operator(view: QdqView, _: TargetProfile) -> Iterator[Finding]:
 
 
 def _form(view: QdqView, tensor: str) -> str:
-    return "as codes" if view.holds_codes(tensor) else "in float"
+    return "as integers" if view.holds_codes(tensor) else "in float"
 
 
 def _always(_: TargetProfile) -> bool:

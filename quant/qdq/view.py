@@ -1,6 +1,6 @@
-"""Any QDQ graph in, its operators with what quantizes their operands out.
+"""Read any QDQ graph: its operators, and what quantizes their operands.
 
-Reads files of other tools too: a weight may be stored as codes behind DequantizeLinear, or as a
+Reads files of other tools too: a weight may be stored as integers behind DequantizeLinear, or as a
 float constant behind QuantizeLinear and DequantizeLinear; names mean nothing.
 """
 
@@ -10,10 +10,9 @@ from functools import cached_property
 
 import numpy as np
 import onnx
-from onnx.helper import get_attribute_value
 
 from calib.errors import GraphError
-from calib.graph import GraphIndex
+from calib.graph import GraphIndex, attribute_of
 from quant.numerics.affine import INTEGER_TYPES, Array, IntegerType, quantize
 
 _PLUMBING = frozenset({"QuantizeLinear", "DequantizeLinear", "Constant"})
@@ -37,12 +36,12 @@ class QuantParams:
 
     @property
     def dtype(self) -> str:
-        """Name of the codes' type, such as ``uint8``."""
+        """Name of the integer type, such as ``uint8``."""
         return str(self.zero_point.dtype)
 
     @property
     def integer(self) -> IntegerType | None:
-        """The codes' type, ``None`` if it is one that no target here takes."""
+        """The integer type, ``None`` if it is one that no target here takes."""
         return INTEGER_TYPES.get(self.dtype)
 
     @property
@@ -51,7 +50,7 @@ class QuantParams:
         return self.scale.size == 1
 
     def same_grid(self, other: "QuantParams") -> bool:
-        """Tell whether both have the same codes for the same values."""
+        """Tell whether both quantize the same values to the same integers."""
         return (
             self.dtype == other.dtype
             and np.array_equal(self.scale, other.scale)
@@ -110,14 +109,14 @@ class QdqView:
         return self.index.is_constant(tensor)
 
     def holds_codes(self, tensor: str) -> bool:
-        """Tell whether ``tensor`` is what QuantizeLinear makes, or several of these joined."""
+        """Tell whether ``tensor`` is made by QuantizeLinear, or a Concat of such."""
         producer = self.index.producer(tensor)
         if producer is not None and producer.op_type == "Concat":
             return self.holds_codes(producer.input[0])
         return producer is not None and producer.op_type == "QuantizeLinear"
 
     def codes(self, tensor: str) -> Array | None:
-        """Return the integer codes behind a dequantized constant, or ``None``."""
+        """Return the integers behind a dequantized constant, or ``None``."""
         node = self.index.producer(tensor)
         if node is None or node.op_type != "DequantizeLinear":
             return None
@@ -125,8 +124,10 @@ class QdqView:
         if stored is not None:
             return stored
         source = self.index.producer(node.input[0])
-        value = None if source is None else self.index.constant(source.input[0])
-        if source is None or value is None:
+        if source is None or source.op_type != "QuantizeLinear":
+            return None
+        value = self.index.constant(source.input[0])
+        if value is None:
             return None
         grid = self._parameters(source)
         integer = grid.integer
@@ -135,8 +136,8 @@ class QdqView:
         shape = [1] * value.ndim
         if not grid.per_tensor:
             shape[grid.axis] = -1
-        zero_point = grid.zero_point.reshape(-1)[0]
-        return quantize(value, grid.scale.reshape(shape), int(zero_point), integer)
+        zero_point = grid.zero_point.astype(np.int64).reshape(shape)
+        return quantize(value, grid.scale.reshape(shape), zero_point, integer)
 
     def integer_convolutions(self) -> Iterator[tuple[onnx.NodeProto, QuantParams, QuantParams]]:
         """Yield each convolution of quantized data with its data's and weight's parameters."""
@@ -150,7 +151,7 @@ class QdqView:
     def activation_behind(
         self, convolution: onnx.NodeProto, operators: frozenset[str]
     ) -> tuple[onnx.NodeProto, bool] | None:
-        """Return the activation behind a convolution, and whether a pair stands between them."""
+        """Return the activation behind a convolution, and whether a QDQ pair is between them."""
         readers = self.readers(convolution.output[0])
         paired = False
         while len(readers) == 1 and readers[0].op_type in {"QuantizeLinear", "DequantizeLinear"}:
@@ -161,13 +162,20 @@ class QdqView:
         return readers[0], paired
 
     def _parameters(self, node: onnx.NodeProto) -> QuantParams:
-        scale = self.index.constant(node.input[1])
-        if scale is None:
-            raise GraphError(
-                f"the scale of {node.name!r} is computed at run time; expected a constant"
-            )
-        zero_point = self.index.constant(node.input[2]) if len(node.input) > 2 else None
-        if zero_point is None:
-            zero_point = np.zeros(scale.shape, np.uint8)
-        axis = next((get_attribute_value(a) for a in node.attribute if a.name == "axis"), 1)
+        scale = self._parameter(node, node.input[1], "scale")
+        if len(node.input) > 2 and node.input[2]:
+            zero_point = self._parameter(node, node.input[2], "zero point")
+        else:
+            codes = node.input[0] if node.op_type == "DequantizeLinear" else node.output[0]
+            dtype = onnx.helper.tensor_dtype_to_np_dtype(self.index.element_type(codes))
+            zero_point = np.zeros(scale.shape, dtype)
+        axis = attribute_of(node, "axis", 1)
         return QuantParams(node, scale, zero_point, int(axis))
+
+    def _parameter(self, node: onnx.NodeProto, name: str, kind: str) -> Array:
+        value = self.index.constant(name)
+        if value is None:
+            raise GraphError(
+                f"the {kind} of {node.name!r} is computed at run time; expected a constant"
+            )
+        return value

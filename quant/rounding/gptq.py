@@ -1,13 +1,13 @@
-"""A convolution's weight and the second moment of its input in, the int8 codes to store out.
+"""Round the weight of a convolution to int8 by GPTQ.
 
-Rounding each weight to the nearest code makes the weights' error smallest. What counts is the
+Rounding each weight to the nearest value makes the weights' error smallest. What counts is the
 output's, which for an input x of second moment H is, per output channel,
 
     (w - q) H (w - q)^T
 
-Second-order rounding walks over the weights; it rounds one, and lets those that are still free
-make up for its error (OBQ; Frantar et al., "GPTQ", 2022, arXiv:2210.17323). With U upper and
-U^T U = H^-1, rounding weight k by e_k moves the later ones by -e_k / U[k,k] * U[k, k+1:].
+GPTQ (Frantar et al., 2022, arXiv:2210.17323; after OBQ) walks over the weights; it rounds one, and
+lets those that are still free make up for its error. With U upper and U^T U = H^-1, rounding
+weight k by e_k moves the later ones by -e_k / U[k,k] * U[k, k+1:].
 
 The walk goes from the last column to the first. In that order U is L^-1 of the ordinary Cholesky
 factorization H = L L^T, read backwards, and the factor of a convolution that reads only the first
@@ -31,8 +31,8 @@ Bound = FloatArray | int
 DAMPING = 0.01
 # Columns whose effect on all later ones is applied as one matrix product.
 _BLOCK = 96
-# Root mean square, in code steps, by which a channel may leave its float weights. Rounding to
-# nearest stays under 0.5, and every channel of x4plus-anime-6b under 0.54.
+# Root mean square, in quantization steps, by which a channel may leave its float weights. Rounding
+# to nearest stays under 0.5, and every channel of x4plus-anime-6b under 0.54.
 DRIFT_LIMIT = 1.0
 
 
@@ -75,13 +75,13 @@ class SecondMoment:
 def gptq(
     weight: FloatArray, moment: SecondMoment, scales: FloatArray, limits: SaturationLimits
 ) -> Codes:
-    """Return codes whose output error is never above that of the nearest codes.
+    """Return int8 weights whose output error is never above that of rounding to nearest.
 
     Args:
         weight: float32 ``[O, I, ...]``, of ``K`` values per output channel.
         moment: of the ``K`` input columns, centred if the bias makes up for a changed mean.
         scales: float32 ``[O]``, positive.
-        limits: which codes there are.
+        limits: which int8 values are allowed.
 
     Returns:
         int8, the shape of ``weight``.
@@ -105,15 +105,15 @@ def gptq(
 def code_drift(
     weight: FloatArray, codes: Codes, scales: FloatArray, limits: SaturationLimits
 ) -> npt.NDArray[np.float64]:
-    """Return ``[O]``: root mean square of what codes are away from the weights, in steps.
+    """Return ``[O]``: root mean square distance of int8 and float weights, in steps.
 
-    A weight beyond the codes, which its scale clips, counts as one at their end.
+    A weight that its scale clips counts as one at the end of the int8 range.
 
     Args:
         weight: float32 ``[O, I, ...]``.
         codes: int8, the same shape.
         scales: float32 ``[O]``.
-        limits: which codes there are.
+        limits: which int8 values are allowed.
     """
     steps = weight.astype(np.float64) / scales.reshape(-1, *[1] * (weight.ndim - 1))
     away = (limits.clamp(steps) - codes).reshape(len(codes), -1)
@@ -126,7 +126,7 @@ class _RowRounder:
     """Rounds one row of steps after the other, the last column of a weight first.
 
     Attributes:
-        limits: which codes there are.
+        limits: which int8 values are allowed.
         channels: input channels of the weight.
         area: columns of one channel.
     """
@@ -136,7 +136,7 @@ class _RowRounder:
     area: int
 
     def code(self, row: int, steps: FloatArray, codes: Codes) -> FloatArray:
-        """Return the codes of a row, as float32 ``[O]``.
+        """Return the int8 weights of a row, as float32 ``[O]``.
 
         Args:
             row: which.
@@ -179,7 +179,7 @@ def _compensated(steps: FloatArray, factor: FloatArray, rounder: _RowRounder) ->
 
 
 def _output_error(steps: FloatArray, codes: Codes, moment: FloatArray) -> npt.NDArray[np.float64]:
-    """Return ``[O]``: mean square of what the codes change in each output channel."""
+    """Return ``[O]``: mean square of what rounding changes in each output channel."""
     away = steps - codes
     error: npt.NDArray[np.float64] = np.einsum("ok,ok->o", away @ moment, away, dtype=np.float64)
     return error

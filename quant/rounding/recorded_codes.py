@@ -1,9 +1,9 @@
-"""What GPTQ chose, as the plan tells it and as a file holds it.
+"""Record what GPTQ chose in the plan, and hold a file's int8 weights against it.
 
 Rounding takes minutes and an image set; whoever checks a file has neither. So the plan keeps a
-digest of each weight's codes and bias, and a file's codes are read back and held against three
-things: that digest, how far codes may leave the float weight (quant/rounding/gptq.py), and how
-far a bias may move for the sake of such codes, given that the input lies in its quantized range.
+digest of each int8 weight and bias, and a file's int8 weights are read back and held against three
+things: that digest, how far they may leave the float weight (quant/rounding/gptq.py), and how far
+a bias may move for their sake (bias correction), given that the input is in its quantized range.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from calib.errors import GraphError
 from calib.graph import GraphIndex
 from calib.images_record import ImagesRecord
 from quant.numerics.affine import FloatArray
-from quant.passes.from_plan import equalized_model
+from quant.passes.prepared import PreparedGraph
 from quant.plan import QuantPlan, RoundingRecord, WeightQuant
 from quant.qdq.emit import RoundedWeights
 from quant.rounding.gptq import DRIFT_LIMIT, code_drift
@@ -29,19 +29,19 @@ _BIAS_SLACK = 1e-3
 
 
 def record_rounding(
-    model: onnx.ModelProto, plan: QuantPlan, rounded: RoundedWeights, images: ImagesRecord
-) -> QuantPlan:
-    """Return the plan with what was chosen for its weights, and on which images.
+    prepared: PreparedGraph, rounded: RoundedWeights, images: ImagesRecord
+) -> PreparedGraph:
+    """Return the graph under a plan that says what was chosen for its weights, on which images.
 
     Args:
-        model: the float graph of the plan.
-        plan: the plan that was rounded.
-        rounded: codes and biases.
+        prepared: the float graph under the plan that was rounded.
+        rounded: int8 weights and biases.
         images: record of the images.
     """
-    index = GraphIndex(equalized_model(model, plan))
+    index, plan = prepared.index, prepared.plan
     digests = {name: _digest(index, plan.weights[name], name, rounded) for name in rounded.codes}
-    return replace(plan, rounded=RoundingRecord(images, digests, dict(rounded.nearest)))
+    record = RoundingRecord(images, digests, dict(rounded.nearest))
+    return prepared.under(replace(plan, rounded=record))
 
 
 def exclusive_bias(index: GraphIndex, node: onnx.NodeProto) -> str | None:
@@ -51,22 +51,19 @@ def exclusive_bias(index: GraphIndex, node: onnx.NodeProto) -> str | None:
     return name if exclusive else None
 
 
-def stored_weights(
-    model: onnx.ModelProto, plan: QuantPlan, quantized: onnx.ModelProto
-) -> RoundedWeights:
-    """Read the rounded codes and biases of a plan back from a QDQ file.
+def stored_weights(prepared: PreparedGraph, quantized: onnx.ModelProto) -> RoundedWeights:
+    """Read the rounded weights and biases of a plan back from a QDQ file.
 
     Args:
-        model: the float graph.
-        plan: its plan; names the rounded weights.
+        prepared: the float graph under the plan, which names the rounded weights.
         quantized: the file.
 
     Raises:
         GraphError: the file does not hold one of them.
     """
+    index, plan, found = prepared.index, prepared.plan, GraphIndex(quantized)
     if plan.rounded is None:
         return RoundedWeights()
-    index, found = GraphIndex(equalized_model(model, plan)), GraphIndex(quantized)
     codes: dict[str, npt.NDArray[np.int8]] = {}
     biases: dict[str, npt.NDArray[np.float64]] = {}
     for name in plan.rounded.digests:
@@ -84,30 +81,27 @@ def stored_weights(
     return RoundedWeights(codes, biases, plan.rounded.nearest)
 
 
-def rounding_faults(
-    model: onnx.ModelProto, plan: QuantPlan, stored: RoundedWeights
-) -> Iterator[str]:
-    """Say what is wrong with rounded codes and biases, one line per fault, by weight.
+def rounding_faults(prepared: PreparedGraph, stored: RoundedWeights) -> Iterator[str]:
+    """Say what is wrong with rounded weights and biases, one line per fault, by weight.
 
     Args:
-        model: the float graph.
-        plan: its plan, with the refinement that its record states.
+        prepared: the float graph under the plan, with the rounding that its record states.
         stored: what the file holds, by :func:`stored_weights`.
     """
+    index, plan = prepared.index, prepared.plan
     if plan.rounded is None:
         if plan.weights:
             yield "the plan does not say how its weights were rounded"
         return
-    index = GraphIndex(equalized_model(model, plan))
     for name in sorted(plan.weights):
         told = (name in plan.rounded.digests) + (name in plan.rounded.nearest)
         if told != 1:
-            yield f"weight {name} is recorded {told} times in the plan's refinement, expected once"
+            yield f"weight {name} is recorded {told} times in the plan's rounding, expected once"
     for name in sorted(stored.codes):
         found, expected = _digest(index, plan.weights[name], name, stored), plan.rounded.digests
         if found != expected[name]:
             yield (
-                f"weight {name}: codes and bias have sha256 {found}, the plan records "
+                f"weight {name}: int8 weights and bias have sha256 {found}, the plan records "
                 f"{expected[name]}"
             )
         yield from _distance_faults(index, plan, name, stored)
@@ -122,7 +116,7 @@ def _distance_faults(
     worst = int(drift.argmax())
     if not drift[worst] <= DRIFT_LIMIT:
         yield (
-            f"weight {name}: the codes of output channel {worst} are {drift[worst]:.3g} steps "
+            f"weight {name}: output channel {worst} is {drift[worst]:.3g} quantization steps "
             f"(rms) from the float weight, expected at most {DRIFT_LIMIT:g}"
         )
     bias = exclusive_bias(index, node)
@@ -139,7 +133,7 @@ def _distance_faults(
     if not excess[worst] <= _BIAS_SLACK * abs(original[worst]):
         yield (
             f"bias {bias}: channel {worst} is {stored.biases[bias][worst]:.6g}, the float bias "
-            f"{original[worst]:.6g}; its codes explain a change of {allowed[worst]:.3g} at most"
+            f"{original[worst]:.6g}; the int8 weights explain {allowed[worst]:.3g} at most"
         )
 
 
@@ -151,7 +145,7 @@ def _digest(index: GraphIndex, quant: WeightQuant, name: str, weights: RoundedWe
 
 def _planned(plan: QuantPlan, name: str) -> WeightQuant:
     if name not in plan.weights:
-        raise GraphError(f"the plan refines {name!r}, which is none of its weights")
+        raise GraphError(f"the plan records GPTQ of {name!r}, which is none of its weights")
     return plan.weights[name]
 
 

@@ -1,10 +1,10 @@
-"""A float graph, its plan, its calibration table and a few images in, rounded weights out.
+"""Round the weights of a plan by GPTQ with bias correction, on a few images.
 
 The float graph, equalized as the plan says, is walked once with all images side by side. What a
-dense block joins is looked at once for all the convolutions that read a beginning of it: their
-columns' second moment decides the codes (quant/rounding/gptq.py), and the bias takes up what the
-codes change in the output's mean (Nagel et al., "Data-Free Quantization Through Weight
-Equalization and Bias Correction", 2019):
+dense block concatenates is looked at once for all the convolutions that read a beginning of it:
+their columns' second moment decides the int8 weights (quant/rounding/gptq.py). Bias correction
+adds to each bias what rounding changes in the output's mean (Nagel et al., "Data-Free Quantization
+Through Weight Equalization and Bias Correction", 2019):
 
     b' = b + sum over input channels c of (W - Wq)[c] mean(x_c)
 
@@ -28,10 +28,9 @@ from calib.segments import Segment, cut_graph, segment_model
 from calib.table import CalibrationTable
 from quant.analysis.channel_statistics import channel_statistics
 from quant.analysis.layer_groups import LayerGroup, find_layer_groups
-from quant.analysis.tensor_distributions import ObservationRules, TensorDistributions
-from quant.analysis.topology import Topology
+from quant.analysis.tensor_distributions import TensorDistributions
 from quant.numerics.affine import FloatArray
-from quant.passes.from_plan import equalized
+from quant.passes.prepared import PreparedGraph
 from quant.plan import QuantPlan, WeightQuant
 from quant.qdq.emit import RoundedWeights, bias_codes
 from quant.rounding.gptq import SecondMoment, gptq
@@ -40,44 +39,37 @@ from quant.rounding.recorded_codes import bias_scales, exclusive_bias
 Array = np.ndarray[Any, np.dtype[Any]]
 
 IMAGES = 6
+_POSITION_SEED = 0
 # Output positions over all images: a good two for each column of the widest dense block (1,728).
 POSITIONS = 4096
 
 
-def round_weights(  # noqa: PLR0913  # three have defaults
-    model: onnx.ModelProto,
-    plan: QuantPlan,
+def round_weights(
+    prepared: PreparedGraph,
     table: CalibrationTable,
     inputs: Sequence[FloatArray],
     *,
-    seed: int = 0,
     threads: int | None = None,
     on_step: Callable[[], None] = lambda: None,
 ) -> RoundedWeights:
-    """Choose codes and biases for every weight of a plan.
+    """Choose int8 weights and corrected biases for every weight of a plan.
 
     Args:
-        model: the float graph the plan was made for.
-        plan: says what is quantized; its scales are kept.
+        prepared: the float graph under its plan, which says what is quantized; scales are kept.
         table: the calibration table the plan was made from.
         inputs: float32 ``[1, 3, H, W]``, images such as the network is made for.
-        seed: of the output positions that are looked at.
         threads: threads that run the graph; ``None`` takes every core.
         on_step: called after each weight.
 
     Raises:
         UsageError: there is no image.
-        StaleTableError: the plan is of another graph.
     """
     if not inputs:
         raise UsageError("no image to round weights by; give at least one, or rounding 'nearest'")
-    given = equalized(model, plan)
-    index = GraphIndex(given.model)
-    distributions = TensorDistributions(
-        ObservationRules(Topology(index)), table.tensors, given.tensors
-    )
+    index, plan = prepared.index, prepared.plan
     groups, nearest = find_layer_groups(index, plan)
-    refiner = _Refiner(index, plan, distributions, np.random.default_rng(seed), nearest=nearest)
+    rng = np.random.default_rng(_POSITION_SEED)
+    refiner = _Refiner(index, plan, prepared.distributions(table), rng, nearest=nearest)
     (entry,) = index.inputs
     walk = _Walk(index, groups, threads)
     for group, states in walk.arrivals([{entry: values} for values in inputs]):
@@ -141,7 +133,7 @@ class _Walk:
 
 @dataclass(frozen=True, eq=False)
 class _Refiner:
-    """Refines one convolution after the other.
+    """Rounds one convolution after the other.
 
     Attributes:
         index: the float graph, equalized.
@@ -176,7 +168,7 @@ class _Refiner:
         return SecondMoment.of(columns @ columns.T / np.float32(columns.shape[1]))
 
     def refine(self, node: onnx.NodeProto, moment: SecondMoment) -> None:
-        """Choose codes and bias of a convolution of the group whose moment it is."""
+        """Choose int8 weights and bias of a convolution of the group whose moment it is."""
         name, quant = self._weights[node.name]
         weight = self.index.constant(name)
         assert weight is not None  # planned as one

@@ -306,7 +306,7 @@ def test_write_image_leaves_nothing_half_written(tmp_path, noise: np.ndarray) ->
         write_image(tmp_path / "out.jpg", noise)
     taken = tmp_path / "taken.png"
     taken.mkdir()
-    with pytest.raises(UsageError, match=r"taken\.png: the picture cannot be written"):
+    with pytest.raises(UsageError, match=r"cannot write .*taken\.png"):
         write_image(taken, noise)
     with pytest.raises(UsageError, match="cannot be written"):
         write_image(tmp_path / "absent" / "out.png", noise)

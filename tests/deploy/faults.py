@@ -22,11 +22,8 @@ from quant.fp16.convert import _Converter, to_fp16
 from quant.fp16.exact_factors import divide_where_exact
 from quant.fp16.range import nodes_to_keep
 from quant.plan import QuantOptions, QuantPlan
-from quant.planner import make_plan
-from quant.qdq.emit import emit_qdq
-from quant.rounding.recorded_codes import record_rounding, stored_weights
-from quant.rounding.round_weights import round_weights
 from quant.targets import find_profile
+from tests.quant.by_model import emit_qdq, make_plan, record_rounding, round_weights, stored_weights
 
 FLOAT, HALF, INT8 = "tiny-fp32.onnx", "tiny-fp16.onnx", "tiny-int8-ort.onnx"
 PLAN, TABLE, ARRAYS = "tiny-int8-ort.plan.json", "calibration.json", "calibration.npz"

@@ -17,9 +17,8 @@ from calib.sample import sample_patches
 from calib.table import CalibrationTable, TensorStatistics
 from quant.analysis.tensor_distributions import observed_tensors
 from quant.plan import QuantOptions
-from quant.planner import make_plan
-from quant.qdq.emit import emit_qdq
 from quant.targets import find_profile
+from tests.quant.by_model import emit_qdq, make_plan
 
 NO_IMAGES = ImagesRecord("folder", "whole", 0, None, 0, "0" * 64, ())
 HEADER = '<ir_version: 8, opset_import: ["" : 17]>\n'

@@ -2,14 +2,16 @@
 
 import json
 
+import numpy as np
 import onnx
 import pytest
 
 from calib.digest import canonical_json
 from calib.errors import GraphError, StaleTableError, UsageError
+from calib.runtime import Session
 from quant.plan import QuantOptions, QuantPlan
-from quant.planner import make_plan
 from quant.targets import PROFILES
+from tests.quant.by_model import make_plan
 
 
 @pytest.mark.parametrize("target", sorted(PROFILES))
@@ -88,3 +90,21 @@ def test_cpu_targets_get_weights_that_do_not_saturate_unless_told_otherwise(
     plan = make_plan(residual, residual_table, PROFILES[target], options)
     assert {quant.accumulator_bits for quant in plan.weights.values()} == {expected}
     assert plan.options.accumulator_bits == expected
+
+
+@pytest.mark.parametrize("target", ["qnn", "tensorrt", "ort"])
+@pytest.mark.parametrize("percentile", [None, 98.0], ids=["least squares", "98 percent"])
+def test_each_range_states_the_percentile_that_it_amounts_to(  # noqa: PLR0917  # fixtures
+    target, percentile, residual, residual_table, probes, exposed
+) -> None:
+    options = QuantOptions(percentile=percentile, equalization="none")
+    plan = make_plan(residual, residual_table, PROFILES[target], options)
+    tensors = tuple(dict.fromkeys(e.tensor for e in plan.edges.values() if e.tensor != "input"))
+    session = Session(exposed(residual, tensors), optimized=False)
+    runs = [{"input": picture, **session.run({"input": picture})} for picture in probes(residual)]
+    assert plan.edges
+    for edge in plan.edges.values():
+        low, high = edge.covered
+        values = np.concatenate([run[edge.tensor].ravel() for run in runs])
+        inside = (values >= low - edge.scale / 2) & (values <= high + edge.scale / 2)
+        assert edge.percentile == pytest.approx(100.0 * inside.mean(), abs=0.5), edge.tensor

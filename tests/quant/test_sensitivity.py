@@ -10,19 +10,22 @@ from calib.errors import UsageError
 from calib.graph import GraphIndex
 from calib.records import encode
 from quant.analysis.layer_groups import find_layer_groups
-from quant.passes.from_plan import equalized_model
 from quant.plan import QuantOptions
-from quant.planner import make_plan
-from quant.qdq.emit import RoundedWeights, emit_qdq
+from quant.qdq.emit import RoundedWeights
 from quant.sensitivity import (
     GroupCost,
     Sensitivity,
     SensitivityFile,
-    measure_sensitivity,
-    quantized_parity_db,
     restricted,
 )
 from quant.targets import PROFILES
+from tests.quant.by_model import (
+    emit_qdq,
+    equalized_model,
+    make_plan,
+    measure_sensitivity,
+    quantized_parity_db,
+)
 
 TARGETS = ["ort", "qnn", "tensorrt", "openvino"]
 
@@ -55,7 +58,7 @@ def test_a_restricted_plan_quantizes_one_family_and_nothing_else(plan, residual)
 def test_costs_add_up_to_about_the_whole(plan, residual, probes, tmp_path) -> None:
     steps: list[int] = []
     measured = measure_sensitivity(
-        residual, plan, RoundedWeights(), probes(residual), threads=1,
+        residual, plan, RoundedWeights(), probes(residual),
         on_step=lambda: steps.append(1),
     )  # fmt: skip
     assert len(steps) == len(measured.groups)

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from google.protobuf.message import DecodeError
 
 from calib.errors import GraphError
 from calib.images import Picture, resize_area, to_input
 from calib.runtime import Session
+from deploy.artifacts.onnx_files import load_model
 
 PACKAGE = "torch-fidelity"
 INCEPTION_PX = 299
@@ -49,10 +49,7 @@ def onnx_features(content: bytes, name: str) -> Callable[[Picture], Vector]:
     Raises:
         GraphError: it does not load or does not take one picture.
     """
-    try:
-        graph = onnx.load_model_from_string(content).graph
-    except DecodeError as error:
-        raise GraphError(f"{name} is no ONNX model ({error})") from error
+    graph = load_model(content, name).graph
     given = {tensor.name for tensor in graph.initializer}
     inputs = [value for value in graph.input if value.name not in given]
     dims = list(inputs[0].type.tensor_type.shape.dim) if len(inputs) == 1 else []

@@ -3,17 +3,16 @@
 The page is one file: pictures are inside it, nothing is fetched, and no script runs.
 """
 
-import base64
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from calib.digest import canonical_json
 from calib.files import write_atomically
 from calib.images import Picture, resize_area
+from deploy.artifacts.templates import data_uri, page_environment
 from deploy.handoff.returned.judge import Returned
 
 _THUMB_PX = 224
@@ -35,13 +34,7 @@ def write_report(returned: Returned, page: Path) -> tuple[Path, Path]:
 
 def returned_page(returned: Returned) -> str:
     """Return the page's HTML."""
-    jinja = Environment(
-        loader=PackageLoader("deploy.handoff.returned", "template"),
-        undefined=StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    jinja = page_environment("deploy.handoff.returned")
     pictures = {name: _views(*pair) for name, pair in returned.pictures.items()}
     return jinja.get_template("returned.html").render(
         returned=returned,
@@ -67,4 +60,4 @@ def _data_uri(picture: Picture) -> str:
     small: Any = resize_area(picture, _THUMB_PX, _THUMB_PX)
     options = [cv2.IMWRITE_JPEG_QUALITY, _QUALITY]
     _, encoded = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), options)
-    return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode("ascii")
+    return data_uri(encoded.tobytes(), "image/jpeg")

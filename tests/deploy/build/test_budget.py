@@ -8,7 +8,7 @@ import pytest
 from calib.errors import UsageError
 from calib.sample import sample_patches
 from deploy.build.budget import FLOAT_PSNR_DB, Budget, parity_for_drop, promoted_nodes
-from deploy.build.write_models import pictures_of
+from deploy.build.pictures import pictures_of
 from deploy.cli.console import make_progress
 from quant.sensitivity import GroupCost, Sensitivity, SensitivityFile
 
@@ -72,7 +72,6 @@ def test_a_build_holds_its_budget_and_says_what_it_cost(tiny_weights: Path, tmp_
                 calibration=CalibrationRequest(count=2),
                 budget=budget,
                 out=tmp_path,
-                report=False,
             ),
             make_progress(),
         )
@@ -91,5 +90,8 @@ def test_a_build_holds_its_budget_and_says_what_it_cost(tiny_weights: Path, tmp_
     path = tmp_path / "tiny" / "tiny-int8-ort.sensitivity.json"
     measured = SensitivityFile.read(path).measured
     assert {node for group in measured.groups for node in group.nodes} >= set(promoted)
+    page = (tmp_path / "tiny" / "report.html").read_text()
+    assert page.count('class="cost') == len(measured.groups)
+    assert 'class="cost promoted"' in page
     with pytest.raises(UsageError, match=r"asks for 900\.00 dB"):
         build(Budget.of(None, 900.0))

@@ -1,7 +1,7 @@
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -18,7 +18,7 @@ from deploy.build.request import BuildRequest
 from deploy.handoff.bundle_manifest import golden_path, read_contents
 from deploy.handoff.calibration_set import calibration_set
 from deploy.handoff.golden import golden_pictures, vector_name
-from deploy.handoff.int8_models import quantized
+from deploy.handoff.int8_models import int8_model
 from deploy.handoff.make import HandoffOutcome, HandoffRequest, make_handoff, open_build
 from deploy.handoff.vendors import find_vendor, vendors
 from deploy.metrics.psnr_ssim import parity_db
@@ -105,7 +105,7 @@ def test_an_int8_model_that_the_build_lacks_is_made_as_a_build_would(
 def test_an_int8_model_that_the_build_has_is_taken(small_build: Path, unpacked: Path) -> None:
     built = (small_build / "small-int8-openvino.onnx").read_bytes()
     assert built == (unpacked / "models" / "small-int8-openvino.onnx").read_bytes()
-    assert quantized(open_build(small_build), "openvino", Silent()).plan.target == "openvino"
+    assert int8_model(open_build(small_build), "openvino", Silent()).plan.target == "openvino"
 
 
 def test_a_target_that_takes_no_int8_is_judged_by_the_builds(vacc_only: Path) -> None:
@@ -175,12 +175,15 @@ def test_fewer_than_eight_golden_vectors_are_refused(small_build: Path, tmp_path
         golden_pictures(build, tmp_path, 8)
 
 
-def test_golden_pictures_of_a_folder_leave_out_what_was_calibrated_on(tmp_path: Path) -> None:
+def test_golden_pictures_of_a_folder_leave_out_what_was_calibrated_on(
+    small_build: Path, tmp_path: Path
+) -> None:
     for number in range(9):
         picture = RNG.integers(0, 256, (128, 128, 3), np.uint8)
         cv2.imwrite(str(tmp_path / f"{number}.png"), picture)
     seen = folder_patches(tmp_path, mode="whole", count=1, seed=0)
-    build = SimpleNamespace(calibrated_on=frozenset({seen.patches[0].sha256}))
+    table = CalibrationTable("0" * 64, seen.record(), {})
+    build = replace(open_build(small_build), table=table)
     chosen = golden_pictures(build, tmp_path, 8)
     assert len(chosen) == 8
     assert seen.patches[0].sha256 not in {patch.sha256 for patch in chosen}
@@ -213,7 +216,7 @@ class TestUserPictures:
         assert build.table is not None
         record = folder_patches(photos, mode="crop", count=3, seed=4).record()
         table = CalibrationTable(build.table.graph_digest, record, build.table.tensors)
-        return type(build)(build.folder, build.manifest, build.models, table)
+        return replace(build, table=table)
 
     def test_they_are_listed_but_not_copied(self, own, photos: Path, tmp_path: Path) -> None:
         found = calibration_set(own, photos, include_images=False)

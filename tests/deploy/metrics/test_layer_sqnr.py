@@ -1,5 +1,6 @@
 """Errors of inner tensors, against the same sums over the whole graph's tensors at once."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,20 @@ from calib.sample import sample_patches
 from deploy.metrics.layer_sqnr import LayerError, counterpart, layer_errors, worst_layers
 from deploy.metrics.psnr_ssim import CEILING_DB
 from quant.numerics.affine import dequantize
-from quant.passes.from_plan import equalized_model
 from quant.plan import QuantPlan
+from tests.quant.by_model import equalized_model, prepare
 
 Array = NDArray[np.float32]
+
+
+def errors_of(
+    model: onnx.ModelProto,
+    quantized: onnx.ModelProto,
+    plan: QuantPlan,
+    inputs: list[Array],
+    on_step: Callable[[], None] = lambda: None,
+) -> tuple[LayerError, ...]:
+    return layer_errors(prepare(model, plan), quantized, inputs, on_step=on_step)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +52,7 @@ def errors(
     files: tuple[onnx.ModelProto, onnx.ModelProto, QuantPlan], inputs: list[Array]
 ) -> tuple[LayerError, ...]:
     steps: list[int] = []
-    found = layer_errors(*files, inputs, on_step=lambda: steps.append(1))
+    found = errors_of(*files, inputs, on_step=lambda: steps.append(1))
     assert len(steps) == len(inputs)
     return found
 
@@ -126,7 +137,7 @@ def test_a_float_model_equals_itself(
     files: tuple[onnx.ModelProto, onnx.ModelProto, QuantPlan], inputs: list[Array]
 ) -> None:
     model, _, plan = files
-    found = layer_errors(model, equalized_model(model, plan), plan, inputs[:1])
+    found = errors_of(model, equalized_model(model, plan), plan, inputs[:1])
     assert {(error.sqnr_db, error.cosine) for error in found} == {(CEILING_DB, 1.0)}
 
 
@@ -141,7 +152,7 @@ def test_values_that_are_no_numbers_are_the_worst_there_is(
             tensor.CopyFrom(
                 onnx.numpy_helper.from_array(np.full(3, np.nan, np.float32), tensor.name)
             )
-    last = layer_errors(model, broken, plan, inputs[:1])[-1]
+    last = errors_of(model, broken, plan, inputs[:1])[-1]
     assert (last.sqnr_db, last.cosine) == (-CEILING_DB, 0.0)
 
 
@@ -157,14 +168,14 @@ def test_a_file_of_another_network_is_refused(
                 if name == "/conv_hr/Conv_output_0":
                     names[slot] = "elsewhere"
     with pytest.raises(StaleTableError, match="the plan is of graph"):
-        layer_errors(renamed, quantized, plan, inputs)
+        errors_of(renamed, quantized, plan, inputs)
 
 
 def test_comparing_on_nothing_is_an_error(
     files: tuple[onnx.ModelProto, onnx.ModelProto, QuantPlan],
 ) -> None:
     with pytest.raises(UsageError, match="no picture"):
-        layer_errors(*files, [])
+        errors_of(*files, [])
 
 
 def test_a_pair_that_makes_the_graphs_output_is_its_own_counterpart() -> None:

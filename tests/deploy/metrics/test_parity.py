@@ -2,11 +2,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from calib.dataset import PatchRef
 from calib.errors import VerificationError
-from calib.sample import sample_patches
-from deploy.metrics.parity import ImageParity, OutputPair, ParityResult, Threshold, compare, measure
-from deploy.runtime.runner import remembering
+from deploy.metrics.parity import ImageParity, ParityResult, Threshold, compare
 
 
 def picture(seed: int, size: int = 24) -> NDArray[np.float32]:
@@ -60,45 +57,3 @@ def test_one_picture_below_the_threshold_fails_and_is_named(
     (line,) = result.failures
     assert line.startswith("bad: ")
     assert named in line
-
-
-def test_the_reference_runs_once_for_all_candidates() -> None:
-    patches: tuple[PatchRef, ...] = sample_patches("verification", 2).patches
-    calls: list[int] = []
-
-    def reference(network_input: NDArray[np.float32]) -> NDArray[np.float32]:
-        calls.append(1)
-        return network_input
-
-    def darker(network_input: NDArray[np.float32]) -> NDArray[np.float32]:
-        return network_input * np.float32(0.9)
-
-    shown: list[tuple[str, ImageParity, OutputPair]] = []
-    found = measure(
-        reference,
-        {"same": reference, "darker": darker},
-        patches,
-        observe=lambda *seen: shown.append(seen),
-    )
-    assert [(name, image.name) for name, image, _ in shown] == [
-        (name, patch.name) for patch in patches for name in ("same", "darker")
-    ]
-    assert all((drawn.candidate <= drawn.reference).all() for _, _, drawn in shown)
-    assert len(calls) == 4  # twice as the reference, twice as the candidate
-    assert [image.name for image in found["darker"]] == [patch.name for patch in patches]
-    assert all(image.max_abs_error == 0.0 for image in found["same"])
-    assert all(0.0 < image.max_abs_error <= 0.1 + 1e-6 for image in found["darker"])
-
-
-def test_a_remembering_runner_runs_once_for_each_picture():
-    runs = []
-
-    def run(network_input):
-        runs.append(network_input)
-        return network_input + 1
-
-    recall = remembering(run)
-    first, other = np.zeros((1, 3, 2, 2), np.float32), np.ones((1, 3, 2, 2), np.float32)
-    for picture in (first, other, first.copy()):
-        np.testing.assert_array_equal(recall(picture), picture + 1)
-    assert len(runs) == 2

@@ -140,7 +140,7 @@ def test_operators_of_srvgg(exported):
 @pytest.mark.parametrize("architecture", [SMALL, COMPACT], ids=str)
 def test_same_network_gives_same_bytes(architecture, exported, random_tensors, photo):
     probe = np.ascontiguousarray(photo[:, :, 50:66, 50:74])
-    again = export_float(architecture, random_tensors(architecture), [probe], threads=1)
+    again = export_float(architecture, random_tensors(architecture), [probe])
     assert serialized(again.model) == serialized(exported(architecture).model)
 
 

@@ -42,7 +42,7 @@ def run_ncnn(binary: Path, network_input: np.ndarray) -> np.ndarray:
 
 def exported(binary: Path, photo: np.ndarray) -> onnx.ModelProto:
     checkpoint = load_checkpoint(binary)
-    return export_float(identify(checkpoint.tensors), checkpoint.tensors, [photo], threads=2).model
+    return export_float(identify(checkpoint.tensors), checkpoint.tensors, [photo]).model
 
 
 def assert_same_picture(binary: Path, model: onnx.ModelProto | Path, photo: np.ndarray) -> None:

@@ -15,7 +15,7 @@ from calib.sample import sample_patches
 from deploy.artifacts.files import REPORT_NAME
 from deploy.cli import app
 from deploy.progress import Silent
-from deploy.report import write_report
+from deploy.report import remake_report
 
 DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844, "touch": True}
@@ -236,7 +236,7 @@ def test_a_spoiled_build_is_shown_as_one(browser, built: Path, tmp_path: Path) -
 def test_a_report_without_its_float_model_draws_nothing(built: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(built, tmp_path / "tiny"))
     (folder / "tiny-fp32.onnx").unlink()
-    assert write_report(folder, Silent()) is False
+    assert remake_report(folder, Silent()) is False
     text = (folder / REPORT_NAME).read_text()
     assert "Not verified" in text
     assert "<img" not in text

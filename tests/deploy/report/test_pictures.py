@@ -14,11 +14,11 @@ from deploy.report.pictures import (
     Drawing,
     Scene,
     choose,
-    data_uri,
     heat_colours,
     heat_scale,
     heatmap,
     make_scenes,
+    picture_uri,
 )
 
 SIDE = 128
@@ -45,8 +45,8 @@ def decoded(uri: str) -> np.ndarray:
 
 def test_a_picture_is_stored_without_loss_and_the_same_each_time() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (65, 40, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(decoded(data_uri(picture)), picture)
-    assert data_uri(picture) == data_uri(picture.copy())
+    np.testing.assert_array_equal(decoded(picture_uri(picture)), picture)
+    assert picture_uri(picture) == picture_uri(picture.copy())
 
 
 @pytest.mark.parametrize("count", range(1, 8))

@@ -12,7 +12,10 @@ def test_a_plan_is_summed_up_by_its_reasons(built: Path) -> None:
     summary = summarize_plan(plan)
     assert summary.target == "ort"
     assert sum(len(reason.names) for reason in summary.kept_float) == len(plan.kept_float)
-    assert sum(len(reason.names) for reason in summary.rules) == summary.edges == len(plan.edges)
+    assert sum(len(reason.names) for reason in summary.rules) == len(plan.edges)
+    percentiles = [edge.percentile for edge in summary.edges]
+    assert percentiles == sorted(percentiles)
+    assert len(percentiles) == len(plan.edges)
     counts = [len(reason.names) for reason in summary.kept_float]
     assert counts == sorted(counts, reverse=True)
     assert ("full integer", "no") in summary.options

@@ -72,7 +72,9 @@ def chosen(values: np.ndarray, scale: float, zero_point: int) -> ChosenRange:
     """A tensor of these values in the 256 steps of ``scale`` around ``zero_point``."""
     found, counts = np.unique(values, return_counts=True)
     distribution = Distribution(found, counts.astype(float), float(found[0]), float(found[-1]))
-    edge = EdgeQuant("t", "uint8", scale, zero_point, 0.0, 0.0, "least squares", (), None)
+    low, high = (0 - zero_point) * scale, (255 - zero_point) * scale
+    inside = 100.0 * float(((values >= low) & (values <= high)).mean())
+    edge = EdgeQuant("t", "uint8", scale, zero_point, low, high, "least squares", (), None, inside)
     return ChosenRange(edge, distribution, relative_loss(distribution, edge))
 
 
@@ -86,13 +88,13 @@ def test_a_range_stands_where_its_values_are() -> None:
     assert plot.low == pytest.approx(100 * (-1 - NORMAL.min()) / span, abs=0.01)
     assert plot.high == pytest.approx(100 * (2 - NORMAL.min()) / span, abs=0.01)
     assert [tick.text for tick in plot.x_ticks] == ["-1", "2"]  # 0 would touch -1
-    assert plot.clipped == pytest.approx(0.1587 + 0.0228, abs=0.01)
+    assert float(plot.percentile.split()[0]) == pytest.approx(100 - 15.87 - 2.28, abs=1.0)
     assert plot.rule == "least squares"
 
 
 def test_a_range_wider_than_the_values_makes_room() -> None:
     plot = range_plot(chosen(NORMAL, 20 / 255, 127))
-    assert (plot.low, plot.high, plot.clipped) == (0.0, 100.0, 0.0)
+    assert (plot.low, plot.high, plot.percentile) == (0.0, 100.0, "100 %")
     assert [tick.text for tick in plot.x_ticks] == ["-9.96", "0", "10"]
     numbers = [float(number) for number in re.findall(r"-?[\d.]+", plot.bars)]
     assert all(0 <= number <= 100 for number in numbers)
@@ -102,7 +104,7 @@ def test_a_range_wider_than_the_values_makes_room() -> None:
 
 def test_a_constant_tensor_can_be_plotted() -> None:
     plot = range_plot(chosen(np.full(5, 0.25), 0.5 / 255, 0))
-    assert plot.clipped == 0
+    assert plot.percentile == "100 %"
     assert 45 < float(plot.bars[1:].split()[0]) < 50
 
 

@@ -9,10 +9,10 @@ import pytest
 
 from calib.errors import GraphError, UsageError, VerificationError
 from deploy.artifacts.files import Artifact
-from deploy.metrics.parity import OutputPair
 from deploy.runtime import backends
 from deploy.runtime.backends import is_installed, require_backends
 from deploy.runtime.cpu import InstructionSet
+from deploy.runtime.outputs import OutputPair
 from deploy.runtime.runner import model_runner
 from deploy.verify import backend_error
 from deploy.verify.backend_error import BackendError, PictureError, machine_note, measure_backend

@@ -9,10 +9,9 @@ from calib.runtime import Session
 from quant.analysis.channel_statistics import TYPICAL, channel_statistics, relative_magnitudes
 from quant.analysis.tensor_distributions import ObservationRules, TensorDistributions
 from quant.analysis.topology import Topology
-from quant.passes.from_plan import equalized
 from quant.plan import QuantOptions
-from quant.planner import make_plan
 from quant.targets import PROFILES
+from tests.quant.by_model import equalized, make_plan
 
 
 def ranges_of(model: onnx.ModelProto, table, factors=None) -> TensorDistributions:

@@ -9,8 +9,21 @@ import pytest
 from onnx import numpy_helper
 
 from calib.errors import GraphError
-from quant.passes.driver import Pass, prove_equal, run_passes
+from quant.passes.driver import PassProof, prove_rewrites
 from quant.passes.equivalence import Probe, outputs_of
+from tests.quant.by_model import prove_equal
+
+Rewrite = Callable[[onnx.ModelProto], onnx.ModelProto]
+
+
+def proofs_of(
+    model: onnx.ModelProto, passes: dict[str, Rewrite], probes: list[Probe]
+) -> tuple[PassProof, ...]:
+    """Apply passes one after the other and prove each."""
+    rewrites, last = {}, model
+    for name, rewrite in passes.items():
+        rewrites[name] = last = rewrite(last)
+    return prove_rewrites(model, rewrites, probes)
 
 
 def copied(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -19,7 +32,7 @@ def copied(model: onnx.ModelProto) -> onnx.ModelProto:
     return copy
 
 
-def scaled_weight(factor: float) -> Pass:
+def scaled_weight(factor: float) -> Rewrite:
     """A pass that multiplies the last convolution's weight, and so the picture."""
 
     def rewrite(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -56,12 +69,16 @@ def free_height(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def test_each_pass_leaves_a_proof(residual: onnx.ModelProto, probes: Callable) -> None:
     passes = {"same": copied, "nearly": scaled_weight(1.0 + 2.0**-23)}
-    result = run_passes(residual, passes, list(map(Probe, probes(residual))))
-    exact, rounded = result.proofs
-    assert (exact.name, exact.equality.psnr_db, exact.equality.probes) == ("same", math.inf, 4)
+    proofs = proofs_of(residual, passes, list(map(Probe, probes(residual))))
+    exact, rounded = proofs
+    assert (exact.name, exact.equivalence.psnr_db, exact.equivalence.probes) == (
+        "same",
+        math.inf,
+        4,
+    )
     assert exact.record().psnr_db is None
     assert exact.nodes_before == exact.nodes_after == len(residual.graph.node)
-    assert rounded.equality.psnr_db > 120.0
+    assert rounded.equivalence.psnr_db > 120.0
     assert 0.0 < rounded.record().max_abs_error < 1e-5
 
 
@@ -69,12 +86,12 @@ def test_known_outputs_are_what_the_first_pass_is_held_against(
     residual: onnx.ModelProto, probes: Callable
 ) -> None:
     inputs = probes(residual)
-    known = list(map(Probe, inputs, outputs_of(residual, inputs, threads=1)))
+    known = list(map(Probe, inputs, outputs_of(residual, inputs)))
     passes = {"same": copied, "again": copied}
-    assert all(p.equality.psnr_db == math.inf for p in run_passes(residual, passes, known).proofs)
+    assert all(p.equivalence.psnr_db == math.inf for p in proofs_of(residual, passes, known))
     wrong = [Probe(p.values, {n: v + 1e-3 for n, v in p.outputs.items()}) for p in known]
     with pytest.raises(GraphError, match="pass 'same' does not keep the network"):
-        run_passes(residual, passes, wrong)
+        proofs_of(residual, passes, wrong)
 
 
 @pytest.mark.parametrize(
@@ -89,11 +106,11 @@ def test_known_outputs_are_what_the_first_pass_is_held_against(
     ids=["another network", "NaN", "invalid", "interface", "shape"],
 )
 def test_a_broken_pass_is_named(
-    broken: Pass, reason: str, residual: onnx.ModelProto, probes: Callable
+    broken: Rewrite, reason: str, residual: onnx.ModelProto, probes: Callable
 ) -> None:
     passes = {"same": copied, "broken": broken}
     with pytest.raises(GraphError, match=f"pass 'broken' does not keep the network.*{reason}"):
-        run_passes(residual, passes, list(map(Probe, probes(residual))))
+        proofs_of(residual, passes, list(map(Probe, probes(residual))))
 
 
 def test_comparing_nothing_is_an_error(residual: onnx.ModelProto) -> None:

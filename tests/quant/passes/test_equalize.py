@@ -14,10 +14,10 @@ from calib.errors import CalibrationError, GraphError
 from calib.graph import GraphIndex
 from calib.runtime import Session
 from calib.sample import sample_patches
-from quant.passes.driver import prove_equal
 from quant.passes.equalization_sets import channel_classes
 from quant.passes.equalize import Equalized, equalize, equalized_tensors, rescale
 from quant.passes.fold import fold
+from tests.quant.by_model import prove_equal
 
 HEADER = '<ir_version: 8, opset_import: ["" : 17]>\n'
 

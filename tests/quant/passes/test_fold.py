@@ -10,9 +10,10 @@ from calib.errors import GraphError
 from calib.graph import GraphIndex
 from calib.runtime import Session
 from quant.analysis.scale_absorbers import residual_scales
-from quant.passes.driver import prove_equal, run_passes
+from quant.passes.driver import prove_rewrites
 from quant.passes.equivalence import Probe
 from quant.passes.fold import fold
+from tests.quant.by_model import prove_equal
 
 HEADER = '<ir_version: 8, opset_import: ["" : 17]>\n'
 
@@ -91,13 +92,13 @@ def test_what_is_no_residual_scale_is_refused(name: str, parsed: Callable) -> No
 
 def test_only_what_is_named_is_folded(residual: onnx.ModelProto, probes: Callable) -> None:
     assert fold(residual, []).model == residual
-    proofs = run_passes(
+    proofs = prove_rewrites(
         residual,
-        {"fold": lambda model: fold(model, ["scale"]).model},
+        {"fold": fold(residual, ["scale"]).model},
         [Probe(picture) for picture in probes(residual)],
-    ).proofs
+    )
     assert [(proof.nodes_before, proof.nodes_after) for proof in proofs] == [(11, 10)]
-    assert proofs[0].equality.psnr_db > 120.0
+    assert proofs[0].equivalence.psnr_db > 120.0
 
 
 @pytest.mark.slow

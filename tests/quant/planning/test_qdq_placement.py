@@ -7,9 +7,9 @@ from calib.errors import UsageError
 from calib.graph import GraphIndex
 from quant.analysis.topology import Topology
 from quant.plan import QuantOptions
-from quant.planner import make_plan
 from quant.planning import activation_scales
 from quant.targets import PROFILES, find_profile
+from tests.quant.by_model import make_plan
 
 
 def readers(plan) -> dict[str, tuple[str, ...]]:
@@ -77,7 +77,7 @@ def test_tensorrt_has_no_pair_before_the_activation_nor_on_the_branch(
     }
     assert {edge.zero_point for edge in plan.edges.values()} == {0}
     assert {edge.dtype for edge in plan.edges.values()} == {"int8"}
-    assert "part them" in plan.kept_float["pre1"]
+    assert "keep them from fusing" in plan.kept_float["pre1"]
 
 
 @pytest.mark.parametrize("target", ["ort", "openvino", "qnn"])
@@ -180,7 +180,7 @@ def test_a_residual_scale_is_folded_unless_it_serves_a_quantized_convolution(
 ) -> None:
     plan = plan_for(residual, residual_table, target, **options)
     assert plan.folded == (("scale",) if folded else ())
-    assert ("a factor per channel" in plan.kept_float.get("scale", "")) is not folded
+    assert ("one factor per channel" in plan.kept_float.get("scale", "")) is not folded
     if folded:
         assert not any("scale" in edge.readers for edge in plan.edges.values())
 

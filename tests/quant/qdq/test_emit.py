@@ -13,11 +13,10 @@ from calib.errors import GraphError, StaleTableError
 from calib.graph import GraphIndex
 from calib.runtime import Session
 from quant.numerics.affine import dequantize, quantize
-from quant.passes.from_plan import equalized_model
 from quant.plan import QuantOptions
-from quant.planner import make_plan
-from quant.qdq.emit import RoundedWeights, emit_qdq
+from quant.qdq.emit import RoundedWeights
 from quant.targets import PROFILES
+from tests.quant.by_model import emit_qdq, equalized_model, make_plan
 
 TARGETS = sorted(PROFILES)
 
@@ -227,7 +226,7 @@ def test_refined_codes_and_biases_are_used(residual, residual_table) -> None:
 )
 def test_refined_codes_that_do_not_fit_are_refused(codes, residual, residual_table) -> None:
     plan = plan_of(residual, residual_table, "ort")
-    with pytest.raises(GraphError, match="codes given for 'w1'"):
+    with pytest.raises(GraphError, match="int8 weights given for 'w1'"):
         emit_qdq(residual, plan, RoundedWeights({"w1": codes}))
 
 

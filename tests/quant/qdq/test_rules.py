@@ -9,10 +9,9 @@ from onnx import helper, numpy_helper
 
 from calib.errors import GraphError
 from quant.plan import QuantOptions
-from quant.planner import make_plan
-from quant.qdq.emit import emit_qdq
 from quant.qdq.rules import RULES, check_rules
 from quant.targets import PROFILES, find_profile
+from tests.quant.by_model import emit_qdq, make_plan
 
 Spoil = Callable[[onnx.ModelProto], None]
 
@@ -185,7 +184,7 @@ def test_file_of_another_target(made_for, checked_for, expected, emitted) -> Non
 def test_joined_codes_are_not_called_float(emitted) -> None:
     violations = check_rules(emitted("ort"), find_profile("qnn"))
     found = {v.found for v in violations if v.rule == "every-operator" and v.node == "cat"}
-    assert found == {"feat_quantized as codes", "x1_quantized as codes", "joined as codes"}
+    assert found == {"feat_quantized as integers", "x1_quantized as integers", "joined as integers"}
 
 
 def test_float_file_breaks_the_first_rule(residual) -> None:

@@ -14,13 +14,18 @@ from calib.images_record import ImagesRecord
 from calib.runtime import Session
 from calib.sample import sample_patches
 from quant.analysis.tensor_distributions import observed_tensors
-from quant.passes.from_plan import equalized
 from quant.plan import QuantOptions, QuantPlan
-from quant.planner import make_plan
-from quant.qdq.emit import RoundedWeights, emit_qdq
-from quant.rounding.recorded_codes import record_rounding, rounding_faults, stored_weights
-from quant.rounding.round_weights import round_weights
+from quant.qdq.emit import RoundedWeights
 from quant.targets import PROFILES
+from tests.quant.by_model import (
+    emit_qdq,
+    equalized,
+    make_plan,
+    record_rounding,
+    round_weights,
+    rounding_faults,
+    stored_weights,
+)
 
 IMAGES = ImagesRecord("folder", "whole", 0, None, 0, "0" * 64, ())
 
@@ -158,7 +163,7 @@ def test_one_changed_code_is_named_by_its_digest(told, residual) -> None:
     spoiled[0, 0, 0, 0] += 1 if spoiled[0, 0, 0, 0] < 100 else -1
     stored = dataclasses.replace(rounded, codes={**rounded.codes, "w1": spoiled})
     (fault,) = rounding_faults(residual, plan, stored)
-    assert fault.startswith("weight w1: codes and bias have sha256")
+    assert fault.startswith("weight w1: int8 weights and bias have sha256")
 
 
 @pytest.mark.parametrize("spoil", [np.negative, np.zeros_like, lambda c: np.roll(c, 1, axis=1)])
@@ -168,7 +173,7 @@ def test_codes_far_from_their_weight_are_named_under_a_fresh_digest(spoil, told,
     stored = dataclasses.replace(rounded, codes=codes)
     forged = record_rounding(residual, plan, stored, IMAGES)
     faults = list(rounding_faults(residual, forged, stored))
-    assert any("weight w1: the codes of output channel" in fault for fault in faults)
+    assert any("weight w1: output channel" in fault for fault in faults)
 
 
 def test_a_bias_its_codes_do_not_explain_is_named_under_a_fresh_digest(told, residual) -> None:
@@ -187,7 +192,7 @@ def test_a_plan_that_leaves_weights_out_is_not_believed(told, residual) -> None:
     short = dataclasses.replace(plan, rounded=dataclasses.replace(plan.rounded, digests=fewer))
     stored = stored_weights(residual, short, emit_qdq(residual, plan, rounded))
     assert list(rounding_faults(residual, short, stored)) == [
-        "weight w1 is recorded 0 times in the plan's refinement, expected once"
+        "weight w1 is recorded 0 times in the plan's rounding, expected once"
     ]
     silent = dataclasses.replace(plan, rounded=None)
     (fault,) = rounding_faults(residual, silent, RoundedWeights())

@@ -36,7 +36,7 @@ def test_a_float_pair_is_the_float_network(architecture, random_tensors, photo, 
 
     tensors = {name: tensor / 2 for name, tensor in random_tensors(architecture).items()}
     patch = np.ascontiguousarray(photo[:, :, :48, :64])
-    model = export_float(architecture, tensors, [patch], threads=2).model
+    model = export_float(architecture, tensors, [patch]).model
     layers = ncnn_layers(model)
     (tmp_path / "x.param").write_text(param_text(layers))
     (tmp_path / "x.bin").write_bytes(bin_content(layers))
@@ -55,7 +55,7 @@ def test_a_float_pair_is_the_float_network(architecture, random_tensors, photo, 
 @pytest.mark.parametrize("architecture", [RRDBNet(2, 16, 8), SRVGG(3, 16, 4)], ids=str)
 def test_our_own_reader_reads_the_pair_back(architecture, random_tensors, photo, tmp_path) -> None:
     tensors = random_tensors(architecture)
-    layers = ncnn_layers(export_float(architecture, tensors, [photo], threads=2).model)
+    layers = ncnn_layers(export_float(architecture, tensors, [photo]).model)
     (tmp_path / "x.param").write_text(param_text(layers))
     (tmp_path / "x.bin").write_bytes(bin_content(layers))
     found = load_checkpoint(tmp_path / "x.bin").tensors

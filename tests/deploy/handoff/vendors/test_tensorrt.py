@@ -24,7 +24,7 @@ def read_cache(text: str) -> dict[str, float]:
 
 
 def test_a_cache_holds_the_bits_of_each_scale() -> None:
-    edge = EdgeQuant("input", "int8", 1 / 127, 0, -1.0, 1.0, "pinned", ("conv",), None)
+    edge = EdgeQuant("input", "int8", 1 / 127, 0, -1.0, 1.0, "pinned", ("conv",), None, 100.0)
     plan = QuantPlan("tensorrt", "", "", {}, {"input": edge}, {}, {}, (), {})
     text = calibration_cache(plan)
     assert text.splitlines()[1] == "input: 3c010204"

@@ -1,0 +1,58 @@
+"""Split the calibration's pictures by what is decided on them: rounding, and a budget."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from calib.dataset import PatchSet
+from calib.images import to_input
+from calib.sample import sample_patches
+from calib.table import CalibrationTable
+from quant.passes.equivalence import Probe
+from quant.rounding.round_weights import IMAGES
+
+HELD_OUT = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Calibration-side pictures by what is decided on them; none is verified on.
+
+    Attributes:
+        rounding: decide how weights are rounded.
+        held_out: a budget is held on them; none of them rounds.
+        probe: proves that a rewritten graph is still the network.
+    """
+
+    rounding: PatchSet
+    held_out: PatchSet
+    probe: Probe
+
+
+def pictures_of(source: PatchSet | CalibrationTable, probe: Probe) -> Pictures:
+    """Split calibration images: the first 6 for GPTQ, the next 2 held out for a budget.
+
+    Where there are too few, and with a finished table, whose pictures are not at hand, the
+    embedded sample's calibration photographs serve.
+
+    Args:
+        source: the calibration images, or the finished table.
+        probe: a picture to prove rewritten graphs on.
+    """
+    sample = sample_patches("calibration", IMAGES + HELD_OUT)
+    if isinstance(source, CalibrationTable):
+        known = source.images.origin == "sample"
+        count = min(IMAGES, source.images.count) if known else IMAGES
+        return Pictures(_some(sample, 0, count), _some(sample, IMAGES, HELD_OUT), probe)
+    ours = source if len(source.patches) >= IMAGES + HELD_OUT else sample
+    return Pictures(_some(source, 0, IMAGES), _some(ours, IMAGES, HELD_OUT), probe)
+
+
+def _some(patches: PatchSet, first: int, count: int) -> PatchSet:
+    return replace(patches, requested=count, patches=patches.patches[first : first + count])
+
+
+def inputs_of(patches: PatchSet) -> list[npt.NDArray[np.float32]]:
+    """Return each picture as float32 ``[1,3,128,128]`` in [0,1]."""
+    return [to_input(patch.load()) for patch in patches.patches]

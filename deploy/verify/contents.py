@@ -1,0 +1,117 @@
+"""Check the files of a build as far as that goes without running a network.
+
+The order is the order of trust: that every file is the one the manifest names, that each model is
+well formed, that it follows from what it claims to be made of, and that every value fits.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from deploy.artifacts.build_folder import Build, check_files, load_build
+from deploy.artifacts.check import Check
+from deploy.artifacts.manifest import Manifest
+from deploy.progress import Progress
+from deploy.verify.ranges import check_fp16_range, check_ranges
+from deploy.verify.reproduce import reproduce
+from deploy.verify.structure import (
+    check_report,
+    check_structure,
+    check_table,
+    check_target_rules,
+    check_values,
+)
+from quant.fp16.range import Fp16Finding
+from quant.passes.prepared import PreparedGraph
+
+
+@dataclass(frozen=True, eq=False)
+class CheckedBuild:
+    """A build's files, and every check of them that runs no network, stage by stage.
+
+    Attributes:
+        build: the intact files, without the models that are not well formed: what could be asked
+            of them was asked, and none of them can be run.
+        files: is every file the one that the manifest names?
+        parsing: does each of them parse?
+        structure: is each model valid ONNX with the agreed inputs and outputs?
+        values: is every weight a number?
+        rules: can each int8 model's target take it?
+        calibration: was the table taken on the float model that is shipped?
+        derivation: do the other models follow from the float model?
+        ranges: do int8 ranges hold what calibration saw?
+        fp16_range: does every value of the fp16 model fit fp16?
+        report: does the report show this manifest?
+        fp16: how every value of the fp16 model fits fp16.
+        prepared: by int8 file, the float graph under its plan.
+    """
+
+    build: Build
+    files: tuple[Check, ...]
+    parsing: tuple[Check, ...]
+    structure: tuple[Check, ...]
+    values: tuple[Check, ...]
+    rules: tuple[Check, ...]
+    calibration: tuple[Check, ...]
+    derivation: tuple[Check, ...]
+    ranges: tuple[Check, ...]
+    fp16_range: tuple[Check, ...]
+    fp16: tuple[Fp16Finding, ...]
+    prepared: Mapping[str, PreparedGraph]
+    report: tuple[Check, ...] = ()
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """All checks, in the order of trust."""
+        made_of = (*self.rules, *self.calibration, *self.derivation)
+        return (
+            *(*self.files, *self.parsing, *self.structure, *self.values),
+            *(*made_of, *self.ranges, *self.fp16_range, *self.report),
+        )
+
+    def under(self, manifest: Manifest) -> "CheckedBuild":
+        """Return the same under its final manifest, whose further files are checked as well."""
+        known = {check.artifact for check in self.files}
+        further = tuple(item for item in manifest.artifacts if item.path not in known)
+        files = check_files(self.build.folder, replace(manifest, artifacts=further))
+        return replace(
+            self, build=replace(self.build, manifest=manifest), files=(*self.files, *files)
+        )
+
+    def with_report(self) -> "CheckedBuild":
+        """Return the same with the report in the build's folder checked as well."""
+        return replace(self, report=tuple(check_report(self.build.folder)))
+
+
+def check_contents(folder: Path, manifest: Manifest, progress: Progress) -> CheckedBuild:
+    """Make every check of a build that runs no network."""
+    with progress.stage(f"{manifest.model}: checking files", 1) as advance:
+        files = tuple(check_files(folder, manifest))
+        intact = {check.artifact for check in files if check.status == "passed"}
+        build, parsing = load_build(folder, manifest, intact)
+        structure = tuple(check_structure(build))
+        made_again = reproduce(build)
+        fp16_range, fp16 = check_fp16_range(build, made_again.fp16_kept)
+        checked = CheckedBuild(
+            build=_sound(build, structure),
+            files=files,
+            parsing=parsing,
+            structure=structure,
+            values=tuple(check_values(build)),
+            rules=tuple(check_target_rules(build)),
+            calibration=tuple(check_table(build)),
+            derivation=made_again.checks,
+            ranges=tuple(check_ranges(build, made_again.prepared)),
+            fp16_range=fp16_range,
+            fp16=fp16,
+            prepared=made_again.prepared,
+        )
+        advance()
+    return checked
+
+
+def _sound(build: Build, structure: tuple[Check, ...]) -> Build:
+    """Return the build without the models whose structure is at fault."""
+    unsound = {check.artifact for check in structure if check.status == "failed"}
+    models = {name: model for name, model in build.models.items() if name not in unsound}
+    return replace(build, models=models)

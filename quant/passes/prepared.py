@@ -1,0 +1,104 @@
+"""Make the float graph that a plan's QDQ graph rounds, once for all who need it.
+
+An int8 model differs from the float file in three ways: convolutions have taken residual scales up
+and channels are rescaled, neither of which changes the picture, and values are rounded. Weights are
+rounded, QDQ pairs are placed and inner tensors are compared on the graph between: folded and
+equalized, not rounded yet.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import onnx
+
+from calib.errors import GraphError, StaleTableError
+from calib.graph import GraphIndex
+from calib.table import CalibrationTable
+from quant.analysis.tensor_distributions import ObservationRules, TensorDistributions
+from quant.analysis.topology import Topology
+from quant.passes.equalize import Equalized, rescale
+from quant.passes.fold import Folded, fold
+from quant.plan import QuantPlan
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedGraph:
+    """A float graph under a plan.
+
+    Attributes:
+        source: the float graph as it is shipped; the plan was made for it.
+        plan: what is quantized, and how.
+        folded: the graph whose residual scales are taken up by convolutions, as planned.
+        equalized: that graph with its channels rescaled, as planned.
+        topology: the parts of the folded and equalized graph.
+    """
+
+    source: GraphIndex
+    plan: QuantPlan
+    folded: Folded
+    equalized: Equalized
+    topology: Topology
+
+    @property
+    def model(self) -> onnx.ModelProto:
+        """The folded and equalized graph: no name but the float graph's, the same output."""
+        return self.equalized.model
+
+    @property
+    def index(self) -> GraphIndex:
+        """The index of :attr:`model`."""
+        return self.topology.index
+
+    @property
+    def rewrites(self) -> dict[str, onnx.ModelProto]:
+        """The graph after each pass that changes it, in order, for the driver to prove."""
+        steps: dict[str, onnx.ModelProto] = {}
+        if self.plan.folded:
+            steps["fold"] = self.folded.model
+        if self.plan.equalization:
+            steps["equalize"] = self.equalized.model
+        return steps
+
+    def distributions(self, table: CalibrationTable) -> TensorDistributions:
+        """Return the distributions of all tensors in the units in which they are quantized."""
+        return TensorDistributions(
+            ObservationRules(self.topology), table.tensors, self.equalized.tensors
+        )
+
+    def under(self, plan: QuantPlan) -> "PreparedGraph":
+        """Return the same graph under another plan.
+
+        Raises:
+            GraphError: that plan is of another graph, or folds or equalizes it otherwise.
+        """
+        if _rewriting(plan) != _rewriting(self.plan):
+            raise GraphError(
+                f"expected a plan for {self.plan.target} that folds and equalizes the graph as "
+                "this one does; prepare the graph anew"
+            )
+        return replace(self, plan=plan)
+
+
+def prepare(graph: GraphIndex, plan: QuantPlan) -> PreparedGraph:
+    """Fold and equalize a float graph as a plan says.
+
+    Args:
+        graph: the float graph that the plan was made for.
+        plan: the plan.
+
+    Raises:
+        StaleTableError: the plan is of another graph.
+        GraphError: what it folds, or its factors, do not fit the graph.
+    """
+    if graph.digest != plan.graph_digest:
+        raise StaleTableError(
+            f"the plan is of graph {plan.graph_digest}, found {graph.digest}; make a plan of this "
+            "graph"
+        )
+    folded = fold(graph.model, plan.folded)
+    equalized = rescale(folded.model, plan.equalization).behind(folded)
+    return PreparedGraph(graph, plan, folded, equalized, Topology(GraphIndex(equalized.model)))
+
+
+def _rewriting(plan: QuantPlan) -> tuple[str, tuple[str, ...], Mapping[str, tuple[float, ...]]]:
+    return plan.graph_digest, plan.folded, plan.equalization

@@ -1,0 +1,97 @@
+"""The quant package as tests call it: by float model and plan, each call preparing the graph."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+
+from calib.graph import GraphIndex
+from calib.images_record import ImagesRecord
+from calib.table import CalibrationTable
+from quant import planner, sensitivity
+from quant.passes import prepared
+from quant.passes.driver import prove_rewrites
+from quant.passes.equalize import Equalized
+from quant.passes.equivalence import Equivalence, Probe
+from quant.passes.prepared import PreparedGraph
+from quant.plan import QuantOptions, QuantPlan
+from quant.qdq import emit
+from quant.qdq.emit import RoundedWeights
+from quant.rounding import recorded_codes
+from quant.rounding import round_weights as rounding
+from quant.sensitivity import Sensitivity
+from quant.targets import TargetProfile
+
+
+def prepare(model: onnx.ModelProto, plan: QuantPlan) -> PreparedGraph:
+    return prepared.prepare(GraphIndex(model), plan)
+
+
+def make_plan(
+    model: onnx.ModelProto, table: CalibrationTable, profile: TargetProfile, options: QuantOptions
+) -> QuantPlan:
+    return planner.plan_graph(GraphIndex(model), table, profile, options).plan
+
+
+def emit_qdq(
+    model: onnx.ModelProto, plan: QuantPlan, weights: RoundedWeights | None = None
+) -> onnx.ModelProto:
+    return emit.emit_qdq(prepare(model, plan), weights)
+
+
+def round_weights(
+    model: onnx.ModelProto,
+    plan: QuantPlan,
+    table: CalibrationTable,
+    inputs: Sequence[np.ndarray],
+    **options: Any,
+) -> RoundedWeights:
+    return rounding.round_weights(prepare(model, plan), table, inputs, **options)
+
+
+def record_rounding(
+    model: onnx.ModelProto, plan: QuantPlan, weights: RoundedWeights, images: ImagesRecord
+) -> QuantPlan:
+    return recorded_codes.record_rounding(prepare(model, plan), weights, images).plan
+
+
+def stored_weights(
+    model: onnx.ModelProto, plan: QuantPlan, quantized: onnx.ModelProto
+) -> RoundedWeights:
+    return recorded_codes.stored_weights(prepare(model, plan), quantized)
+
+
+def rounding_faults(model: onnx.ModelProto, plan: QuantPlan, weights: RoundedWeights) -> list[str]:
+    return list(recorded_codes.rounding_faults(prepare(model, plan), weights))
+
+
+def equalized_model(model: onnx.ModelProto, plan: QuantPlan) -> onnx.ModelProto:
+    return prepare(model, plan).model
+
+
+def prove_equal(
+    before: onnx.ModelProto, after: onnx.ModelProto, inputs: Sequence[np.ndarray]
+) -> Equivalence:
+    (proof,) = prove_rewrites(before, {"tested": after}, list(map(Probe, inputs)))
+    return proof.equivalence
+
+
+def equalized(model: onnx.ModelProto, plan: QuantPlan) -> Equalized:
+    return prepare(model, plan).equalized
+
+
+def measure_sensitivity(
+    model: onnx.ModelProto,
+    plan: QuantPlan,
+    weights: RoundedWeights,
+    inputs: Sequence[np.ndarray],
+    **options: Any,
+) -> Sensitivity:
+    return sensitivity.measure_sensitivity(prepare(model, plan), weights, inputs, **options)
+
+
+def quantized_parity_db(
+    model: onnx.ModelProto, plan: QuantPlan, weights: RoundedWeights, inputs: Sequence[np.ndarray]
+) -> float:
+    return sensitivity.quantized_parity_db(model, emit_qdq(model, plan, weights), inputs)

@@ -1,0 +1,99 @@
+"""Concats that may join codes: all grids alike, each input quantized, and the target takes it."""
+
+from dataclasses import replace
+
+import onnx
+import pytest
+
+from calib.graph import GraphIndex
+from quant.analysis.topology import Topology
+from quant.plan import EdgeQuant, QuantPlan
+from quant.planning.integer_concats import integer_concats
+from quant.planning.qdq_placement import Placement
+from quant.targets import PROFILES, find_profile
+
+PARTS = {"head": "float", "body": "int8", "trunk": "float", "tail": "float"}
+
+# Two Concats, the second of what the first gives and one more tensor.
+NESTED = """<ir_version: 8, opset_import: ["" : 17]>
+nested (float[1,3,4,4] input) => (float[1,3,4,4] output)
+<float[2,3,3,3] w0, float[2,2,3,3] w1, float[2,4,3,3] w2, float[3,6,3,3] w3>
+{
+  [first] a = Conv<pads=[1,1,1,1]>(input, w0)
+  [one] b = Conv<pads=[1,1,1,1]>(a, w1)
+  [inner] c = Concat<axis=1>(a, b)
+  [two] d = Conv<pads=[1,1,1,1]>(c, w2)
+  [outer] e = Concat<axis=1>(c, d)
+  [last] output = Conv<pads=[1,1,1,1]>(e, w3)
+}
+"""
+READERS = {
+    "a": ("one", "inner"),
+    "b": ("inner",),
+    "c": ("two", "outer"),
+    "d": ("outer",),
+    "e": ("last",),
+}
+
+
+def edge(tensor: str) -> EdgeQuant:
+    return EdgeQuant(tensor, "uint8", 0.5, 3, -1.5, 126.0, "test", READERS[tensor], None, 100.0)
+
+
+def planned(**changes: EdgeQuant | None) -> QuantPlan:
+    """Return a plan with one grid on every tensor of the graph, but for some edges."""
+    edges = {name: edge(name) for name in READERS} | changes
+    kept = {name: value for name, value in edges.items() if value is not None}
+    return QuantPlan("ort", "", "", {}, kept, {}, {}, (), {})
+
+
+def joined(model: onnx.ModelProto, plan: QuantPlan, target="ort", **options) -> tuple[str, ...]:
+    placement = Placement(
+        Topology(GraphIndex(model)),
+        find_profile(target),
+        PARTS,
+        {},
+        options.get("full_integer", False),
+    )
+    return integer_concats(placement, plan)
+
+
+def test_concats_of_one_grid_join_codes_in_graph_order(parsed) -> None:
+    assert joined(parsed(NESTED), planned()) == ("inner", "outer")
+
+
+@pytest.mark.parametrize(
+    ("changes", "left"),
+    [
+        pytest.param({"b": {"scale": 0.25}}, ("outer",), id="scale of an input"),
+        pytest.param({"d": {"zero_point": 4}}, ("inner",), id="zero point of an input"),
+        pytest.param({"a": {"dtype": "int8"}}, ("outer",), id="type of an input"),
+        pytest.param({"e": {"scale": 0.25}}, ("inner",), id="scale of the output"),
+        pytest.param({"c": {"scale": 0.25}}, (), id="scale of the tensor between the two"),
+        pytest.param({"a": {"readers": ("one",)}}, ("outer",), id="an input read in float"),
+        pytest.param({"b": {"low": -9.0, "rule": "other"}}, ("inner", "outer"), id="only words"),
+    ],
+)
+def test_one_other_grid_and_a_concat_joins_values(changes, left, parsed) -> None:
+    edges = {name: replace(edge(name), **change) for name, change in changes.items()}
+    assert joined(parsed(NESTED), planned(**edges)) == left
+
+
+@pytest.mark.parametrize(("missing", "left"), [("b", ("outer",)), ("e", ("inner",)), ("c", ())])
+def test_a_tensor_left_in_float_is_not_joined(missing, left, parsed) -> None:
+    assert joined(parsed(NESTED), planned(**{missing: None})) == left
+
+
+@pytest.mark.parametrize("target", sorted(PROFILES))
+def test_targets_that_read_operators_by_their_pairs_get_none(target, parsed) -> None:
+    expected = ("inner", "outer") if target in {"ort", "openvino"} else ()
+    assert joined(parsed(NESTED), planned(), target) == expected
+    assert joined(parsed(NESTED), planned(), target, full_integer=True) == ()
+
+
+def test_a_concat_that_makes_the_output_joins_values(parsed) -> None:
+    model: onnx.ModelProto = parsed(NESTED)
+    outputs = [onnx.helper.make_tensor_value_info("e", onnx.TensorProto.FLOAT, [1, 6, 4, 4])]
+    del model.graph.output[:]
+    model.graph.output.extend(outputs)
+    assert joined(model, planned()) == ("inner",)
