@@ -198,5 +198,5 @@ def test_codes_that_are_none_are_refused(text: str) -> None:
 def test_a_broken_quantization_file_is_named(folder: Path, unpacked: Path, outputs) -> None:
     save_all(folder, outputs)
     (folder / "quantization.json").write_text('{"scale": 1}')
-    with pytest.raises(UsageError, match="dtype is missing .* give dtype, scale and zero_point"):
+    with pytest.raises(UsageError, match=r"dtype is missing .* give dtype, scale and zero_point"):
         judge(folder, unpacked)
