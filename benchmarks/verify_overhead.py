@@ -1,4 +1,4 @@
-"""A build in, how much of its verification is not inference out.
+"""Measure how much of a build's verification is not inference.
 
     python benchmarks/verify_overhead.py dist/x4plus-anime-6b
 

@@ -1,4 +1,4 @@
-"""A graph and the tensors wanted of it in, those tensors out as they appear, few at a time.
+"""Run a float graph and hand out the tensors wanted of it, a few at a time.
 
 The graph is cut into segments that run one after another, each as its own onnxruntime session,
 so that what a segment hands out stays under a byte budget (calib/segments.py).

@@ -1,4 +1,4 @@
-"""Build a model: a request in, a verified folder of artifacts out; read it top to bottom."""
+"""Build a model: make a verified folder of artifacts of a request. Read it top to bottom."""
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path

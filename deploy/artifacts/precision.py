@@ -1,4 +1,4 @@
-"""The precisions a model is built in, from the highest to the lowest."""
+"""Define the precisions that a model is built in, from the highest to the lowest."""
 
 from typing import Literal
 

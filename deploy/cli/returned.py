@@ -1,4 +1,4 @@
-"""``esrdeploy verify --returned``: a vendor's outputs and their bundle in, a verdict out."""
+"""Run ``esrdeploy verify --returned``: judge a vendor's outputs against the bundle."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""``esrdeploy verify``: a folder of builds in, a verdict per file out."""
+"""Run ``esrdeploy verify``: check every build in a folder and print a verdict per file."""
 
 from enum import Enum
 from pathlib import Path
@@ -56,7 +56,7 @@ def verify(
     layers: Annotated[
         bool,
         typer.Option(
-            "--layers", help="Compare every tensor of each int8 file with the float network's."
+            "--layers", help="Show the layer-wise SQNR of each int8 file against the float network."
         ),
     ] = False,
     returned: Annotated[
@@ -72,7 +72,7 @@ def verify(
         typer.Option(
             "--vendor",
             "--target",
-            help="Whose results they are, if the bundle is for several.",
+            help="Vendor whose results they are, if the bundle is for several.",
             rich_help_panel=_RETURNED,
         ),
     ] = None,
@@ -83,7 +83,7 @@ def verify(
     profile: Annotated[
         str | None,
         typer.Option(
-            help="Which of our int8 models in the bundle to show beside them, such as qnn-w8a16.",
+            help="Target of our int8 model in the bundle to show beside them, such as qnn-w8a16.",
             rich_help_panel=_RETURNED,
         ),
     ] = None,
@@ -101,7 +101,7 @@ def verify(
         str | None,
         typer.Option(
             metavar="DTYPE:SCALE:ZERO_POINT",
-            help="What integer outputs stand for, such as int8:0.0039:-128.",
+            help="Type, scale and zero point of integer outputs, such as int8:0.0039:-128.",
             rich_help_panel=_RETURNED,
         ),
     ] = None,

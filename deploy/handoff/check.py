@@ -1,4 +1,4 @@
-"""A bundle in, whether it is whole and still computes what it says out.
+"""Check that a bundle is whole and still computes what it says.
 
 It needs the bundle and this package, and nothing of the build. No script of the bundle is run.
 The order is the order of trust: the zip, the manifest, every file's digest, the models, the

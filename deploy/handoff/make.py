@@ -1,4 +1,4 @@
-"""A handoff request in, a zip that a vendor can use out: the whole story, top to bottom."""
+"""Make the bundle of a build for vendors: the whole story, top to bottom."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace

@@ -1,4 +1,4 @@
-"""A float model, its int8 model and a few pictures in, where the error comes from out.
+"""Measure layer-wise SQNR: where in an int8 model the error comes from.
 
 For every tensor t of the float graph, over all values of all pictures,
 
@@ -6,8 +6,8 @@ For every tensor t of the float graph, over all values of all pictures,
     cosine = sum t q / sqrt( sum t^2  sum q^2 )
 
 where q is the same tensor in the int8 file: behind the DequantizeLinear that restores it where the
-plan put a pair on it, since that is what its readers see, else the tensor itself. Both graphs run
-in the meaning of their files, as chains of segments (calib/segments.py) side by side, so that of
+plan put a QDQ pair on it, since that is what its readers see, else the tensor itself. Both graphs
+run in QDQ reference semantics, as chains of segments (calib/segments.py) side by side, so that of
 1.4 GB of activations a picture of x4plus makes only one segment of each is held.
 
 The network's output is compared clipped to [0, 1], as parity is.
@@ -128,8 +128,8 @@ def counterpart(int8_index: GraphIndex, tensor: str) -> str:
     """Return the tensor of an int8 graph whose values stand for a tensor of the float graph.
 
     Found by wiring: the output of the DequantizeLinear behind the QuantizeLinear that reads the
-    tensor, or of the one that reads the tensor itself where that holds codes; or the tensor of that
-    name where no pair stands on it, or where the pair makes it.
+    tensor, or of the one that reads the tensor itself where that holds integers; or the tensor
+    of that name where no QDQ pair stands on it, or where the pair makes it.
 
     Raises:
         GraphError: the int8 graph has no tensor of that name.
@@ -151,7 +151,7 @@ def counterpart(int8_index: GraphIndex, tensor: str) -> str:
 
 
 def _with_values(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a QDQ graph with the values behind codes that are read as codes alone."""
+    """Return a QDQ graph in which every quantized tensor has its dequantized value too."""
     restored = {n.input[0] for n in model.graph.node if n.op_type == "DequantizeLinear"}
     completed = onnx.ModelProto()
     completed.CopyFrom(model)
@@ -178,10 +178,10 @@ def decision(plan: QuantPlan, node: onnx.NodeProto, tensor: str) -> str:
         if edge.tensor == tensor
     ]
     if tensor in plan.kept_float:
-        return f"no pair: {plan.kept_float[tensor]}"
+        return f"no QDQ pair: {plan.kept_float[tensor]}"
     if node.name in plan.kept_float:
         return "; ".join([f"computed in float: {plan.kept_float[node.name]}", *pairs])
-    return "; ".join(pairs) or "no pair: every reader takes the float tensor"
+    return "; ".join(pairs) or "no QDQ pair: every reader takes the float tensor"
 
 
 def _side_by_side(

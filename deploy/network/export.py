@@ -1,4 +1,4 @@
-"""An architecture, its tensors and probe images in, a proven float ONNX model out.
+"""Export a network to a float ONNX model that is proven to compute what torch computes.
 
     trace      torch's TorchScript exporter, opset 17 (why: docs/decisions/0001-onnx-export.md)
     simplify   onnxsim, without the fusions that would change weights

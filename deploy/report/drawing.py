@@ -1,4 +1,4 @@
-"""Let the intact models of a build draw, and choose the ranges that cost them most."""
+"""Run the intact models of a build on pictures, and choose the ranges that cost them most."""
 
 from collections.abc import Sequence
 from contextlib import suppress

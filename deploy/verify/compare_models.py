@@ -1,4 +1,4 @@
-"""Run the models of a build on pictures, then compare what they drew with the float model.
+"""Run fp16 and int8 models beside float: parity per picture, outputs, diagnosis of each failure.
 
 Running and comparing are apart. Models run in their QDQ reference semantics, a few pictures at a
 time, so that any number of them fits into memory; the comparison sees what was drawn

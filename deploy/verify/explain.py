@@ -1,4 +1,4 @@
-"""Measure what explains a verdict without changing it: backend error, and error by layer."""
+"""Measure optional diagnostics (backend error, layer-wise SQNR) that change no verdict."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,12 +1,12 @@
-"""A folder of a vendor's output files in, one array per golden input out, or why there is none.
+"""Read a folder of a vendor's output files as one array per golden input, or say why there is none.
 
     name     the golden input's, alone or with something before or behind it; or, as qnn-net-run
              writes it, any file in a folder ``Result_N`` for the input at position N
     form     .npz with ``output_0``, .npy, or headerless .raw / .bin
     shape    [1,3,H,W], [3,H,W], [1,H,W,3], [H,W,3], or flat; headerless is [3,H,W] unless said
-    values   float of any width; or integer codes with scale and zero point
+    values   float of any width; or quantized integers with scale and zero point
 
-Scale and zero point of codes come from ``scale`` and ``zero_point`` in the same .npz, else from
+Scale and zero point of integers come from ``scale`` and ``zero_point`` in the same .npz, else from
 ``quantization.json`` in the folder (``{"dtype": "int8", "scale": 0.0039, "zero_point": -128}``),
 else from the command line. Values that no scale belongs to are taken as they are: a picture of
 0..255 is then diagnosed as one.
@@ -36,12 +36,12 @@ _CODES = ("int8", "uint8", "int16", "uint16")
 
 @dataclass(frozen=True)
 class Codes:
-    """What integer codes stand for: ``(code - zero_point) * scale``.
+    """What quantized outputs stand for: ``(q - zero_point) * scale``.
 
     Attributes:
-        dtype: of the codes, which a headerless file does not say.
-        scale: real value of one code.
-        zero_point: code of 0.
+        dtype: of the integers, which a headerless file does not say.
+        scale: real value of one quantization step.
+        zero_point: quantized value of 0.
     """
 
     dtype: str
@@ -56,7 +56,7 @@ class Codes:
         """
         if self.dtype not in _CODES or not 0.0 < self.scale < float("inf"):
             raise UsageError(
-                f"found codes {self.dtype} with scale {self.scale}; expected one of "
+                f"found outputs of {self.dtype} with scale {self.scale}; expected one of "
                 f"{', '.join(_CODES)} and a positive scale"
             )
 
@@ -75,7 +75,7 @@ class Codes:
             return cls(dtype, float(scale), int(zero_point))
         except ValueError as error:
             raise UsageError(
-                f"found codes {text!r}; expected DTYPE:SCALE:ZERO_POINT such as int8:0.0039:-128"
+                f"found --codes {text!r}; expected DTYPE:SCALE:ZERO_POINT such as int8:0.0039:-128"
             ) from error
 
 
@@ -183,7 +183,7 @@ def read_output(path: Path, side: tuple[int, int], reading: OutputFormat) -> Out
         reading: what the file may not say itself.
 
     Raises:
-        VerificationError: it cannot be read, has another shape, or holds codes without a scale.
+        VerificationError: it cannot be read, has another shape, or holds integers without a scale.
     """
     try:
         stored, codes = _stored(path, side, reading)
@@ -200,7 +200,7 @@ def read_output(path: Path, side: tuple[int, int], reading: OutputFormat) -> Out
     if stored.dtype == np.uint8:
         return Output(planes.astype(np.float32) / np.float32(255), f"{form}, taken as a picture")
     raise VerificationError(
-        f"holds {stored.dtype} codes without scale and zero point; put them into the .npz or into "
+        f"holds {stored.dtype} values without scale and zero point; put them into the .npz or into "
         f"{QUANTIZATION_NAME}, or give --codes"
     )
 
@@ -226,7 +226,7 @@ def _stored(
         return np.frombuffer(content, "<f2"), None
     raise VerificationError(
         f"has {len(content)} bytes; expected {4 * values} of float32, {2 * values} of float16, or "
-        f"{values} of 8-bit codes with --codes"
+        f"{values} of 8-bit integers with --codes"
     )
 
 

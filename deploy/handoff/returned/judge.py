@@ -1,4 +1,4 @@
-"""A vendor's outputs and the bundle they were made from in, a verdict with its reasons out.
+"""Judge a vendor's outputs against the bundle they were made from, with reasons.
 
 Each returned output is held against what the float network gives (the verdict) and against our
 own int8 of the same input (whose work is nearer). One that is far off is looked at for the usual

@@ -1,4 +1,4 @@
-"""The verdict on returned outputs in, a page for people and a record for machines out.
+"""Report the verdict on returned outputs: a page for people, a record for machines.
 
 The page is one file: pictures are inside it, nothing is fetched, and no script runs.
 """

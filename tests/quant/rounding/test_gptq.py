@@ -1,4 +1,4 @@
-"""Second-order rounding: never worse than nearest, within limits, near the optimum if small."""
+"""GPTQ: never worse than nearest, within limits, near the optimum if small."""
 
 import itertools
 

@@ -10,7 +10,7 @@ from onnx import numpy_helper
 from calib.calibrate import calibrate
 from calib.errors import UsageError
 from calib.images import to_input
-from calib.images_record import ImagesRecord
+from calib.images_record import ImagesRecord, PatchRecord
 from calib.runtime import Session
 from calib.sample import sample_patches
 from quant.analysis.tensor_distributions import observed_tensors
@@ -26,7 +26,7 @@ from tests.quant.by_model import (
     rounding_faults,
 )
 
-IMAGES = ImagesRecord("folder", "whole", 0, None, 0, "0" * 64, ())
+IMAGES = ImagesRecord("folder", "whole", 0, None, 1, "0" * 64, (PatchRecord("a", "1" * 64),))
 
 
 @pytest.fixture(params=["ort", "qnn", "qnn-w8a16", "tensorrt", "openvino"])
