@@ -64,7 +64,9 @@ def read_archive(path: Path) -> tuple[dict[str, Array], bytes | None]:
                         io.BytesIO(content), allow_pickle=False
                     )
     except (OSError, ValueError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        raise CalibrationError(f"{path.name} cannot be read: {error}") from error
+        raise CalibrationError(
+            f"{path.name} cannot be read, it is truncated or damaged: {error}"
+        ) from error
     return arrays, record
 
 

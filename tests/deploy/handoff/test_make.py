@@ -146,7 +146,7 @@ def test_a_changed_build_is_not_handed_over(small_build: Path, tmp_path: Path) -
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    with pytest.raises(VerificationError, match=r"small-fp32\.onnx.*changed after the build"):
+    with pytest.raises(VerificationError, match=r"small-fp32\.onnx.*changed after its manifest"):
         make_handoff(HandoffRequest(folder, ("vacc",), out=tmp_path / "x.zip"), Silent())
     assert not (tmp_path / "x.zip").exists()
 
