@@ -17,6 +17,7 @@ from calib.errors import VerificationError
 from calib.images import PATCH_PX, Picture, Tensor
 from deploy.artifacts.check import check_digest
 from deploy.artifacts.onnx_files import read_model
+from deploy.artifacts.precision import judged_by_reference
 from deploy.evaluate.fid.frechet import frechet_distance
 from deploy.evaluate.fid.inception_onnx import FeatureNetwork, Vector
 from deploy.evaluate.protocols import OnPicture, evaluate
@@ -77,7 +78,9 @@ def _score_one(
         )
     assert artifact.precision is not None
     model = read_model(path)
-    run = _SizedRunner(model, item.scale, request, optimized=artifact.precision == "fp32")
+    run = _SizedRunner(
+        model, item.scale, request, optimized=not judged_by_reference(artifact.precision)
+    )
     on_picture = None if fid is None else fid.scored(item.scale)
     with progress.stage(f"scoring {artifact.path}", len(pairs)) as advance:
         scores = evaluate(

@@ -9,6 +9,7 @@ from calib.images import to_input
 from deploy.artifacts.build_folder import Build
 from deploy.artifacts.check import Check
 from deploy.artifacts.files import Artifact
+from deploy.artifacts.precision import judged_by_reference
 from deploy.metrics.layer_sqnr import LayerError, layer_errors
 from deploy.progress import Progress
 from deploy.runtime.backends import BACKENDS, BackendName, is_installed
@@ -117,10 +118,10 @@ def backends_of(item: Artifact, asked: Sequence[BackendName] | None) -> tuple[Ba
         item: the file.
         asked: what the user wants for every file; ``None``: each in the runtime it is made for,
             where that is installed. A file for TensorRT or QNN has none here: what another
-            runtime makes of it says nothing about them. fp16 files run in onnxruntime.
+            runtime makes of it says nothing about them.
     """
     if asked is None:
-        own = "ort" if item.precision == "fp16" else item.target
-        asked = [name for name in BACKENDS if name == own and is_installed(name)]
-    # The float file as onnxruntime runs it is the reference itself.
-    return tuple(name for name in asked if (name, item.precision) != ("ort", "fp32"))
+        asked = [name for name in BACKENDS if name == item.target and is_installed(name)]
+    # float and fp16 files are judged as onnxruntime runs them: nothing is left to compare.
+    judged_there = not judged_by_reference(item.precision)
+    return tuple(name for name in asked if not (name == "ort" and judged_there))
