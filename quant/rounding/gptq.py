@@ -96,7 +96,7 @@ class ScaledWeight:
     @property
     def columns(self) -> int:
         """``K``."""
-        return self.steps.shape[1]
+        return int(self.steps.shape[1])
 
 
 def gptq(
