@@ -77,8 +77,9 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
     checked = check_contents(folder, draft, progress)
     original = held_original(checked.build, network)
     verification = compare_build(checked, verification_pictures(), original, progress)
-    artifacts += write_parity(folder, verification.parity_record())
-    manifest = replace(draft, artifacts=tuple(artifacts), parity=verification.parity_summary())
+    parity = verification.parity_record()
+    artifacts += write_parity(folder, parity)
+    manifest = replace(draft, artifacts=tuple(artifacts), parity=parity.figures)
     write_atomically(folder / MANIFEST_NAME, manifest.content())
     if request.report:
         write_report(checked, verification, manifest, progress)

@@ -7,13 +7,20 @@ from pathlib import Path
 
 import onnx
 
-from calib.errors import CalibrationError, GraphError
+from calib.errors import CalibrationError, GraphError, VerificationError
 from calib.graph import GraphIndex
 from calib.table import CalibrationTable
 from deploy.artifacts.check import Check, check_digest
-from deploy.artifacts.files import TABLE_NAME, Artifact, plan_file_name, sensitivity_file_name
+from deploy.artifacts.files import (
+    PARITY_NAME,
+    TABLE_NAME,
+    Artifact,
+    plan_file_name,
+    sensitivity_file_name,
+)
 from deploy.artifacts.manifest import Manifest
 from deploy.artifacts.onnx_files import load_model
+from deploy.artifacts.parity_record import ParityFile, read_parity
 from quant.plan import QuantPlan
 from quant.sensitivity import Sensitivity, SensitivityFile
 
@@ -30,6 +37,7 @@ class Build:
         sensitivities: what layer groups cost, by the file name of the int8 model, where that was
             measured.
         table: the calibration table, where the build has one.
+        parity: the parity figures, where the build was verified.
     """
 
     folder: Path
@@ -38,6 +46,7 @@ class Build:
     plans: dict[str, QuantPlan] = field(default_factory=dict)
     sensitivities: dict[str, Sensitivity] = field(default_factory=dict)
     table: CalibrationTable | None = None
+    parity: ParityFile | None = None
 
     @property
     def float_model(self) -> onnx.ModelProto | None:
@@ -67,7 +76,7 @@ class Build:
 def check_files(folder: Path, manifest: Manifest) -> Iterator[Check]:
     """Hash every file that the manifest names."""
     for item in manifest.artifacts:
-        yield check_digest(folder, item.path, item.sha256)
+        yield check_digest(folder, item.path, item.sha256, item.size_bytes)
 
 
 def load_build(
@@ -94,13 +103,17 @@ def load_build(
             failed.append(Check.of(False, "parse", item.path, str(error)))
         if item.precision == "int8":
             failed += _load_records(build, item, intact)
-    if TABLE_NAME not in intact:
-        return build, tuple(failed)
-    try:
-        return replace(build, table=CalibrationTable.load(folder / TABLE_NAME)), tuple(failed)
-    except CalibrationError as error:
-        failed.append(Check.of(False, "parse", TABLE_NAME, str(error)))
-        return build, tuple(failed)
+    if TABLE_NAME in intact:
+        try:
+            build = replace(build, table=CalibrationTable.load(folder / TABLE_NAME))
+        except CalibrationError as error:
+            failed.append(Check.of(False, "parse", TABLE_NAME, str(error)))
+    if PARITY_NAME in intact:
+        try:
+            build = replace(build, parity=read_parity(folder))
+        except VerificationError as error:
+            failed.append(Check.of(False, "parse", PARITY_NAME, str(error)))
+    return build, tuple(failed)
 
 
 def _load_records(build: Build, item: Artifact, intact: Collection[str]) -> Iterator[Check]:

@@ -36,23 +36,24 @@ class Check:
         return cls(name, artifact, "skipped", reason)
 
 
-def check_digest(folder: Path, name: str, sha256: str) -> Check:
+def check_digest(folder: Path, name: str, sha256: str, size_bytes: int) -> Check:
     """Ask whether a file is the one that a manifest names.
 
     Args:
         folder: where the manifest lies.
         name: path of the file in it, POSIX.
         sha256: digest that the manifest records.
+        size_bytes: length that the manifest records.
     """
     path = folder / name
     try:
-        found = sha256_file(path)
+        found, found_bytes = sha256_file(path), path.stat().st_size
     except OSError as error:
         return Check.of(False, "file", name, f"cannot be read: {error.strerror or error}")
-    if found == sha256:
+    if (found, found_bytes) == (sha256, size_bytes):
         return Check.of(True, "file", name, f"sha256 {found}")
     detail = (
-        f"sha256 {found} of {path.stat().st_size} bytes, the manifest records {sha256}: the file "
-        "was changed after its manifest was written"
+        f"sha256 {found} of {found_bytes} bytes, the manifest records {sha256} of {size_bytes}: "
+        "the file was changed after its manifest was written"
     )
     return Check.of(False, "file", name, detail)

@@ -5,7 +5,7 @@ images, with which versions, and what the verification measured. It holds no tim
 no absolute path, so the same inputs give the same bytes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -16,9 +16,16 @@ from calib.errors import UsageError, VerificationError
 from calib.images_record import ImagesSummary
 from calib.records import Count, PlainName, Scale, Sha256, encode, read
 from deploy import __version__
-from deploy.artifacts.files import MANIFEST_NAME, Artifact
+from deploy.artifacts.files import (
+    MANIFEST_NAME,
+    PARITY_NAME,
+    TABLE_NAME,
+    Artifact,
+    model_file_name,
+    plan_file_name,
+)
 from deploy.artifacts.parity_record import ParityFigures
-from deploy.artifacts.precision import ModelPrecision
+from deploy.artifacts.precision import PRECISIONS, ModelPrecision
 from quant.plan import QuantOptions
 
 SCHEMA_VERSION: Literal[2] = 2
@@ -187,6 +194,52 @@ def read_manifest(path: Path) -> Manifest:
     """Read and check a manifest.
 
     Raises:
-        VerificationError: the file is missing, not JSON, of another schema, or no manifest.
+        VerificationError: the file is missing, not JSON, of another schema, no manifest, or
+            contradicts itself.
     """
-    return read(path, Manifest, VerificationError, "build again")
+    manifest = read(path, Manifest, VerificationError, "build again")
+    for problem in _contradictions(manifest):
+        raise VerificationError(f"{path}: {problem}; build again")
+    return manifest
+
+
+def _contradictions(manifest: Manifest) -> Iterator[str]:
+    """Say where the parts of a manifest do not fit together."""
+    for position, item in enumerate(manifest.artifacts):
+        is_model = item.path.endswith(".onnx")
+        facts = {
+            "precision": (item.precision is not None, is_model),
+            "opset": (item.opset is not None, is_model),
+            "target": (item.target is not None, item.precision == "int8"),
+        }
+        for name, (found, expected) in facts.items():
+            if found != expected:
+                value = getattr(item, name)
+                kind = "expected one" if expected else "expected none"
+                yield f"artifacts[{position}].{name} of {item.path} is {value}, {kind}"
+    calibrated = manifest.options.precision != "fp32"
+    if (manifest.calibration is not None) != calibrated:
+        state = "null" if calibrated else "given"
+        yield f"calibration is {state}, options.precision is {manifest.options.precision}"
+    targets = {item.target for item in manifest.artifacts if item.precision == "int8"}
+    if manifest.options.precision == "int8" and targets != {*manifest.options.targets}:
+        asked, built = ", ".join(manifest.options.targets), ", ".join(map(str, targets))
+        yield f"options.targets is {asked or 'empty'}, int8 models are of {built or 'none'}"
+    names = [item.path for item in manifest.artifacts]
+    for name in sorted(_needed(manifest) - {*names}):
+        yield f"artifacts does not name {name}, which the rest of it needs"
+    if len({*names}) != len(names):
+        yield "artifacts names a file twice"
+
+
+def _needed(manifest: Manifest) -> set[str]:
+    """Return the files that follow from what was asked for."""
+    model, options = manifest.model, manifest.options
+    built = PRECISIONS[: PRECISIONS.index(options.precision) + 1]
+    needed = {PARITY_NAME, *(model_file_name(model, item) for item in built if item != "int8")}
+    if "fp16" in built:
+        needed |= {TABLE_NAME, Path(TABLE_NAME).with_suffix(".npz").name}
+    if "int8" in built:
+        needed |= {model_file_name(model, "int8", target) for target in options.targets}
+        needed |= {plan_file_name(model, target) for target in options.targets}
+    return needed

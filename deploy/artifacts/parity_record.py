@@ -1,7 +1,7 @@
 """Name every figure of ``parity.json``, and those of them that the manifest repeats."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal
 
@@ -81,6 +81,11 @@ class ParityRecord(ParitySummary):
     failures: tuple[str, ...]
     per_image: tuple[ImageParity, ...]
 
+    @property
+    def summary(self) -> ParitySummary:
+        """The overall figures alone."""
+        return ParitySummary(*(getattr(self, item.name) for item in fields(ParitySummary)))
+
 
 @dataclass(frozen=True)
 class ParityFigures:
@@ -108,6 +113,12 @@ class ParityFile:
     images_digest: Sha256
     artifacts: Mapping[str, ParityRecord]
     schema: Literal["esrdeploy.parity/1"] = SCHEMA
+
+    @property
+    def figures(self) -> ParityFigures:
+        """What the manifest repeats."""
+        summaries = {name: record.summary for name, record in self.artifacts.items()}
+        return ParityFigures(self.images_digest, summaries)
 
 
 def read_parity(folder: Path) -> ParityFile:

@@ -72,7 +72,8 @@ def _score_one(
     fid: "_FidMeter | None",
 ) -> Entry:
     artifact, path = item.artifact, item.folder / item.artifact.path
-    if check_digest(item.folder, artifact.path, artifact.sha256).status != "passed":
+    named = check_digest(item.folder, artifact.path, artifact.sha256, artifact.size_bytes)
+    if named.status != "passed":
         raise VerificationError(
             f"{path} is not the file that the manifest names; run 'esrdeploy verify {item.folder}'"
         )

@@ -98,7 +98,7 @@ def _check_files(root: Path, manifest: BundleManifest) -> Iterator[Check]:
         yield Check.of(False, "file", path, "is not in the manifest")
     for item in manifest.files:
         if item.path in found:
-            yield check_digest(root, item.path, item.sha256)
+            yield check_digest(root, item.path, item.sha256, item.size_bytes)
 
 
 def _check_golden(root: Path, manifest: BundleManifest, progress: Progress) -> Iterator[Check]:

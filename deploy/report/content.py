@@ -12,9 +12,9 @@ from pathlib import Path
 from calib.digest import sha256_file
 from deploy.artifacts.build_folder import Build
 from deploy.artifacts.check import Check
-from deploy.artifacts.files import MANIFEST_NAME, PARITY_NAME, Artifact
+from deploy.artifacts.files import MANIFEST_NAME, Artifact
 from deploy.artifacts.manifest import Manifest, read_manifest
-from deploy.artifacts.parity_record import ParityRecord, read_parity
+from deploy.artifacts.parity_record import ParityRecord
 from deploy.metrics.parity import THRESHOLDS
 from deploy.progress import Progress
 from deploy.report.plans import Reason, grouped
@@ -180,9 +180,8 @@ def read_content(folder: Path, progress: Progress) -> Content:
         VerificationError: there is no manifest, or it is broken.
     """
     checked = check_contents(folder, read_manifest(folder / MANIFEST_NAME), progress)
-    intact = {check.artifact for check in checked.files if check.status == "passed"}
-    parity = read_parity(folder).artifacts if PARITY_NAME in intact else {}
-    return content_of(checked, parity)
+    parity = checked.build.parity
+    return content_of(checked, {} if parity is None else parity.artifacts)
 
 
 def content_of(checked: CheckedBuild, parity: Mapping[str, ParityRecord]) -> Content:

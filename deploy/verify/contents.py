@@ -15,6 +15,7 @@ from deploy.progress import Progress
 from deploy.verify.ranges import check_fp16_range, check_ranges
 from deploy.verify.reproduce import reproduce
 from deploy.verify.structure import (
+    check_parity,
     check_report,
     check_structure,
     check_table,
@@ -38,6 +39,7 @@ class CheckedBuild:
         values: is every weight a number?
         rules: can each int8 model's target take it?
         calibration: was the table taken on the float model that is shipped?
+        parity: are the figures of the manifest those of the build's parity file?
         derivation: do the other models follow from the float model?
         ranges: do int8 ranges hold what calibration saw?
         fp16_range: does every value of the fp16 model fit fp16?
@@ -53,6 +55,7 @@ class CheckedBuild:
     values: tuple[Check, ...]
     rules: tuple[Check, ...]
     calibration: tuple[Check, ...]
+    parity: tuple[Check, ...]
     derivation: tuple[Check, ...]
     ranges: tuple[Check, ...]
     fp16_range: tuple[Check, ...]
@@ -66,7 +69,7 @@ class CheckedBuild:
         made_of = (*self.rules, *self.calibration, *self.derivation)
         return (
             *(*self.files, *self.parsing, *self.structure, *self.values),
-            *(*made_of, *self.ranges, *self.fp16_range, *self.report),
+            *(*made_of, *self.ranges, *self.fp16_range, *self.parity, *self.report),
         )
 
     def under(self, manifest: Manifest) -> "CheckedBuild":
@@ -100,6 +103,7 @@ def check_contents(folder: Path, manifest: Manifest, progress: Progress) -> Chec
             values=tuple(check_values(build)),
             rules=tuple(check_target_rules(build)),
             calibration=tuple(check_table(build)),
+            parity=tuple(check_parity(build)),
             derivation=made_again.checks,
             ranges=tuple(check_ranges(build, made_again.prepared)),
             fp16_range=fp16_range,

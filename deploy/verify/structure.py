@@ -19,6 +19,7 @@ from deploy.artifacts.build_folder import Build
 from deploy.artifacts.check import Check
 from deploy.artifacts.files import (
     MANIFEST_NAME,
+    PARITY_NAME,
     REPORT_NAME,
     TABLE_NAME,
     Artifact,
@@ -124,6 +125,10 @@ def check_table(build: Build) -> Iterator[Check]:
         TABLE_NAME,
         f"table {build.table.digest}, the manifest records {calibration.digest}",
     )
+    found, recorded = build.table.images.summary, calibration.images
+    if found != recorded:
+        detail = f"made from {found}, the manifest records {recorded}"
+        yield Check.of(False, "calibration images", TABLE_NAME, detail)
     if build.float_graph is not None:
         digest = build.float_graph.digest
         yield Check.of(
@@ -133,6 +138,16 @@ def check_table(build: Build) -> Iterator[Check]:
             ("" if build.table.graph_digest == digest else "stale calibration table: ")
             + f"taken on graph {build.table.graph_digest}, the float model is {digest}",
         )
+
+
+def check_parity(build: Build) -> Iterator[Check]:
+    """Ask whether the parity figures of the manifest are those of ``parity.json``."""
+    if build.parity is not None:
+        detail = "the manifest repeats its figures"
+        same = build.parity.figures == build.manifest.parity
+        if not same:
+            detail = "holds other figures than the manifest; build again"
+        yield Check.of(same, "parity figures", PARITY_NAME, detail)
 
 
 def check_report(folder: Path) -> Iterator[Check]:

@@ -16,7 +16,7 @@ from deploy.artifacts.build_folder import Build
 from deploy.artifacts.check import Check
 from deploy.artifacts.files import MANIFEST_NAME
 from deploy.artifacts.manifest import find_builds, read_manifest
-from deploy.artifacts.parity_record import ParityFigures, ParityFile
+from deploy.artifacts.parity_record import ParityFile
 from deploy.metrics.layer_sqnr import LayerError
 from deploy.metrics.parity import ParityResult
 from deploy.progress import Progress
@@ -70,11 +70,6 @@ class Verification:
         """Return the content of ``parity.json``: every figure of every picture."""
         records = {result.candidate: result.record() for result in self.parity}
         return ParityFile(self.images_digest, records)
-
-    def parity_summary(self) -> ParityFigures:
-        """Return what the manifest says of parity: the overall figures."""
-        summaries = {result.candidate: result.summary() for result in self.parity}
-        return ParityFigures(self.images_digest, summaries)
 
     def record(self) -> dict[str, Any]:
         """Return everything as a JSON-able mapping."""

@@ -22,7 +22,10 @@ def manifest() -> Manifest:
         weights=WeightsRecord("file", "0" * 64, {}, None),
         calibration=None,
         options=BuildOptions("fp32"),
-        artifacts=(Artifact("tiny-fp32.onnx", "1" * 64, 10, "fp32", None, 17),),
+        artifacts=(
+            Artifact("tiny-fp32.onnx", "1" * 64, 10, "fp32", None, 17),
+            Artifact("parity.json", "2" * 64, 10),
+        ),
         versions={"esrdeploy": "0"},
     )
 

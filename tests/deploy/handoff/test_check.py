@@ -151,10 +151,7 @@ def edited(folder: Path, **fields: object) -> None:
             {"files": [{"path": "../x", "sha256": "0" * 64, "size_bytes": 1}]},
             r'files\[0\]\.path is "\.\./x", expected plain names joined',
         ),
-        (
-            {"files": [{"path": "x", "sha256": "no", "size_bytes": 1}]},
-            "expected the 64 hexadecimal digits",
-        ),
+        ({"files": [{"path": "x", "sha256": "no", "size_bytes": 1}]}, "the 64 hexadecimal digits"),
     ],
 )
 def test_a_manifest_that_is_none_is_refused(
