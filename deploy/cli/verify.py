@@ -97,11 +97,13 @@ def verify(
         Literal["nchw", "nhwc"],
         typer.Option(help="Layout of files without a header.", rich_help_panel=_RETURNED),
     ] = "nchw",
-    codes: Annotated[
+    output_quantization: Annotated[
         str | None,
         typer.Option(
+            "--output-quantization",
+            "--codes",
             metavar="DTYPE:SCALE:ZERO_POINT",
-            help="Type, scale and zero point of integer outputs, such as int8:0.0039:-128.",
+            help="What integer outputs stand for, such as int8:0.0039:-128.",
             rich_help_panel=_RETURNED,
         ),
     ] = None,
@@ -118,9 +120,12 @@ def verify(
     """Re-check every artifact under PATH; exit 1 if any fails."""
     if returned is not None:
         from deploy.cli.returned import verify_returned
-        from deploy.handoff.returned.files import Codes, OutputFormat
+        from deploy.handoff.returned.files import OutputFormat, OutputQuantization
         from deploy.handoff.returned.judge import ReturnedRequest
 
+        quantization = None
+        if output_quantization is not None:
+            quantization = OutputQuantization.parse(output_quantization)
         request = ReturnedRequest(
             folder=returned,
             bundle=path,
@@ -128,7 +133,7 @@ def verify(
             precision=lowest([precision]),
             profile=profile,
             hr=hr,
-            reading=OutputFormat(layout, None if codes is None else Codes.parse(codes)),
+            reading=OutputFormat(layout, quantization),
         )
         if not verify_returned(request, report, as_json=as_json):
             raise typer.Exit(1)

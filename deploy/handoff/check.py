@@ -31,7 +31,7 @@ from deploy.handoff.bundle_manifest import (
 )
 from deploy.handoff.bundle_zip import opened
 from deploy.handoff.golden import FEWEST, agreement, load_array
-from deploy.handoff.make import prove
+from deploy.handoff.proof import prove
 from deploy.handoff.vendors import vendors
 from deploy.progress import Advance, Progress
 from deploy.runtime.runner import model_runner

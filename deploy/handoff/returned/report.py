@@ -13,7 +13,7 @@ from calib.digest import canonical_json
 from calib.files import write_atomically
 from calib.images import Picture, resize_area
 from deploy.artifacts.templates import data_uri, page_environment
-from deploy.handoff.returned.judge import Returned
+from deploy.handoff.returned.verdict import Returned
 
 _THUMB_PX = 224
 _GAIN = 8

@@ -128,6 +128,9 @@ def test_a_golden_output_that_is_no_array_fails(folder: Path) -> None:
     assert "02-coins.npy is no array file" in found["models/small-int8-openvino.onnx"]
 
 
+SMALL = {"architecture": "", "scale": 2, "parameters": 1, "macs": 1}
+
+
 def edited(folder: Path, **fields: object) -> None:
     path = folder / "manifest.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
@@ -139,16 +142,19 @@ def edited(folder: Path, **fields: object) -> None:
         ({"schema": "esrdeploy.handoff/9"}, f"expected '{SCHEMA}'"),
         ({"golden": []}, "names the golden vectors"),
         ({"vendors": []}, "is for no vendor"),
-        ({"surprise": 1}, "lacks, adds or misuses a field"),
+        ({"surprise": 1}, "manifest.json: surprise is not expected"),
         ({"float_model": "models/other.onnx"}, "does not name models/other.onnx"),
         ({"int8_models": {}}, "has no int8 model 'openvino' to judge vacc by"),
-        ({"network": {"scale": 0}}, "has the scale 0"),
-        ({"network": {}}, "lacks, adds or misuses a field"),
+        ({"network": SMALL | {"scale": 0}}, "network.scale is 0, expected greater than"),
+        ({"network": {}}, "network.architecture is missing and 3 more"),
         (
             {"files": [{"path": "../x", "sha256": "0" * 64, "size_bytes": 1}]},
-            r"names the file '\.\./x'",
+            r'files\[0\]\.path is "\.\./x", expected plain names joined',
         ),
-        ({"files": [{"path": "x", "sha256": "no", "size_bytes": 1}]}, "without a sha256"),
+        (
+            {"files": [{"path": "x", "sha256": "no", "size_bytes": 1}]},
+            "expected the 64 hexadecimal digits",
+        ),
     ],
 )
 def test_a_manifest_that_is_none_is_refused(

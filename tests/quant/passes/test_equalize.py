@@ -15,7 +15,8 @@ from calib.graph import GraphIndex
 from calib.runtime import Session
 from calib.sample import sample_patches
 from quant.passes.equalization_sets import channel_classes
-from quant.passes.equalize import Equalized, equalize, equalized_tensors, rescale
+from quant.passes.equalize import equalize, equalized_tensors
+from quant.passes.rescale import Equalized, rescale
 from tests.quant.by_model import prove_equal
 
 HEADER = '<ir_version: 8, opset_import: ["" : 17]>\n'

@@ -8,7 +8,7 @@ from calib.errors import GraphError
 from calib.graph import GraphIndex
 from calib.runtime import Session
 from quant.plan import QuantOptions
-from quant.qdq.emit import RoundedWeights
+from quant.qdq.int8_weights import RoundedWeights
 from quant.targets import PROFILES
 from tests.quant.by_model import emit_qdq, equalized_model, make_plan
 

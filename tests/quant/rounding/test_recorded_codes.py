@@ -11,7 +11,7 @@ from calib.errors import GraphError
 from calib.graph import GraphIndex
 from calib.images_record import ImagesRecord, PatchRecord
 from quant.plan import QuantOptions, QuantPlan
-from quant.qdq.emit import RoundedWeights
+from quant.qdq.int8_weights import RoundedWeights
 from quant.targets import PROFILES
 from tests.quant.by_model import (
     emit_qdq,

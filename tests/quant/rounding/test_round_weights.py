@@ -15,7 +15,7 @@ from calib.runtime import Session
 from calib.sample import sample_patches
 from quant.analysis.tensor_distributions import observed_tensors
 from quant.plan import QuantOptions, QuantPlan
-from quant.qdq.emit import RoundedWeights
+from quant.qdq.int8_weights import RoundedWeights
 from quant.targets import PROFILES
 from tests.quant.by_model import (
     emit_qdq,

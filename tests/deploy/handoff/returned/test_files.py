@@ -9,7 +9,7 @@ import pytest
 
 from calib.errors import UsageError, VerificationError
 from calib.images import to_picture
-from deploy.handoff.returned.files import Codes, OutputFormat, match_files, read_output
+from deploy.handoff.returned.files import OutputFormat, OutputQuantization, match_files, read_output
 from tests.deploy.handoff.returned.returns import Array, judge, save_all
 
 
@@ -102,7 +102,7 @@ def test_codes_and_layout_can_be_said_on_the_command_line(
     for name, array in outputs.items():
         codes = np.rint(np.clip(array, 0, 1) * 200).astype(np.uint8)
         (folder / f"{name}.raw").write_bytes(codes.transpose(0, 2, 3, 1).tobytes())
-    reading = OutputFormat("nhwc", Codes.parse("uint8:0.005:0"))
+    reading = OutputFormat("nhwc", OutputQuantization.parse("uint8:0.005:0"))
     found = judge(folder, unpacked, reading=reading)
     assert found.problems == ()
     assert min(image.between_db for image in found.images) > 55
@@ -149,7 +149,7 @@ def test_two_files_with_exchanged_names_are_misnamed(folder: Path, unpacked: Pat
     [
         (np.zeros((1, 3, 128, 128), np.float32), r"has shape \[1, 3, 128, 128\]; expected"),
         (np.zeros((1, 1, 256, 256), np.float32), "has shape"),
-        (np.zeros((1, 3, 256, 256), np.int8), "int8 codes without scale and zero point"),
+        (np.zeros((1, 3, 256, 256), np.int8), "int8 values without scale and zero point"),
         (b"not an array", "cannot be read"),
         ({"a": 0, "b": 1}, "expected output_0"),
         (bytes(100), "has 100 bytes; expected 786432 of float32"),
@@ -191,8 +191,8 @@ def test_an_empty_folder_is_not_accepted(folder: Path, unpacked: Path) -> None:
 
 @pytest.mark.parametrize("text", ["int8:1", "int8:x:0", "int4:1:0", "int8:0:0", "int8:-1:0"])
 def test_codes_that_are_none_are_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="found codes"):
-        Codes.parse(text)
+    with pytest.raises(UsageError, match=r"found (--output-quantization|outputs of)"):
+        OutputQuantization.parse(text)
 
 
 def test_a_broken_quantization_file_is_named(folder: Path, unpacked: Path, outputs) -> None:
