@@ -102,7 +102,7 @@ def test_halves_of_two_tables_do_not_pass(table: CalibrationTable, tmp_path: Pat
         ("minimum", -100.0, r"the extremes \(-100.0, .* the histogram is corrupt"),
         ("bins", 3, "counts has .* values, expected"),
         ("first_bin", 0, "the histogram is corrupt"),
-        ("observations", 0, "of tensor 'input' contradict its record"),
+        ("observations", 0, "observations is 0, expected greater than or equal to 1"),
         ("observations", 7, "of tensor 'input' contradict its record"),
         ("count", 9, "of tensor 'input' contradict its record"),
         ("channels", 2, "channel_minimum has .* values, expected"),
