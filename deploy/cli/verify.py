@@ -138,7 +138,7 @@ def verify(
         if not verify_returned(request, report, as_json=as_json):
             raise typer.Exit(1)
         return
-    from deploy.verify.explain import VerifyOptions
+    from deploy.verify.explain import LAYER_PICTURES, VerifyOptions
     from deploy.verify.verdict import verify_tree
 
     verifications = verify_tree(
@@ -146,7 +146,7 @@ def verify(
         images=images,
         weights=weights,
         progress=make_progress(),
-        options=VerifyOptions(chosen_backends(backend), layers),
+        options=VerifyOptions(chosen_backends(backend), LAYER_PICTURES if layers else 0),
     )
     passed = all(item.passed for item in verifications)
     if as_json:

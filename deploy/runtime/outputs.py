@@ -84,6 +84,7 @@ def run_models(
     patches: Sequence[PatchRef],
     workers: int = 1,
     advance: Advance = lambda: None,
+    known: Outputs | None = None,
 ) -> Outputs:
     """Run every model on every picture.
 
@@ -92,14 +93,25 @@ def run_models(
         patches: the pictures.
         workers: how many inferences run side by side.
         advance: called after each picture.
+        known: what some of them draw of some pictures, and need not draw again.
     """
+    known = known or Outputs()
+    names = tuple(patch.name for patch in patches)
     inputs = tuple(to_input(patch.load()) for patch in patches)
     by_file: dict[str, list[NDArray[np.float32]]] = {name: [] for name in runners}
     with ThreadPoolExecutor(workers) as pool:
-        drawn = [[pool.submit(run, values) for run in runners.values()] for values in inputs]
-        for row in drawn:
-            for name, output in zip(runners, row, strict=True):
-                by_file[name].append(output.result())
+        rows = [
+            {
+                file: pool.submit(run, values)
+                for file, run in runners.items()
+                if known.output(file, name) is None
+            }
+            for name, values in zip(names, inputs, strict=True)
+        ]
+        for name, row in zip(names, rows, strict=True):
+            for file, drawn in by_file.items():
+                output = row[file].result() if file in row else known.output(file, name)
+                assert output is not None  # else it would have been run
+                drawn.append(output)
             advance()
-    names = tuple(patch.name for patch in patches)
     return Outputs(names, inputs, {name: tuple(found) for name, found in by_file.items()})

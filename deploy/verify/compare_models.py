@@ -46,13 +46,16 @@ class Comparison:
     outputs: Outputs = field(default_factory=Outputs)
 
 
-def compare_models(build: Build, patches: Sequence[PatchRef], progress: Progress) -> Comparison:
+def compare_models(
+    build: Build, patches: Sequence[PatchRef], progress: Progress, known: Outputs | None = None
+) -> Comparison:
     """Run every file of a build and compare each fp16 and int8 file with the float file.
 
     Args:
         build: the models; the float model is among them.
         patches: the pictures to compare on.
         progress: told what is going on.
+        known: what some files draw of some pictures, and need not draw again.
     """
     workers, threads = shares(len(build.models) * len(patches))
     runners, refused = load_runners(build, threads)
@@ -70,7 +73,7 @@ def compare_models(build: Build, patches: Sequence[PatchRef], progress: Progress
     title = f"{build.manifest.model}: running {', '.join(runners)}"
     with progress.stage(title, len(patches)) as advance:
         for start in range(0, len(patches), BATCH):
-            outputs = run_models(runners, patches[start : start + BATCH], workers, advance)
+            outputs = run_models(runners, patches[start : start + BATCH], workers, advance, known)
             kept = kept if kept.images else outputs
             try:
                 for name, threshold in thresholds.items():
