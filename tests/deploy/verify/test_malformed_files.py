@@ -21,7 +21,10 @@ from deploy.artifacts.build_folder import load_build
 from deploy.artifacts.manifest import read_manifest
 from deploy.cli import app
 from deploy.progress import Silent
+from deploy.verify import reproduce
 from deploy.verify.contents import check_contents
+from quant.passes.prepared import PreparedGraph
+from quant.planner import plan_graph
 from tests.deploy.malformed import Spoiled, spoiled_texts, spoiled_values
 
 MANIFEST, PLAN, TABLE, PARITY = (
@@ -58,6 +61,20 @@ FREE = {
 @pytest.fixture
 def copy(built: Path, tmp_path: Path) -> Path:
     return shutil.copytree(built, tmp_path / "tiny")
+
+
+@pytest.fixture
+def planned_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the plan that follows from graph, table and options once, and not for every document."""
+    known: dict[str, PreparedGraph] = {}
+
+    def plan_once(graph, table, profile, options) -> PreparedGraph:
+        key = f"{graph.digest} {table.digest} {profile.name} {options}"
+        if key not in known:
+            known[key] = plan_graph(graph, table, profile, options)
+        return known[key]
+
+    monkeypatch.setattr(reproduce, "plan_graph", plan_once)
 
 
 def store(folder: Path, name: str, content: bytes) -> None:
@@ -101,6 +118,7 @@ def is_free(name: str, spoiled: Spoiled) -> bool:
 
 
 @pytest.mark.parametrize("name", [MANIFEST, PLAN, TABLE, PARITY])
+@pytest.mark.usefixtures("planned_once")
 def test_every_spoiled_value_is_refused_or_found(name: str, built: Path, copy: Path) -> None:
     original = (built / name).read_bytes()
     ends: Counter[str] = Counter()
