@@ -85,9 +85,17 @@ class CalibrationTable:
                 f"{path.with_suffix('.npz').name} has the content digest {found}, "
                 f"{path.name} expects {expected}; the two do not belong together"
             )
-        table = cls(document.graph_digest, document.images, unpack(document.tensors, arrays))
-        if table._document != document:
-            raise CalibrationError(f"{path} contradicts its histograms; calibrate again")
+        try:
+            tensors = unpack(document.tensors, arrays)
+        except CalibrationError as error:
+            raise CalibrationError(f"{path}: {error}; calibrate again") from error
+        table = cls(document.graph_digest, document.images, tensors)
+        pairs = zip(document.tensors, table._document.tensors, strict=True)
+        for position, (shown, follows) in enumerate(pairs):
+            if shown != follows:
+                raise CalibrationError(
+                    f"{path}: tensors[{position}] contradicts its histogram; calibrate again"
+                )
         return table
 
     @cached_property

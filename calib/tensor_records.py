@@ -93,39 +93,48 @@ def unpack(
     found = {name: (array.dtype, array.ndim) for name, array in arrays.items()}
     if found != {name: (np.dtype(dtype), 1) for name, dtype in _ARRAYS.items()}:
         raise CalibrationError(f"the table's arrays are {found}, expected 1-D {list(_ARRAYS)}")
-    bins, channels = sum(r.bins for r in records), sum(r.channels for r in records)
-    sizes = {"counts": bins, "channel_counts": channels * BINS}
+    values = sum(record.channels for record in records)
+    sizes = {"counts": sum(record.bins for record in records), "channel_counts": values * BINS}
     for name in _ARRAYS:
-        size = sizes.get(name, channels)
+        size = sizes.get(name, values)
         if len(arrays[name]) != size:
-            raise CalibrationError(f"{name} has {len(arrays[name])} values, expected {size}")
-    channel_counts = arrays["channel_counts"].reshape(-1, BINS)
+            raise CalibrationError(
+                f"tensors need {size} values of {name}, expected {len(arrays[name])}"
+            )
     tensors: dict[str, TensorStatistics] = {}
     first_bin, first_channel = 0, 0
-    for record in records:
-        last_bin, last_channel = first_bin + record.bins, first_channel + record.channels
-        statistics = TensorStatistics(
-            histogram=Histogram(
-                record.minimum,
-                record.maximum,
-                record.exponent,
-                record.first_bin,
-                arrays["counts"][first_bin:last_bin],
-            ),
-            observations=record.observations,
-            channels=ChannelHistograms(
-                arrays["channel_minimum"][first_channel:last_channel],
-                arrays["channel_maximum"][first_channel:last_channel],
-                channel_counts[first_channel:last_channel],
-            ),
-            channel_mean_sum=arrays["channel_mean_sum"][first_channel:last_channel],
-        )
-        _require_consistent(record, statistics)
-        tensors[record.name] = statistics
-        first_bin, first_channel = last_bin, last_channel
+    for position, record in enumerate(records):
+        bins = slice(first_bin, first_bin + record.bins)
+        channels = slice(first_channel, first_channel + record.channels)
+        try:
+            tensors[record.name] = _statistics(record, arrays, bins, channels)
+        except CalibrationError as error:
+            raise CalibrationError(f"tensors[{position}]: {error}") from error
+        first_bin, first_channel = bins.stop, channels.stop
     if len(tensors) != len(records):
-        raise CalibrationError("a tensor is listed twice in the calibration table")
+        raise CalibrationError("tensors lists a name twice")
     return tensors
+
+
+def _statistics(
+    record: TensorRecord, arrays: Mapping[str, Array], bins: slice, channels: slice
+) -> TensorStatistics:
+    """Return the statistics of one tensor, whose figures lie in those parts of the arrays."""
+    histogram = Histogram(
+        record.minimum, record.maximum, record.exponent, record.first_bin, arrays["counts"][bins]
+    )
+    statistics = TensorStatistics(
+        histogram=histogram,
+        observations=record.observations,
+        channels=ChannelHistograms(
+            arrays["channel_minimum"][channels],
+            arrays["channel_maximum"][channels],
+            arrays["channel_counts"].reshape(-1, BINS)[channels],
+        ),
+        channel_mean_sum=arrays["channel_mean_sum"][channels],
+    )
+    _require_consistent(record, statistics)
+    return statistics
 
 
 def _require_consistent(record: TensorRecord, statistics: TensorStatistics) -> None:
@@ -139,5 +148,5 @@ def _require_consistent(record: TensorRecord, statistics: TensorStatistics) -> N
     )
     if not consistent:
         raise CalibrationError(
-            f"counts and channel figures of tensor {record.name!r} contradict its record"
+            f"its counts and channel figures contradict the record of {record.name!r}"
         )

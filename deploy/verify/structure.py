@@ -25,6 +25,8 @@ from deploy.artifacts.files import (
     Artifact,
     main_opset,
 )
+from deploy.artifacts.parity_record import ParityRecord
+from deploy.metrics.parity import THRESHOLDS, ParityResult
 from quant.qdq.rules import check_rules
 from quant.targets import find_profile
 
@@ -141,13 +143,25 @@ def check_table(build: Build) -> Iterator[Check]:
 
 
 def check_parity(build: Build) -> Iterator[Check]:
-    """Ask whether the parity figures of the manifest are those of ``parity.json``."""
-    if build.parity is not None:
-        detail = "the manifest repeats its figures"
-        same = build.parity.figures == build.manifest.parity
-        if not same:
-            detail = "holds other figures than the manifest; build again"
-        yield Check.of(same, "parity figures", PARITY_NAME, detail)
+    """Ask whether the parity figures follow from the pictures', and the manifest repeats them."""
+    if build.parity is None:
+        return
+    faults = [
+        f"the figures of {name} do not follow from its pictures and thresholds"
+        for name, record in build.parity.artifacts.items()
+        if not _follows(name, record, build.manifest.artifact(name))
+    ]
+    if build.parity.figures != build.manifest.parity:
+        faults.append("the manifest holds other figures")
+    detail = "; ".join(faults) + "; build again" if faults else "follows from its pictures"
+    yield Check.of(not faults, "parity figures", PARITY_NAME, detail)
+
+
+def _follows(name: str, record: ParityRecord, item: Artifact | None) -> bool:
+    if not record.per_image or item is None or item.precision is None:
+        return False
+    threshold = THRESHOLDS[item.precision]
+    return ParityResult(name, record.reference, threshold, record.per_image).record() == record
 
 
 def check_report(folder: Path) -> Iterator[Check]:

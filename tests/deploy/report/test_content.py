@@ -1,7 +1,7 @@
 """What the report says of a build: the truth about a good one, and about a spoiled one."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -56,21 +56,32 @@ def test_a_damaged_record_leaves_nothing_compared(copy: Path) -> None:
 
 
 def test_a_parity_below_its_threshold_is_a_finding(copy: Path) -> None:
-    from calib.digest import canonical_json, sha256_file
+    from calib.digest import sha256_file
+    from calib.records import encode
+    from deploy.artifacts.manifest import read_manifest
+    from deploy.artifacts.parity_record import read_parity
+    from deploy.metrics.parity import ParityResult
 
-    record = json.loads((copy / "parity.json").read_text())
-    record["artifacts"]["tiny-int8-ort.onnx"] |= {
-        "passed": False,
-        "failures": ["coins.png: psnr_db 20 dB against tiny-fp32.onnx, expected at least 27 dB"],
-    }
-    (copy / "parity.json").write_bytes(canonical_json(record))
-    manifest = json.loads((copy / "manifest.json").read_text())
-    for artifact in manifest["artifacts"]:
-        if artifact["path"] == "parity.json":
-            artifact["sha256"] = sha256_file(copy / "parity.json")
-            artifact["size_bytes"] = (copy / "parity.json").stat().st_size
-    manifest["parity"]["artifacts"]["tiny-int8-ort.onnx"]["passed"] = False
-    (copy / "manifest.json").write_text(json.dumps(manifest))
+    name, recorded = "tiny-int8-ort.onnx", read_parity(copy)
+    record = recorded.artifacts[name]
+    images = tuple(
+        replace(image, psnr_db=20.0, name="coins.png") if position == 0 else image
+        for position, image in enumerate(record.per_image)
+    )
+    low = ParityResult(name, record.reference, record.threshold, images).record()
+    parity = replace(recorded, artifacts={**recorded.artifacts, name: low})
+    (copy / "parity.json").write_bytes(encode(parity))
+    manifest = read_manifest(copy / "manifest.json")
+    artifacts = tuple(
+        replace(
+            item,
+            sha256=sha256_file(copy / item.path),
+            size_bytes=(copy / item.path).stat().st_size,
+        )
+        for item in manifest.artifacts
+    )
+    manifest = replace(manifest, artifacts=artifacts, parity=parity.figures)
+    (copy / "manifest.json").write_bytes(manifest.content())
     found = read_content(copy, Silent())
     assert not found.passed
     assert found.failures == (

@@ -1,0 +1,194 @@
+"""No JSON file of a build, however spoiled, ends in a traceback: each gives one line with a path.
+
+Whoever spoils a file here makes the manifest agree with its digest. No network is run: what is
+asked is what becomes of a document, and a document that the reader refuses is refused before any
+model is looked at. One that it takes goes through every check that runs no network.
+"""
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from calib.digest import sha256_bytes
+from calib.errors import VerificationError
+from calib.records import spell_path
+from deploy.artifacts.build_folder import load_build
+from deploy.artifacts.manifest import read_manifest
+from deploy.cli import app
+from deploy.progress import Silent
+from deploy.verify import reproduce
+from deploy.verify.contents import check_contents
+from quant.passes.prepared import PreparedGraph
+from quant.planner import plan_graph
+from tests.deploy.malformed import Spoiled, spoiled_texts, spoiled_values
+
+MANIFEST, PLAN, TABLE, PARITY = (
+    "manifest.json",
+    "tiny-int8-ort.plan.json",
+    "calibration.json",
+    "parity.json",
+)
+FREE = {
+    MANIFEST: {
+        "network.architecture": "a description",
+        "network.parameters": "a count, shown to people",
+        "network.macs": "a count, shown to people",
+        "options.budget": "the words that the budget was asked for in",
+        "options.promoted": "absent stands for no promoted node",
+        "options.quantization": "null stands for a default, which gives the same plan",
+        "versions": "what it was built with",
+        "weights": "judged where the weights are at hand",
+    },
+    PLAN: {
+        "proofs": "figures of a run that nothing repeats",
+        "rounded.images": "pictures that decided; what was decided is judged",
+    },
+    TABLE: {},
+    PARITY: {
+        f"artifacts[{json.dumps(name)}].per_image[{position}].name": "a picture's name"
+        for name in ("tiny-fp32.onnx", "tiny-fp16.onnx", "tiny-int8-ort.onnx")
+        for position in (0, 5)
+    },
+}
+"""Fields that may hold another value of their kind, by the path's beginning, with the reason."""
+
+
+@pytest.fixture
+def copy(built: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(built, tmp_path / "tiny")
+
+
+@pytest.fixture
+def planned_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the plan that follows from graph, table and options once, and not for every document."""
+    known: dict[str, PreparedGraph] = {}
+
+    def plan_once(graph, table, profile, options) -> PreparedGraph:
+        key = f"{graph.digest} {table.digest} {profile.name} {options}"
+        if key not in known:
+            known[key] = plan_graph(graph, table, profile, options)
+        return known[key]
+
+    monkeypatch.setattr(reproduce, "plan_graph", plan_once)
+
+
+def store(folder: Path, name: str, content: bytes) -> None:
+    """Write a file, and make the manifest agree with its digest and length."""
+    (folder / name).write_bytes(content)
+    if name == MANIFEST:
+        return
+    manifest = json.loads((folder / MANIFEST).read_text())
+    for artifact in manifest["artifacts"]:
+        if artifact["path"] == name:
+            artifact |= {"sha256": sha256_bytes(content), "size_bytes": len(content)}
+    if name == TABLE:
+        manifest["calibration"]["digest"] = sha256_bytes(content)
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+
+
+def refusals(folder: Path, name: str) -> list[str]:
+    """Return what reading says of a file, one line for each complaint."""
+    try:
+        manifest = read_manifest(folder / MANIFEST)
+    except VerificationError as error:
+        return [str(error)]
+    _, failed = load_build(folder, manifest, {name, "tiny-int8-ort.onnx"})
+    return [f"{check.artifact}: {check.detail}" for check in failed]
+
+
+def failures(folder: Path) -> list[str]:
+    """Return what the checks say that run no network."""
+    checked = check_contents(folder, read_manifest(folder / MANIFEST), Silent())
+    return [f"{c.artifact}, {c.name}: {c.detail}" for c in checked.checks if c.status == "failed"]
+
+
+def require_one_line(lines: list[str], name: str, spoiled: Spoiled) -> None:
+    assert len(lines) == 1, (spoiled, lines)
+    assert name in lines[0], (spoiled, lines)
+    assert "\n" not in lines[0], (spoiled, lines)
+
+
+def is_free(name: str, spoiled: Spoiled) -> bool:
+    return spell_path(spoiled.path).startswith(tuple(FREE[name]))
+
+
+@pytest.mark.parametrize("name", [MANIFEST, PLAN, TABLE, PARITY])
+@pytest.mark.usefixtures("planned_once")
+def test_every_spoiled_value_is_refused_or_found(name: str, built: Path, copy: Path) -> None:
+    original = (built / name).read_bytes()
+    ends: Counter[str] = Counter()
+    for spoiled in spoiled_values(original):
+        store(copy, name, spoiled.content)
+        if lines := refusals(copy, name):
+            require_one_line(lines, name, spoiled)
+            if "expected" in lines[0] or "missing" in lines[0]:
+                assert _names(lines[0], spoiled), (spoiled, lines)
+            ends["refused"] += 1
+            continue
+        found = failures(copy)
+        assert found or is_free(name, spoiled), spoiled
+        assert not any("\n" in line for line in found), spoiled
+        ends["found by a check" if found else "another value of its kind"] += 1
+        shutil.copy(built / MANIFEST, copy)
+    print(name, sum(ends.values()), dict(ends))
+    assert ends["refused"] > 100
+
+
+def _names(line: str, spoiled: Spoiled) -> bool:
+    """Tell whether a line names the value or, where that is right by itself, what holds it."""
+    paths = [spell_path(spoiled.path[:end]) for end in range(len(spoiled.path), 0, -1)]
+    return not paths or any(path in line for path in paths)
+
+
+@pytest.mark.parametrize("name", [MANIFEST, PLAN, TABLE, PARITY])
+def test_every_spoiled_text_is_refused(name: str, built: Path, copy: Path) -> None:
+    for spoiled in spoiled_texts((built / name).read_bytes()):
+        store(copy, name, spoiled.content)
+        require_one_line(refusals(copy, name), name, spoiled)
+        shutil.copy(built / MANIFEST, copy)
+
+
+def cases() -> Iterator[tuple[str, str | bytes, str]]:
+    """Give a file, its bytes or the key whose value becomes 7, and what is said of it."""
+    deep = b"[" * 100_000
+    yield MANIFEST, deep, "manifest.json is not JSON: recursion limit exceeded"
+    for key in ("calibration", "network", "options", "parity", "weights", "fp16_kept"):
+        yield MANIFEST, key, f"manifest.json: {key} is 7, expected an object; build again"
+    yield PLAN, b"[]", "plan.json is [], expected an object; build again"
+    yield PLAN, b"null", "plan.json is null, expected an object; build again"
+    yield PLAN, deep, "plan.json is not JSON: recursion limit exceeded"
+    yield TABLE, "images", "calibration.json: images is 7, expected an object"
+    yield TABLE, deep, "calibration.json is not JSON: recursion limit exceeded"
+    yield PARITY, deep, "parity.json is not JSON: recursion limit exceeded"
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "line"),
+    [*cases()],
+    ids=[f"{name} {i}" for i, (name, *_) in enumerate(cases())],
+)
+def test_verify_says_so_and_exits_1(name: str, change: str | bytes, line: str, copy: Path) -> None:
+    content = change
+    if isinstance(change, str):
+        content = json.dumps(json.loads((copy / name).read_text()) | {change: 7}).encode()
+    store(copy, name, content)
+    (copy / "tiny-fp32.onnx").unlink()  # nothing can be run, and nothing has to be
+    result = CliRunner().invoke(app, ["verify", str(copy), "--backend", "none"])
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)
+    assert line in " ".join(result.output.split())
+    assert "Traceback" not in result.output
+
+
+def test_everything_else_is_still_judged(copy: Path) -> None:
+    store(copy, PLAN, b"[]")
+    checked = check_contents(copy, read_manifest(copy / MANIFEST), Silent())
+    failed = [(check.artifact, check.name) for check in checked.checks if check.status == "failed"]
+    assert failed == [(PLAN, "plan")]
+    judged = {check.artifact for check in checked.derivation if check.status == "passed"}
+    assert judged == {"tiny-fp16.onnx"}
