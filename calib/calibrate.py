@@ -6,11 +6,10 @@ the table depends on neither their order, nor the threads, nor how often the run
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import onnx
 
+from calib.arrays import AnyArray
 from calib.dataset import PatchRef, PatchSet
 from calib.digest import canonical_json, sha256_bytes
 from calib.errors import CalibrationError, GraphError
@@ -22,7 +21,6 @@ from calib.runtime import ORT_VERSION
 from calib.statistics import TensorStatistics
 from calib.table import CalibrationTable
 
-Array = np.ndarray[Any, np.dtype[Any]]
 OnImage = Callable[[int, int], None]
 
 
@@ -147,7 +145,7 @@ class Tally:
         return CalibrationTable(self.job["graph"], self._patches.record(), self._statistics)
 
 
-def feed_picture(graph: SegmentedGraph, picture: Picture, name: str) -> dict[str, Array]:
+def feed_picture(graph: SegmentedGraph, picture: Picture, name: str) -> dict[str, AnyArray]:
     """Return a picture as the graph's one input.
 
     Raises:

@@ -33,17 +33,13 @@ import math
 import threading
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from calib.arrays import AnyArray, Float64, Int64
 from calib.errors import CalibrationError
-
-Array = np.ndarray[Any, np.dtype[Any]]
-Counts = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 MAX_BINS = 4096
 EXPONENT_MIN = -100
@@ -70,7 +66,7 @@ class Histogram:
     maximum: float
     exponent: int
     first_bin: int
-    counts: Counts
+    counts: Int64
 
     def __post_init__(self) -> None:
         """Refuse a histogram that no observation can have made.
@@ -92,7 +88,7 @@ class Histogram:
             raise CalibrationError("a histogram's counts are negative or empty at an end")
 
     @classmethod
-    def of(cls, values: Array, minimum: float, maximum: float) -> "Histogram":
+    def of(cls, values: AnyArray, minimum: float, maximum: float) -> "Histogram":
         """Count finite float32 ``values`` whose extremes are already known.
 
         Args:
@@ -126,7 +122,7 @@ class Histogram:
         return math.ldexp(1.0, self.exponent)
 
     @cached_property
-    def edges(self) -> Floats:
+    def edges(self) -> Float64:
         """float64 [B + 1], edges of the bins; the outer two are drawn in to the extremes."""
         indices = np.arange(self.first_bin, self.first_bin + len(self.counts) + 1)
         edges = np.ldexp(indices.astype(np.float64), self.exponent)
@@ -172,13 +168,13 @@ class Histogram:
         return float(scale**2 * (error @ counts) / self.total)
 
     @cached_property
-    def _occupied(self) -> tuple[Floats, Floats, Floats]:
+    def _occupied(self) -> tuple[Float64, Float64, Float64]:
         """Left edge, right edge and count of the bins that hold anything."""
         (bins,) = np.nonzero(self.counts)
         return self.edges[bins], self.edges[bins + 1], self.counts[bins].astype(np.float64)
 
     @cached_property
-    def _cumulative(self) -> Counts:
+    def _cumulative(self) -> Int64:
         return np.cumsum(self.counts)
 
     def _order_statistic(self, rank: int) -> float:
@@ -210,7 +206,7 @@ def _grid(minimum: float, maximum: float) -> tuple[int, int, int]:
         exponent += 1
 
 
-def _add_rebinned(counts: Counts, part: Histogram, exponent: int, first_bin: int) -> None:
+def _add_rebinned(counts: Int64, part: Histogram, exponent: int, first_bin: int) -> None:
     """Add the counts of ``part`` to those of a grid at least as coarse."""
     shift = exponent - part.exponent
     if shift == 0:
@@ -221,7 +217,7 @@ def _add_rebinned(counts: Counts, part: Histogram, exponent: int, first_bin: int
     np.add.at(counts, (indices >> min(shift, 62)) - first_bin, part.counts)
 
 
-def _count(values: Array, exponent: int, first_bin: int, bins: int) -> Counts:
+def _count(values: AnyArray, exponent: int, first_bin: int, bins: int) -> Int64:
     """Count 1-D ``values`` into bins.
 
     Multiplying by a power of two, flooring, and subtracting integers below 2**24 are exact in
@@ -242,20 +238,20 @@ def _count(values: Array, exponent: int, first_bin: int, bins: int) -> Counts:
     return counts
 
 
-def scratch(size: int, dtype: npt.DTypeLike) -> Array:
+def scratch(size: int, dtype: npt.DTypeLike) -> AnyArray:
     """Return a 1-D array that this thread may overwrite until it asks for the same dtype again.
 
     Large temporaries that come and go between small ones that stay would fragment the heap: an
     image more would take memory more.
     """
-    buffers: dict[str, Array] = _SCRATCH.__dict__
+    buffers: dict[str, AnyArray] = _SCRATCH.__dict__
     name = np.dtype(dtype).name
     if name not in buffers or buffers[name].size < size:
         buffers[name] = np.empty(size, dtype)
     return buffers[name][:size]
 
 
-def count_indices(indices: npt.NDArray[np.uint16], bins: int) -> Counts:
+def count_indices(indices: npt.NDArray[np.uint16], bins: int) -> Int64:
     """Return int64 ``[bins]``: how often each bin's number occurs.
 
     OpenCV counts three times as fast as ``numpy.bincount`` and lets other threads run meanwhile.
@@ -265,5 +261,5 @@ def count_indices(indices: npt.NDArray[np.uint16], bins: int) -> Counts:
         bins: at most 2**16.
     """
     found = cv2.calcHist([indices.reshape(1, -1)], [0], None, [bins], [0, bins])
-    counts: Counts = found.reshape(-1).astype(np.int64)  # float32 counts to 2**24 exactly
+    counts: Int64 = found.reshape(-1).astype(np.int64)  # float32 counts to 2**24 exactly
     return counts

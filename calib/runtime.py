@@ -14,15 +14,12 @@ import functools
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import onnx
 import onnxruntime as ort
 
+from calib.arrays import AnyArray
 from calib.errors import GraphError
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 ORT_VERSION: str = ort.__version__
 _WARNINGS_OFF = 3
@@ -86,8 +83,8 @@ class Session:
         self.outputs = tuple(node.name for node in self._session.get_outputs())
 
     def run(
-        self, feeds: Mapping[str, Array], outputs: Sequence[str] | None = None
-    ) -> dict[str, Array]:
+        self, feeds: Mapping[str, AnyArray], outputs: Sequence[str] | None = None
+    ) -> dict[str, AnyArray]:
         """Run the model once.
 
         Args:

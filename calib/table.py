@@ -13,7 +13,8 @@ from functools import cached_property, reduce
 from pathlib import Path
 from typing import Literal
 
-from calib.archive import Array, content_digest, read_archive, write_archive
+from calib.archive import content_digest, read_archive, write_archive
+from calib.arrays import AnyArray
 from calib.digest import sha256_bytes
 from calib.errors import CalibrationError, StaleTableError
 from calib.files import write_atomically
@@ -99,7 +100,7 @@ class CalibrationTable:
         return table
 
     @cached_property
-    def _packed(self) -> tuple[tuple[TensorRecord, ...], dict[str, Array]]:
+    def _packed(self) -> tuple[tuple[TensorRecord, ...], dict[str, AnyArray]]:
         return pack(self.tensors)
 
     @cached_property

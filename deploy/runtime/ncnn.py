@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from calib.arrays import Float32
 from calib.errors import VerificationError
 from deploy.runtime.runner import Runner
 
@@ -40,7 +40,7 @@ def ncnn_runner(param: Path, *, threads: int = 2, winograd: bool = True) -> Runn
         raise VerificationError(f"ncnn cannot load {param.name} with its .bin")
     (input_name,), (output_name,) = net.input_names(), net.output_names()
 
-    def run(network_input: NDArray[np.float32]) -> NDArray[np.float32]:
+    def run(network_input: Float32) -> Float32:
         with net.create_extractor() as extractor:
             # Mat reads the memory as if it were contiguous, and only borrows it.
             planes = np.ascontiguousarray(network_input[0])
@@ -48,7 +48,7 @@ def ncnn_runner(param: Path, *, threads: int = 2, winograd: bool = True) -> Runn
             status, output = extractor.extract(output_name)
             if status != 0:
                 raise VerificationError(f"ncnn cannot run {param.name}: status {status}")
-            found: NDArray[np.float32] = np.array(output, np.float32)[np.newaxis]
+            found: Float32 = np.array(output, np.float32)[np.newaxis]
         return found
 
     return run

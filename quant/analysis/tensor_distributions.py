@@ -23,6 +23,7 @@ from functools import cached_property
 import numpy as np
 import onnx
 
+from calib.arrays import Float64
 from calib.channels import ChannelHistograms
 from calib.errors import CalibrationError
 from calib.graph import GraphIndex, attribute_of
@@ -30,7 +31,7 @@ from calib.histogram import Histogram
 from calib.statistics import TensorStatistics
 from quant.analysis.scale_absorbers import residual_scale
 from quant.analysis.topology import MOVERS, Topology
-from quant.numerics.distribution import Distribution, Float64, merge
+from quant.numerics.distribution import Distribution, merge
 
 PINNED_RANGE = (0.0, 1.0)
 

@@ -9,14 +9,13 @@ TensorRT and LiteRT accept no other.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 from onnx import TensorProto
 
-Array = np.ndarray[Any, np.dtype[Any]]
-FloatArray = npt.NDArray[np.float32]
+from calib.arrays import AnyArray, Float32
+
 IntegerName = Literal["uint8", "int8", "uint16", "int16", "int32"]
 
 
@@ -100,8 +99,8 @@ def covered_range(scale: float, zero_point: int, integer: IntegerType) -> tuple[
 
 
 def quantize(
-    values: Array, scale: Array | float, zero_point: Array | int, integer: IntegerType
-) -> Array:
+    values: AnyArray, scale: AnyArray | float, zero_point: AnyArray | int, integer: IntegerType
+) -> AnyArray:
     """Return the quantized values, with the dtype of ``integer``.
 
     Args:
@@ -115,17 +114,17 @@ def quantize(
     return codes.astype(integer.name)
 
 
-def dequantize(codes: Array, scale: Array | float, zero_point: int) -> FloatArray:
+def dequantize(codes: AnyArray, scale: AnyArray | float, zero_point: int) -> Float32:
     """Return the float32 values that the quantized values ``codes`` stand for."""
     steps = (np.asarray(codes).astype(np.int64) - zero_point).astype(np.float32)
-    values: FloatArray = steps * np.asarray(scale, np.float32)
+    values: Float32 = steps * np.asarray(scale, np.float32)
     return values
 
 
-def bias_scale_floor(bias: FloatArray, input_scale: float) -> FloatArray:
+def bias_scale_floor(bias: Float32, input_scale: float) -> Float32:
     """Return float32 ``[O]``: smallest weight scales with which ``bias`` fits int32."""
     floor = np.abs(bias.astype(np.float64)) / (input_scale * BIAS_LIMIT)
-    above: FloatArray = np.nextafter(floor.astype(np.float32), np.float32(np.inf))
+    above: Float32 = np.nextafter(floor.astype(np.float32), np.float32(np.inf))
     return above
 
 
