@@ -98,6 +98,28 @@ class Session:
         return dict(zip(names, self._session.run(names, dict(feeds)), strict=True))
 
 
+def shares(jobs: int, threads: int | None = None, most: int = 2) -> tuple[int, int]:
+    """Return how many inferences to run side by side, and threads for each.
+
+    Two inferences on a core each take 5 to 18 % less time than one after the other on both
+    (x4plus, 2 cores), and give the same bits. Each holds the activations of a picture, hence
+    the limit.
+
+    Args:
+        jobs: inferences in all.
+        threads: for all of them together; ``None`` takes every core.
+        most: how many may be held at once.
+
+    >>> shares(jobs=12, threads=2)
+    (2, 1)
+    >>> shares(jobs=1, threads=2)
+    (1, 2)
+    """
+    cores = threads or os.cpu_count() or 1
+    workers = max(1, min(cores, jobs, most))
+    return workers, max(1, cores // workers)
+
+
 @functools.cache
 def _register_arena() -> None:
     """Give onnxruntime's process-wide environment an arena; it can be given once."""

@@ -1,6 +1,5 @@
 """Run models on pictures and keep what they draw: whoever compares sees arrays only."""
 
-import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from deploy.progress import Advance
 from deploy.runtime.runner import Runner
 
 MOST_WORKERS = 4
+"""How many inferences run side by side: each holds some 0.4 GB of activations of x4plus."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,21 +60,6 @@ class Outputs:
         if file not in self.by_file or image not in self.images:
             return None
         return self.by_file[file][self.images.index(image)]
-
-
-def shares(jobs: int) -> tuple[int, int]:
-    """Return how many inferences to run side by side, and threads for each.
-
-    Two inferences on a core each take 10 to 18 % less time than one after the other on both
-    (x4plus, 2 cores), and draw the same bits. Each holds some 0.4 GB of activations, hence the
-    limit.
-
-    Args:
-        jobs: inferences in all.
-    """
-    cores = os.cpu_count() or 1
-    workers = max(1, min(cores, jobs, MOST_WORKERS))
-    return workers, max(1, cores // workers)
 
 
 def run_models(

@@ -13,6 +13,7 @@ memory is a few activations per image.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -22,7 +23,7 @@ import onnx
 from calib.arrays import AnyArray, Float32, Float64, Int8
 from calib.errors import UsageError
 from calib.graph import GraphIndex
-from calib.runtime import Session
+from calib.runtime import Session, shares
 from calib.segments import Segment, cut_graph, segment_model
 from calib.table import CalibrationTable
 from quant.analysis.channel_statistics import channel_statistics
@@ -98,18 +99,24 @@ class _Walk:
                 yield group, states
             if number == len(self._segments):
                 return
-            segment = self._segments[number]
-            session = Session(
-                segment_model(self.index, segment),
-                optimized=True,
-                threads=self.threads,
-                shared_arena=True,
-            )
+            self._run(self._segments[number], states)
             for state in states:
-                made = session.run({name: state[name] for name in segment.inputs}, segment.outputs)
-                state.update(made)
                 for name in [n for n in state if not self._needed(n, number, waiting)]:
                     del state[name]
+
+    def _run(self, segment: Segment, states: list[dict[str, AnyArray]]) -> None:
+        """Add what a segment makes of each image to the image's state."""
+        workers, threads = shares(len(states), self.threads)
+        session = Session(
+            segment_model(self.index, segment), optimized=True, threads=threads, shared_arena=True
+        )
+
+        def made(state: dict[str, AnyArray]) -> dict[str, AnyArray]:
+            return session.run({name: state[name] for name in segment.inputs}, segment.outputs)
+
+        with ThreadPoolExecutor(workers) as pool:
+            for state, found in zip(states, pool.map(made, states), strict=True):
+                state.update(found)
 
     def _needed(self, tensor: str, number: int, waiting: Sequence[LayerGroup]) -> bool:
         later = self._last_reader.get(tensor, -1) > number
