@@ -99,15 +99,15 @@ def test_halves_of_two_tables_do_not_pass(table: CalibrationTable, tmp_path: Pat
 @pytest.mark.parametrize(
     ("entry", "value", "message"),
     [
-        ("minimum", -100.0, r"the extremes \(-100.0, .* the histogram is corrupt"),
-        ("bins", 3, "counts has .* values, expected"),
+        ("minimum", -100.0, r"tensors\[0\]: the extremes \(-100.0, .* the histogram is corrupt"),
+        ("bins", 3, "tensors need .* values of counts, expected"),
         ("first_bin", 0, "the histogram is corrupt"),
         ("observations", 0, "observations is 0, expected greater than or equal to 1"),
-        ("observations", 7, "of tensor 'input' contradict its record"),
-        ("count", 9, "of tensor 'input' contradict its record"),
-        ("channels", 2, "channel_minimum has .* values, expected"),
-        ("name", "output", "a tensor is listed twice in the calibration table"),
-        ("ranges", {"99.9": [0, 1]}, "contradicts its histograms; calibrate again"),
+        ("observations", 7, r"tensors\[0\]: its counts .* contradict the record of 'input'"),
+        ("count", 9, r"tensors\[0\]: its counts .* contradict the record of 'input'"),
+        ("channels", 2, "tensors need .* values of channel_minimum, expected"),
+        ("name", "output", "tensors lists a name twice"),
+        ("ranges", {"99.9": [0, 1]}, r"tensors\[0\] contradicts its histogram; calibrate again"),
     ],
 )
 def test_a_changed_entry_is_noticed(
