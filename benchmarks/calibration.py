@@ -1,4 +1,4 @@
-"""A float ONNX model and images in, one table out: what calibrating costs, ours and onnxruntime's.
+"""Measure what calibrating a float ONNX model costs, ours beside onnxruntime's.
 
 Run from the project's folder, for example:
 

@@ -1,12 +1,11 @@
-"""DIV2K in, one table of int8 models out: ours, each target, beside other toolkits'.
+"""Compare int8 models on DIV2K: ours for each target, beside those of other toolkits.
 
     python benchmarks/int8_quality.py x4plus-anime-6b x4plus --data DIV2K --out dist/quality
     python benchmarks/int8_quality.py x4plus --data DIV2K --settings ort --peers aimet --pairs 9
 
 Every candidate is calibrated on the same 50 LR pictures, none of which has an HR partner, and
-scored on all pairs by the vendor table's protocol (deploy/evaluate/protocols.py), in the meaning
-of its
-file: graph optimizations off; the float model optimized, which differs from it by rounding alone.
+scored on all pairs by the vendor table's protocol (deploy/evaluate/protocols.py), in QDQ reference
+semantics; the float model runs optimized, which differs from unoptimized by rounding alone.
 Parity is measured against the float model on outputs clipped to [0, 1].
 
 Ours are made by ``esrdeploy build`` with the settings of :data:`SETTINGS`; a build calibrates once
@@ -164,7 +163,7 @@ def prepared_pairs(
 
 
 def scores(path: Path, pairs: Sequence[Scored]) -> list[Score]:
-    """Score one model in the meaning of its file, beside which the scores are kept."""
+    """Score one model in QDQ reference semantics; the scores are kept beside its file."""
     record = path.with_suffix(".scores.json")
     digest = sha256_file(path)
     names = [pair.name for pair in pairs]

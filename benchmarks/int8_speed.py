@@ -1,4 +1,4 @@
-"""Builds in, how much faster their int8 files run than their float files out.
+"""Measure how much faster the int8 files of builds run than their float files.
 
     python benchmarks/int8_speed.py dist/x4plus-anime-6b dist/x4plus --rounds 9
 

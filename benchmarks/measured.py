@@ -1,4 +1,4 @@
-"""A command in, what it cost as a whole process out: wall time, processor time, peak memory.
+"""Run a command and measure its process: wall time, processor time, peak memory.
 
 On Linux a process's peak memory begins with that of the process that started it, so the command
 is started by a fresh interpreter that runs this file and holds nothing.

@@ -1,10 +1,10 @@
-"""int8 files in, what onnxruntime makes of them on a CPU without VNNI out.
+"""Measure what onnxruntime makes of int8 files on a CPU without VNNI.
 
     python benchmarks/saturation.py dist/x4plus-anime-6b/x4plus-anime-6b-int8-ort.onnx
 
 Needs ``qemu-x86_64`` (Debian's qemu-user), which emulates a Haswell: AVX2, no VNNI. A file's own
 build holds the float model beside it. One photograph of the embedded sample is run, which takes
-minutes there. Parity with float and with the meaning of the file, in dB:
+minutes there. Parity with float and with the file's QDQ reference semantics, in dB:
 
     file                    every optimization off
     here                    onnxruntime as it comes, on this processor

@@ -1,4 +1,4 @@
-"""A build in, how much of its verification is not inference out.
+"""Measure how much of a build's verification is not inference.
 
     python benchmarks/verify_overhead.py dist/x4plus-anime-6b
 
@@ -20,7 +20,7 @@ from unittest.mock import patch
 from calib.runtime import Session
 from deploy.progress import Silent
 from deploy.runtime.backends import is_installed
-from deploy.verify.explain import VERDICT_ONLY, VerifyOptions
+from deploy.verify.explain import LAYER_PICTURES, VERDICT_ONLY, VerifyOptions
 from deploy.verify.verdict import verify_tree
 
 TORCH = ("deploy.network.torch_modules", "torch_runner", "torch inference")
@@ -84,7 +84,10 @@ def main() -> None:
     parser.add_argument("--backends", action="store_true", help="measure backend error as well")
     parser.add_argument("--layers", action="store_true", help="compare every tensor as well")
     arguments = parser.parse_args()
-    scope = VerifyOptions(None if arguments.backends else VERDICT_ONLY.backends, arguments.layers)
+    scope = VerifyOptions(
+        None if arguments.backends else VERDICT_ONLY.backends,
+        LAYER_PICTURES if arguments.layers else 0,
+    )
     engines = [TORCH]
     if arguments.backends and is_installed("openvino"):
         engines.append(OPENVINO)

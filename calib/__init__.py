@@ -1,1 +1,1 @@
-"""Images in, calibration tables out: the streaming observation of a float graph."""
+"""Calibrate: observe a float graph on images and keep ranges and histograms of its activations."""

@@ -63,8 +63,12 @@ def read_archive(path: Path) -> tuple[dict[str, Array], bytes | None]:
                     arrays[name.removesuffix(".npy")] = np.lib.format.read_array(
                         io.BytesIO(content), allow_pickle=False
                     )
-    except (OSError, ValueError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+    except OSError as error:
         raise CalibrationError(f"{path.name} cannot be read: {error}") from error
+    except (ValueError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+        raise CalibrationError(
+            f"{path.name} cannot be read, it is truncated or damaged: {error}"
+        ) from error
     return arrays, record
 
 

@@ -1,4 +1,4 @@
-"""A float graph, its tensors to observe and a set of patches in, a calibration table out.
+"""Calibrate a float graph: observe the wanted tensors over a set of patches, make a table of them.
 
 One pass over the patches, one float inference each. Memory does not depend on their number, and
 the table depends on neither their order, nor the threads, nor how often the run was interrupted.

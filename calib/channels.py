@@ -1,9 +1,9 @@
-r"""One activation array in, a coarse mergeable histogram of each of its channels out.
+r"""Keep a coarse, mergeable histogram of each channel of an activation.
 
 The grid is the one of calib/histogram.py, per channel: bins ``2**e`` wide and aligned to powers of
 two, ``e`` the smallest at which the channel's ``[minimum, maximum]`` needs at most ``BINS`` bins.
 So channels merge exactly, and a tensor whose channels are later divided by factors of their own
-(quant/equalize.py) has a distribution without running an image again.
+(quant/passes/equalize.py) has a distribution without running an image again.
 
 The extremes are those of all values. Counted is every value of a small plane and every
 ``STRIDE``-th of a large one: 3,277 of the 16,384 values of a 128x128 channel. A stride prime to

@@ -1,4 +1,4 @@
-"""The calibration job of :mod:`calib.calibrate`, its images dealt out to Dask workers.
+"""Run the calibration job of :mod:`calib.calibrate` with its images dealt out to Dask workers.
 
 Each image is one task: its pixels go out, the statistics of its tensors come back and are merged
 here, exactly, so the table is byte for byte the one that a single process makes, provided that

@@ -1,4 +1,4 @@
-"""A folder of images in, a reproducible list of 128x128 patches out.
+"""Choose 128x128 patches from a folder of images, reproducibly.
 
 A `PatchRef` holds no pixels: it knows how to make its patch again and which sha256 the patch
 must then have, so a list of 1,000 costs no more memory than its names, and a file that

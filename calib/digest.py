@@ -1,4 +1,4 @@
-"""Bytes, files and JSON values in, sha256 digests and canonical JSON out."""
+"""Hash bytes, files and JSON values with sha256; write JSON in one canonical form."""
 
 import hashlib
 import json

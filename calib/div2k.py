@@ -1,4 +1,4 @@
-"""A folder in DIV2K's layout in, its calibration images and its evaluation pairs out.
+"""Find calibration images and evaluation pairs in a folder of DIV2K's layout.
 
     DIV2K_train_LR_bicubic/X4/0001x4.png      never evaluated on
     DIV2K_valid_LR_bicubic/X4/0801x4.png      evaluated on if its HR partner is there

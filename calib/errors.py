@@ -1,4 +1,4 @@
-"""The one error tree of esrdeploy.
+"""Define the one error tree of esrdeploy.
 
     EsrdeployError                 base: one clear line for the user, never a traceback
     ├── InputError                 bad usage or bad input, exit code 2

@@ -1,4 +1,4 @@
-"""An ONNX model in, a read-only index of its nodes, tensors and shapes out.
+"""Index the nodes, tensors and shapes of an ONNX model, for reading only.
 
 The index answers what a pass, a planner or an observer asks of a graph: who makes this tensor,
 who reads it, what constant is it, what shape has it. It never changes the model, and the model

@@ -1,4 +1,4 @@
-r"""Float values in, a histogram that merges exactly and answers percentiles out.
+r"""Count values in a histogram that merges exactly and answers percentiles.
 
 The grid is aligned to powers of two: bin ``i`` at exponent ``e`` covers
 ``[i * 2**e, (i + 1) * 2**e)``, so the bin of a value is ``floor(x / 2**e)``, and because

@@ -1,4 +1,4 @@
-"""Image bytes in, network input out, and back: pre- and post-processing in one place.
+"""Turn image files into network input and network output into pictures.
 
     picture  uint8 [H, W, 3] RGB                  (read_image, decode_image)
     input    picture / 255, float32 [1, 3, H, W]  (to_input)

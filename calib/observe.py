@@ -1,4 +1,4 @@
-"""A graph and the tensors wanted of it in, those tensors out as they appear, few at a time.
+"""Run a float graph and hand out the tensors wanted of it, a few at a time.
 
 The graph is cut into segments that run one after another, each as its own onnxruntime session,
 so that what a segment hands out stays under a byte budget (calib/segments.py).
@@ -9,7 +9,7 @@ the same bits with any number of threads, so the tensors are reproducible on one
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
@@ -113,6 +113,9 @@ def observe(
 ) -> dict[str, TensorStatistics]:
     """Run a graph once and return the statistics of its wanted tensors, in their given order.
 
+    A segment's tensors are counted while the next one runs: what it does on one thread alone, such
+    as joining and reordering tensors, leaves a core idle.
+
     Args:
         graph: the loaded graph.
         feeds: one image, by graph input.
@@ -134,7 +137,10 @@ def observe(
 
     found: dict[str, TensorStatistics] = {}
     pool = _pool(threads or os.cpu_count() or 1)
+    counted: dict[str, Future[TensorStatistics]] = {}
     for appeared in graph.run(feeds):
-        found |= zip(appeared, pool.map(statistics, appeared.items()), strict=True)
+        found |= {name: future.result() for name, future in counted.items()}
+        counted = {name: pool.submit(statistics, (name, a)) for name, a in appeared.items()}
         appeared.clear()
+    found |= {name: future.result() for name, future in counted.items()}
     return {name: found[name] for name in graph.wanted}

@@ -1,12 +1,13 @@
-"""An ONNX model in, named output arrays out: the one module that knows onnxruntime.
+"""Run ONNX models with onnxruntime: the one module that imports it.
 
 Two ways of running the same file are told apart throughout the project:
 
 - ``optimized=False`` turns every graph rewrite off. QuantizeLinear and DequantizeLinear then
-  do exactly what the ONNX specification says; this is the *meaning* of a QDQ file.
+  do exactly what the ONNX specification says: QDQ reference semantics
+  (docs/decisions/0002-qdq-reference-semantics.md).
 - ``optimized=True`` is what onnxruntime really executes: fused, with integer kernels. On
   x86-64 CPUs without VNNI its 8-bit multiply saturates at 16 bits, so its result may differ
-  from the meaning of the file.
+  from the reference semantics.
 """
 
 import functools

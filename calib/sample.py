@@ -1,4 +1,4 @@
-"""The name of a split in, the embedded sample's patches out: calibration without any folder.
+"""Make patches from the embedded sample photographs: calibration without any folder.
 
 The pixels are photographs that ship inside the scikit-image wheel (``skimage/data``); nothing
 is copied into this package and nothing is downloaded. They were chosen by eye for detail, faces

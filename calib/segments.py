@@ -1,4 +1,4 @@
-"""A graph and the tensors wanted of it in, a chain of smaller graphs that makes them out.
+"""Cut a graph into a chain of smaller graphs that make the wanted tensors.
 
 Cutting a graph costs the tensors that are alive at the cut: they leave the runtime and enter it
 again, and no operators fuse across it. :func:`split_graph` finds the cheapest cuts under a byte

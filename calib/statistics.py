@@ -1,4 +1,4 @@
-"""One activation array in, its mergeable statistics out.
+"""Collect mergeable statistics of one activation: histograms and the mean of each channel.
 
 What is kept of a tensor is what later stages need, in one pass and in fixed memory: a histogram
 (ranges of any percentile), a coarse histogram of each channel (equalization, and ranges behind

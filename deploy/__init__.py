@@ -1,3 +1,3 @@
-"""Weights in, a verified deployment out: the esrdeploy command."""
+"""Deploy Real-ESRGAN: turn weights into verified ONNX models (the esrdeploy command)."""
 
 __version__ = "0.1.0"

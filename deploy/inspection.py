@@ -1,4 +1,4 @@
-"""An ONNX file in, what a deployment engineer asks of it out: operators, precision, size, cost.
+"""Inspect an ONNX file as a deployment engineer would: operators, precision, size, cost.
 
 The precision of a node is read from the graph, not from its file name: a data input that comes
 out of a DequantizeLinear counts with the integer type that went in, an output that only
@@ -54,9 +54,9 @@ class QuantizedRange:
 
     Attributes:
         tensor: what is quantized.
-        dtype: integer type of the codes.
+        dtype: integer type of the quantized values.
         scale: width of one step, in the tensor's unit.
-        zero_point: code of 0.0.
+        zero_point: quantized value of 0.0.
         low: smallest value that survives.
         high: largest value that survives.
     """

@@ -1,4 +1,4 @@
-"""Build a model: a request in, a verified folder of artifacts out; read it top to bottom."""
+"""Build a model: make a verified folder of artifacts of a request. Read it top to bottom."""
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,8 +19,9 @@ from deploy.build.write_models import write_fp32, write_parity
 from deploy.network.export import ExportedModel, export_float
 from deploy.network.load import Network, load_network
 from deploy.progress import Progress
-from deploy.report import write_report
+from deploy.report import LAYER_PICTURES, write_report
 from deploy.verify.contents import check_contents
+from deploy.verify.explain import VerifyOptions
 from deploy.verify.torch_reference import held_original
 from deploy.verify.verdict import Verification, compare_build
 from quant.fp16.range import require_nodes
@@ -76,7 +77,8 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
     draft = describe(network, request, lowered, artifacts)
     checked = check_contents(folder, draft, progress)
     original = held_original(checked.build, network)
-    verification = compare_build(checked, verification_pictures(), original, progress)
+    options = VerifyOptions(backends=(), layers=LAYER_PICTURES if request.report else 0)
+    verification = compare_build(checked, verification_pictures(), original, progress, options)
     parity = verification.parity_record()
     artifacts += write_parity(folder, parity)
     manifest = replace(draft, artifacts=tuple(artifacts), parity=parity.figures)

@@ -1,4 +1,4 @@
-"""What long work tells its caller: stages with a name, a length and steps done."""
+"""Tell the caller how far long work is: stages with a name, a length and steps done."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager

@@ -20,9 +20,10 @@ from quant.analysis.scale_absorbers import residual_scales
 from quant.analysis.tensor_distributions import ObservationRules, TensorDistributions
 from quant.analysis.topology import Part, Topology
 from quant.numerics.saturation_limits import SaturationLimits
-from quant.passes.equalize import TRUNK_EXPONENT, Equalized, equalize, equalized_tensors, rescale
+from quant.passes.equalize import TRUNK_EXPONENT, equalize, equalized_tensors
 from quant.passes.fold import Folded, fold
 from quant.passes.prepared import PreparedGraph
+from quant.passes.rescale import Equalized, rescale
 from quant.plan import QuantOptions, QuantPlan
 from quant.planning.activation_scales import EdgePlanner
 from quant.planning.integer_concats import integer_concats

@@ -27,7 +27,8 @@ from quant.numerics.affine import FloatArray
 from quant.numerics.psnr import psnr_of
 from quant.passes.prepared import PreparedGraph
 from quant.plan import QuantPlan
-from quant.qdq.emit import RoundedWeights, emit_qdq
+from quant.qdq.emit import emit_qdq
+from quant.qdq.int8_weights import RoundedWeights
 
 SENSITIVITY_SCHEMA: Literal["esrdeploy.sensitivity/1"] = "esrdeploy.sensitivity/1"
 

@@ -188,7 +188,7 @@ OPENVINO = TargetProfile(
 # QDQ pair stays, which all versions take.
 QNN = TargetProfile(
     name="qnn",
-    summary="Qualcomm QNN w8a8: uint8 on every edge, int32 bias",
+    summary="Qualcomm QNN w8a8: uint8 on every activation, int32 bias",
     integers=(("int8", "uint8"), ("int16", "uint16")),
     symmetric=False,
     convolution="int8",
@@ -208,7 +208,7 @@ QNN = TargetProfile(
 
 QNN_W8A16 = TargetProfile(
     name="qnn-w8a16",
-    summary="Qualcomm QNN w8a16: uint16 on every edge, int8 weights, int32 bias",
+    summary="Qualcomm QNN w8a16: uint16 on every activation, int8 weights, int32 bias",
     integers=(("int16", "uint16"),),
     symmetric=False,
     convolution="int16",

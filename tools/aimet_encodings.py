@@ -1,16 +1,16 @@
-"""An unpacked bundle in, what AIMET makes of its encodings beside our QDQ models out.
+"""Compare what AIMET makes of a bundle's encodings with our QDQ models.
 
     python -m venv aimet
     aimet/bin/pip install torch==2.13.0
     aimet/bin/pip install 'aimet-onnx==2.42.*'
-    esrdeploy handoff --target qnn dist/x4plus-anime-6b --out handoff.zip
+    esrdeploy handoff --vendor qnn dist/x4plus-anime-6b --out handoff.zip
     python -m zipfile -e handoff.zip bundle
     aimet/bin/python tools/aimet_encodings.py bundle
 
 Runs in AIMET's environment and needs nothing of ours. The encodings are loaded strictly: AIMET
 raises where one differs in kind from the quantizer it is for. Then every golden input is run in
 AIMET's simulation. With 16-bit activations it has to agree with our QDQ model; with 8 bits one
-code more or less in an early layer becomes another picture at the same distance from float, so
+step more or less in an early layer becomes another picture at the same distance from float, so
 there both distances from float are what to look at.
 """
 

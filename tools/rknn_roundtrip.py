@@ -1,9 +1,9 @@
-"""A build in, rknn-toolkit2's int8 parity beside ours out: bundle, SDK, simulator and back.
+"""Compare rknn-toolkit2's int8 parity with ours: bundle, SDK, simulator and back.
 
     python tools/rknn_roundtrip.py                            builds x4plus-anime-6b first
     python tools/rknn_roundtrip.py --build dist/x4plus        takes a build that is there
 
-1. ``esrdeploy handoff --target rknn`` makes the bundle.
+1. ``esrdeploy handoff --vendor rknn`` makes the bundle.
 2. rknn-toolkit2 is installed into a virtual environment of its own, from the bundle's
    requirements, with a CPU build of torch.
 3. The bundle's own script builds the network there and runs the golden inputs on the simulator,
@@ -94,7 +94,7 @@ def main() -> None:
         if esrdeploy("build", *options, "--out", build.parent) != 0:
             raise SystemExit("the build failed")
     bundle = work / "handoff.zip"
-    if esrdeploy("handoff", "--target", "rknn", build, "--out", bundle) != 0:
+    if esrdeploy("handoff", "--vendor", "rknn", build, "--out", bundle) != 0:
         raise SystemExit("the bundle was not made")
     unpacked = work / "bundle"
     shutil.rmtree(unpacked, ignore_errors=True)
@@ -113,7 +113,7 @@ def main() -> None:
         report = out / "returned" / "returned-report.json"
         rows.append(f"| {LABELS[route]} | {summary(report, 'psnr_db')} |")
         if route != "quantize":
-            meaning = f"our QDQ ({profile}), in the meaning of the file"
+            meaning = f"our QDQ ({profile}), in QDQ reference semantics"
             rows.append(f"| {meaning} | {summary(report, 'ours_db')} |")
     print("\n| int8 | parity with float, dB mean | min |\n|---|---|---|")
     print("\n".join(rows))

@@ -1,4 +1,4 @@
-"""AIMET's simulation for Qualcomm's HTP v73: tf_enhanced ranges, 8 bits, no AdaRound.
+"""Quantize with AIMET, simulated for Qualcomm's HTP v73: tf_enhanced ranges, 8 bits, no AdaRound.
 
 python aimet_htp.py FLOAT.onnx INPUTS.npy OUT.onnx
 """

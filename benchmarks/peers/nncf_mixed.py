@@ -1,4 +1,4 @@
-"""NNCF's post-training quantization: mixed preset, fast bias correction.
+"""Quantize with NNCF's post-training quantization: mixed preset, fast bias correction.
 
 python nncf_mixed.py FLOAT.onnx INPUTS.npy OUT.onnx
 """

@@ -1,4 +1,4 @@
-"""onnxruntime's static quantization: percentile, uint8 activations, int8 weights per channel.
+"""Quantize with onnxruntime: percentile, uint8 activations, int8 weights per channel.
 
 python onnxruntime_percentile.py FLOAT.onnx INPUTS.npy OUT.onnx
 """

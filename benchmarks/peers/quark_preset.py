@@ -1,4 +1,4 @@
-"""AMD Quark's A8W8 preset: int8 activations and weights, min-max ranges.
+"""Quantize with AMD Quark's A8W8 preset: int8 activations and weights, min-max ranges.
 
 python quark_preset.py FLOAT.onnx INPUTS.npy OUT.onnx
 """

@@ -1,4 +1,4 @@
-"""The toolkits that int8_quality.py holds beside ours, and the environments they run in."""
+"""List the toolkits that int8_quality.py holds beside ours, and make their environments."""
 
 import json
 import subprocess

@@ -1,1 +1,1 @@
-"""The files of a build: their names, records, digests and how to read them back."""
+"""Name, record, write and read the files of a build."""

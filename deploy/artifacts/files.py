@@ -1,4 +1,4 @@
-"""A built model in, a file with its digest out: names, atomic writes and records of artifacts."""
+"""Name, write and record the files of a build, each with its digest."""
 
 import tempfile
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What int8 may cost in, the layers that return to a higher precision out.
+"""Choose the layers that return to a higher precision so that int8 keeps an accuracy budget.
 
 Drop and parity. If rounding errors had nothing to do with the network's own, a model at parity P
 would lose, against a photograph that the float model meets at F dB,
@@ -39,7 +39,7 @@ class Budget:
             UsageError: a wish is not a positive number.
 
         >>> Budget.of(0.02, None).min_parity_db
-        47.36...
+        47.357...
         >>> Budget.of(None, 40.0).asked
         'min parity 40 dB'
         """
@@ -60,10 +60,10 @@ def parity_for_drop(drop_db: float) -> float:
 
 
 def promoted_nodes(sensitivity: Sensitivity, budget: Budget, parity_db: float) -> dict[str, str]:
-    """Return the convolutions to raise, with the reason for each.
+    """Return the convolutions to promote, with the reason for each.
 
     Args:
-        sensitivity: what each group costs.
+        sensitivity: what each layer group costs.
         budget: what the model may lose.
         parity_db: parity to aim at; the budget's, or more where a first choice fell short.
     """
@@ -77,6 +77,6 @@ def promoted_nodes(sensitivity: Sensitivity, budget: Budget, parity_db: float) -
 
 def _reason(rank: int, group: GroupCost, count: int, budget: Budget) -> str:
     return (
-        f"{budget.asked}: number {rank} of {count} by cost; quantized alone it leaves "
-        f"{group.parity_db:.1f} dB"
+        f"promoted for {budget.asked}: number {rank} of {count} layer groups by cost; quantized "
+        f"alone it leaves {group.parity_db:.1f} dB"
     )

@@ -1,4 +1,4 @@
-"""Split the calibration's pictures by what is decided on them: rounding, and a budget."""
+"""Split the calibration images: some to round weights on, others held out for the budget."""
 
 from dataclasses import dataclass, replace
 
@@ -20,8 +20,8 @@ class Pictures:
     """Calibration-side pictures by what is decided on them; none is verified on.
 
     Attributes:
-        rounding: decide how weights are rounded.
-        held_out: a budget is held on them; none of them rounds.
+        rounding: GPTQ rounds weights on them; the first 6.
+        held_out: a budget is held on them; the next 2, so none of the first.
         probe: proves that a rewritten graph is still the network.
     """
 

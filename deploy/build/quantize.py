@@ -26,7 +26,8 @@ from quant.passes.driver import prove_rewrites
 from quant.passes.prepared import PreparedGraph
 from quant.plan import QuantOptions, QuantPlan
 from quant.planner import plan_graph
-from quant.qdq.emit import RoundedWeights, emit_qdq
+from quant.qdq.emit import emit_qdq
+from quant.qdq.int8_weights import RoundedWeights
 from quant.rounding.recorded_codes import record_rounding
 from quant.rounding.round_weights import round_weights
 from quant.sensitivity import Sensitivity, SensitivityFile, measure_sensitivity, quantized_parity_db

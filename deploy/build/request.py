@@ -1,4 +1,4 @@
-"""What a build is asked to do, as one value."""
+"""Define what a build is asked to do, as one value."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Arguments in, exit code out: the ``esrdeploy`` command.
+"""Define the ``esrdeploy`` command line.
 
 Each command is one file here. Their heavy imports stand inside the functions, so that
 ``esrdeploy --help`` answers without loading torch, onnxruntime or OpenCV.

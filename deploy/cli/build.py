@@ -1,4 +1,4 @@
-"""``esrdeploy build``: weights and images in, a verified set of ONNX models out."""
+"""Run ``esrdeploy build``: make a verified set of ONNX models from weights and images."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
@@ -46,7 +46,12 @@ def build(
     ] = None,
     target: Annotated[
         list[str] | None,
-        typer.Option("--target", "-t", help="Target profile of the int8 model; repeatable."),
+        typer.Option(
+            "--target",
+            "-t",
+            help="Target profile of the int8 model: ort, tensorrt, openvino, qnn or qnn-w8a16; "
+            "repeatable. Default: ort.",
+        ),
     ] = None,
     weights: Weights = None,
     calib: Calib = "sample",
@@ -65,7 +70,8 @@ def build(
     full_integer: Annotated[
         bool,
         typer.Option(
-            "--full-integer", help="Quantize every edge, for chips that have nothing but integers."
+            "--full-integer",
+            help="Quantize every activation, for chips that have nothing but integers.",
         ),
     ] = False,
     head: Annotated[
@@ -83,7 +89,7 @@ def build(
     accumulator_bits: Annotated[
         int | None,
         typer.Option(
-            help="16: weights that no processor saturates, CPUs without VNNI included; 32: a "
+            help="16: int8 weights that no processor saturates, CPUs without VNNI included; 32: a "
             "trifle more accurate where none does.",
             show_default="16 for ort and openvino, else 32",
         ),
@@ -91,29 +97,29 @@ def build(
     rounding: Annotated[
         RoundingChoice,
         typer.Option(
-            help="How weights become int8: gptq (minutes more; second order, with bias "
-            "correction; 'second-order' is accepted for it), or each to the nearest value."
+            help="How weights become int8: gptq (GPTQ with bias correction, minutes more; also "
+            "accepted as 'second-order'), or nearest, each to the nearest value."
         ),
     ] = "gptq",
     equalization: Annotated[
         EqualizationChoice | None,
         typer.Option(
-            help="Bring channels to like size before quantizing: none, the growth channels of "
-            "dense blocks, or all, the residual trunk's half way.",
+            help="Channels that cross-layer equalization (CLE) rescales before quantizing: none, "
+            "the growth channels of dense blocks, or all, the residual trunk's half way.",
             show_default="growth for qnn-w8a16, else all",
         ),
     ] = None,
     max_drop: Annotated[
         float | None,
         typer.Option(
-            help="Raise the most sensitive layers to a higher precision until the estimated PSNR "
-            "lost against a photograph is at most this many dB."
+            help="Promote the most sensitive layer groups to a higher precision until the "
+            "estimated PSNR lost against a photograph is at most this many dB."
         ),
     ] = None,
     min_parity: Annotated[
         float | None,
         typer.Option(
-            help="Likewise, until int8 pictures are this near the float ones (PSNR in dB)."
+            help="Likewise, until parity with the float model (PSNR in dB) is at least this."
         ),
     ] = None,
     fp16_keep: Annotated[

@@ -1,4 +1,4 @@
-"""``esrdeploy calibrate``: weights and images in, a calibration table and its float model out."""
+"""Run ``esrdeploy calibrate``: make a float model and its calibration table."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Results in, text on the terminal out: JSON or tables on stdout, progress on stderr."""
+"""Print results as JSON or tables on stdout, progress and errors on stderr."""
 
 import functools
 import sys

@@ -1,4 +1,4 @@
-"""``esrdeploy eval``: built models and a DIV2K folder in, the vendor's table out."""
+"""Run ``esrdeploy eval``: score built models on a DIV2K folder, in the vendor's table."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -25,12 +25,16 @@ def evaluate(
     ] = None,
     target: Annotated[
         list[str] | None,
-        typer.Option("--target", "-t", help="int8 files to score; repeatable. Default: all."),
+        typer.Option(
+            "--target",
+            "-t",
+            help="Target profile of the int8 files to score; repeatable. Default: all.",
+        ),
     ] = None,
     shape: Annotated[
         Literal["fixed", "source"],
         typer.Option(
-            help="fixed: everything at 128x128, the vendor's protocol; source: the LR picture's "
+            help="fixed: everything at 128x128, VastAI's protocol; source: the LR picture's "
             "own size in tiles, against the full HR picture."
         ),
     ] = "fixed",
@@ -59,7 +63,7 @@ def evaluate(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Score built models against photographs: the vendor's table, ours beside theirs."""
+    """Score built models against photographs, in the table of VastAI's model zoo."""
     from calib.digest import canonical_json
     from calib.errors import UsageError
     from calib.files import write_atomically

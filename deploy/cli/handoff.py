@@ -1,4 +1,4 @@
-"""``esrdeploy handoff``: a build in, a zip for a chip vendor out; or a zip in, a verdict out."""
+"""Run ``esrdeploy handoff``: pack a build for a chip vendor, or check such a bundle."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,8 +23,9 @@ def handoff(
             "--vendor",
             "--target",
             "-t",
-            help="vacc, rknn, tensorrt, openvino, qnn or ncnn; repeatable. An int8 model that it "
-            "takes and the build lacks is made from the build's calibration table.",
+            help="Who gets the bundle: vacc, rknn, tensorrt, openvino, qnn or ncnn; repeatable. An "
+            "int8 model that a vendor takes and the build lacks is made from the build's "
+            "calibration table.",
         ),
     ] = None,
     out: Annotated[

@@ -1,4 +1,4 @@
-"""``esrdeploy inspect``: an ONNX file in, its operators, precisions, ranges and cost out."""
+"""Run ``esrdeploy inspect``: show operators, precisions, ranges and cost of an ONNX file."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +15,9 @@ def inspect(
     rules: Annotated[
         str | None,
         typer.Option(
-            help="Also check the file against this target's rules; exit 1 if it breaks one."
+            metavar="TARGET",
+            help="Also check the file against the rules of this target profile; exit 1 if it "
+            "breaks one.",
         ),
     ] = None,
     nodes: Annotated[bool, typer.Option("--nodes", help="List every node.")] = False,

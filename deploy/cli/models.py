@@ -1,4 +1,4 @@
-"""``esrdeploy models``: nothing in, the model table out; or a name in, its official weights."""
+"""Run ``esrdeploy models``: list the known models, or download official weights."""
 
 from pathlib import Path
 from typing import Annotated
@@ -40,7 +40,7 @@ def models(
         return
     print_table(
         "models at 1x3x128x128",
-        ["model", "architecture", "scale", "params M", "MACs G", "vendor GFLOPs", "weights"],
+        ["model", "architecture", "scale", "params M", "MACs G", "VastAI GFLOPs", "weights"],
         [
             [
                 row.name,

@@ -1,4 +1,4 @@
-"""The options that several commands share, each defined once."""
+"""Define the options that several commands share."""
 
 from collections.abc import Sequence
 from enum import Enum

@@ -1,4 +1,4 @@
-"""``esrdeploy report``: a folder of builds in, one page per build out."""
+"""Run ``esrdeploy report``: make the page of every build in a folder."""
 
 from pathlib import Path
 from typing import Annotated

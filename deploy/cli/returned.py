@@ -1,4 +1,4 @@
-"""``esrdeploy verify --returned``: a vendor's outputs and their bundle in, a verdict out."""
+"""Run ``esrdeploy verify --returned``: judge a vendor's outputs against the bundle."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,7 +8,8 @@ import typer
 from deploy.cli.console import make_progress, print_json, print_table
 
 if TYPE_CHECKING:
-    from deploy.handoff.returned.judge import Returned, ReturnedImage, ReturnedRequest
+    from deploy.handoff.returned.judge import ReturnedRequest
+    from deploy.handoff.returned.verdict import Returned, ReturnedImage
 
 
 def verify_returned(request: "ReturnedRequest", report: Path | None, *, as_json: bool) -> bool:

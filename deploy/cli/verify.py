@@ -1,4 +1,4 @@
-"""``esrdeploy verify``: a folder of builds in, a verdict per file out."""
+"""Run ``esrdeploy verify``: check every build in a folder and print a verdict per file."""
 
 from enum import Enum
 from pathlib import Path
@@ -56,7 +56,7 @@ def verify(
     layers: Annotated[
         bool,
         typer.Option(
-            "--layers", help="Compare every tensor of each int8 file with the float network's."
+            "--layers", help="Show the layer-wise SQNR of each int8 file against the float network."
         ),
     ] = False,
     returned: Annotated[
@@ -72,7 +72,7 @@ def verify(
         typer.Option(
             "--vendor",
             "--target",
-            help="Whose results they are, if the bundle is for several.",
+            help="Vendor whose results they are, if the bundle is for several.",
             rich_help_panel=_RETURNED,
         ),
     ] = None,
@@ -83,7 +83,7 @@ def verify(
     profile: Annotated[
         str | None,
         typer.Option(
-            help="Which of our int8 models in the bundle to show beside them, such as qnn-w8a16.",
+            help="Target of our int8 model in the bundle to show beside them, such as qnn-w8a16.",
             rich_help_panel=_RETURNED,
         ),
     ] = None,
@@ -97,9 +97,11 @@ def verify(
         Literal["nchw", "nhwc"],
         typer.Option(help="Layout of files without a header.", rich_help_panel=_RETURNED),
     ] = "nchw",
-    codes: Annotated[
+    output_quantization: Annotated[
         str | None,
         typer.Option(
+            "--output-quantization",
+            "--codes",
             metavar="DTYPE:SCALE:ZERO_POINT",
             help="What integer outputs stand for, such as int8:0.0039:-128.",
             rich_help_panel=_RETURNED,
@@ -118,9 +120,12 @@ def verify(
     """Re-check every artifact under PATH; exit 1 if any fails."""
     if returned is not None:
         from deploy.cli.returned import verify_returned
-        from deploy.handoff.returned.files import Codes, OutputFormat
+        from deploy.handoff.returned.files import OutputFormat, OutputQuantization
         from deploy.handoff.returned.judge import ReturnedRequest
 
+        quantization = None
+        if output_quantization is not None:
+            quantization = OutputQuantization.parse(output_quantization)
         request = ReturnedRequest(
             folder=returned,
             bundle=path,
@@ -128,12 +133,12 @@ def verify(
             precision=lowest([precision]),
             profile=profile,
             hr=hr,
-            reading=OutputFormat(layout, None if codes is None else Codes.parse(codes)),
+            reading=OutputFormat(layout, quantization),
         )
         if not verify_returned(request, report, as_json=as_json):
             raise typer.Exit(1)
         return
-    from deploy.verify.explain import VerifyOptions
+    from deploy.verify.explain import LAYER_PICTURES, VerifyOptions
     from deploy.verify.verdict import verify_tree
 
     verifications = verify_tree(
@@ -141,7 +146,7 @@ def verify(
         images=images,
         weights=weights,
         progress=make_progress(),
-        options=VerifyOptions(chosen_backends(backend), layers),
+        options=VerifyOptions(chosen_backends(backend), LAYER_PICTURES if layers else 0),
     )
     passed = all(item.passed for item in verifications)
     if as_json:

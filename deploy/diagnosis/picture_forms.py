@@ -1,4 +1,4 @@
-"""The wrong forms in which a right picture may come, each with what undoes it.
+"""List the wrong forms in which a right picture may come, each with what undoes it.
 
 Three independent ways to be wrong, in the order in which they are undone:
 

@@ -1,4 +1,4 @@
-"""A reference picture and one that should equal it in, the likely cause of the difference out.
+"""Name the likely cause why a picture differs from the reference that it should equal.
 
 A wrong pipeline seldom makes noise: it makes the right picture in a wrong form. So every usual
 wrong form is undone on the candidate, alone and together, and the one that brings it nearest to

@@ -1,4 +1,4 @@
-"""The plan that follows from a build and the one that lies there in, faults with a name out.
+"""Name how a stored quantization plan differs from the plan that its build leads to.
 
 ``deploy/verify/reproduce.py`` lists every entry that differs; this says what was done, the gravest
 first.

@@ -1,4 +1,4 @@
-"""The model that a file should hold and the one it holds in, the faults that have a name out.
+"""Name how a QDQ or fp16 file differs from the model that it should hold.
 
 ``deploy/verify/reproduce.py`` says *where* two models differ; this says *what* was done, for what
 people and tools are known to do to a QDQ or fp16 file.

@@ -1,4 +1,4 @@
-"""Weights that should be alike in, what was done to those that are not out, by name.
+"""Name how convolution weights differ from a reference: transposed, BGR, scaled, another model's.
 
 Two weights of one convolution may differ in the scale of their channels (equalization) and by
 rounding, but each small kernel keeps its shape. So kernels are compared by direction alone:

@@ -1,4 +1,4 @@
-"""A network and pairs of photographs in, PSNR and SSIM out, at a fixed or at the true size.
+"""Score a network on pairs of photographs with PSNR and SSIM, at a fixed or at the true size.
 
 ``fixed``, the vendor table's protocol; both pictures lose their aspect ratio alike:
 

@@ -1,4 +1,4 @@
-"""A model name in, what VastAI's model zoo publishes of it out.
+"""Quote what VastAI's model zoo publishes of a model.
 
 The vendor table has the columns flops(G), params(M), PSNR, SSIM and shape, for DIV2K's
 validation images by the protocol of `deploy.evaluate.protocols`. What is known of it here are the

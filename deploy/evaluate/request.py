@@ -1,4 +1,4 @@
-"""What is to be scored in, the files of the builds and the pairs of photographs out.
+"""Find the files of builds and the pairs of photographs that an evaluation asks for.
 
 A model that is not built is refused, and so is an int8 model that was calibrated on a picture
 to be scored: its score would flatter.

@@ -1,8 +1,7 @@
-"""Built models and a folder of evaluation pairs in, the vendor's table of them out.
+"""Score built models on a folder of evaluation pairs, for the vendor's table.
 
-fp16 and int8 files are run in their own meaning, every graph optimization off (decision record
-2), the float file as fast as the runtime can. A file that is not the one its manifest names is
-refused.
+fp16 and int8 files are run in QDQ reference semantics, the float file as fast as the runtime can.
+A file that is not the one its manifest names is refused.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,6 +17,7 @@ from calib.errors import VerificationError
 from calib.images import PATCH_PX, Picture, Tensor
 from deploy.artifacts.check import check_digest
 from deploy.artifacts.onnx_files import read_model
+from deploy.artifacts.precision import judged_by_reference
 from deploy.evaluate.fid.frechet import frechet_distance
 from deploy.evaluate.fid.inception_onnx import FeatureNetwork, Vector
 from deploy.evaluate.protocols import OnPicture, evaluate
@@ -79,7 +79,9 @@ def _score_one(
         )
     assert artifact.precision is not None
     model = read_model(path)
-    run = _SizedRunner(model, item.scale, request, optimized=artifact.precision == "fp32")
+    run = _SizedRunner(
+        model, item.scale, request, optimized=not judged_by_reference(artifact.precision)
+    )
     on_picture = None if fid is None else fid.scored(item.scale)
     with progress.stage(f"scoring {artifact.path}", len(pairs)) as advance:
         scores = evaluate(
@@ -193,7 +195,7 @@ def _notes(
             f"tiles of {PATCH_PX} pixels, the outer {MARGIN_PX} discarded, the rest blended; "
             "compared at full HR size; flops over all tiles of a picture"
         )
-    yield "fp16 and int8 in the meaning of the file, every graph optimization off"
+    yield "fp16 and int8 in QDQ reference semantics, every graph optimization off"
     yield "a drop is the figure less that of float on the same pictures"
     yield f"published: {SOURCE}; a dash where nothing is known or was measured"
     if network is not None:

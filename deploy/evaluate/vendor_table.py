@@ -1,4 +1,4 @@
-"""Scores of built models in, the vendor's table out: each figure beside the published one.
+"""Lay scores of built models out as the vendor's table, each figure beside the published one.
 
 The columns are the vendor's, flops(G), params(M), PSNR, SSIM and shape, and beside them what a
 precision loses against float on the same pictures: that is what the vendor publishes in a form

@@ -1,4 +1,4 @@
-"""What a result must reach to be accepted, in decibels of parity with our float output.
+"""Set what a result must reach to be accepted, in decibels of parity with our float output.
 
 fp32    80 dB: other kernels, another order of summation, nothing else
 fp16    as fp16 files are judged when they are built
@@ -43,7 +43,7 @@ def required_db(
 def rerun_db(kind: str, vector: GoldenVector) -> float:
     """Return the parity with a golden array that running the same file again must reach, in dB.
 
-    Another machine sums in another order. That moves float by noise. It moves an 8-bit code here
+    Another machine sums in another order. That moves float by noise. It moves an 8-bit value here
     and there, and as later layers round again, all of them: measured on x4plus-anime-6b, an input
     moved by one unit in the last place gives an int8 output 42 dB from the first, both 43 dB from
     float. So int8 may differ from itself by what it differs from float, with a margin, and

@@ -7,7 +7,7 @@ models/                       the ONNX files
 golden/picture/NAME.png       uint8 RGB, 128x128
 golden/input/NAME.npy         the same as network input, float32 [1,3,128,128]
 golden/float/NAME.npy         what the float model makes of it, float32 [1,3,H,W]
-golden/int8-PROFILE/NAME.npy  what that QDQ model makes of it, in the meaning of the file
+golden/int8-PROFILE/NAME.npy  what that QDQ model makes of it, in QDQ reference semantics
 calibration/                  the calibration set, or how to make it
 VENDOR/                       what that vendor's tools take, with a README.md
 """

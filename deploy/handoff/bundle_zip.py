@@ -1,4 +1,4 @@
-"""A folder in, a zip with the same bytes every time out; and a zip in, a folder out, safely.
+"""Pack a folder into a zip with the same bytes every time, and unpack a zip safely.
 
 Entries are stored, not compressed: weights and pictures hardly shrink, and the bytes then depend
 on no version of a compressor. They come in the order of their names, with one date and mode.

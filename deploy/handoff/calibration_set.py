@@ -1,4 +1,4 @@
-"""The pictures that a build was calibrated on in, what may be passed on of them out.
+"""Choose which calibration pictures of a build may be passed on in a bundle.
 
 Pictures of the embedded sample may be copied by anybody, so they always lie in the bundle. A
 user's own lie there when the user says so; else the bundle has their digests, and a script that

@@ -1,4 +1,4 @@
-"""A bundle in, whether it is whole and still computes what it says out.
+"""Check that a bundle is whole and still computes what it says.
 
 It needs the bundle and this package, and nothing of the build. No script of the bundle is run.
 The order is the order of trust: the zip, the manifest, every file's digest, the models, the
@@ -31,7 +31,7 @@ from deploy.handoff.bundle_manifest import (
 )
 from deploy.handoff.bundle_zip import opened
 from deploy.handoff.golden import FEWEST, agreement, load_array
-from deploy.handoff.make import prove
+from deploy.handoff.proof import prove
 from deploy.handoff.vendors import vendors
 from deploy.progress import Advance, Progress
 from deploy.runtime.runner import model_runner

@@ -1,4 +1,4 @@
-"""What is in a bundle in, the files that serve every vendor out: README, licences, scripts."""
+"""Write the files of a bundle that serve every vendor: README, licences, scripts."""
 
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, distribution

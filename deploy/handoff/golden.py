@@ -1,7 +1,7 @@
-"""Pictures that were not calibrated on in, golden vectors out: inputs with the outputs they give.
+"""Make golden vectors: inputs that were not calibrated on, with the outputs they give.
 
-The outputs are those of the meaning of each file: float as it is, int8 with every graph
-optimization off. They are kept as the network gives them, not clipped.
+The outputs of int8 models are those of QDQ reference semantics. All are kept as the network gives
+them, not clipped.
 """
 
 import re

@@ -1,8 +1,7 @@
-"""A handoff request in, a zip that a vendor can use out: the whole story, top to bottom."""
+"""Make the bundle of a build for vendors: the whole story, top to bottom."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,17 +23,16 @@ from deploy.handoff.bundle_manifest import (
 from deploy.handoff.bundle_zip import pack
 from deploy.handoff.calibration_set import CalibrationSet, calibration_set
 from deploy.handoff.common_files import write_common
-from deploy.handoff.golden import FEWEST, Agreement, agreement, golden_pictures, write_golden
+from deploy.handoff.golden import FEWEST, golden_pictures, write_golden
 from deploy.handoff.int8_models import built_profiles, int8_model
-from deploy.handoff.vendor import MODELS, BundleContext, Engine, Vendor, equalized_models
+from deploy.handoff.proof import Proof, prove_bundle
+from deploy.handoff.vendor import MODELS, BundleContext, Vendor, equalized_models
 from deploy.handoff.vendors import find_vendor
 from deploy.progress import Progress
 
 _STAND_IN = "qnn"
 """Profile made for a vendor that takes no int8 model, from a build without any: 8 bits on every
 edge, what a chip that quantizes by itself computes with."""
-
-_PROOF_PICTURES = 2
 
 
 @dataclass(frozen=True)
@@ -58,31 +56,6 @@ class HandoffRequest:
     count: int = FEWEST
     calib: Path | None = None
     include_images: bool = False
-
-
-@dataclass(frozen=True)
-class Proof:
-    """What a vendor's engine made of the bundle here.
-
-    Attributes:
-        vendor: name of the vendor.
-        engine: what was run.
-        agreement: with the golden arrays; ``None``: it was not run.
-        detail: against what, or why it was not run.
-    """
-
-    vendor: str
-    engine: str
-    agreement: Agreement | None
-    detail: str
-
-    @property
-    def text(self) -> str:
-        """What came out, for people."""
-        if self.agreement is None:
-            return f"not run, {self.detail}"
-        found, needed_db = self.agreement, self.agreement.psnr_db - self.agreement.margin_db
-        return f"{found.psnr_db:.1f} dB {self.detail}, expected at least {needed_db:.1f} dB"
 
 
 @dataclass(frozen=True)
@@ -138,7 +111,7 @@ def make_handoff(request: HandoffRequest, progress: Progress) -> HandoffOutcome:
             chosen = {name: int8[name] for name in profiles[vendor.name]}
             context = _context(vendor, root, build, calibration, golden, chosen)
             vendor.write(context)
-        proofs = _prove(root, build.manifest.model, vendors, golden, progress)
+        proofs = prove_bundle(root, build.manifest.model, vendors, golden, progress)
         draft = _describe(root, build, golden, vendors, profiles, int8)
         write_common(root, draft, calibration, vendors)
         manifest = _with_files(root, draft)
@@ -213,53 +186,6 @@ def _context(  # noqa: PLR0913, PLR0917  # the columns of one record
         calibration=calibration,
         golden=golden,
         int8=int8,
-    )
-
-
-def _prove(
-    root: Path,
-    model: str,
-    vendors: Sequence[Vendor],
-    golden: Sequence[GoldenVector],
-    progress: Progress,
-) -> tuple[Proof, ...]:
-    """Run what the bundle holds with each vendor's own engine, where it is installed."""
-    proofs = []
-    for vendor in vendors:
-        for engine in vendor.engines:
-            title = f"{vendor.name}: running {engine.name}"
-            with progress.stage(title, 1) as advance:
-                proof = prove(root, model, vendor, engine, golden[:_PROOF_PICTURES])
-                advance()
-            if proof.agreement is not None and not proof.agreement.holds:
-                raise VerificationError(
-                    f"{vendor.name}: {engine.name} reaches {proof.text}; the bundle is not written"
-                )
-            proofs.append(proof)
-    return tuple(proofs)
-
-
-def prove(
-    root: Path, model: str, vendor: Vendor, engine: Engine, golden: Sequence[GoldenVector]
-) -> Proof:
-    """Run one engine over golden vectors.
-
-    Args:
-        root: of an unpacked bundle.
-        model: name of the network.
-        vendor: whose engine it is.
-        engine: what to run.
-        golden: the vectors to run it on.
-
-    Raises:
-        VerificationError: the engine refuses its files, or gives another shape or NaN.
-    """
-    if find_spec(engine.package) is None:
-        reason = f"{engine.package} is not installed: pip install 'esrdeploy[{engine.extra}]'"
-        return Proof(vendor.name, engine.name, None, reason)
-    found = agreement(engine.load(root, model), root, engine.kind, golden, engine.required_db)
-    return Proof(
-        vendor.name, engine.name, found, f"from {engine.kind} on {found.pictures} pictures"
     )
 
 

@@ -1,4 +1,4 @@
-"""What a vendor of a handoff is, and what it gets to write from."""
+"""Define what a vendor of a handoff is, and what it gets to write from."""
 
 import shutil
 from collections.abc import Callable, Mapping
@@ -113,10 +113,10 @@ class BundleContext:
         return f"../{MODELS}/{model_file_name(self.model, 'int8', profile)}"
 
     def paired_path(self, profile: str) -> str:
-        """Return the path, from the vendor's folder, of an int8 ONNX that joins no codes.
+        """Return the path, from the vendor's folder, of an int8 ONNX without integer Concats.
 
-        This is the int8 model for tools that know an operator by the pairs around it: the same
-        codes and scales, with a pair on either side of every Concat
+        This is the int8 model for tools that know an operator by the QDQ pairs around it: the
+        same int8 weights and scales, with a QDQ pair on either side of every Concat
         (quant/planning/integer_concats.py). The file is written if the profile's own does
         otherwise.
         """
@@ -132,7 +132,7 @@ class BundleContext:
     def quantizable(self, profile: str) -> onnx.ModelProto:
         """Return the float graph whose tensors and weights a profile's plan quantizes.
 
-        It computes what the float model computes; its channels have the sizes that quantize best.
+        It computes what the float model computes, after cross-layer equalization.
         This is the float model for tools that quantize by themselves, or by our scales.
         """
         return self.int8[profile].prepared.model

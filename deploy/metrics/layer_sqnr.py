@@ -1,4 +1,4 @@
-"""A float model, its int8 model and a few pictures in, where the error comes from out.
+"""Measure layer-wise SQNR: where in an int8 model the error comes from.
 
 For every tensor t of the float graph, over all values of all pictures,
 
@@ -6,16 +6,18 @@ For every tensor t of the float graph, over all values of all pictures,
     cosine = sum t q / sqrt( sum t^2  sum q^2 )
 
 where q is the same tensor in the int8 file: behind the DequantizeLinear that restores it where the
-plan put a pair on it, since that is what its readers see, else the tensor itself. Both graphs run
-in the meaning of their files, as chains of segments (calib/segments.py) side by side, so that of
-1.4 GB of activations a picture of x4plus makes only one segment of each is held.
+plan put a QDQ pair on it, since that is what its readers see, else the tensor itself. Both graphs
+run in QDQ reference semantics, as chains of segments (calib/segments.py) side by side, so that of
+1.4 GB of activations a picture of x4plus makes only two segments of each are held.
 
 The network's output is compared clipped to [0, 1], as parity is.
 
 The figures are of accumulated error: each tensor has behind it all that its inputs lost.
 """
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -60,14 +62,27 @@ class LayerError:
         return asdict(self)
 
 
-def layer_errors(
+@dataclass(frozen=True, eq=False)
+class LayerComparison:
+    """What comparing every tensor of an int8 file brought.
+
+    Attributes:
+        errors: one per tensor of the float network, in graph order.
+        outputs: float32 ``[1, 3, H*scale, W*scale]``, what the int8 file draws of each picture.
+    """
+
+    errors: tuple[LayerError, ...]
+    outputs: tuple[Array, ...]
+
+
+def compare_layers(
     prepared: PreparedGraph,
     int8_model: onnx.ModelProto,
     inputs: Sequence[Array],
     *,
     on_step: Callable[[], None] = lambda: None,
-) -> tuple[LayerError, ...]:
-    """Return how far each tensor of the int8 file lies from the float network, in graph order.
+) -> LayerComparison:
+    """Compare each tensor of the int8 file with the float network's.
 
     Args:
         prepared: the float graph under the plan of ``int8_model``.
@@ -91,23 +106,28 @@ def layer_errors(
         if tensor
     }
     counterparts = {tensor: counterpart(int8_index, tensor) for tensor in nodes}
+    threads = max(1, (os.cpu_count() or 1) // 2)  # each graph has half of the cores
     graphs = [
-        SegmentedGraph(model, tuple(wanted), optimized=False)
+        SegmentedGraph(model, tuple(wanted), threads=threads, optimized=False)
         for model, wanted in ((prepared.model, nodes), (compared, counterparts.values()))
     ]
     sums = dict.fromkeys(nodes, np.zeros(4))
-    outputs = frozenset(float_index.outputs)
-    for picture in inputs:
-        float_run, int8_run = (
-            graph.run(dict.fromkeys(index.inputs, picture))
-            for graph, index in zip(graphs, (float_index, int8_index), strict=True)
-        )
-        for tensor, wanted, found in _side_by_side(float_run, int8_run, counterparts):
-            # Nobody sees what a picture has beyond black and white.
-            ends = (0.0, 1.0) if tensor in outputs else None
-            sums[tensor] = sums[tensor] + _sums(wanted, found, ends)
-        on_step()
-    return tuple(
+    (output,) = float_index.outputs
+    drawn: list[Array] = []
+    with ThreadPoolExecutor(len(graphs)) as pool:
+        for picture in inputs:
+            float_run, int8_run = (
+                _ahead(pool, graph.run(dict.fromkeys(index.inputs, picture)))
+                for graph, index in zip(graphs, (float_index, int8_index), strict=True)
+            )
+            for tensor, wanted, found in _side_by_side(float_run, int8_run, counterparts):
+                # Nobody sees what a picture has beyond black and white.
+                ends = (0.0, 1.0) if tensor == output else None
+                sums[tensor] = sums[tensor] + _sums(wanted, found, ends)
+                if tensor == output:
+                    drawn.append(found)
+            on_step()
+    errors = tuple(
         LayerError(
             tensor,
             node.name,
@@ -117,6 +137,7 @@ def layer_errors(
         )
         for tensor, node in nodes.items()
     )
+    return LayerComparison(errors, tuple(drawn))
 
 
 def worst_layers(errors: Sequence[LayerError], count: int) -> list[LayerError]:
@@ -128,8 +149,8 @@ def counterpart(int8_index: GraphIndex, tensor: str) -> str:
     """Return the tensor of an int8 graph whose values stand for a tensor of the float graph.
 
     Found by wiring: the output of the DequantizeLinear behind the QuantizeLinear that reads the
-    tensor, or of the one that reads the tensor itself where that holds codes; or the tensor of that
-    name where no pair stands on it, or where the pair makes it.
+    tensor, or of the one that reads the tensor itself where that holds integers; or the tensor
+    of that name where no QDQ pair stands on it, or where the pair makes it.
 
     Raises:
         GraphError: the int8 graph has no tensor of that name.
@@ -151,7 +172,7 @@ def counterpart(int8_index: GraphIndex, tensor: str) -> str:
 
 
 def _with_values(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a QDQ graph with the values behind codes that are read as codes alone."""
+    """Return a QDQ graph in which every quantized tensor has its dequantized value too."""
     restored = {n.input[0] for n in model.graph.node if n.op_type == "DequantizeLinear"}
     completed = onnx.ModelProto()
     completed.CopyFrom(model)
@@ -178,10 +199,18 @@ def decision(plan: QuantPlan, node: onnx.NodeProto, tensor: str) -> str:
         if edge.tensor == tensor
     ]
     if tensor in plan.kept_float:
-        return f"no pair: {plan.kept_float[tensor]}"
+        return f"no QDQ pair: {plan.kept_float[tensor]}"
     if node.name in plan.kept_float:
         return "; ".join([f"computed in float: {plan.kept_float[node.name]}", *pairs])
-    return "; ".join(pairs) or "no pair: every reader takes the float tensor"
+    return "; ".join(pairs) or "no QDQ pair: every reader takes the float tensor"
+
+
+def _ahead(pool: ThreadPoolExecutor, run: Iterator[dict[str, Array]]) -> Iterator[dict[str, Array]]:
+    """Yield what a run gives out, its next segment being computed meanwhile."""
+    pending = pool.submit(next, run, None)
+    while (appeared := pending.result()) is not None:
+        pending = pool.submit(next, run, None)
+        yield appeared
 
 
 def _side_by_side(

@@ -1,4 +1,4 @@
-"""Two pictures or two network outputs in, one figure of how much they agree out.
+"""Measure how much two pictures or two network outputs agree: PSNR, parity, SSIM.
 
     PSNR    10 log10(255^2 / mean((a - b)^2)) dB, uint8, over all pixels and channels
     parity  10 log10(1 / mean((a - b)^2)) dB, float outputs in [0, 1]

@@ -1,1 +1,1 @@
-"""A float or QDQ ONNX graph in, ncnn's files out, and ncnn's own engine to run them."""
+"""Convert float and QDQ ONNX graphs to ncnn's files, and read such files."""

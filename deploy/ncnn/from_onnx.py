@@ -1,4 +1,4 @@
-"""A float ONNX graph in, ncnn layers with their weights out: the mirror of deploy/ncnn/read.py.
+"""Convert a float ONNX graph to ncnn layers: the mirror of deploy/ncnn/read.py.
 
 | ONNX                                  | ncnn                                                 |
 |---------------------------------------|------------------------------------------------------|
@@ -52,7 +52,7 @@ def ncnn_layers(model: onnx.ModelProto) -> list[Layer]:
 def layer_name(node: onnx.NodeProto) -> str:
     """Return a node's name in ncnn's files, where a blank separates words.
 
-    >>> layer_name(onnx.NodeProto(name="/body/body.0/rdb1/conv1/Conv"))
+    >>> layer_name(onnx.NodeProto(name="/body/body.0/rdb1/conv1/Conv", op_type="Conv"))
     'body.0.rdb1.conv1'
     """
     parts = [part for part in node.name.split("/") if part]

@@ -1,4 +1,4 @@
-"""An ncnn ``.param`` text and its ``.bin`` in, layers with float32 weights out.
+"""Read an ncnn ``.param`` text and its ``.bin`` as layers with float32 weights.
 
 ``.param`` (https://github.com/Tencent/ncnn/wiki/param-and-model-file-structure)::
 

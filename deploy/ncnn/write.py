@@ -1,9 +1,9 @@
-r"""ncnn layers in, the text of a ``.param`` and the bytes of a ``.bin`` out; and int8 tables.
+r"""Write ncnn layers as the text of a ``.param`` and the bytes of a ``.bin``; write int8 tables.
 
 The forms are those that deploy/ncnn/read.py reads. A convolution stored as int8 has ``8=2`` in
 the ``.param``; its weights follow the flag 0x000D4B38, padded with zeros to 4 bytes, then the
 float32 bias, one float32 scale per output channel and the float32 scale of its input. An ncnn
-scale multiplies: ``code = round(value * scale)``, so it is the reciprocal of a QDQ scale.
+scale multiplies: ``q = round(value * scale)``, so it is the reciprocal of a QDQ scale.
 
 A table, for ncnn2int8, has a line for each convolution's weights and then one for its input::
 
@@ -49,7 +49,12 @@ def input_scale(convolution: Int8Convolution) -> np.float32:
 
 
 def param_text(layers: Sequence[Layer], int8: Mapping[str, Int8Convolution] | None = None) -> str:
-    """Return the text of the ``.param``; the convolutions named in ``int8`` say so."""
+    """Return the text of the ``.param``.
+
+    Args:
+        layers: in running order.
+        int8: convolutions that are stored as int8, by layer name.
+    """
     blobs = sum(len(layer.outputs) for layer in layers)
     lines = [MAGIC, f"{len(layers)} {blobs}"]
     for layer in layers:
@@ -65,7 +70,11 @@ def param_text(layers: Sequence[Layer], int8: Mapping[str, Int8Convolution] | No
 def bin_content(
     layers: Sequence[Layer], int8: Mapping[str, Int8Convolution] | None = None
 ) -> bytes:
-    """Return the bytes of the ``.bin``: float32, or int8 for the convolutions named in ``int8``."""
+    """Return the bytes of the ``.bin``: float32, or int8 for the convolutions named in ``int8``.
+
+    Raises:
+        GraphError: the input of an int8 convolution has a zero point other than 0.
+    """
     content = bytearray()
     for layer in layers:
         quantized = (int8 or {}).get(layer.name)

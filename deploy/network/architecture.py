@@ -1,6 +1,6 @@
-"""Sizes in, the convolutions of a Real-ESRGAN generator out: names, shapes, positions.
+"""List the convolutions of a Real-ESRGAN generator from its sizes: names, shapes, positions.
 
-Two families, as BasicSR and Real-ESRGAN define them. Both upsample; ``scale`` is output
+Two architectures, as BasicSR and Real-ESRGAN define them. Both upsample; ``scale`` is output
 pixels per input pixel along one side.
 
 ``RRDBNet`` (ESRGAN, Wang et al. 2018): a trunk of residual-in-residual dense blocks, then two
@@ -10,7 +10,7 @@ first convolution then takes 12 or 48 channels and ``scale = 4 / unshuffle``.
 ``SRVGG`` (SRVGGNetCompact): plain convolutions with PReLU at input resolution, a pixel-shuffle
 at the end and the nearest-upsampled input added to it.
 
-This is the one place that knows which tensors a checkpoint of each family holds: checkpoints
+This is the one place that knows which tensors a checkpoint of each holds: checkpoints
 are recognised, networks are built and operations are counted from these lists.
 """
 

@@ -1,4 +1,4 @@
-"""A simplified ONNX graph in, the same graph spelled in one way only out.
+"""Spell a simplified ONNX graph in one canonical way.
 
 Two exports of the same network are equal to the byte, whichever versions and paths were at work:
 

@@ -1,4 +1,4 @@
-"""A model name in, its entry in the table of known models out.
+"""List the known models, with the official weights of each.
 
 The official files are release assets of https://github.com/xinntao/Real-ESRGAN (BSD 3-Clause).
 Their sha256 are those that several independent distributions agree on; where there is no such

@@ -1,4 +1,4 @@
-"""A model name and perhaps a checkpoint in, a network with known sizes and origin out."""
+"""Load a network by model name, from the weights at hand or from a checkpoint."""
 
 import re
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""An architecture or an ONNX graph in, its parameters and operations at one input size out.
+"""Count the parameters and operations of an architecture or an ONNX graph at one input size.
 
 With a 3x3 convolution's output of ``C`` channels and ``H x W`` pixels from ``D`` channels:
 

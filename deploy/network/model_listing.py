@@ -1,4 +1,4 @@
-"""The model table in, what ``esrdeploy models`` shows of it out."""
+"""List the known models as ``esrdeploy models`` shows them."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""An architecture and its tensors in, a torch module ready to trace out.
+"""Build a torch module, ready to trace, from an architecture and its tensors.
 
 The modules compute what ``RRDBNet`` and ``SRVGGNetCompact`` of BasicSR and Real-ESRGAN compute
 and give their parameters the same names, so official state dicts load strictly:

@@ -9,6 +9,7 @@ pictures, unless the verification of a build has just run them, and per int8 mod
 and of the float model with all inner tensors on one picture.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from calib.files import write_atomically
 from calib.sample import verification_pictures
 from deploy.artifacts.files import REPORT_NAME
 from deploy.artifacts.manifest import Manifest
+from deploy.metrics.layer_sqnr import LayerError
 from deploy.progress import Progress
 from deploy.report.content import Content, content_of, read_content
 from deploy.report.drawing import choose_ranges, draw_scenes
@@ -25,9 +27,10 @@ from deploy.verify.contents import CheckedBuild
 from deploy.verify.explain import measure_layers
 from deploy.verify.verdict import Verification
 
-__all__ = ["REPORT_NAME", "remake_report", "write_report"]
+__all__ = ["LAYER_PICTURES", "REPORT_NAME", "remake_report", "write_report"]
 
-_LAYER_PICTURES = 1
+LAYER_PICTURES = 1
+"""On how many pictures the report compares every tensor: its figures are sums over millions."""
 
 
 def write_report(
@@ -48,7 +51,7 @@ def write_report(
         UsageError: the file cannot be written.
     """
     content = content_of(checked.under(manifest), verification.parity_record().artifacts)
-    return _write(content, verification.outputs, progress)
+    return _write(content, verification.outputs, verification.layers, progress)
 
 
 def remake_report(folder: Path, progress: Progress) -> bool:
@@ -65,14 +68,20 @@ def remake_report(folder: Path, progress: Progress) -> bool:
         VerificationError: there is no manifest, or it is broken.
         UsageError: the file cannot be written.
     """
-    return _write(read_content(folder, progress), Outputs(), progress)
+    content = read_content(folder, progress)
+    pictures = verification_pictures().patches[:LAYER_PICTURES]
+    layers = measure_layers(content.checked, pictures, progress)
+    content = replace(content, checks=(*content.checks, *layers.checks))
+    return _write(content, layers.outputs, layers.errors, progress)
 
 
-def _write(content: Content, outputs: Outputs, progress: Progress) -> bool:
+def _write(
+    content: Content,
+    outputs: Outputs,
+    errors: Mapping[str, Sequence[LayerError]],
+    progress: Progress,
+) -> bool:
     scenes = draw_scenes(content, outputs, progress)
-    pictures = verification_pictures().patches[:_LAYER_PICTURES]
-    errors, checks = measure_layers(content.checked, pictures, progress)
-    content = replace(content, checks=(*content.checks, *checks))
     layers = {card.label: errors.get(card.artifact.path, ()) for card in content.cards}
     page = render(content, scenes, layers, choose_ranges(content))
     write_atomically(content.build.folder / REPORT_NAME, page)

@@ -152,7 +152,7 @@ class Content:
 
     @property
     def parity_db(self) -> dict[str, float]:
-        """Parity by picture of the model that the float model is hardest to tell from."""
+        """Parity by picture of the model of lowest parity with float."""
         compared = [
             card.parity
             for card in self.cards

@@ -1,4 +1,4 @@
-"""Let the intact models of a build draw, and choose the ranges that cost them most."""
+"""Run the intact models of a build on pictures, and choose the ranges that cost them most."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -8,6 +8,7 @@ from calib.errors import GraphError, VerificationError
 from calib.images import Picture, to_input, to_picture
 from calib.sample import verification_pictures
 from deploy.artifacts.files import Artifact
+from deploy.artifacts.precision import judged_by_reference
 from deploy.progress import Progress
 from deploy.report.content import Content, model_label
 from deploy.report.pictures import PICTURES, Scene, choose, make_scenes
@@ -61,8 +62,8 @@ def _draw(
     for patch in patches:
         drawn = outputs.output(item.path, patch.name)
         if drawn is None:
-            is_float = item.precision == "fp32"
-            run = run or model_runner(content.build.models[item.path], optimized=is_float)
+            optimized = not judged_by_reference(item.precision)
+            run = run or model_runner(content.build.models[item.path], optimized=optimized)
             drawn = run(to_input(patch.load()))
         pictures.append(to_picture(drawn))
     return pictures

@@ -1,4 +1,4 @@
-"""The models of a build and a few pictures in, what each draws of them as data URIs out.
+"""Draw a few pictures with the models of a build and keep them as data URIs.
 
 Pictures are stored without loss (WebP): a report about small differences must not add its own.
 A 512x512 photograph takes 0.1 to 0.3 MB, so `PICTURES` of them from four models make a page of

@@ -30,7 +30,7 @@ class PlanSummary:
         options: it was made with, in words.
         rules: how ranges were found, with the edges; most frequent first.
         kept_float: why nodes stay in float; most frequent first.
-        nearest: why weights kept their nearest codes, where others were rounded otherwise.
+        nearest: why weights were rounded to nearest where others were rounded by GPTQ.
         weights: how many weights are quantized.
         edges: the quantized activations, those whose range holds least of their values first.
     """

@@ -1,4 +1,4 @@
-"""Figures in, the geometry of a plot out: shares of its width and height, and where labels stand.
+"""Lay out plots: lines, bars and labels in shares of a plot's width and height.
 
 The page draws a plot as an SVG stretched over its box, with the text beside it as HTML: lines
 follow any width and the text stays readable on a phone. So everything here is in percent of the

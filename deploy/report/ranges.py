@@ -51,7 +51,7 @@ def costliest_ranges(
     distributions = prepared.distributions(table)
     found = []
     for edge in prepared.plan.edges.values():
-        # A second pair quantizes what the first one left: its tensor is not what was observed.
+        # A second QDQ pair quantizes what the first one left: its tensor is not what was observed.
         if edge.tensor in table.tensors and edge.after is None and edge.dtype in _BYTE_TYPES:
             distribution = distributions.distribution(edge.tensor)
             found.append(ChosenRange(edge, distribution, relative_loss(distribution, edge)))

@@ -1,4 +1,4 @@
-"""What a report says in, the bytes of its page out: one HTML file without any outer reference.
+"""Render a report as the bytes of one HTML file without any outer reference.
 
 Style, script and pictures stand inside; a content security policy in the page forbids it to load
 anything. The same content gives the same bytes.

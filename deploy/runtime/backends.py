@@ -1,4 +1,4 @@
-"""A backend's name in, the runtime behind it out: which there are, and which a file is for."""
+"""List the runtimes that can run a file here, and which of them a file is made for."""
 
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec

@@ -1,4 +1,4 @@
-"""Nothing in, what is known of this processor's 8-bit arithmetic out.
+"""Tell whether this CPU's 8-bit multiply saturates (no VNNI).
 
 An int8 convolution multiplies unsigned 8-bit activations by signed 8-bit weights. On x86-64
 without VNNI the instruction for it, ``vpmaddubsw``, adds two such products in 16 bits and

@@ -1,4 +1,4 @@
-"""An ncnn pair of files in, the function its own engine computes out."""
+"""Run an ncnn model with ncnn's own engine."""
 
 from pathlib import Path
 

@@ -1,6 +1,6 @@
-"""An ONNX model in, what OpenVINO's CPU plugin makes of it out: the one module that knows it.
+"""Run ONNX models with OpenVINO's CPU plugin: the one module that imports it.
 
-And its IR, the files ``.xml`` and ``.bin``, written and run.
+It also writes and runs OpenVINO's IR, the files ``.xml`` and ``.bin``.
 
 OpenVINO is an optional extra. It reads QDQ as FakeQuantize operations and runs the convolutions
 between them as integers. What is not configured is what it really does with the file on this

@@ -1,6 +1,8 @@
 """Run models on pictures and keep what they draw: whoever compares sees arrays only."""
 
+import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +12,8 @@ from calib.dataset import PatchRef
 from calib.images import to_input
 from deploy.progress import Advance
 from deploy.runtime.runner import Runner
+
+MOST_WORKERS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,22 +64,54 @@ class Outputs:
         return self.by_file[file][self.images.index(image)]
 
 
+def shares(jobs: int) -> tuple[int, int]:
+    """Return how many inferences to run side by side, and threads for each.
+
+    Two inferences on a core each take 10 to 18 % less time than one after the other on both
+    (x4plus, 2 cores), and draw the same bits. Each holds some 0.4 GB of activations, hence the
+    limit.
+
+    Args:
+        jobs: inferences in all.
+    """
+    cores = os.cpu_count() or 1
+    workers = max(1, min(cores, jobs, MOST_WORKERS))
+    return workers, max(1, cores // workers)
+
+
 def run_models(
-    runners: Mapping[str, Runner], patches: Sequence[PatchRef], advance: Advance = lambda: None
+    runners: Mapping[str, Runner],
+    patches: Sequence[PatchRef],
+    workers: int = 1,
+    advance: Advance = lambda: None,
+    known: Outputs | None = None,
 ) -> Outputs:
     """Run every model on every picture.
 
     Args:
         runners: the models by name.
         patches: the pictures.
+        workers: how many inferences run side by side.
         advance: called after each picture.
+        known: what some of them draw of some pictures, and need not draw again.
     """
-    inputs = []
-    by_file: dict[str, list[NDArray[np.float32]]] = {name: [] for name in runners}
-    for patch in patches:
-        inputs.append(to_input(patch.load()))
-        for name, run in runners.items():
-            by_file[name].append(run(inputs[-1]))
-        advance()
+    known = known or Outputs()
     names = tuple(patch.name for patch in patches)
-    return Outputs(names, tuple(inputs), {name: tuple(drawn) for name, drawn in by_file.items()})
+    inputs = tuple(to_input(patch.load()) for patch in patches)
+    by_file: dict[str, list[NDArray[np.float32]]] = {name: [] for name in runners}
+    with ThreadPoolExecutor(workers) as pool:
+        rows = [
+            {
+                file: pool.submit(run, values)
+                for file, run in runners.items()
+                if known.output(file, name) is None
+            }
+            for name, values in zip(names, inputs, strict=True)
+        ]
+        for name, row in zip(names, rows, strict=True):
+            for file, drawn in by_file.items():
+                output = row[file].result() if file in row else known.output(file, name)
+                assert output is not None  # else it would have been run
+                drawn.append(output)
+            advance()
+    return Outputs(names, inputs, {name: tuple(found) for name, found in by_file.items()})

@@ -1,4 +1,4 @@
-"""A network of fixed input size and a picture of any size in, the whole enlarged picture out.
+"""Enlarge pictures of any size with a network of fixed input size, tile by tile.
 
 A network sees zeros beyond the edge of its input, so the rim of a tile is drawn differently from
 the same pixels inside a larger picture: a seam where tiles meet. The rule here:

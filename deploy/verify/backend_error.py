@@ -1,9 +1,9 @@
-"""A model file and what it means on some pictures in, what a runtime here makes of it out.
+"""Measure what a runtime on this machine makes of a model file, beside its reference semantics.
 
 The error of an int8 file comes in two parts, and they have different owners:
 
-    quantization error   float network - meaning of the file (every optimization off)
-    backend error        meaning of the file - the same file as a runtime really executes it
+    quantization error   float network - QDQ reference semantics of the file
+    backend error        QDQ reference semantics - the file as a runtime really executes it
 
 The first is the file's and decides whether it is good. The second is the runtime's on this
 processor: fused kernels round elsewhere, and without VNNI sums of 8-bit products saturate
@@ -69,7 +69,7 @@ class Remedy:
 
     Attributes:
         setting: key and value of the session's or the compilation's configuration entry.
-        error: the backend with it beside the meaning of the file, one entry per picture.
+        error: the backend with it beside QDQ reference semantics, one entry per picture.
         parity_db: mean parity of the backend with it and the float network, in dB.
     """
 
@@ -94,8 +94,8 @@ class BackendError:
         artifact: the file.
         backend: name of the runtime.
         version: of the runtime.
-        error: its output beside the meaning of the file, one entry per picture, never empty.
-        meaning_db: mean parity of the meaning of the file and the float network, in dB.
+        error: its output beside QDQ reference semantics, one entry per picture, never empty.
+        meaning_db: mean parity of QDQ reference semantics and the float network, in dB.
         parity_db: mean parity of the runtime's output and the float network, in dB.
         activations: integer types of the activations that the file's convolutions read.
         saturable: how many of its convolutions 16-bit accumulation can saturate.
@@ -146,13 +146,13 @@ def measure_backend(
     drawn: Sequence[OutputPair],
     advance: Advance = lambda: None,
 ) -> BackendError:
-    """Run a file in a runtime and compare the result with what the file means.
+    """Run a file in a runtime and compare the result with QDQ reference semantics.
 
     Args:
         name: the runtime; it must be installed.
         artifact: name of the file.
         model: the file.
-        drawn: pictures as the float network and the meaning of the file draw them.
+        drawn: pictures as the float network and the file in QDQ reference semantics draw them.
         advance: called after each inference.
 
     Raises:
@@ -234,7 +234,7 @@ def _activations(model: onnx.ModelProto) -> frozenset[str]:
 def _error(
     run: Runner, drawn: Sequence[OutputPair], advance: Advance
 ) -> tuple[tuple[PictureError, ...], float]:
-    """Return the runtime's output beside the meaning, and its mean parity with float."""
+    """Return the runtime's error beside QDQ reference semantics, and its parity with float."""
     errors, parities = [], []
     for picture in drawn:
         output = run(picture.network_input)

@@ -1,6 +1,6 @@
-"""Run the models of a build on pictures, then compare what they drew with the float model.
+"""Run fp16 and int8 models beside float: parity per picture, outputs, diagnosis of each failure.
 
-Running and comparing are apart. Models run in their QDQ reference semantics, a few pictures at a
+Running and comparing are apart. Models run a few pictures at a
 time, so that any number of them fits into memory; the comparison sees what was drawn
 (:class:`deploy.runtime.outputs.Outputs`). What the first pictures came out as is kept: backends
 are held against it, and the report shows it.
@@ -14,11 +14,14 @@ from calib.errors import EsrdeployError
 from deploy.artifacts.build_folder import Build
 from deploy.artifacts.check import Check
 from deploy.artifacts.manifest import Manifest
+from deploy.artifacts.precision import judged_by_reference
 from deploy.diagnosis.pictures import diagnose
 from deploy.metrics.parity import THRESHOLDS, ImageParity, ParityResult, Threshold, compare
 from deploy.progress import Progress
-from deploy.runtime.outputs import Outputs, run_models
+from deploy.runtime.outputs import Outputs, run_models, shares
 from deploy.runtime.runner import Runner, model_runner
+
+Runners = dict[str, Runner]
 
 BATCH = 8
 """How many pictures' outputs are held at once: 3 MB for each model and picture of 512x512."""
@@ -43,15 +46,19 @@ class Comparison:
     outputs: Outputs = field(default_factory=Outputs)
 
 
-def compare_models(build: Build, patches: Sequence[PatchRef], progress: Progress) -> Comparison:
+def compare_models(
+    build: Build, patches: Sequence[PatchRef], progress: Progress, known: Outputs | None = None
+) -> Comparison:
     """Run every file of a build and compare each fp16 and int8 file with the float file.
 
     Args:
         build: the models; the float model is among them.
         patches: the pictures to compare on.
         progress: told what is going on.
+        known: what some files draw of some pictures, and need not draw again.
     """
-    runners, refused = load_runners(build)
+    workers, threads = shares(len(build.models) * len(patches))
+    runners, refused = load_runners(build, threads)
     reference = build.manifest.float_artifact.path
     if reference not in runners:
         return Comparison(checks=refused)
@@ -66,7 +73,7 @@ def compare_models(build: Build, patches: Sequence[PatchRef], progress: Progress
     title = f"{build.manifest.model}: running {', '.join(runners)}"
     with progress.stage(title, len(patches)) as advance:
         for start in range(0, len(patches), BATCH):
-            outputs = run_models(runners, patches[start : start + BATCH], advance)
+            outputs = run_models(runners, patches[start : start + BATCH], workers, advance, known)
             kept = kept if kept.images else outputs
             try:
                 for name, threshold in thresholds.items():
@@ -84,8 +91,12 @@ def compare_models(build: Build, patches: Sequence[PatchRef], progress: Progress
     return Comparison(parity, (*refused, *diagnoses.values()), kept)
 
 
-def load_runners(build: Build) -> tuple[dict[str, Runner], tuple[Check, ...]]:
-    """Load every model of a build: float as the runtime executes it, the others by reference.
+def load_runners(build: Build, threads: int | None = None) -> tuple[Runners, tuple[Check, ...]]:
+    """Load every model of a build the way its file is judged.
+
+    Args:
+        build: the models.
+        threads: for each of them; ``None`` takes every core.
 
     Returns:
         The models that a runtime takes, by file, and a failed check for each other one.
@@ -96,8 +107,9 @@ def load_runners(build: Build) -> tuple[dict[str, Runner], tuple[Check, ...]]:
         if item.path not in build.models:
             continue
         try:
-            is_float = item.precision == "fp32"
-            runners[item.path] = model_runner(build.models[item.path], optimized=is_float)
+            optimized = not judged_by_reference(item.precision)
+            model = build.models[item.path]
+            runners[item.path] = model_runner(model, optimized=optimized, threads=threads)
         except EsrdeployError as error:
             refused.append(Check.of(False, "parity", item.path, str(error)))
     return runners, tuple(refused)

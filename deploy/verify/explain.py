@@ -1,7 +1,10 @@
-"""Measure what explains a verdict without changing it: backend error, and error by layer."""
+"""Measure optional diagnostics (backend error, layer-wise SQNR) that change no verdict."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
 
 from calib.dataset import PatchRef
 from calib.errors import EsrdeployError
@@ -9,7 +12,8 @@ from calib.images import to_input
 from deploy.artifacts.build_folder import Build
 from deploy.artifacts.check import Check
 from deploy.artifacts.files import Artifact
-from deploy.metrics.layer_sqnr import LayerError, layer_errors
+from deploy.artifacts.precision import judged_by_reference
+from deploy.metrics.layer_sqnr import LayerError, compare_layers
 from deploy.progress import Progress
 from deploy.runtime.backends import BACKENDS, BackendName, is_installed
 from deploy.runtime.outputs import Outputs
@@ -27,11 +31,12 @@ class VerifyOptions:
     Attributes:
         backends: runtimes to run every file in; ``None``: each file in its own
             (:func:`deploy.runtime.backends.backends_of`); empty: none.
-        layers: compare every tensor of each int8 file with the float network's.
+        layers: on how many pictures to compare every tensor of each int8 file with the float
+            network's; 0: on none.
     """
 
     backends: tuple[BackendName, ...] | None = None
-    layers: bool = False
+    layers: int = 0
 
 
 VERDICT_ONLY = VerifyOptions(backends=())
@@ -74,24 +79,37 @@ def measure_backends(
     return tuple(measured), refused
 
 
+@dataclass(frozen=True, eq=False)
+class Layers:
+    """How far the tensors of int8 files lie from the float network's.
+
+    Attributes:
+        errors: of every tensor, by file.
+        checks: one for each file that could not be compared.
+        outputs: what the files draw of the pictures, for whoever needs them as well.
+    """
+
+    errors: Mapping[str, tuple[LayerError, ...]] = field(default_factory=dict)
+    checks: tuple[Check, ...] = ()
+    outputs: Outputs = field(default_factory=Outputs)
+
+
 def measure_layers(
     checked: CheckedBuild, patches: Sequence[PatchRef], progress: Progress
-) -> tuple[dict[str, tuple[LayerError, ...]], list[Check]]:
+) -> Layers:
     """Compare every tensor of each int8 file of a build with the float network's.
 
     Args:
         checked: the build, with the float graph under each plan.
-        patches: pictures to compare on; the first few are taken.
+        patches: pictures to compare on; none compares nothing.
         progress: told what is going on.
-
-    Returns:
-        The errors by file, and a check for each file that could not be compared.
     """
     errors: dict[str, tuple[LayerError, ...]] = {}
+    drawn: dict[str, tuple[NDArray[np.float32], ...]] = {}
     checks: list[Check] = []
-    inputs = [to_input(picture.load()) for picture in patches[:LAYER_PICTURES]]
+    inputs = tuple(to_input(picture.load()) for picture in patches)
     build = checked.build
-    for item in build.manifest.models():
+    for item in build.manifest.models() if inputs else ():
         if item.precision != "int8" or item.path not in build.models:
             continue
         prepared = checked.prepared.get(item.path)
@@ -102,12 +120,13 @@ def measure_layers(
         title = f"{build.manifest.model}: comparing every tensor of {item.path}"
         try:
             with progress.stage(title, len(inputs)) as advance:
-                found = layer_errors(prepared, build.models[item.path], inputs, on_step=advance)
+                found = compare_layers(prepared, build.models[item.path], inputs, on_step=advance)
         except EsrdeployError as error:
             checks.append(Check.of(False, "layers", item.path, str(error)))
         else:
-            errors[item.path] = found
-    return errors, checks
+            errors[item.path], drawn[item.path] = found.errors, found.outputs
+    names = tuple(patch.name for patch in patches)
+    return Layers(errors, tuple(checks), Outputs(names, inputs, drawn))
 
 
 def backends_of(item: Artifact, asked: Sequence[BackendName] | None) -> tuple[BackendName, ...]:
@@ -117,10 +136,10 @@ def backends_of(item: Artifact, asked: Sequence[BackendName] | None) -> tuple[Ba
         item: the file.
         asked: what the user wants for every file; ``None``: each in the runtime it is made for,
             where that is installed. A file for TensorRT or QNN has none here: what another
-            runtime makes of it says nothing about them. fp16 files run in onnxruntime.
+            runtime makes of it says nothing about them.
     """
     if asked is None:
-        own = "ort" if item.precision == "fp16" else item.target
-        asked = [name for name in BACKENDS if name == own and is_installed(name)]
-    # The float file as onnxruntime runs it is the reference itself.
-    return tuple(name for name in asked if (name, item.precision) != ("ort", "fp32"))
+        asked = [name for name in BACKENDS if name == item.target and is_installed(name)]
+    # float and fp16 files are judged as onnxruntime runs them: nothing is left to compare.
+    judged_there = not judged_by_reference(item.precision)
+    return tuple(name for name in asked if not (name == "ort" and judged_there))

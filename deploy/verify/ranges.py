@@ -130,7 +130,7 @@ def _ranges_check(item: Artifact, plan: QuantPlan, shares: dict[str, float]) -> 
 
 
 def _clipped(edge: EdgeQuant, distributions: TensorDistributions) -> float:
-    """Return the share of the values that lie beyond the outermost codes."""
+    """Return the share of the values that lie beyond the quantized range."""
     low, high = edge.covered
     below, above = distributions.distribution(edge.tensor).clipped_shares(
         low - edge.scale / 2, high + edge.scale / 2

@@ -1,4 +1,4 @@
-"""Make a build's fp16 and int8 models again and compare them with the files.
+"""Rebuild the fp16 model, the plan and the int8 model, and compare them with the files.
 
 Every step from the float model on is deterministic: the fp16 model follows from the float model,
 the plan from the calibration table, the int8 model from the plan. A changed scale, zero point or

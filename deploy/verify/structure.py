@@ -1,4 +1,4 @@
-"""A manifest and the files beside it in, one :class:`Check` per question asked of them out.
+"""Check the files of a build against its manifest, one :class:`Check` per question asked of them.
 
 Nothing here runs a network. A check that fails says what was found and what was expected; a
 check that cannot be made is ``skipped`` with its reason, never silently passed.

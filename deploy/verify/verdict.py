@@ -153,7 +153,8 @@ def compare_build(
         reason = "the float model it rests on is not intact"
         skipped = Check.skipped("parity", build.manifest.float_artifact.path, reason)
         return replace(verification, checks=(*checked.checks, skipped), fp16=checked.fp16)
-    compared = compare_models(build, held_out, progress)
+    layers = measure_layers(checked, held_out[: options.layers], progress)
+    compared = compare_models(build, held_out, progress, layers.outputs)
     checks = [*checked.checks, original.check, *compared.checks]
     parity = list(compared.parity)
     checks += against_record(build.manifest, verification.images_digest, parity)
@@ -163,17 +164,13 @@ def compare_build(
         checks += named
         parity.insert(0, against_torch)
     backends, refused = measure_backends(build, compared.outputs, options, progress)
-    layers: Mapping[str, tuple[LayerError, ...]] = {}
-    if options.layers:
-        layers, incomparable = measure_layers(checked, held_out, progress)
-        checks += incomparable
     return replace(
         verification,
-        checks=(*checks, *refused),
+        checks=(*checks, *refused, *layers.checks),
         parity=tuple(parity),
         fp16=checked.fp16,
         backends=backends,
-        layers=layers,
+        layers=layers.errors,
         outputs=compared.outputs,
     )
 

@@ -16,8 +16,8 @@ from calib.graph import GraphIndex
 from calib.table import CalibrationTable
 from quant.analysis.tensor_distributions import ObservationRules, TensorDistributions
 from quant.analysis.topology import Topology
-from quant.passes.equalize import Equalized, rescale
 from quant.passes.fold import Folded, fold
+from quant.passes.rescale import Equalized, rescale
 from quant.plan import QuantPlan
 
 

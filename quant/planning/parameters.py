@@ -28,6 +28,15 @@ def plan_weights(
 ) -> dict[str, WeightQuant]:
     """Return the weights of the convolutions that run as integers, by initializer.
 
+    Args:
+        placement: which convolutions run as integers.
+        edges: quantized activations by the name of their QDQ pair; they bound an int32 bias.
+        limits: which int8 values a weight may have.
+        distributions: of all tensors; they weigh each input channel by its variance.
+
+    Returns:
+        One float32 scale per output channel of each weight.
+
     Raises:
         GraphError: two of them share one weight.
     """

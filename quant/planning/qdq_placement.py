@@ -85,7 +85,11 @@ class Placement:
         return kept
 
     def precision(self, node: onnx.NodeProto) -> ComputePrecision:
-        """Return the precision ``node`` computes in."""
+        """Return the precision ``node`` computes in.
+
+        Raises:
+            UsageError: it is promoted, and the target has no higher precision.
+        """
         if node.name not in self._precisions:
             self._precisions[node.name] = self._decide(node)
         return self._precisions[node.name]

@@ -13,20 +13,15 @@ A weight is stored as int8 with one scale per output channel, a bias as int32 wi
 ``input scale * weight scale``, which is the unit of an integer convolution's accumulator.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
 from calib.errors import GraphError
 from calib.graph import GraphIndex
 from quant.numerics.affine import (
-    BIAS_LIMIT,
     INTEGER_TYPES,
     Array,
     FloatArray,
@@ -35,30 +30,11 @@ from quant.numerics.affine import (
 )
 from quant.passes.prepared import PreparedGraph
 from quant.plan import GRAPH_OUTPUT, EdgeQuant, QuantPlan, WeightQuant
+from quant.qdq.int8_weights import RoundedWeights, bias_codes, round_to_nearest
+from quant.qdq.opset import raise_opset
 
 # 16-bit QuantizeLinear entered the standard with opset 21. The operators below mean the same from
 # opset 17 on: what 18 to 21 changed about them are further types, and attributes with defaults.
-OPSET_16_BITS = 21
-_IR_16_BITS = 10
-_STABLE_SINCE_17 = frozenset(
-    {"Conv", "LeakyRelu", "PRelu", "Relu", "Add", "Mul", "Concat", "Resize", "Reshape"}
-    | {"Transpose", "DepthToSpace", "SpaceToDepth", "Identity", "Flatten", "Constant", "Cast"}
-)
-
-
-@dataclass(frozen=True)
-class RoundedWeights:
-    """Weights that were fitted to the network rather than rounded to the nearest value.
-
-    Attributes:
-        codes: int8 weights ``[O, I, kH, kW]`` by weight initializer.
-        biases: float ``[O]`` by bias initializer, each exactly the value that is stored.
-        nearest: weights that were to be fitted but are rounded to nearest, with the reason.
-    """
-
-    codes: Mapping[str, npt.NDArray[np.int8]] = field(default_factory=dict)
-    biases: Mapping[str, npt.NDArray[np.float64]] = field(default_factory=dict)
-    nearest: Mapping[str, str] = field(default_factory=dict)
 
 
 def emit_qdq(prepared: PreparedGraph, rounded: RoundedWeights | None = None) -> onnx.ModelProto:
@@ -75,30 +51,6 @@ def emit_qdq(prepared: PreparedGraph, rounded: RoundedWeights | None = None) -> 
     emitted = emitter.emit()
     onnx.checker.check_model(emitted, full_check=True)
     return emitted
-
-
-def round_to_nearest(weight: FloatArray, quant: WeightQuant) -> npt.NDArray[np.int8]:
-    """Return the int8 weights ``[O, ...]`` nearest to ``weight / scale``."""
-    return quant.limits.round_to_nearest(
-        weight / quant.scale_array.reshape(-1, *[1] * (weight.ndim - 1))
-    )
-
-
-def bias_codes(
-    name: str, bias: npt.NDArray[np.floating[Any]], scales: FloatArray
-) -> npt.NDArray[np.int32]:
-    """Return the int32 biases ``[O]`` nearest to ``bias / scales``.
-
-    Raises:
-        GraphError: a bias does not fit int32.
-    """
-    steps = np.rint(bias.astype(np.float64) / scales)
-    if np.abs(steps).max(initial=0.0) > 2 * BIAS_LIMIT - 1:
-        raise GraphError(
-            f"the bias {name!r} needs {np.abs(steps).max():.3g} steps of its scale, more than "
-            "int32 holds; leave the convolution in float"
-        )
-    return steps.astype(np.int32)
 
 
 class _Emitter:
@@ -306,24 +258,10 @@ class _Emitter:
             )
         )
         if self._plan.uses_16_bits:
-            _raise_opset(emitted)
+            raise_opset(emitted)
         emitted = onnx.shape_inference.infer_shapes(emitted, strict_mode=True)
         # A restored constant's shape is its initializer's: saying it again costs 0.2 % of a file.
         kept = [i for i in emitted.graph.value_info if i.name not in self._restored]
         del emitted.graph.value_info[:]
         emitted.graph.value_info.extend(kept)
         return emitted
-
-
-def _raise_opset(model: onnx.ModelProto) -> None:
-    foreign = {n.op_type for n in model.graph.node} - _STABLE_SINCE_17
-    foreign -= {"QuantizeLinear", "DequantizeLinear"}
-    if foreign:
-        raise GraphError(
-            f"16-bit QDQ needs opset {OPSET_16_BITS}, and {', '.join(sorted(foreign))} may have "
-            "changed since the graph's own; use 8-bit activations or export with that opset"
-        )
-    for entry in model.opset_import:
-        if entry.domain in {"", "ai.onnx"}:
-            entry.version = max(entry.version, OPSET_16_BITS)
-    model.ir_version = max(model.ir_version, _IR_16_BITS)

@@ -21,7 +21,7 @@ from calib.images_record import ImagesRecord
 from quant.numerics.affine import FloatArray
 from quant.passes.prepared import PreparedGraph
 from quant.plan import QuantPlan, RoundingRecord, WeightQuant
-from quant.qdq.emit import RoundedWeights
+from quant.qdq.int8_weights import RoundedWeights
 from quant.rounding.gptq import DRIFT_LIMIT, code_drift
 
 # A moved bias is rounded to half a step of its own scale, and computed in float32 at worst.

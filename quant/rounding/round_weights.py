@@ -30,10 +30,11 @@ from quant.analysis.channel_statistics import channel_statistics
 from quant.analysis.layer_groups import LayerGroup, find_layer_groups
 from quant.analysis.tensor_distributions import TensorDistributions
 from quant.numerics.affine import FloatArray
+from quant.numerics.saturation_limits import Codes
 from quant.passes.prepared import PreparedGraph
 from quant.plan import QuantPlan, WeightQuant
-from quant.qdq.emit import RoundedWeights, bias_codes
-from quant.rounding.gptq import SecondMoment, gptq
+from quant.qdq.int8_weights import RoundedWeights, bias_codes
+from quant.rounding.gptq import ScaledWeight, SecondMoment, gptq_together
 from quant.rounding.recorded_codes import bias_scales, exclusive_bias
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -73,9 +74,8 @@ def round_weights(
     (entry,) = index.inputs
     walk = _Walk(index, groups, threads)
     for group, states in walk.arrivals([{entry: values} for values in inputs]):
-        moment = refiner.moment(group, states)
-        for node in group.nodes:
-            refiner.refine(node, moment)
+        refiner.refine(group, refiner.moment(group, states))
+        for _ in group.nodes:
             on_step()
     return RoundedWeights(refiner.codes, refiner.biases, refiner.nearest)
 
@@ -167,19 +167,29 @@ class _Refiner:
             columns -= columns.mean(axis=1, keepdims=True)
         return SecondMoment.of(columns @ columns.T / np.float32(columns.shape[1]))
 
-    def refine(self, node: onnx.NodeProto, moment: SecondMoment) -> None:
-        """Choose int8 weights and bias of a convolution of the group whose moment it is."""
+    def refine(self, group: LayerGroup, moment: SecondMoment) -> None:
+        """Choose int8 weights and biases of the convolutions of the group whose moment it is."""
+        weights = [self._weight(node) for node in group.nodes]
+        for node, weight, codes in zip(
+            group.nodes, weights, gptq_together(weights, moment), strict=True
+        ):
+            self._choose(node, weight, codes)
+
+    def _weight(self, node: onnx.NodeProto) -> ScaledWeight:
         name, quant = self._weights[node.name]
-        weight = self.index.constant(name)
-        assert weight is not None  # planned as one
-        flat = weight.reshape(len(weight), -1)
-        leading = moment.leading(flat.shape[1])
-        codes = gptq(weight, leading, quant.scale_array, quant.limits)
+        values = self.index.constant(name)
+        assert values is not None  # planned as one
+        return ScaledWeight(values, quant.scale_array, quant.limits)
+
+    def _choose(self, node: onnx.NodeProto, weight: ScaledWeight, codes: Codes) -> None:
+        """Keep a convolution's codes, and move its bias by what they change."""
+        name, _ = self._weights[node.name]
         self.codes[name] = codes
         bias = exclusive_bias(self.index, node)
         if bias is not None:
-            restored = codes.reshape(flat.shape) * quant.scale_array[:, np.newaxis]
-            moved = (flat - restored).reshape(*weight.shape[:2], -1).sum(axis=2, dtype=np.float64)
+            flat = weight.values.reshape(len(codes), -1)
+            restored = codes.reshape(flat.shape) * weight.scales[:, np.newaxis]
+            moved = (flat - restored).reshape(*codes.shape[:2], -1).sum(axis=2, dtype=np.float64)
             self._move_bias(bias, name, moved @ self._means(node.input[0]))
 
     def _means(self, tensor: str) -> npt.NDArray[np.float64]:

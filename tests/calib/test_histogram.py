@@ -155,20 +155,22 @@ def test_quantization_mse_of_a_point_is_its_squared_error() -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "message"),
     [
-        {"exponent": -5},
-        {"first_bin": 1},
-        {"minimum": math.nan},
-        {"maximum": -1.0},
-        {"counts": np.int64([1, 2])},
+        ({"exponent": -5}, r"need .* = \(-11, 0, 2049\), found \(-5, 0, 2049\)"),
+        ({"first_bin": 1}, r"need .* = \(-11, 0, 2049\), found \(-11, 1, 2049\)"),
+        ({"minimum": math.nan}, r"cannot have the extremes \(nan, 1.0\)"),
+        ({"maximum": -1.0}, r"cannot have the extremes \(0.0, -1.0\)"),
+        ({"counts": np.int64([1, 2])}, r"found \(-11, 0, 2\); the histogram is corrupt"),
     ],
-    ids=lambda change: next(iter(change)),
+    ids=["exponent", "first_bin", "minimum", "maximum", "counts"],
 )
-def test_histograms_that_contradict_themselves_are_refused(change: dict[str, object]) -> None:
+def test_histograms_that_contradict_themselves_are_refused(
+    change: dict[str, object], message: str
+) -> None:
     good = histogram(np.float32([0, 0.5, 1]))
     fields = {name: getattr(good, name) for name in Histogram.__dataclass_fields__}
-    with pytest.raises(CalibrationError):
+    with pytest.raises(CalibrationError, match=message):
         Histogram(**{**fields, **change})
 
 

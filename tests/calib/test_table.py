@@ -97,28 +97,28 @@ def test_halves_of_two_tables_do_not_pass(table: CalibrationTable, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("entry", "value"),
+    ("entry", "value", "message"),
     [
-        ("minimum", -100.0),
-        ("bins", 3),
-        ("first_bin", 0),
-        ("observations", 0),
-        ("observations", 7),
-        ("count", 9),
-        ("channels", 2),
-        ("name", "output"),
-        ("ranges", {"99.9": [0, 1]}),
+        ("minimum", -100.0, r"tensors\[0\]: the extremes \(-100.0, .* the histogram is corrupt"),
+        ("bins", 3, "tensors need .* values of counts, expected"),
+        ("first_bin", 0, "the histogram is corrupt"),
+        ("observations", 0, "observations is 0, expected greater than or equal to 1"),
+        ("observations", 7, r"tensors\[0\]: its counts .* contradict the record of 'input'"),
+        ("count", 9, r"tensors\[0\]: its counts .* contradict the record of 'input'"),
+        ("channels", 2, "tensors need .* values of channel_minimum, expected"),
+        ("name", "output", "tensors lists a name twice"),
+        ("ranges", {"99.9": [0, 1]}, r"tensors\[0\] contradicts its histogram; calibrate again"),
     ],
 )
 def test_a_changed_entry_is_noticed(
-    table: CalibrationTable, tmp_path: Path, entry: str, value: object
+    table: CalibrationTable, tmp_path: Path, entry: str, value: object, message: str
 ) -> None:
     path, _ = table.save(tmp_path / "calibration.json")
     content = json.loads(path.read_bytes())
     assert entry in content["tensors"][0]
     content["tensors"][0][entry] = value
     path.write_text(json.dumps(content))
-    with pytest.raises(CalibrationError):
+    with pytest.raises(CalibrationError, match=message):
         CalibrationTable.load(path)
 
 

@@ -10,17 +10,18 @@ import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 from skimage import data
-from typer.testing import CliRunner
 
+from calib.images import write_image
+from calib.sample import sample_patches
 from deploy.build.calibrate import CalibrationRequest
 from deploy.build.request import BuildRequest
-from deploy.cli import app
 from deploy.handoff.bundle_zip import opened
 from deploy.handoff.make import HandoffOutcome, HandoffRequest, make_handoff
 from deploy.network.architecture import SRVGG, Architecture, RRDBNet, tensor_shapes
 from deploy.pipeline import build_model
 from deploy.progress import Silent
 from quant.plan import QuantOptions
+from tests.deploy.builds import copied, run
 
 Array = NDArray[np.float32]
 
@@ -31,13 +32,16 @@ HANDOFF_TARGETS = ("ncnn", "openvino", "qnn", "rknn", "tensorrt", "vacc")
 
 @pytest.fixture(scope="session")
 def random_tensors():
-    """A function from architecture to a float32 state dict of usual magnitude."""
+    """A function from architecture to a float32 state dict of usual magnitude.
 
-    def make(architecture: Architecture, seed: int = 0) -> dict[str, Array]:
+    A gain of 2 is what a ReLU halves; with 1, activations of a residual network keep their size.
+    """
+
+    def make(architecture: Architecture, seed: int = 0, *, gain: float = 2.0) -> dict[str, Array]:
         rng = np.random.default_rng(seed)
         tensors = {}
         for name, shape in tensor_shapes(architecture).items():
-            spread = (2 / np.prod(shape[1:])) ** 0.5 if len(shape) == 4 else 0.05
+            spread = (gain / np.prod(shape[1:])) ** 0.5 if len(shape) == 4 else 0.05
             tensors[name] = (rng.standard_normal(shape) * spread).astype(np.float32)
         return tensors
 
@@ -49,9 +53,24 @@ def built(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A whole build of a tiny network, as a user makes it."""
     out = tmp_path_factory.mktemp("dist")
     arguments = ["build", "--model", "tiny", "--weights", str(tiny_weights)]
-    result = CliRunner().invoke(app, [*arguments, "--calib-count", "4", "--out", str(out)])
+    result = run(*arguments, "--calib-count", 4, "--out", out)
     assert result.exit_code == 0, result.output
     return out / "tiny"
+
+
+@pytest.fixture
+def copy(built: Path, tmp_path: Path) -> Path:
+    """A copy of that build, for a test to spoil."""
+    return copied(built, tmp_path / "tiny")
+
+
+@pytest.fixture(scope="session")
+def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one picture to compare on, where a test is about other checks."""
+    folder = tmp_path_factory.mktemp("picture")
+    (patch,) = sample_patches("verification", 1).patches
+    write_image(folder / "one.png", patch.load())
+    return folder
 
 
 @pytest.fixture(scope="session")

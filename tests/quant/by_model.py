@@ -12,12 +12,12 @@ from calib.table import CalibrationTable
 from quant import planner, sensitivity
 from quant.passes import prepared
 from quant.passes.driver import prove_rewrites
-from quant.passes.equalize import Equalized
 from quant.passes.equivalence import Equivalence, Probe
 from quant.passes.prepared import PreparedGraph
+from quant.passes.rescale import Equalized
 from quant.plan import QuantOptions, QuantPlan
 from quant.qdq import emit
-from quant.qdq.emit import RoundedWeights
+from quant.qdq.int8_weights import RoundedWeights
 from quant.rounding import recorded_codes
 from quant.rounding import round_weights as rounding
 from quant.sensitivity import Sensitivity

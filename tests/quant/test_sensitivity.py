@@ -11,7 +11,7 @@ from calib.graph import GraphIndex
 from calib.records import encode
 from quant.analysis.layer_groups import find_layer_groups
 from quant.plan import QuantOptions
-from quant.qdq.emit import RoundedWeights
+from quant.qdq.int8_weights import RoundedWeights
 from quant.sensitivity import (
     GroupCost,
     Sensitivity,

@@ -1,4 +1,4 @@
-"""Two sets of feature vectors in, the Frechet distance of their normal distributions out.
+"""Compute the Frechet distance of two sets of feature vectors, taken as normal distributions.
 
 Heusel et al. 2017 (arXiv:1706.08500), after Dowson and Landau 1982: with means m and covariances
 S (over N - 1) of the two sets,

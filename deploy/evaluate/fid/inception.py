@@ -1,4 +1,4 @@
-"""The name of an Inception network in, the network out.
+"""Find an Inception network by its name or file.
 
 Three kinds of network are taken:
 

@@ -1,4 +1,4 @@
-"""An Inception network as an ONNX graph in, a function from picture to feature vector out.
+"""Compute feature vectors of pictures with an Inception network given as an ONNX graph.
 
 A network given as a file gets the picture resized by area (`calib.images.resize_area`), RGB, as
 float32 in [0, 1], or uint8 if an ONNX input is uint8; whatever else it wants must stand in its

@@ -1,4 +1,4 @@
-"""A TorchScript file or an installed package in, Inception features by torch out.
+"""Compute Inception features with torch, from a TorchScript file or an installed package.
 
 torch stands here because a user's Inception network may be TorchScript, and the extra ``fid`` is
 a torch package.

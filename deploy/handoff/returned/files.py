@@ -1,12 +1,12 @@
-"""A folder of a vendor's output files in, one array per golden input out, or why there is none.
+"""Read a folder of a vendor's output files as one array per golden input, or say why there is none.
 
     name     the golden input's, alone or with something before or behind it; or, as qnn-net-run
              writes it, any file in a folder ``Result_N`` for the input at position N
     form     .npz with ``output_0``, .npy, or headerless .raw / .bin
     shape    [1,3,H,W], [3,H,W], [1,H,W,3], [H,W,3], or flat; headerless is [3,H,W] unless said
-    values   float of any width; or integer codes with scale and zero point
+    values   float of any width; or quantized integers with scale and zero point
 
-Scale and zero point of codes come from ``scale`` and ``zero_point`` in the same .npz, else from
+Scale and zero point of integers come from ``scale`` and ``zero_point`` in the same .npz, else from
 ``quantization.json`` in the folder (``{"dtype": "int8", "scale": 0.0039, "zero_point": -128}``),
 else from the command line. Values that no scale belongs to are taken as they are: a picture of
 0..255 is then diagnosed as one.
@@ -35,13 +35,13 @@ _CODES = ("int8", "uint8", "int16", "uint16")
 
 
 @dataclass(frozen=True)
-class Codes:
-    """What integer codes stand for: ``(code - zero_point) * scale``.
+class OutputQuantization:
+    """What quantized outputs stand for: ``(q - zero_point) * scale``.
 
     Attributes:
-        dtype: of the codes, which a headerless file does not say.
-        scale: real value of one code.
-        zero_point: code of 0.
+        dtype: of the integers, which a headerless file does not say.
+        scale: real value of one quantization step.
+        zero_point: quantized value of 0.
     """
 
     dtype: str
@@ -56,18 +56,18 @@ class Codes:
         """
         if self.dtype not in _CODES or not 0.0 < self.scale < float("inf"):
             raise UsageError(
-                f"found codes {self.dtype} with scale {self.scale}; expected one of "
+                f"found outputs of {self.dtype} with scale {self.scale}; expected one of "
                 f"{', '.join(_CODES)} and a positive scale"
             )
 
     @classmethod
-    def parse(cls, text: str) -> "Codes":
+    def parse(cls, text: str) -> "OutputQuantization":
         """Return what ``DTYPE:SCALE:ZERO_POINT`` says.
 
         Raises:
             UsageError: the text has another form.
 
-        >>> Codes.parse("int8:0.0039:-128").zero_point
+        >>> OutputQuantization.parse("int8:0.0039:-128").zero_point
         -128
         """
         try:
@@ -75,7 +75,8 @@ class Codes:
             return cls(dtype, float(scale), int(zero_point))
         except ValueError as error:
             raise UsageError(
-                f"found codes {text!r}; expected DTYPE:SCALE:ZERO_POINT such as int8:0.0039:-128"
+                f"found --output-quantization {text!r}; expected DTYPE:SCALE:ZERO_POINT "
+                "such as int8:0.0039:-128"
             ) from error
 
 
@@ -85,11 +86,11 @@ class OutputFormat:
 
     Attributes:
         layout: of headerless files.
-        codes: of integer files.
+        quantization: of integer files.
     """
 
     layout: Layout = "nchw"
-    codes: Codes | None = None
+    quantization: OutputQuantization | None = None
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,7 @@ def _name_of(path: Path, names: Sequence[str]) -> str | None:
     return None
 
 
-def folder_codes(folder: Path) -> Codes | None:
+def folder_quantization(folder: Path) -> OutputQuantization | None:
     """Return what ``quantization.json`` says, if it is there.
 
     Raises:
@@ -171,7 +172,9 @@ def folder_codes(folder: Path) -> Codes | None:
     path = folder / QUANTIZATION_NAME
     if not path.exists():
         return None
-    return read(path, Codes, UsageError, "give dtype, scale and zero_point of the codes")
+    return read(
+        path, OutputQuantization, UsageError, "give dtype, scale and zero_point of the outputs"
+    )
 
 
 def read_output(path: Path, side: tuple[int, int], reading: OutputFormat) -> Output:
@@ -183,34 +186,34 @@ def read_output(path: Path, side: tuple[int, int], reading: OutputFormat) -> Out
         reading: what the file may not say itself.
 
     Raises:
-        VerificationError: it cannot be read, has another shape, or holds codes without a scale.
+        VerificationError: it cannot be read, has another shape, or holds integers without a scale.
     """
     try:
-        stored, codes = _stored(path, side, reading)
+        stored, quantization = _stored(path, side, reading)
     except (OSError, ValueError, KeyError, EOFError) as error:
         raise VerificationError(f"cannot be read: {str(error).strip().splitlines()[0]}") from error
     planes, layout = _planes(stored, side, reading.layout)
     form = f"{path.suffix[1:].lower()}, {stored.dtype}{list(stored.shape)}, {layout}"
     if np.issubdtype(stored.dtype, np.floating):
         return Output(planes.astype(np.float32), form)
-    if codes is not None:
-        values = (planes.astype(np.float64) - codes.zero_point) * codes.scale
-        form += f", scale {codes.scale:.6g}, zero point {codes.zero_point}"
+    if quantization is not None:
+        values = (planes.astype(np.float64) - quantization.zero_point) * quantization.scale
+        form += f", scale {quantization.scale:.6g}, zero point {quantization.zero_point}"
         return Output(values.astype(np.float32), form)
     if stored.dtype == np.uint8:
         return Output(planes.astype(np.float32) / np.float32(255), f"{form}, taken as a picture")
     raise VerificationError(
-        f"holds {stored.dtype} codes without scale and zero point; put them into the .npz or into "
-        f"{QUANTIZATION_NAME}, or give --codes"
+        f"holds {stored.dtype} values without scale and zero point; put them into the .npz or into "
+        f"{QUANTIZATION_NAME}, or give --output-quantization"
     )
 
 
 def _stored(
     path: Path, side: tuple[int, int], reading: OutputFormat
-) -> tuple[npt.NDArray[Any], Codes | None]:
+) -> tuple[npt.NDArray[Any], OutputQuantization | None]:
     suffix = path.suffix.lower()
     if suffix == ".npy":
-        return np.load(path, allow_pickle=False), reading.codes
+        return np.load(path, allow_pickle=False), reading.quantization
     if suffix == ".npz":
         with np.load(path, allow_pickle=False) as archive:
             return _from_npz({name: archive[name] for name in archive.files}, reading)
@@ -218,30 +221,32 @@ def _stored(
     values = 3 * side[0] * side[1]
     if len(content) == 4 * values:
         return np.frombuffer(content, "<f4"), None
-    if reading.codes is not None:
-        width = np.dtype(reading.codes.dtype).itemsize
+    if reading.quantization is not None:
+        width = np.dtype(reading.quantization.dtype).itemsize
         if len(content) == width * values:
-            return np.frombuffer(content, np.dtype(reading.codes.dtype)), reading.codes
+            return np.frombuffer(
+                content, np.dtype(reading.quantization.dtype)
+            ), reading.quantization
     if len(content) == 2 * values:
         return np.frombuffer(content, "<f2"), None
     raise VerificationError(
         f"has {len(content)} bytes; expected {4 * values} of float32, {2 * values} of float16, or "
-        f"{values} of 8-bit codes with --codes"
+        f"{values} of 8-bit integers with --output-quantization"
     )
 
 
 def _from_npz(
     arrays: dict[str, npt.NDArray[Any]], reading: OutputFormat
-) -> tuple[npt.NDArray[Any], Codes | None]:
+) -> tuple[npt.NDArray[Any], OutputQuantization | None]:
     scale, zero_point = arrays.pop("scale", None), arrays.pop("zero_point", None)
     name = "output_0" if "output_0" in arrays else next(iter(arrays), "")
     if name != "output_0" and len(arrays) != 1:
         raise VerificationError(f"holds the arrays {sorted(arrays)}, expected output_0")
     stored = arrays[name]
     if scale is None or np.issubdtype(stored.dtype, np.floating):
-        return stored, reading.codes
+        return stored, reading.quantization
     found = 0 if zero_point is None else int(zero_point.reshape(-1)[0])
-    return stored, Codes(str(stored.dtype), float(scale.reshape(-1)[0]), found)
+    return stored, OutputQuantization(str(stored.dtype), float(scale.reshape(-1)[0]), found)
 
 
 def _planes(

@@ -1,26 +1,21 @@
-"""A vendor's outputs and the bundle they were made from in, a verdict with its reasons out.
+"""Judge a vendor's outputs against the bundle they were made from, with reasons.
 
 Each returned output is held against what the float network gives (the verdict) and against our
 own int8 of the same input (whose work is nearer). One that is far off is looked at for the usual
 slips between two machines, and named.
 """
 
-import re
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from calib.div2k import evaluation_pairs, image_files, is_div2k
 from calib.errors import UsageError, VerificationError
 from calib.images import PATCH_PX, Picture, read_image, resize_area, to_picture
 from deploy.artifacts.precision import ModelPrecision
-from deploy.diagnosis.pictures import Finding, diagnose
+from deploy.diagnosis.pictures import diagnose
 from deploy.handoff.acceptance import required_db
 from deploy.handoff.bundle_manifest import (
     BundleManifest,
@@ -34,20 +29,18 @@ from deploy.handoff.bundle_zip import opened
 from deploy.handoff.returned.files import (
     Output,
     OutputFormat,
-    folder_codes,
+    folder_quantization,
     match_files,
     read_output,
 )
+from deploy.handoff.returned.photographs import photo_name, photographs
+from deploy.handoff.returned.recognise import shown_picture, thumb
+from deploy.handoff.returned.verdict import PhotoScore, Returned, ReturnedImage
 from deploy.metrics.parity import compare
 from deploy.metrics.psnr_ssim import parity_db, psnr_db, ssim
 from deploy.progress import Progress
 
 Array = npt.NDArray[np.float32]
-
-_CROP = re.compile(r"@\d+,\d+(/\d+)?$")
-_THUMB_PX = 32
-_SAME_PICTURE = 0.95
-_CLEARLY_BETTER = 0.1
 
 
 @dataclass(frozen=True)
@@ -73,117 +66,6 @@ class ReturnedRequest:
     reading: OutputFormat = field(default_factory=OutputFormat)
 
 
-@dataclass(frozen=True)
-class PhotoScore:
-    """How near three outputs come to the HR photograph: PSNR in dB, and SSIM.
-
-    Attributes:
-        returned: of the vendor.
-        float_model: of the float network.
-        int8_model: of our int8.
-    """
-
-    returned: tuple[float, float]
-    float_model: tuple[float, float]
-    int8_model: tuple[float, float]
-
-
-@dataclass(frozen=True)
-class ReturnedImage:
-    """The verdict on one returned output, parities in dB.
-
-    Attributes:
-        name: of the golden input.
-        file: that was returned, relative to its folder.
-        form: how it was stored.
-        psnr_db: of the returned output against float.
-        required_db: what that must be at least.
-        ours_db: of our int8 against float.
-        between_db: of the returned output against our int8.
-        ssim: of the returned against the float picture.
-        max_abs_error: largest difference from float of a clipped value, in [0, 1].
-        finding: the likely cause, where it is too far off and the cause has a name.
-        photo: scores against the HR photograph, where there is one.
-    """
-
-    name: str
-    file: str
-    form: str
-    psnr_db: float
-    required_db: float
-    ours_db: float
-    between_db: float
-    ssim: float
-    max_abs_error: float
-    finding: Finding | None = None
-    photo: PhotoScore | None = None
-
-    @property
-    def passed(self) -> bool:
-        """Whether the output is near enough to float."""
-        return self.psnr_db >= self.required_db
-
-
-@dataclass(frozen=True)
-class Returned:
-    """The verdict on everything that was returned.
-
-    Attributes:
-        model: name of the network.
-        vendor: whose results these are.
-        precision: that they were made in.
-        profile: of our int8 they are shown beside.
-        images: one entry per output that could be read.
-        problems: one line per file that is missing, extra, misnamed or cannot be used.
-        pictures: name to (float, returned) uint8 pictures, for a report.
-    """
-
-    model: str
-    vendor: str
-    precision: ModelPrecision
-    profile: str
-    images: tuple[ReturnedImage, ...]
-    problems: tuple[str, ...]
-    pictures: Mapping[str, tuple[Picture, Picture]]
-
-    @property
-    def passed(self) -> bool:
-        """Whether every golden input came back, and near enough to float."""
-        return bool(self.images) and not self.problems and all(i.passed for i in self.images)
-
-    @property
-    def cause(self) -> str | None:
-        """The cause that most of the outputs that are too far off share."""
-        failed = [image for image in self.images if not image.passed]
-        causes = Counter(image.finding.cause for image in failed if image.finding is not None)
-        if not causes:
-            return None
-        cause, count = causes.most_common(1)[0]
-        return f"{cause} (in {count} of {len(failed)})"
-
-    def mean_db(self, figure: str) -> float:
-        """Return the mean of ``psnr_db``, ``ours_db`` or ``between_db`` over the outputs."""
-        return float(np.mean([getattr(image, figure) for image in self.images]))
-
-    def record(self) -> dict[str, Any]:
-        """Return everything but the pictures as a JSON-able mapping."""
-        summary = {}
-        for figure in ("psnr_db", "ours_db", "between_db") if self.images else ():
-            values = [getattr(image, figure) for image in self.images]
-            summary[figure] = {"mean": round(self.mean_db(figure), 4), "min": min(values)}
-        return {
-            "model": self.model,
-            "vendor": self.vendor,
-            "precision": self.precision,
-            "profile": self.profile,
-            "passed": self.passed,
-            "cause": self.cause,
-            "problems": list(self.problems),
-            "summary": summary,
-            "images": [{**asdict(image), "passed": image.passed} for image in self.images],
-        }
-
-
 def judge_returned(request: ReturnedRequest, progress: Progress) -> Returned:
     """Judge what a vendor returned.
 
@@ -197,8 +79,8 @@ def judge_returned(request: ReturnedRequest, progress: Progress) -> Returned:
         profile = _profile(request, manifest, vendor)
         matches = match_files(request.folder, [vector.name for vector in manifest.golden])
         reading = request.reading
-        if reading.codes is None:
-            reading = OutputFormat(reading.layout, folder_codes(request.folder))
+        if reading.quantization is None:
+            reading = OutputFormat(reading.layout, folder_quantization(request.folder))
         judge = _Judge(root, manifest, vendor, profile, request, reading)
         problems = [f"missing: no file for the golden input {name}" for name in matches.missing]
         for name, paths in matches.twice.items():
@@ -250,8 +132,8 @@ class _Judge:
         self._reading = reading
         side = PATCH_PX * manifest.scale
         self._side = (side, side)
-        self._photos = _photos(request.hr)
-        self._thumbs = {name: _thumb(self._golden("float", name)) for name in self._vectors}
+        self._photos = photographs(request.hr)
+        self._thumbs = {name: thumb(self._golden("float", name)) for name in self._vectors}
         self.images: list[ReturnedImage] = []
         self.pictures: dict[str, tuple[Picture, Picture]] = {}
 
@@ -311,7 +193,7 @@ class _Judge:
     def _photo_score(
         self, vector: GoldenVector, pictures: tuple[Picture, Picture, Picture]
     ) -> PhotoScore | None:
-        path = self._photos.get(_photo_name(vector.source))
+        path = self._photos.get(photo_name(vector.source))
         if path is None:
             return None
         photo = resize_area(read_image(path), *self._side)
@@ -323,14 +205,7 @@ class _Judge:
 
     def _shows(self, array: Array) -> str | None:
         """Return the golden input whose picture this is, if it clearly is one's."""
-        thumb = _thumb(array)
-        alike = {name: float((thumb * other).mean()) for name, other in self._thumbs.items()}
-        ranked = sorted(alike, key=lambda name: alike[name], reverse=True)
-        second = alike[ranked[1]] if len(ranked) > 1 else 0.0
-        first = alike[ranked[0]]
-        if first < _SAME_PICTURE or first - second < _CLEARLY_BETTER:
-            return None
-        return ranked[0]
+        return shown_picture(array, self._thumbs)
 
     def _golden(self, kind: str, name: str) -> Array:
         path = self._root / golden_path(kind, name)
@@ -342,35 +217,3 @@ class _Judge:
                 "'esrdeploy handoff --check'"
             ) from error
         return array
-
-
-def _thumb(array: Array) -> npt.NDArray[np.float64]:
-    """Return the picture's brightness at 32x32, of mean 0 and mean square 1."""
-    finite = np.nan_to_num(array[0].astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    gray = finite.mean(axis=0) / max(float(np.abs(finite).max()), 1e-12)
-    small = cv2.resize(gray, (_THUMB_PX, _THUMB_PX), interpolation=cv2.INTER_AREA)
-    centred = np.asarray(small, np.float64) - small.mean()
-    thumb: npt.NDArray[np.float64] = centred / max(float(centred.std()), 1e-12)
-    return thumb
-
-
-def _photos(folder: Path | None) -> dict[str, Path]:
-    """Return HR photographs by name."""
-    if folder is None:
-        return {}
-    if is_div2k(folder):
-        return {pair.name: pair.hr for pair in evaluation_pairs(folder)}
-    return {path.stem: path for path in image_files(folder)}
-
-
-def _photo_name(source: str) -> str:
-    """Return the name that the HR photograph of a golden input has; a crop has none.
-
-    >>> _photo_name("0801"), _photo_name("night/0801x4.png"), _photo_name("cat.png@0,128")
-    ('0801', '0801', '')
-    """
-    if _CROP.search(source):
-        return ""
-    stem = Path(source).stem
-    head, mark, tail = stem.rpartition("x")
-    return head if mark and head and tail.isdigit() else stem

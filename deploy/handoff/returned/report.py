@@ -1,4 +1,4 @@
-"""The verdict on returned outputs in, a page for people and a record for machines out.
+"""Report the verdict on returned outputs: a page for people, a record for machines.
 
 The page is one file: pictures are inside it, nothing is fetched, and no script runs.
 """
@@ -13,7 +13,7 @@ from calib.digest import canonical_json
 from calib.files import write_atomically
 from calib.images import Picture, resize_area
 from deploy.artifacts.templates import data_uri, page_environment
-from deploy.handoff.returned.judge import Returned
+from deploy.handoff.returned.verdict import Returned
 
 _THUMB_PX = 224
 _GAIN = 8

@@ -1,4 +1,4 @@
-"""Pre- and post-processing of the network, with numpy and cv2 alone.
+"""Process what goes into the network and what comes out of it, with numpy and cv2 alone.
 
     python processing.py input  PICTURE      INPUT.npy      picture -> network input
     python processing.py output OUTPUT.npy   PICTURE.png    network output -> picture

@@ -1,7 +1,7 @@
 """Build the network with rknn-toolkit2 and run the golden inputs on its simulator or a device.
 
     python rknn_run.py --route quantize --out OUT     rknn-toolkit2 quantizes the float ONNX
-    python rknn_run.py --route qdq --out OUT          our QDQ ONNX: 8 bits on every edge
+    python rknn_run.py --route qdq --out OUT          our QDQ ONNX: 8 bits on every activation
     python rknn_run.py --route qdq-mixed --out OUT    our QDQ ONNX: additions and ends in fp16
     python rknn_run.py --route float --out OUT        fp16, nothing quantized
 

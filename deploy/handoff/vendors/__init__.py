@@ -1,4 +1,4 @@
-"""The vendors of a handoff: each module here holds one, as its ``VENDOR``.
+"""Find the vendors of a handoff: each module here holds one, as its ``VENDOR``.
 
 A file that is put here is a vendor; nothing else has to know of it.
 """

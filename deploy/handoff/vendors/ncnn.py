@@ -1,4 +1,4 @@
-"""ncnn: float and int8 pairs of files, and the table that ncnn2int8 takes.
+"""Write the folder for ncnn: float and int8 models, and the table that ncnn2int8 takes.
 
 ncnn computes a convolution in int8 from a symmetric scale of its input and one scale per output
 channel, everything else in float. That is what the profile ``tensorrt`` stands for, so its QDQ
@@ -51,8 +51,8 @@ float32 `NAME.raw`.
 
     ncnn2int8 {{ model }}-fp32.param {{ model }}-fp32.bin mine.param mine.bin {{ model }}-int8.table
 
-makes an int8 pair with every weight rounded to the nearest code. The pair that lies here has
-weights rounded so that they disturb the convolutions' outputs least, and is the better one. A
+makes an int8 pair with every weight rounded to the nearest value. The pair that lies here has
+weights rounded by GPTQ and biases corrected for it, and is the better one. A
 line of the table that begins with `#` leaves that convolution in float.
 """
 

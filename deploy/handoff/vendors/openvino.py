@@ -1,4 +1,4 @@
-"""OpenVINO: IR of the float and of the int8 model, made and run with OpenVINO.
+"""Write the folder for OpenVINO: IR of the float and of the int8 model, made and run here.
 
 The int8 IR is run here as well, and held to still drawing the picture alone: built with
 ``--accumulator-bits 32``, its 8-bit products saturate on x86-64 CPUs without VNNI, which is the

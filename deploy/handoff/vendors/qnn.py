@@ -1,11 +1,11 @@
-"""Qualcomm AI Engine Direct: QDQ graphs with 8- and 16-bit activations, and AIMET encodings.
+"""Write the folder for Qualcomm AI Engine Direct (QNN): w8a8 and w8a16 QDQ graphs, AIMET encodings.
 
 The QDQ graphs are for onnxruntime's QNN execution provider and for qairt-converter. The encodings
 are the same scales in AIMET's JSON (version 1.0.0), for ``--quantization_overrides`` on a float
-graph. There ``real = scale * (code + offset)``, codes of symmetric int8 counted from -128.
+graph. There ``real = scale * (q + offset)``, symmetric int8 counted from -128.
 
 The float graph that belongs to the encodings has its weights on the int8 grid already, as AIMET
-leaves them after rounding: whoever rounds them to the nearest code gets ours. aimet-onnx 2.42 loads
+leaves them after rounding: whoever rounds them to nearest gets ours. aimet-onnx 2.42 loads
 the encodings strictly for HTP v69 (tools/aimet_encodings.py); v73 merges a convolution and its
 LeakyReLU, so there AIMET has no quantizer for what lies between them and ``strict`` has to be off.
 """
@@ -30,7 +30,7 @@ All commands are run in this folder.
 | file | activations | weights |
 |---|---|---|
 {% for name, path in qdq.items() %}
-| `{{ path }}` | {{ "uint16" if name == "w8a16" else "uint8" }} on every edge | int8 per channel |
+| `{{ path }}` | {{ "uint16" if name == "w8a16" else "uint8" }} on every activation | int8 per channel |
 {% endfor %}
 
 ## With onnxruntime's QNN execution provider

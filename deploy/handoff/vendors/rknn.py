@@ -1,4 +1,4 @@
-"""Rockchip NPUs (rknn-toolkit2): float ONNX with a dataset, and our QDQ ONNX.
+"""Write the folder for Rockchip NPUs (rknn-toolkit2): float ONNX with a dataset, our QDQ ONNX.
 
 rknn-toolkit2 2.5.0 takes QDQ graphs of 8-bit activations with ``do_quantization=False``, so a
 bundle has both routes: the vendor's own quantizer on the float model, and our scales.
@@ -9,7 +9,7 @@ import numpy as np
 from deploy.handoff.vendor import BundleContext, Vendor
 
 _INT8, _MIXED = "qnn", "openvino"
-"""8 bits on every edge, and 8-bit convolutions with fp16 around them; both asymmetric, one scale
+"""8 bits on every activation, and 8-bit convolutions with fp16 around them; both asymmetric, one scale
 per tensor, which is what the NPU computes with."""
 
 # torch is left to the reader, since every platform has another build of it that is the right
@@ -46,13 +46,12 @@ All commands are run in this folder.
 | route | ONNX | quantized by |
 |---|---|---|
 | `quantize` | `{{ routes["quantize"] }}` | rknn-toolkit2, on the {{ calibration.record.count }} pictures of `dataset.txt` |
-| `qdq` | `{{ routes["qdq"] }}` | us, 8 bits on every edge: the scales are in the file, `do_quantization=False` |
+| `qdq` | `{{ routes["qdq"] }}` | us, 8 bits on every activation: the scales are in the file, `do_quantization=False` |
 | `qdq-mixed` | `{{ routes["qdq-mixed"] }}` | us, likewise; residual additions and the ends of the network in fp16 |
 | `float` | `{{ routes["float"] }}` | nobody: fp16 |
 
 {% if routes["quantize"] != routes["float"] %}
-The graph of `quantize` computes what that of `float` does, with its channels brought to the sizes
-that quantize best.
+The graph of `quantize` computes what that of `float` does, after cross-layer equalization.
 
 {% endif %}
 `--platform rk3588` chooses the chip to build for; `--device rk3588` runs on a board that is

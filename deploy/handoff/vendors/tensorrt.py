@@ -1,9 +1,9 @@
-"""TensorRT: the QDQ ONNX by its rules, and a calibration cache as the other route.
+"""Write the folder for TensorRT: the QDQ ONNX by its rules, or a calibration cache.
 
 A cache is text: a line that names version and calibrator, then a line per tensor::
 
     TRT-101401-EntropyCalibration2
-    input: 3c010204                   step of the int8 codes, as the bits of a float32
+    input: 3c010204                   scale of the int8 values, as the bits of a float32
 
 Tensors that are not named are left in float, so the cache says the same as the QDQ graph does.
 """
@@ -51,7 +51,7 @@ version alone; write yours into the first line, major * 10000 + minor * 100 + pa
 
     sed -i '1s/.*/TRT-101401-EntropyCalibration2/' calibration.cache
 
-Weights are then rounded to the nearest code by TensorRT, so this route is a little less exact.
+Weights are then rounded to nearest by TensorRT, so this route is a little less exact.
 """
 
 

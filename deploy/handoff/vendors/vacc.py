@@ -1,4 +1,4 @@
-"""VastAI accelerators (vamc, vamp): float ONNX, build files, and inputs as vamp reads them.
+"""Write the folder for VastAI (vamc, vamp): float ONNX, build files, inputs as vamp reads them.
 
 vamc quantizes by itself; a QDQ graph is no input. Keys of the build file, of the vdsp parameters
 and of the ``.npz`` files are those of the vendor's model zoo (VastModelZOO,
@@ -37,7 +37,7 @@ All commands are run in this folder.
 | int8 | `{{ checkpoints.int8 }}` |
 {% if checkpoints.int8 != checkpoints.fp16 %}
 
-The second computes what the first does, with its channels brought to the sizes that quantize best.
+The second computes what the first does, after cross-layer equalization.
 {% endif %}
 
 ## Run the golden inputs

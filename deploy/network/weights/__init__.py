@@ -1,1 +1,1 @@
-"""A checkpoint file in, named float32 tensors with their origin out."""
+"""Read checkpoint files as named float32 tensors, each set with its origin."""

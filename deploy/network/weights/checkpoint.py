@@ -1,4 +1,4 @@
-"""A weights file, or a model name, in; named float32 tensors with origin and digest out."""
+"""Load a weights file, or a model's own weights, as float32 tensors with origin and digest."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""A model entry in, its official checkpoint file in the user's cache folder out.
+"""Download the official checkpoint of a model into the user's cache folder.
 
 The file appears under its name only when it is complete and, where a hash is known, the right
 one: it is written beside, checked, and renamed.

@@ -1,8 +1,8 @@
-"""Named tensors in, the architecture they belong to out.
+"""Identify the architecture that named tensors belong to.
 
 Sizes come from tensor shapes alone; then the architecture's own list of tensors must equal
-what was found, key by key and shape by shape. Anything else is refused: weights of one family
-loaded into another give neon pictures, not an error.
+what was found, key by key and shape by shape. Anything else is refused: weights of one
+architecture loaded into another give neon pictures, not an error.
 """
 
 import re

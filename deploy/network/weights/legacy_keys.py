@@ -1,4 +1,4 @@
-"""State dict keys as older ESRGAN code wrote them in, the keys of today's RRDBNet out.
+"""Rename the state dict keys of older ESRGAN code to those of RRDBNet.
 
 Three spellings of the same network are in circulation:
 

@@ -1,4 +1,4 @@
-"""ncnn layers in, answers to "which one layer applies this operation to these blobs" out.
+"""Find the one ncnn layer that applies an operation to given blobs.
 
 Two spellings of each operation are understood: ncnn's optimized one (activation inside the
 Convolution, ``a*x + b*y`` as one Eltwise) and the plain one (ReLU with slope; BinaryOp).

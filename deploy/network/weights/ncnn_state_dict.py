@@ -1,4 +1,4 @@
-"""ncnn layers with weights in, a torch state dict of the generator they form out.
+"""Turn ncnn layers with weights into the torch state dict of the generator they form.
 
 The layers carry no module names, so names come from the graph: starting at the input blob the
 walk follows the generator's formula (see ``deploy/network/torch_modules.py``) and asks at each

@@ -1,4 +1,4 @@
-"""The content of a ``.pth`` file in, its float32 state dict out: the one reader that needs torch.
+"""Read the state dict of a ``.pth`` file as float32; the one reader that needs torch.
 
 The file is opened with ``weights_only=True``: a checkpoint is a pickle, and a pickle can run
 code.

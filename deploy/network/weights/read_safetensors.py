@@ -1,4 +1,4 @@
-"""The content of a ``.safetensors`` file in, its float32 state dict out."""
+"""Read the state dict of a ``.safetensors`` file as float32."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -42,7 +42,8 @@ def test_each_raised_convolution_has_its_reason() -> None:
     found = promoted_nodes(Sensitivity(groups, 5e-4, 1), Budget(38.0, "min parity 38 dB"), 38.0)
     assert list(found) == ["b1", "b5"]
     assert found["b1"] == (
-        "min parity 38 dB: number 1 of 2 by cost; quantized alone it leaves 34.0 dB"
+        "promoted for min parity 38 dB: number 1 of 2 layer groups by cost; quantized alone it "
+        "leaves 34.0 dB"
     )
 
 

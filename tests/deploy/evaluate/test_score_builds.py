@@ -11,24 +11,19 @@ import numpy as np
 import onnx
 import pytest
 from skimage import data
-from typer.testing import CliRunner, Result
 
 from calib.dataset import Mode, folder_patches
 from calib.images import read_image, resize_area, to_input, to_picture, write_image
 from calib.table import CalibrationTable
-from deploy.cli import app
 from deploy.metrics.psnr_ssim import psnr_db
 from deploy.runtime.runner import model_runner
+from tests.deploy.builds import copied, run
 
 POOLING = """
 <ir_version: 8, opset_import: ["": 17]>
 pooling (float[1,3,16,16] image) => (float[1,3,1,1] features)
 { features = GlobalAveragePool(image) }
 """
-
-
-def run(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="session")
@@ -120,6 +115,28 @@ def test_tiles_and_whole_pictures_score_alike(built: Path, pairs: Path, tmp_path
     assert tiled["psnr"]["published"] is None
 
 
+def lr_of(pairs: Path, name: str) -> Path:
+    return pairs / "DIV2K_valid_LR_bicubic" / "X4" / f"{name}x4.png"
+
+
+def hr_of(pairs: Path, name: str) -> Path:
+    return pairs / "DIV2K_valid_HR" / f"{name}.png"
+
+
+def mean_colour(picture: np.ndarray) -> np.ndarray:
+    """Return what POOLING finds in a picture, float64 ``[3]``."""
+    return to_input(resize_area(picture, 16, 16)).astype(np.float64).mean(axis=(0, 2, 3))
+
+
+def heusel(first: np.ndarray, second: np.ndarray) -> float:
+    """Return the distance as the paper writes it, by a root of the product of covariances."""
+    covariances = [np.cov(features, rowvar=False) for features in (first, second)]
+    shift = first.mean(axis=0) - second.mean(axis=0)
+    # The eigenvalues of a product of two covariances are real and at least 0.
+    roots = np.sqrt(np.maximum(np.linalg.eigvals(covariances[0] @ covariances[1]).real, 0))
+    return float(shift @ shift + sum(map(np.trace, covariances)) - 2 * roots.sum())
+
+
 def test_fid_over_a_network_of_the_users_own(built: Path, pairs: Path, tmp_path: Path) -> None:
     path = tmp_path / "features.onnx"
     path.write_bytes(onnx.parser.parse_model(POOLING).SerializeToString())
@@ -129,9 +146,15 @@ def test_fid_over_a_network_of_the_users_own(built: Path, pairs: Path, tmp_path:
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     table = json.loads(result.stdout)
-    float_fid, half_fid = (row["fid"]["ours"] for row in table["rows"])
-    assert float_fid > 0
-    assert half_fid == pytest.approx(float_fid, rel=0.05)
+    true, *drawn = ([], [], [])
+    for name in ("0801", "0802"):
+        true.append(mean_colour(resize_area(read_image(hr_of(pairs, name)), 512, 512)))
+        lr = to_input(resize_area(read_image(lr_of(pairs, name)), 128, 128))
+        for colours, precision in zip(drawn, ("fp32", "fp16"), strict=True):
+            network = model_runner(built / f"tiny-{precision}.onnx", optimized=True)
+            colours.append(mean_colour(to_picture(network(lr))))
+    for row, colours in zip(table["rows"], drawn, strict=True):
+        assert row["fid"]["ours"] == pytest.approx(heusel(np.array(true), np.array(colours)))
     assert any("features.onnx" in note for note in table["notes"])
 
 
@@ -166,7 +189,7 @@ def test_a_folder_without_pairs_or_builds_is_named(
 
 
 def test_a_changed_file_is_not_scored(built: Path, pairs: Path, tmp_path: Path) -> None:
-    shutil.copytree(built, tmp_path / "tiny")
+    copied(built, tmp_path / "tiny")
     shutil.copy(built / "tiny-fp16.onnx", tmp_path / "tiny" / "tiny-fp32.onnx")
     result = run("eval", "--data", pairs, "--builds", tmp_path)
     assert result.exit_code == 1
@@ -177,7 +200,7 @@ def test_a_changed_file_is_not_scored(built: Path, pairs: Path, tmp_path: Path) 
 def test_a_model_calibrated_on_a_scored_picture_is_refused(
     built: Path, pairs: Path, tmp_path: Path, mode: Mode
 ) -> None:
-    folder = Path(shutil.copytree(built, tmp_path / "tiny"))
+    folder = copied(built, tmp_path / "tiny")
     # Named directly, the LR folder is no DIV2K layout and hides nothing from the calibration.
     seen = folder_patches(pairs / "DIV2K_valid_LR_bicubic" / "X4", mode=mode, count=3, seed=0)
     table = CalibrationTable.load(folder / "calibration.json")

@@ -13,7 +13,7 @@ from calib.graph import GraphIndex
 from calib.images import to_input
 from calib.runtime import Session
 from calib.sample import sample_patches
-from deploy.metrics.layer_sqnr import LayerError, counterpart, layer_errors, worst_layers
+from deploy.metrics.layer_sqnr import LayerError, compare_layers, counterpart, worst_layers
 from deploy.metrics.psnr_ssim import CEILING_DB
 from quant.numerics.affine import dequantize
 from quant.plan import QuantPlan
@@ -29,7 +29,7 @@ def errors_of(
     inputs: list[Array],
     on_step: Callable[[], None] = lambda: None,
 ) -> tuple[LayerError, ...]:
-    return layer_errors(prepare(model, plan), quantized, inputs, on_step=on_step)
+    return compare_layers(prepare(model, plan), quantized, inputs, on_step=on_step).errors
 
 
 @pytest.fixture(scope="module")
@@ -190,3 +190,13 @@ def test_a_pair_that_makes_the_graphs_output_is_its_own_counterpart() -> None:
     assert counterpart(index, "output") == "output"
     assert counterpart(index, "made") == "output"
     assert counterpart(index, "input") == "input"
+
+
+def test_what_the_int8_file_draws_is_what_it_draws_as_a_whole(
+    files: tuple[onnx.ModelProto, onnx.ModelProto, QuantPlan], inputs: list[Array]
+) -> None:
+    model, quantized, plan = files
+    found = compare_layers(prepare(model, plan), quantized, inputs).outputs
+    whole = Session(quantized, optimized=False)
+    for drawn, picture in zip(found, inputs, strict=True):
+        np.testing.assert_array_equal(drawn, whole.run({"input": picture})["output"])

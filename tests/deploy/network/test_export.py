@@ -12,7 +12,7 @@ from deploy.network import export
 from deploy.network.architecture import INPUT_NAME, OUTPUT_NAME, SRVGG, RRDBNet
 from deploy.network.canonical_graph import normal_form
 from deploy.network.export import MIN_PSNR_DB, export_float
-from deploy.network.torch_modules import torch_runner
+from deploy.network.torch_modules import build_generator, torch_runner
 
 SMALL = RRDBNet(blocks=1, features=6, growth=3)
 UNSHUFFLED = RRDBNet(blocks=1, features=6, growth=3, unshuffle=2)
@@ -170,9 +170,11 @@ def test_probes_that_do_not_fit_are_refused(shapes, message, random_tensors):
 
 def test_probes_are_half_picture_half_noise(monkeypatch, random_tensors, photo):
     seen = []
-    run_torch = export._run_torch
+    run = export.outputs_of
     monkeypatch.setattr(
-        export, "_run_torch", lambda net, probes: seen.extend(probes) or run_torch(net, probes)
+        export,
+        "outputs_of",
+        lambda net, probes, **how: seen.extend(probes) or run(net, probes, **how),
     )
     probes = [photo[:, :, :16, :16], photo[:, :, 16:32, :16]]
     export_float(SMALL, random_tensors(SMALL), probes)
@@ -180,6 +182,15 @@ def test_probes_are_half_picture_half_noise(monkeypatch, random_tensors, photo):
         np.testing.assert_array_equal(used[:, :, :8], given[:, :, :8])
         assert used[:, :, 8:].std() > 0.2
     assert not np.array_equal(seen[0][:, :, 8:], seen[1][:, :, 8:])
+
+
+def test_tracing_gives_out_what_torch_does_and_no_graph_of_the_picture(random_tensors, photo):
+    generator = build_generator(SMALL, random_tensors(SMALL))
+    picture = np.ascontiguousarray(photo[:, :, :16, :16])
+    traced, (found,) = export._trace(generator, picture)
+    (expected,) = export._run_torch(generator, [picture])
+    np.testing.assert_array_equal(found["output"], expected["output"])
+    assert serialized(traced) == serialized(export._trace(generator, np.zeros_like(picture))[0])
 
 
 def with_initializer(model, suffix, change):
@@ -219,14 +230,15 @@ def test_a_simplifier_that_changes_the_network_is_caught(
 
 
 def test_an_export_that_torch_contradicts_is_caught(monkeypatch, random_tensors, photo):
-    run_torch = export._run_torch
+    trace = export._trace
 
-    def brighter(generator, probes):
-        return [
-            {name: value + np.float32(1e-4) for name, value in outputs.items()}
-            for outputs in run_torch(generator, probes)
+    def brighter(generator, probe):
+        traced, given = trace(generator, probe)
+        brightened = [
+            {name: value + np.float32(1e-4) for name, value in outputs.items()} for outputs in given
         ]
+        return traced, brightened
 
-    monkeypatch.setattr(export, "_run_torch", brighter)
+    monkeypatch.setattr(export, "_trace", brighter)
     with pytest.raises(GraphError, match=r"found 80\.0 dB between the graph as traced and torch"):
         export_float(SMALL, random_tensors(SMALL), [photo[:, :, :16, :16]])

@@ -1,7 +1,6 @@
 """What the report says of a build: the truth about a good one, and about a spoiled one."""
 
 import json
-import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -9,12 +8,6 @@ import pytest
 
 from deploy.progress import Silent
 from deploy.report.content import read_content, threshold_db
-
-
-@pytest.fixture
-def copy(built: Path, tmp_path: Path) -> Path:
-    """A copy of the build that a test may spoil."""
-    return Path(shutil.copytree(built, tmp_path / "tiny"))
 
 
 def test_a_good_build_passes_with_its_figures(built: Path) -> None:

@@ -8,14 +8,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 from calib.images import write_image
 from calib.sample import sample_patches
 from deploy.artifacts.files import REPORT_NAME
-from deploy.cli import app
 from deploy.progress import Silent
 from deploy.report import remake_report
+from tests.deploy.builds import copied, run
 
 DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844, "touch": True}
@@ -202,16 +201,16 @@ def test_every_picture_has_words_and_nothing_points_outside(page: Path) -> None:
 
 
 def test_the_report_made_again_is_the_same(built: Path, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(built, tmp_path / "tiny"))
+    folder = copied(built, tmp_path / "tiny")
     (folder / REPORT_NAME).unlink()
-    result = CliRunner().invoke(app, ["report", str(tmp_path), "--json"])
+    result = run("report", tmp_path, "--json")
     assert result.exit_code == 0, result.output
     assert (folder / REPORT_NAME).read_bytes() == (built / REPORT_NAME).read_bytes()
 
 
 def test_a_float_build_has_a_report_too(browser, tiny_weights: Path, tmp_path: Path) -> None:
     own = ["build", "--model", "tiny", "--weights", str(tiny_weights), "--precision", "fp32"]
-    result = CliRunner().invoke(app, [*own, "--out", str(tmp_path)])
+    result = run(*own, "--out", tmp_path)
     assert result.exit_code == 0, result.output
     browser.open(tmp_path / "tiny" / REPORT_NAME, **DESKTOP, dark=False)
     assert browser.complaints() == []
@@ -220,9 +219,9 @@ def test_a_float_build_has_a_report_too(browser, tiny_weights: Path, tmp_path: P
 
 
 def test_a_spoiled_build_is_shown_as_one(browser, built: Path, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(built, tmp_path / "tiny"))
+    folder = copied(built, tmp_path / "tiny")
     shutil.copy(folder / "tiny-fp16.onnx", folder / "tiny-int8-ort.onnx")
-    result = CliRunner().invoke(app, ["report", str(folder)])
+    result = run("report", folder)
     assert result.exit_code == 1
     assert "NOT VERIFIED" in result.stdout
     browser.open(folder / REPORT_NAME, **PHONE, dark=True)
@@ -234,7 +233,7 @@ def test_a_spoiled_build_is_shown_as_one(browser, built: Path, tmp_path: Path) -
 
 
 def test_a_report_without_its_float_model_draws_nothing(built: Path, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(built, tmp_path / "tiny"))
+    folder = copied(built, tmp_path / "tiny")
     (folder / "tiny-fp32.onnx").unlink()
     assert remake_report(folder, Silent()) is False
     text = (folder / REPORT_NAME).read_text()
@@ -243,13 +242,13 @@ def test_a_report_without_its_float_model_draws_nothing(built: Path, tmp_path: P
 
 
 def test_verify_notices_a_report_of_another_manifest(built: Path, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(built, tmp_path / "tiny"))
+    folder = copied(built, tmp_path / "tiny")
     manifest = folder / "manifest.json"
     manifest.write_bytes(manifest.read_bytes() + b"\n")
     picture = tmp_path / "picture"
     picture.mkdir()
     write_image(picture / "one.png", sample_patches("verification", 1).patches[0].load())
-    result = CliRunner().invoke(app, ["verify", str(folder), "--images", str(picture)])
+    result = run("verify", folder, "--images", picture)
     assert result.exit_code == 1
     assert "FAIL  report.html  report: shows manifest" in result.stdout
     assert "run 'esrdeploy report' again" in " ".join(result.stdout.split())

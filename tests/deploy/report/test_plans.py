@@ -1,25 +1,73 @@
 """What a plan does, grouped by why."""
 
-from pathlib import Path
-
-from deploy.progress import Silent
-from deploy.report.content import read_content
+from calib.images_record import ImagesRecord
 from deploy.report.plans import Reason, grouped, summarize_plan
+from quant.plan import (
+    ConstantQuant,
+    EdgeQuant,
+    QuantOptions,
+    QuantPlan,
+    RoundingRecord,
+    WeightQuant,
+)
+
+IMAGES = ImagesRecord("folder", "whole", 0, None, 0, "0" * 64, ())
 
 
-def test_a_plan_is_summed_up_by_its_reasons(built: Path) -> None:
-    plan = read_content(built, Silent()).plans["ort"]
-    summary = summarize_plan(plan)
-    assert summary.target == "ort"
-    assert sum(len(reason.names) for reason in summary.kept_float) == len(plan.kept_float)
-    assert sum(len(reason.names) for reason in summary.rules) == len(plan.edges)
-    percentiles = [edge.percentile for edge in summary.edges]
-    assert percentiles == sorted(percentiles)
-    assert len(percentiles) == len(plan.edges)
-    counts = [len(reason.names) for reason in summary.kept_float]
-    assert counts == sorted(counts, reverse=True)
-    assert ("full integer", "no") in summary.options
-    assert ("accumulator bits", "16") in summary.options
+def edge(tensor: str, dtype: str, rule: str, percentile: float = 100.0) -> EdgeQuant:
+    return EdgeQuant(tensor, dtype, 0.5, 0, 0.0, 127.5, rule, ("reader",), None, percentile)
+
+
+PLAN = QuantPlan(
+    target="ort",
+    graph_digest="1",
+    table_digest="2",
+    options=QuantOptions(accumulator_bits=16, tail="int8"),
+    edges={
+        "input": edge("input", "uint8", "pinned"),
+        "b": edge("b", "uint8", "least squares, shared by 2 edges"),
+        "a": edge("a", "uint8", "least squares, shared by 2 edges"),
+        "c": edge("c", "uint8", "least squares", 99.5),
+        "c:int16": edge("c", "uint16", "least squares, clipping weighs 10", 99.9),
+    },
+    weights={name: WeightQuant(name, (1.0,), 16, None) for name in ("w0", "w1", "w2")},
+    constants={"fifth": ConstantQuant("uint8", 0.1, 0, ("scale",))},
+    stored_half=(),
+    kept_float={"sum": "the trunk", "first": "the head", "scale": "the trunk"},
+    rounded=RoundingRecord(IMAGES, {}, {"w1": "2 groups", "w0": "2 groups", "w2": "not driven"}),
+)
+
+
+def test_a_plan_is_summed_up_by_its_reasons_the_most_frequent_first() -> None:
+    summary = summarize_plan(PLAN)
+    assert (summary.target, summary.weights) == ("ort", 3)
+    assert [edge.percentile for edge in summary.edges] == [99.5, 99.9, 100.0, 100.0, 100.0]
+    assert [edge.tensor for edge in summary.edges] == ["c", "c", "a", "b", "input"]
+    assert summary.rules == (
+        Reason("least squares", ("a", "b", "c")),
+        Reason("least squares, clipping weighs 10", ("c:int16",)),
+        Reason("pinned", ("input",)),
+    )
+    assert summary.kept_float == (
+        Reason("the trunk", ("scale", "sum")),
+        Reason("the head", ("first",)),
+    )
+    assert summary.nearest == (
+        Reason("2 groups", ("w0", "w1")),
+        Reason("not driven", ("w2",)),
+    )
+
+
+def test_options_are_told_in_words() -> None:
+    told = summarize_plan(PLAN).options
+    assert told[0] == ("activations", "1 uint16, 4 uint8")
+    assert {
+        ("percentile", "chosen per tensor"),
+        ("full integer", "no"),
+        ("accumulator bits", "16"),
+        ("tail", "int8"),
+        ("rounding", "gptq"),
+    } <= set(told)
 
 
 def test_reasons_come_by_how_often_they_hold() -> None:

@@ -1,4 +1,7 @@
-import json
+"""What the arithmetic of a processor can do, from what it says of itself."""
+
+import platform
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +44,17 @@ def test_what_a_processor_can_do(
     assert ("not known" in str(found)) is (saturates is None)
 
 
-def test_this_machine_has_a_record() -> None:
-    record = this_machine().record()
-    assert json.loads(json.dumps(record))["architecture"]
+def test_this_machine_is_recorded_as_it_is() -> None:
+    found = this_machine()
+    assert found.architecture == platform.machine()
+    assert found.record() == {
+        "architecture": found.architecture,
+        "vectors": found.vectors,
+        "dot_products": found.dot_products,
+        "saturates": found.saturates,
+    }
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file() and found.architecture == "x86_64":
+        text = cpuinfo.read_text()
+        assert found.saturates is not ("_vnni" in text or "amx_int8" in text)
+        assert (found.vectors in {"AVX2", "AVX512"}) is (" avx2 " in text)

@@ -1,11 +1,12 @@
 """What several models drew of the same pictures, by file and picture."""
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from calib.images import to_input
 from calib.sample import sample_patches
-from deploy.runtime.outputs import Outputs, run_models
+from deploy.runtime.outputs import Outputs, run_models, shares
 
 PATCHES = sample_patches("verification", 3).patches
 
@@ -22,21 +23,33 @@ def drawn() -> Outputs:
     return run_models({"float": same, "int8": darker}, PATCHES)
 
 
-def test_every_model_draws_every_picture_once() -> None:
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_every_model_draws_every_picture_once(workers: int) -> None:
     runs: list[str] = []
     steps: list[int] = []
 
-    def counted(name: str):
-        return lambda network_input: (runs.append(name), network_input)[1]
+    def counted(name: str, factor: float):
+        return lambda network_input: (runs.append(name), network_input * np.float32(factor))[1]
 
-    found = run_models(
-        {"a": counted("a"), "b": counted("b")}, PATCHES, lambda: steps.append(len(runs))
-    )
-    assert runs == ["a", "b"] * 3
-    assert steps == [2, 4, 6]
+    runners = {"a": counted("a", 0.5), "b": counted("b", 0.25)}
+    found = run_models(runners, PATCHES, workers, lambda: steps.append(1))
+    assert sorted(runs) == ["a"] * 3 + ["b"] * 3
+    assert len(steps) == 3
     assert found.images == tuple(patch.name for patch in PATCHES)
-    for patch, network_input in zip(PATCHES, found.inputs, strict=True):
-        np.testing.assert_array_equal(network_input, to_input(patch.load()))
+    for number, patch in enumerate(PATCHES):
+        expected = to_input(patch.load())
+        np.testing.assert_array_equal(found.inputs[number], expected)
+        np.testing.assert_array_equal(found.by_file["a"][number], expected * np.float32(0.5))
+        np.testing.assert_array_equal(found.by_file["b"][number], expected * np.float32(0.25))
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 3, 100])
+@pytest.mark.parametrize("cores", [1, 2, 6, 64])
+def test_cores_are_shared_out(cores: int, jobs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    workers, threads = shares(jobs)
+    assert 1 <= workers <= min(jobs, 4)
+    assert 1 <= workers * threads <= cores
 
 
 def test_an_output_is_found_by_file_and_picture() -> None:

@@ -67,7 +67,7 @@ def item(precision: str, target: str | None = None) -> Artifact:
 
 def test_a_file_runs_in_the_runtime_it_is_made_for() -> None:
     assert backends_of(item("int8", "ort"), None) == ("ort",)
-    assert backends_of(item("fp16"), None) == ("ort",)
+    assert backends_of(item("fp16"), None) == ()
     for other in ("tensorrt", "qnn"):
         assert backends_of(item("int8", other), None) == ()
     assert backends_of(item("fp32"), None) == ()

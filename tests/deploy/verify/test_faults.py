@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from calib.images import write_image
-from calib.sample import sample_patches
 from deploy.build.calibrate import CalibrationRequest
 from deploy.build.request import BuildRequest
 from deploy.network.architecture import SRVGG, Architecture, RRDBNet
@@ -18,26 +16,11 @@ from deploy.pipeline import build_model
 from deploy.progress import Silent
 from deploy.verify.verdict import Verification, verify_tree
 from quant.plan import QuantOptions
-from tests.deploy.faults import (
-    FAULTS,
-    FLOAT,
-    HALF,
-    Fault,
-    Folders,
-    edit_manifest,
-    fp16_overflow,
-)
+from tests.deploy.builds import FLOAT, HALF, copied, edit_manifest
+from tests.deploy.faults import FAULTS, Fault
+from tests.deploy.spoiling import Folders, fp16_overflow
 
 Build = Callable[..., Path]
-
-
-@pytest.fixture(scope="session")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with one picture to compare on: the faults show on any."""
-    folder = tmp_path_factory.mktemp("picture")
-    (patch,) = sample_patches("verification", 1).patches
-    write_image(folder / "one.png", patch.load())
-    return folder
 
 
 @pytest.fixture(scope="session")
@@ -91,15 +74,8 @@ def folders(built: Path, other: Path, elsewhere: Path, tmp_path: Path) -> Folder
     return Folders(copied(built, tmp_path / "tiny"), other, elsewhere)
 
 
-def copied(source: Path, target: Path) -> Path:
-    target.mkdir()
-    for path in source.iterdir():
-        (target / path.name).write_bytes(path.read_bytes())
-    return target
-
-
-def verified(folder: Path, pictures: Path, weights: Path) -> Verification:
-    (verification,) = verify_tree(folder, images=pictures, weights=weights, progress=Silent())
+def verified(folder: Path, picture: Path, weights: Path) -> Verification:
+    (verification,) = verify_tree(folder, images=picture, weights=weights, progress=Silent())
     return verification
 
 
@@ -113,10 +89,10 @@ def failures(verification: Verification) -> list[str]:
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_fault_is_caught_and_named(
-    fault: Fault, folders: Folders, pictures: Path, tiny_weights: Path
+    fault: Fault, folders: Folders, picture: Path, tiny_weights: Path
 ) -> None:
     fault.inject(folders)
-    verification = verified(folders.build, pictures, tiny_weights)
+    verification = verified(folders.build, picture, tiny_weights)
     assert not verification.passed
     blamed = [line for line in failures(verification) if line.startswith(f"{fault.artifact}: ")]
     assert any(re.search(fault.named, line) for line in blamed), failures(verification)
@@ -151,13 +127,13 @@ def test_a_float_file_of_spoiled_weights_is_caught_though_all_follows_from_it(  
     tiny: dict[str, np.ndarray],
     tiny_weights: Path,
     make_build: Build,
-    pictures: Path,
+    picture: Path,
 ) -> None:
     spoiled = {name: np.ascontiguousarray(value) for name, value in (tiny | spoil(tiny)).items()}
     folder = make_build(spoiled, precision="fp32")
     sha256 = verified_weights(tiny_weights)
     edit_manifest(folder, lambda manifest: manifest["weights"].update(sha256=sha256))
-    verification = verified(folder, pictures, tiny_weights)
+    verification = verified(folder, picture, tiny_weights)
     assert not verification.passed
     blamed = [line for line in failures(verification) if line.startswith(f"{FLOAT}: ")]
     assert any(re.search(named, line) for line in blamed), blamed
@@ -194,27 +170,15 @@ def test_nodes_around_an_overflow_stay_in_float_by_themselves(loud: Path) -> Non
 
 
 def test_an_unannounced_fp16_overflow_is_caught_and_named(
-    loud: Path, pictures: Path, tmp_path: Path
+    loud: Path, picture: Path, tmp_path: Path
 ) -> None:
     folder = copied(loud, tmp_path / "tiny")
     fp16_overflow(Folders(folder, folder, folder))
-    verification = verified(folder, pictures, loud.parent.parent / "tiny.safetensors")
+    verification = verified(folder, picture, loud.parent.parent / "tiny.safetensors")
     assert not verification.passed
     lines = [line for line in failures(verification) if line.startswith(f"{HALF}: ")]
     assert any("fp16 overflow: activation '/conv_up2/Conv_output_0'" in line for line in lines)
     assert any("computes in fp16, expected float32" in line for line in lines), lines
-
-
-def random_network(architecture: Architecture, seed: int) -> dict[str, np.ndarray]:
-    """Return weights of an untrained network whose activations keep their size."""
-    from deploy.network.architecture import tensor_shapes
-
-    rng = np.random.default_rng(seed)
-    tensors = {}
-    for name, shape in tensor_shapes(architecture).items():
-        spread = (1 / np.prod(shape[1:])) ** 0.5 if len(shape) == 4 else 0.05
-        tensors[name] = (rng.standard_normal(shape) * spread).astype(np.float32)
-    return tensors
 
 
 SMALL, DEEP = RRDBNet(1, 8, 4), RRDBNet(2, 8, 4)
@@ -238,14 +202,15 @@ GOOD: list[tuple[str, Architecture, int, tuple[str, ...], QuantOptions]] = [
     [case[1:] for case in GOOD],
     ids=[case[0] for case in GOOD],
 )
-def test_a_good_build_gives_no_alarm(
+def test_a_good_build_gives_no_alarm(  # noqa: PLR0917  # fixtures
     architecture: Architecture,
     seed: int,
     targets: tuple[str, ...],
     options: QuantOptions,
     make_build: Build,
+    random_tensors: Callable[..., dict[str, np.ndarray]],
 ) -> None:
     folder = make_build(  # which verifies it
-        random_network(architecture, seed), targets=targets, quantization=options
+        random_tensors(architecture, seed, gain=1.0), targets=targets, quantization=options
     )
     assert len(list(folder.glob("tiny-int8-*.onnx"))) == len(targets)

@@ -8,7 +8,7 @@ import pytest
 
 from calib.graph import GraphIndex
 from quant.analysis.layer_groups import find_layer_groups, joined
-from quant.plan import QuantPlan, WeightQuant
+from quant.plan import QuantOptions, QuantPlan, WeightQuant
 
 HEADER = '<ir_version: 8, opset_import: ["" : 17]>'
 
@@ -37,7 +37,7 @@ def planned(model: onnx.ModelProto, without: Iterable[str] = ()) -> QuantPlan:
         for node in model.graph.node
         if node.op_type == "Conv" and node.name not in without
     }
-    return QuantPlan("ort", "", "", {}, {}, weights, {}, (), {})
+    return QuantPlan("ort", "", "", QuantOptions(), {}, weights, {}, (), {})
 
 
 def groups_of(model: onnx.ModelProto, without: Iterable[str] = ()) -> tuple[list, dict]:

@@ -11,6 +11,7 @@ from onnx import numpy_helper
 from calib.graph import GraphIndex
 from calib.runtime import Session
 from quant.passes.equalization_sets import channel_classes
+from quant.passes.fold import fold
 
 HEADER = '<ir_version: 8, opset_import: ["" : 17]>'
 
@@ -155,3 +156,24 @@ def test_what_passes_a_factor_on_and_what_pins_it(between, free, parsed) -> None
     assert not classes.free("unknown").any()
     if free:
         np.testing.assert_array_equal(classes.of["s"], classes.of["t"])
+
+
+def test_the_ends_of_the_graph_are_pinned(residual: onnx.ModelProto) -> None:
+    classes = channel_classes(GraphIndex(residual))
+    assert not classes.free("input").any()
+    assert not classes.free("output").any()
+
+
+def test_the_trunk_is_one_class_per_channel_and_growth_and_branch_are_their_own(
+    residual: onnx.ModelProto,
+) -> None:
+    of = channel_classes(GraphIndex(residual)).of
+    for tensor in ("scaled", "trunk", "large"):
+        assert of[tensor].tolist() == of["feat"].tolist()
+    assert of["joined"].tolist() == [*of["feat"], *of["x1"]]
+    assert len({*of["feat"], *of["x1"], *of["branch"], *of["pre_up"]}) == 4 + 2 + 4 + 4
+
+
+def test_a_folded_branch_belongs_to_the_trunk(residual: onnx.ModelProto) -> None:
+    of = channel_classes(GraphIndex(fold(residual, ["scale"]).model)).of
+    assert of["branch"].tolist() == of["feat"].tolist()

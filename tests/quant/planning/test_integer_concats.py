@@ -7,7 +7,7 @@ import pytest
 
 from calib.graph import GraphIndex
 from quant.analysis.topology import Topology
-from quant.plan import EdgeQuant, QuantPlan
+from quant.plan import EdgeQuant, QuantOptions, QuantPlan
 from quant.planning.integer_concats import integer_concats
 from quant.planning.qdq_placement import Placement
 from quant.targets import PROFILES, find_profile
@@ -44,7 +44,7 @@ def planned(**changes: EdgeQuant | None) -> QuantPlan:
     """Return a plan with one grid on every tensor of the graph, but for some edges."""
     edges = {name: edge(name) for name in READERS} | changes
     kept = {name: value for name, value in edges.items() if value is not None}
-    return QuantPlan("ort", "", "", {}, kept, {}, {}, (), {})
+    return QuantPlan("ort", "", "", QuantOptions(), kept, {}, {}, (), {})
 
 
 def joined(model: onnx.ModelProto, plan: QuantPlan, target="ort", **options) -> tuple[str, ...]:

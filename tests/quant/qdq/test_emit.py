@@ -9,12 +9,11 @@ import pytest
 from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from calib.errors import GraphError, StaleTableError
+from calib.errors import StaleTableError
 from calib.graph import GraphIndex
 from calib.runtime import Session
 from quant.numerics.affine import dequantize, quantize
 from quant.plan import QuantOptions
-from quant.qdq.emit import RoundedWeights
 from quant.targets import PROFILES
 from tests.quant.by_model import emit_qdq, equalized_model, make_plan
 
@@ -34,6 +33,19 @@ def plan_of(model, table, target: str = "ort", **options):
     return make_plan(model, table, PROFILES[target], QuantOptions(**options))
 
 
+def rms(model: onnx.ModelProto, quantized: onnx.ModelProto, picture: np.ndarray) -> float:
+    """Return the root mean square between what both draw, within [0, 1]."""
+    drawn, expected = (
+        np.clip(Session(m, optimized=False, threads=1).run({"input": picture})["output"], 0, 1)
+        for m in (quantized, model)
+    )
+    return float(np.sqrt(np.mean(np.square(drawn - expected, dtype=np.float64))))
+
+
+# Largest found over targets and both graphs: 0.0061 and 0.0083.
+RMS_LIMIT = {False: 0.007, True: 0.01}
+
+
 @pytest.mark.parametrize("full_integer", [False, True], ids=["default", "full-integer"])
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("name", ["residual", "compact"])
@@ -45,7 +57,6 @@ def test_onnx_reference_evaluator_agrees_with_onnxruntime(
     onnx.checker.check_model(emitted, full_check=True)
     session = Session(emitted, optimized=False, threads=1)
     evaluator = reference(emitted)
-    float_session = Session(model, optimized=False, threads=1)
     for picture in probes(model, 1):
         ours = session.run({"input": picture})["output"]
         (expected,) = evaluator.run(None, {"input": picture})
@@ -53,9 +64,22 @@ def test_onnx_reference_evaluator_agrees_with_onnxruntime(
         # coarsest grid, in few places.
         off = np.abs(ours - expected)
         assert np.mean(off > 1e-4) < 0.02
-        floating = float_session.run({"input": picture})["output"]
-        limit = 0.05 if not full_integer else 0.3
-        assert np.sqrt(np.mean((np.clip(floating, 0, 1) - np.clip(ours, 0, 1)) ** 2)) < limit
+        assert rms(model, emitted, picture) < RMS_LIMIT[full_integer]
+
+
+@pytest.mark.parametrize("full_integer", [False, True], ids=["default", "full-integer"])
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_wrong_weight_draws_a_picture_beyond_the_limit(
+    target, full_integer, compact, compact_table, probes
+) -> None:
+    """The limits above tell a right picture from a wrong one."""
+    plan = plan_of(compact, compact_table, target, full_integer=full_integer)
+    emitted = emit_qdq(compact, plan)
+    (picture,) = probes(compact, 1)
+    (scale,) = [t for t in emitted.graph.initializer if t.name == "w1_scale"]
+    wrong = numpy_helper.to_array(scale) * np.float32(1.1)
+    scale.CopyFrom(numpy_helper.from_array(wrong, scale.name))
+    assert rms(compact, emitted, picture) > 1.5 * RMS_LIMIT[full_integer]
 
 
 def test_body_computes_what_the_formulas_say(residual, residual_table, probes, exposed) -> None:
@@ -146,56 +170,18 @@ def test_names_order_and_bytes_are_fixed(target, residual, residual_table) -> No
     assert all(index.shape(name) is not None for node in index.nodes for name in node.output)
 
 
-def test_weights_are_int8_per_channel_and_float_ones_are_gone(residual, residual_table) -> None:
-    emitted = emit_qdq(
-        residual, plan_of(residual, residual_table, "ort", full_integer=True, accumulator_bits=32)
-    )
-    stored = {t.name: numpy_helper.to_array(t) for t in emitted.graph.initializer}
-    for name in ("w0", "w1", "w2", "w3", "w4"):
-        codes = stored[f"{name}_quantized"]
-        assert codes.dtype == np.int8
-        assert name not in stored
-        assert np.abs(codes.astype(int)).reshape(len(codes), -1).max(axis=1).tolist() == (
-            [127] * len(codes)
-        )
-        assert stored[f"{name}_scale"].shape == (len(codes),)
-    for name in ("b0", "b1", "b2", "b3", "b4"):
-        assert stored[f"{name}_quantized"].dtype == np.int32
-        assert name not in stored
-    np.testing.assert_array_equal(stored["b1_scale"], stored["feat_scale"] * stored["w1_scale"])
-
-
-@pytest.mark.parametrize("target", ["tensorrt", "openvino"])
-def test_bias_stays_float_where_the_target_wants_it(target, residual, residual_table) -> None:
-    plan = plan_of(residual, residual_table, target)
-    stored = {t.name: numpy_helper.to_array(t) for t in emit_qdq(residual, plan).graph.initializer}
-    expected = GraphIndex(equalized_model(residual, plan)).constant("b1")
-    np.testing.assert_array_equal(stored["b1"], expected)
-
-
-def test_weights_left_in_float_are_stored_as_fp16_where_the_target_reads_it(
-    residual, residual_table
-) -> None:
-    plan = plan_of(residual, residual_table, "ort")
-    assert plan.stored_half == ("w0", "w3", "w4")
-    stored = {t.name: numpy_helper.to_array(t) for t in emit_qdq(residual, plan).graph.initializer}
-    assert {"w0", "w3", "w4"}.isdisjoint(stored)
-    expected = GraphIndex(equalized_model(residual, plan)).constant("w3").astype(np.float16)
-    np.testing.assert_array_equal(stored["w3_half"], expected)
-    for target in ("tensorrt", "qnn"):
-        assert plan_of(residual, residual_table, target).stored_half == ()
-
-
 def test_sixteen_bits_raise_the_opset(residual, residual_table) -> None:
     narrow = emit_qdq(residual, plan_of(residual, residual_table, "ort"))
     wide = emit_qdq(residual, plan_of(residual, residual_table, "qnn-w8a16"))
     assert narrow.opset_import[0].version == 17
     assert wide.opset_import[0].version == 21
-    assert {
-        info.type.tensor_type.elem_type
-        for info in wide.graph.value_info
-        if info.name.endswith("_quantized") and not info.name.startswith(("w", "b"))
-    } == {onnx.TensorProto.UINT16, onnx.TensorProto.INT32} - {onnx.TensorProto.INT32}
+    types = {
+        node.output[0]: GraphIndex(wide).element_type(node.output[0])
+        for node in wide.graph.node
+        if node.op_type == "QuantizeLinear"
+    }
+    assert {"feat_quantized", "joined_quantized", "pre1_quantized"} <= set(types)
+    assert set(types.values()) == {onnx.TensorProto.UINT16}
 
 
 def test_float_graph_and_plan_are_left_alone(residual, residual_table) -> None:
@@ -204,62 +190,9 @@ def test_float_graph_and_plan_are_left_alone(residual, residual_table) -> None:
     assert residual.SerializeToString(deterministic=True) == before
 
 
-def test_refined_codes_and_biases_are_used(residual, residual_table) -> None:
-    plan = plan_of(residual, residual_table, "ort")
-    codes = np.full((2, 4, 3, 3), -5, np.int8)
-    bias = np.array([1.0, -2.0], np.float32)
-    emitted = emit_qdq(residual, plan, RoundedWeights({"w1": codes}, {"b1": bias}))
-    stored = {t.name: numpy_helper.to_array(t) for t in emitted.graph.initializer}
-    np.testing.assert_array_equal(stored["w1_quantized"], codes)
-    restored = stored["b1_quantized"] * stored["b1_scale"]
-    np.testing.assert_allclose(restored, bias, atol=stored["b1_scale"].max() / 2)
-
-
-@pytest.mark.parametrize(
-    "codes",
-    [
-        np.zeros((2, 4, 3, 1), np.int8),
-        np.zeros((2, 4, 3, 3), np.int32),
-        np.full((2, 4, 3, 3), -128, np.int8),
-    ],
-    ids=["shape", "type", "code -128"],
-)
-def test_refined_codes_that_do_not_fit_are_refused(codes, residual, residual_table) -> None:
-    plan = plan_of(residual, residual_table, "ort")
-    with pytest.raises(GraphError, match="int8 weights given for 'w1'"):
-        emit_qdq(residual, plan, RoundedWeights({"w1": codes}))
-
-
-def test_refined_bias_beyond_int32_is_refused(residual, residual_table) -> None:
-    plan = plan_of(residual, residual_table, "ort")
-    bias = np.array([1e9, 0.0], np.float32)
-    with pytest.raises(GraphError, match="more than int32 holds"):
-        emit_qdq(residual, plan, RoundedWeights({}, {"b1": bias}))
-
-
 def test_plan_of_another_graph_is_refused(residual, compact, residual_table) -> None:
     with pytest.raises(StaleTableError, match="make a plan of this graph"):
         emit_qdq(compact, plan_of(residual, residual_table, "ort"))
-
-
-def test_bias_shared_by_two_convolutions_gets_two_scales(parsed, calibrated, probes) -> None:
-    model = parsed(
-        """<ir_version: 8, opset_import: ["" : 17]>
-        g (float[1,2,4,4] input) => (float[1,2,4,4] output)
-        <float[2,2,3,3] w0, float[2,2,3,3] w1, float[2] b>
-        {
-          [a] s = Conv<pads=[1,1,1,1]>(input, w0, b)
-          [c] output = Conv<pads=[1,1,1,1]>(s, w1, b)
-        }"""
-    )
-    table = calibrated(model)
-    emitted = emit_qdq(model, plan_of(model, table, "ort", full_integer=True))
-    stored = {t.name for t in emitted.graph.initializer}
-    assert {"a_bias_quantized", "c_bias_quantized"} <= stored
-    (picture,) = probes(model, 1)
-    ours = Session(emitted, optimized=False, threads=1).run({"input": picture})["output"]
-    true = Session(model, optimized=False, threads=1).run({"input": picture})["output"]
-    assert np.abs(ours - np.clip(true, 0, 1)).max() < 0.05
 
 
 def test_onnxruntime_runs_the_body_in_integers(residual, residual_table, tmp_path) -> None:

@@ -1,4 +1,4 @@
-"""Second-order rounding: never worse than nearest, within limits, near the optimum if small."""
+"""GPTQ: never worse than nearest, within limits, near the optimum if small."""
 
 import itertools
 
@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quant.numerics.saturation_limits import SaturationLimits
-from quant.rounding.gptq import DAMPING, DRIFT_LIMIT, SecondMoment, code_drift, gptq
+from quant.rounding.gptq import (
+    DAMPING,
+    DRIFT_LIMIT,
+    ScaledWeight,
+    SecondMoment,
+    code_drift,
+    gptq,
+    gptq_together,
+)
 
 LIMIT = 127
 PLAIN, SAFE = SaturationLimits(32), SaturationLimits(16)
@@ -136,3 +144,17 @@ def test_drift_is_measured_in_steps() -> None:
     codes = np.array([[[1]], [[-1]]], np.int8)
     drift = code_drift(weight, codes, np.array([0.5, 2.0], np.float32), PLAIN)
     np.testing.assert_allclose(drift, [1.0, 0.0])
+
+
+@given(seed=st.integers(0, 2**32 - 1), limits=st.sampled_from([PLAIN, SAFE]))
+def test_weights_rounded_together_get_the_codes_each_gets_alone(seed, limits) -> None:
+    """As in a dense block, whose convolutions join the walk one after the other; 70 has its own."""
+    moment = SecondMoment.of(problem(seed, 1, 300, 400)[1])
+    weights = []
+    for number, columns in enumerate((108, 204, 70, 300)):
+        weight, _, scales = problem(seed + number + 1, 3 + number, columns, 1)
+        weights.append(ScaledWeight(weight.reshape(len(weight), -1, 2), scales, limits))
+    together = gptq_together(weights, moment)
+    for weight, found in zip(weights, together, strict=True):
+        alone = gptq(weight.values, moment.leading(weight.columns), weight.scales, limits)
+        np.testing.assert_array_equal(found, alone)

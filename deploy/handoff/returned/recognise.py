@@ -1,0 +1,46 @@
+"""Recognise which golden picture an output shows, whatever its file is called."""
+
+from collections.abc import Mapping
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float32]
+Thumb = npt.NDArray[np.float64]
+
+
+def thumb(array: Array) -> npt.NDArray[np.float64]:
+    """Return the picture's brightness at 32x32, of mean 0 and mean square 1."""
+    finite = np.nan_to_num(array[0].astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    gray = finite.mean(axis=0) / max(float(np.abs(finite).max()), 1e-12)
+    small = cv2.resize(gray, (_THUMB_PX, _THUMB_PX), interpolation=cv2.INTER_AREA)
+    centred = np.asarray(small, np.float64) - small.mean()
+    small_gray: npt.NDArray[np.float64] = centred / max(float(centred.std()), 1e-12)
+    return small_gray
+
+
+_THUMB_PX = 32
+
+
+_SAME_PICTURE = 0.95
+
+
+_CLEARLY_BETTER = 0.1
+
+
+def shown_picture(array: Array, thumbs: Mapping[str, Thumb]) -> str | None:
+    """Return the name of the picture that an output clearly shows, if it does one's.
+
+    Args:
+        array: float32 ``[1, 3, H, W]``.
+        thumbs: :func:`thumb` of each picture, by name.
+    """
+    found = thumb(array)
+    alike = {name: float((found * other).mean()) for name, other in thumbs.items()}
+    ranked = sorted(alike, key=lambda name: alike[name], reverse=True)
+    second = alike[ranked[1]] if len(ranked) > 1 else 0.0
+    first = alike[ranked[0]]
+    if first < _SAME_PICTURE or first - second < _CLEARLY_BETTER:
+        return None
+    return ranked[0]

@@ -1,0 +1,51 @@
+"""Hold the int8 weights and int32 biases of a QDQ graph, rounded to nearest or otherwise."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from calib.errors import GraphError
+from quant.numerics.affine import BIAS_LIMIT, FloatArray
+from quant.plan import WeightQuant
+
+
+@dataclass(frozen=True)
+class RoundedWeights:
+    """Weights that were fitted to the network rather than rounded to the nearest value.
+
+    Attributes:
+        codes: int8 weights ``[O, I, kH, kW]`` by weight initializer.
+        biases: float ``[O]`` by bias initializer, each exactly the value that is stored.
+        nearest: weights that were to be fitted but are rounded to nearest, with the reason.
+    """
+
+    codes: Mapping[str, npt.NDArray[np.int8]] = field(default_factory=dict)
+    biases: Mapping[str, npt.NDArray[np.float64]] = field(default_factory=dict)
+    nearest: Mapping[str, str] = field(default_factory=dict)
+
+
+def round_to_nearest(weight: FloatArray, quant: WeightQuant) -> npt.NDArray[np.int8]:
+    """Return the int8 weights ``[O, ...]`` nearest to ``weight / scale``."""
+    return quant.limits.round_to_nearest(
+        weight / quant.scale_array.reshape(-1, *[1] * (weight.ndim - 1))
+    )
+
+
+def bias_codes(
+    name: str, bias: npt.NDArray[np.floating[Any]], scales: FloatArray
+) -> npt.NDArray[np.int32]:
+    """Return the int32 biases ``[O]`` nearest to ``bias / scales``.
+
+    Raises:
+        GraphError: a bias does not fit int32.
+    """
+    steps = np.rint(bias.astype(np.float64) / scales)
+    if np.abs(steps).max(initial=0.0) > 2 * BIAS_LIMIT - 1:
+        raise GraphError(
+            f"the bias {name!r} needs {np.abs(steps).max():.3g} steps of its scale, more than "
+            "int32 holds; leave the convolution in float"
+        )
+    return steps.astype(np.int32)

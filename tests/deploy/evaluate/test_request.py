@@ -1,0 +1,229 @@
+"""Which files of which builds are scored, on which pairs, and what is refused."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from calib.dataset import Mode, folder_patches
+from calib.digest import sha256_bytes
+from calib.errors import ImageSetError, UsageError, VerificationError
+from calib.images import read_image, write_image
+from calib.statistics import TensorStatistics
+from calib.table import CalibrationTable
+from deploy.artifacts.files import MANIFEST_NAME, Artifact
+from deploy.artifacts.manifest import BuildOptions, Manifest, NetworkRecord, WeightsRecord
+from deploy.evaluate.request import (
+    BuiltModel,
+    ScoringRequest,
+    chosen_pairs,
+    find_built_models,
+    require_held_out,
+)
+
+FILES = {
+    "a": [("fp32", None), ("fp16", None), ("int8", "ort"), ("int8", "qnn")],
+    "b": [("fp32", None), ("int8", "ort")],
+    "c": [("fp32", None), ("fp16", None)],
+}
+
+
+NOTHING = sha256_bytes(b"")
+
+
+def manifest_of(model: str, artifacts: Sequence[Artifact], scale: int = 4) -> Manifest:
+    network = NetworkRecord("a network", scale, 1, 1)
+    weights = WeightsRecord("file", NOTHING, {}, None)
+    return Manifest(model, network, weights, None, BuildOptions(), tuple(artifacts))
+
+
+@pytest.fixture(scope="module")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Manifests of three builds, and a folder that is none."""
+    folder = tmp_path_factory.mktemp("dist")
+    for model, files in FILES.items():
+        artifacts = [
+            Artifact(f"{precision}-{target}.onnx", NOTHING, 0, precision, target, 17)
+            for precision, target in files
+        ]
+        artifacts.append(Artifact("parity.json", NOTHING, 0))
+        manifest = manifest_of(model, artifacts, scale=2 if model == "c" else 4)
+        (folder / model).mkdir()
+        (folder / model / MANIFEST_NAME).write_bytes(manifest.content())
+    (folder / "interrupted").mkdir()
+    return folder
+
+
+def found(dist: Path, **wishes) -> list[tuple[str, str, str | None]]:
+    """Return build, precision and target of every file that is chosen."""
+    items = find_built_models(ScoringRequest(Path("DIV2K"), dist, **wishes))
+    return [(i.folder.name, i.artifact.precision, i.artifact.target) for i in items]
+
+
+@pytest.mark.parametrize(
+    ("wishes", "expected"),
+    [
+        pytest.param(
+            {}, [(model, *file) for model in "abc" for file in FILES[model]], id="all by name"
+        ),
+        pytest.param(
+            {"models": ("b", "a")},
+            [(model, *file) for model in "ba" for file in FILES[model]],
+            id="in the order asked for",
+        ),
+        pytest.param({"models": ("b", "b")}, [("b", *file) for file in FILES["b"]], id="once"),
+        pytest.param(
+            {"models": ("a",), "precisions": ("int8", "fp32")},
+            [("a", "fp32", None), ("a", "int8", "ort"), ("a", "int8", "qnn")],
+            id="precisions, in the order of the build",
+        ),
+        pytest.param(
+            {"models": ("a", "b"), "targets": ("ort",)},
+            [
+                *(("a", *file) for file in FILES["a"][:3]),
+                *(("b", *file) for file in FILES["b"]),
+            ],
+            id="one target, beside files without one",
+        ),
+        pytest.param(
+            {"models": ("a",), "targets": ("qnn",), "precisions": ("int8",)},
+            [("a", "int8", "qnn")],
+            id="one target of one precision",
+        ),
+    ],
+)
+def test_the_files_that_are_asked_for(wishes, expected, dist) -> None:
+    assert found(dist, **wishes) == expected
+
+
+@pytest.mark.parametrize(
+    ("wishes", "message"),
+    [
+        pytest.param(
+            {"models": ("d",)},
+            "found no build of d in {dist}; run 'esrdeploy build --model d --precision int8' first",
+            id="no such build",
+        ),
+        pytest.param(
+            {"models": ("d",), "precisions": ("fp16",)},
+            "run 'esrdeploy build --model d --precision fp16' first",
+            id="with the precision asked for",
+        ),
+        pytest.param({"models": ("interrupted",)}, "found no build of interrupted", id="cut off"),
+        pytest.param(
+            {"precisions": ("int8",)},
+            "the build of c holds no int8 model; run 'esrdeploy build --model c --precision int8'",
+            id="no such precision",
+        ),
+        pytest.param(
+            {"models": ("b",), "targets": ("qnn",)},
+            "the build of b holds no int8 model for qnn; add --target qnn to the build",
+            id="no such target",
+        ),
+    ],
+)
+def test_what_is_not_built_is_refused_with_the_command_that_builds_it(
+    wishes, message, dist
+) -> None:
+    with pytest.raises(UsageError, match=re.escape(message.format(dist=dist))):
+        found(dist, **wishes)
+
+
+def test_a_folder_without_builds_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"found no build in .*; run 'esrdeploy build"):
+        found(tmp_path)
+
+
+def test_a_broken_manifest_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / MANIFEST_NAME).write_text("{")
+    with pytest.raises(VerificationError, match="is not JSON"):
+        found(tmp_path)
+
+
+def test_the_scale_is_the_networks(dist) -> None:
+    items = find_built_models(ScoringRequest(Path("DIV2K"), dist))
+    assert {item.folder.name: item.scale for item in items} == {"a": 4, "b": 4, "c": 2}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in DIV2K's layout: three HR pictures, X4 of all and X2 of two of them."""
+    folder = tmp_path_factory.mktemp("DIV2K")
+    rng = np.random.default_rng(0)
+    for scale, names in (("X4", ("0801", "0802", "0803")), ("X2", ("0801", "0803"))):
+        lr = folder / "DIV2K_valid_LR_bicubic" / scale
+        hr = folder / "DIV2K_valid_HR"
+        lr.mkdir(parents=True)
+        hr.mkdir(exist_ok=True)
+        for name in names:
+            picture = rng.integers(0, 256, (160, 144, 3), np.uint8)
+            write_image(lr / f"{name}{scale.lower()}.png", picture)
+            write_image(hr / f"{name}.png", picture)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("shape", "scale", "count", "expected"),
+    [
+        ("fixed", 4, None, [("0801", "X4"), ("0802", "X4"), ("0803", "X4")]),
+        ("fixed", 2, None, [("0801", "X4"), ("0802", "X4"), ("0803", "X4")]),
+        ("source", 4, 2, [("0801", "X4"), ("0802", "X4")]),
+        ("source", 2, None, [("0801", "X2"), ("0803", "X2")]),
+        ("source", 2, 1, [("0801", "X2")]),
+    ],
+)
+def test_pairs_by_name_from_the_folder_of_the_networks_scale(  # one case each
+    shape, scale, count, expected, data
+) -> None:
+    pairs = chosen_pairs(ScoringRequest(data, shape=shape, count=count), scale)
+    assert [(pair.name, pair.lr.parent.name) for pair in pairs] == expected
+    assert all(pair.hr == data / "DIV2K_valid_HR" / f"{pair.name}.png" for pair in pairs)
+
+
+def test_a_scale_without_pictures_is_refused(data) -> None:
+    with pytest.raises(ImageSetError, match="no evaluation pair"):
+        chosen_pairs(ScoringRequest(data, shape="source"), 3)
+
+
+def built_on(folder: Path, pictures: Path, mode: Mode, precision: str = "int8") -> BuiltModel:
+    """Return a model of a build whose table says it was calibrated on ``pictures``."""
+    patches = folder_patches(pictures, mode=mode, count=2, seed=0)
+    seen = {"input": TensorStatistics.of(np.zeros((1, 3, 2, 2), np.float32))}
+    CalibrationTable(NOTHING, patches.record(), seen).save(folder / "calibration.json")
+    artifact = Artifact("m.onnx", NOTHING, 0, precision, "ort" if precision == "int8" else None)
+    return BuiltModel(folder, manifest_of("m", [artifact]), artifact)
+
+
+@pytest.mark.parametrize("mode", ["whole", "crop"])
+@pytest.mark.parametrize(
+    ("seen", "precision", "refused"),
+    [(True, "int8", True), (False, "int8", False), (True, "fp16", False)],
+    ids=["scored on", "held out", "not calibrated"],
+)
+def test_an_int8_model_is_not_scored_on_what_it_was_calibrated_on(  # noqa: PLR0917  # one case each
+    mode, seen, precision, refused, data, tmp_path
+) -> None:
+    pairs = chosen_pairs(ScoringRequest(data), 4)
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    other = np.random.default_rng(1).integers(0, 256, (160, 144, 3), np.uint8)
+    write_image(pictures / "other.png", other)
+    if seen:
+        # Renamed, a whole picture is known by its pixels; a crop by the name of its file.
+        name = "renamed.png" if mode == "whole" else pairs[1].lr.name
+        write_image(pictures / name, read_image(pairs[1].lr))
+    item = built_on(tmp_path, pictures, mode, precision)
+    if refused:
+        with pytest.raises(UsageError, match=f"m.onnx was calibrated on {pairs[1].lr.name}"):
+            require_held_out(item, pairs)
+    else:
+        require_held_out(item, pairs)
+
+
+def test_a_build_without_a_table_has_nothing_to_hold_out(tmp_path, data) -> None:
+    artifact = Artifact("m.onnx", NOTHING, 0, "int8", "ort")
+    item = BuiltModel(tmp_path, manifest_of("m", [artifact]), artifact)
+    require_held_out(item, chosen_pairs(ScoringRequest(data), 4))

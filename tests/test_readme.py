@@ -1,0 +1,178 @@
+"""README.md tells the truth: its commands are run, its names exist.
+
+Every ``esrdeploy`` line is run in order on a tiny network, in a folder that holds what the page
+speaks of: photographs, a checkpoint, DIV2K. Placeholders in capitals stand for files made there.
+"""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+import typer
+from safetensors.numpy import load_file
+from skimage import data
+from typer.testing import CliRunner
+
+from calib.images import resize_area, write_image
+from deploy.cli import app
+from deploy.handoff.bundle_manifest import golden_path, read_contents
+from deploy.handoff.bundle_zip import opened
+from deploy.handoff.vendors import vendors
+from quant.targets import PROFILES
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"(?:^    \S.*\n)+", README, re.MULTILINE)
+LINES = [line.partition(" #")[0].strip() for block in BLOCKS for line in block.splitlines()]
+SPANS = [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", README)]
+COMMANDS = list(
+    dict.fromkeys(
+        line.removeprefix(".venv/bin/")
+        for line in (*LINES, *SPANS)
+        if re.match(r"(\.venv/bin/)?esrdeploy( |$)", line)
+    )
+)
+
+BUNDLE = "dist/tiny-handoff.zip"
+PLACEHOLDERS = {
+    "PATH": "dist",
+    "NAME": "vacc",
+    "BUILD": "dist/tiny",
+    "ZIP": BUNDLE,
+    "BUNDLE": BUNDLE,
+    "FILE": "dist/tiny/tiny-int8-ort.onnx",
+    "TARGET": "ort",
+}
+FOLDERS = {"eval": "DIV2K", "verify": "returned"}  # what DIR means there
+
+
+def arguments(command: str) -> list[str]:
+    """Return a command of the page as it is run here."""
+    words = [word.strip("[]") for word in shlex.split(command)[1:]]
+    known = {**PLACEHOLDERS, "DIR": FOLDERS.get(words[0], "")}
+    unknown = [w for w in words if w.isupper() and w not in known and not Path(w).exists()]
+    assert not unknown, f"the page has placeholders that this test does not know: {unknown}"
+    words = [known.get(word, word) for word in words]
+    if words[0] not in {"build", "calibrate"}:
+        return words
+    if "--weights" in words:
+        words[words.index("x4plus")] = "finetune"
+    else:
+        words = [word for word in words if word not in {"--model", "x4plus"}]
+        words += ["--model", "tiny", "--weights", "tiny.safetensors"]
+    if "--calib-count" in words:
+        del words[words.index("--calib-count") : words.index("--calib-count") + 2]
+    return [*words, "--calib-count", "2", *(["--out", "table"] if words[0] == "calibrate" else [])]
+
+
+@pytest.fixture(scope="module")
+def place(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder that the commands are run in."""
+    folder = tmp_path_factory.mktemp("readme")
+    (folder / "tiny.safetensors").write_bytes(tiny_weights.read_bytes())
+    tensors = {name: torch.from_numpy(value) for name, value in load_file(tiny_weights).items()}
+    torch.save({"params_ema": tensors}, folder / "my-finetune.pth")
+    photograph = resize_area(data.astronaut(), 256, 256)
+    lr, hr = folder / "DIV2K/DIV2K_valid_LR_bicubic/X4", folder / "DIV2K/DIV2K_valid_HR"
+    for path in (folder / "photos", lr, hr):
+        path.mkdir(parents=True)
+    for number in range(2):
+        view = np.ascontiguousarray(np.rot90(photograph, number))
+        write_image(folder / "photos" / f"{number}.png", view)
+        write_image(hr / f"080{number}.png", resize_area(data.coffee(), 256, 256 + 8 * number))
+        write_image(lr / f"080{number}x4.png", resize_area(data.coffee(), 64, 64 + 2 * number))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        yield folder
+
+
+def return_ours(folder: Path) -> None:
+    """Write what a vendor whose results are ours would send back."""
+    (folder / "returned").mkdir()
+    with opened(folder / BUNDLE) as bundle:
+        manifest = read_contents(bundle)
+        (profile,) = manifest.int8_models
+        for vector in manifest.golden:
+            found = np.load(bundle / golden_path(f"int8-{profile}", vector.name))
+            np.save(folder / "returned" / f"{vector.name}.npy", found)
+
+
+def ran(command: str) -> SimpleNamespace:
+    result = CliRunner().invoke(app, arguments(command))
+    return SimpleNamespace(code=result.exit_code, output=result.output, error=result.exception)
+
+
+def test_the_page_has_commands() -> None:
+    commands = {command.split()[1] for command in COMMANDS if " " in command}
+    assert commands - {"--help"} == set(typer.main.get_command(app).commands)
+
+
+def test_every_command_runs_in_the_order_of_the_page(place: Path) -> None:
+    for command in COMMANDS:
+        if "--returned" in command:
+            return_ours(place)
+        result = ran(command)
+        assert result.code == 0, f"{command}\n{result.output}\n{result.error!r}"
+    assert (place / "dist/finetune/finetune-int8-ort.onnx").is_file()
+    named = {span for span in SPANS if span.startswith("x4plus-") and "." in span}
+    named |= {"calibration.json", "calibration.npz", "parity.json", "manifest.json", "report.html"}
+    assert named <= set(SPANS)
+    assert {path.name for path in (place / "dist/tiny").iterdir()} == {
+        name.replace("x4plus", "tiny") for name in named
+    }
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["esrdeploy biuld", "esrdeploy verify --no-such-option", "esrdeploy inspect absent.onnx"],
+    ids=["command", "option", "file"],
+)
+def test_a_command_that_does_not_exist_would_fail(command, place: Path) -> None:
+    assert ran(command).code == 2
+
+
+def test_every_option_exists() -> None:
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", " ".join((*LINES, *SPANS))))
+    group = typer.main.get_command(app)
+    commands = (group, *group.commands.values())
+    offered = {name for command in commands for param in command.params for name in param.opts}
+    assert len(named) > 15
+    assert named - offered == {"--help"}
+
+
+def test_every_make_target_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    named = {w for line in (*LINES, *SPANS) for w in re.findall(r"^make (\w+)", line)}
+    assert {"build", "test"} <= named
+    for target in named:
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_every_extra_exists() -> None:
+    project = (ROOT / "pyproject.toml").read_text()
+    extras = project.partition("[project.optional-dependencies]")[2].partition("\n[")[0]
+    named = set(re.findall(r"\.\[(\w+)\]|extra `(\w+)`", README))
+    assert len(named) > 2
+    for first, second in named:
+        assert re.search(rf"^{first or second} = \[", extras, re.MULTILINE), (first, second)
+
+
+def test_every_file_exists() -> None:
+    named = [span for span in SPANS if re.match(r"(calib|quant|deploy|docs|tests)/", span)]
+    assert len(named) > 3
+    for path in named:
+        assert (ROOT / path).exists(), path
+
+
+def test_targets_and_vendors_are_all_there_are() -> None:
+    sentence = re.search(r"`--target` takes (.*?);", README, re.DOTALL)
+    row = re.search(r"`esrdeploy handoff --(?:target|vendor) NAME.*", README)
+    assert sentence is not None
+    assert row is not None
+    assert set(re.findall(r"`([\w-]+)`", sentence[1])) == set(PROFILES)
+    assert set(re.findall(r"`(\w+)`", row[0])) == set(vendors())
