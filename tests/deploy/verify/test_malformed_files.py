@@ -12,27 +12,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from calib.digest import sha256_bytes
 from calib.errors import VerificationError
 from calib.records import spell_path
 from deploy.artifacts.build_folder import load_build
 from deploy.artifacts.manifest import read_manifest
-from deploy.cli import app
 from deploy.progress import Silent
 from deploy.verify import reproduce
 from deploy.verify.contents import check_contents
 from quant.passes.prepared import PreparedGraph
 from quant.planner import plan_graph
+from tests.deploy.builds import FLOAT, HALF, INT8, PLAN, TABLE, run
 from tests.deploy.malformed import Spoiled, spoiled_texts, spoiled_values
 
-MANIFEST, PLAN, TABLE, PARITY = (
-    "manifest.json",
-    "tiny-int8-ort.plan.json",
-    "calibration.json",
-    "parity.json",
-)
+MANIFEST, PARITY = "manifest.json", "parity.json"
 FREE = {
     MANIFEST: {
         "network.architecture": "a description",
@@ -51,16 +45,11 @@ FREE = {
     TABLE: {},
     PARITY: {
         f"artifacts[{json.dumps(name)}].per_image[{position}].name": "a picture's name"
-        for name in ("tiny-fp32.onnx", "tiny-fp16.onnx", "tiny-int8-ort.onnx")
+        for name in (FLOAT, HALF, INT8)
         for position in (0, 5)
     },
 }
 """Fields that may hold another value of their kind, by the path's beginning, with the reason."""
-
-
-@pytest.fixture
-def copy(built: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(built, tmp_path / "tiny")
 
 
 @pytest.fixture
@@ -97,7 +86,7 @@ def refusals(folder: Path, name: str) -> list[str]:
         manifest = read_manifest(folder / MANIFEST)
     except VerificationError as error:
         return [str(error)]
-    _, failed = load_build(folder, manifest, {name, "tiny-int8-ort.onnx"})
+    _, failed = load_build(folder, manifest, {name, INT8})
     return [f"{check.artifact}: {check.detail}" for check in failed]
 
 
@@ -177,8 +166,8 @@ def test_verify_says_so_and_exits_1(name: str, change: str | bytes, line: str, c
     if isinstance(change, str):
         content = json.dumps(json.loads((copy / name).read_text()) | {change: 7}).encode()
     store(copy, name, content)
-    (copy / "tiny-fp32.onnx").unlink()  # nothing can be run, and nothing has to be
-    result = CliRunner().invoke(app, ["verify", str(copy), "--backend", "none"])
+    (copy / FLOAT).unlink()  # nothing can be run, and nothing has to be
+    result = run("verify", copy, "--backend", "none")
     assert result.exit_code == 1
     assert isinstance(result.exception, SystemExit)
     assert line in " ".join(result.output.split())
@@ -191,4 +180,4 @@ def test_everything_else_is_still_judged(copy: Path) -> None:
     failed = [(check.artifact, check.name) for check in checked.checks if check.status == "failed"]
     assert failed == [(PLAN, "plan")]
     judged = {check.artifact for check in checked.derivation if check.status == "passed"}
-    assert judged == {"tiny-fp16.onnx"}
+    assert judged == {HALF}
