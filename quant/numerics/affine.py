@@ -40,11 +40,6 @@ class IntegerType:
         """Number of scale steps between qmin and qmax."""
         return self.qmax - self.qmin
 
-    @property
-    def signed(self) -> bool:
-        """Tell whether the type has negative values, so that 0 lies in its middle."""
-        return self.qmin < 0
-
 
 INTEGER_TYPES: dict[str, IntegerType] = {
     "uint8": IntegerType("uint8", 0, 255, TensorProto.UINT8),
