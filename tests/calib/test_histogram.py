@@ -18,8 +18,8 @@ FLOAT32 = st.floats(width=32, allow_nan=False, allow_infinity=False)
 MODERATE = st.floats(-1000, 1000, width=32)
 
 
-def arrays(elements: st.SearchStrategy[float] = FLOAT32, min_size: int = 1) -> st.SearchStrategy:
-    return hnp.arrays(np.float32, st.integers(min_size, 200), elements=elements)
+def arrays() -> st.SearchStrategy:
+    return hnp.arrays(np.float32, st.integers(1, 200), elements=FLOAT32)
 
 
 def histogram(values: np.ndarray) -> Histogram:
