@@ -19,14 +19,6 @@ unless the float32 grid itself is coarser: then ``width <= 2**-23 * max(|minimum
 Percentile. ``numpy.percentile(..., method="linear")`` interpolates between two order statistics.
 Here each order statistic is placed inside its own bin, in proportion to its rank there, so it is
 off by less than one width, and so is the interpolated value; the extremes are exact.
-
-Quantization error. Values are taken as spread evenly over their bin. With ``t = x / scale``,
-``n = clip(rint(t), qmin - zero_point, qmax - zero_point)`` and ``r = t - n``, the antiderivative
-of the squared error ``r**2`` in ``t`` is continuous and has the closed form
-
-    F(t) = n / 12 + r**3 / 3
-
-for rounding and clipping alike, so a bin ``[a, b]`` costs ``(F(b) - F(a)) / (b - a)``.
 """
 
 import math
@@ -142,36 +134,6 @@ class Histogram:
         lower = self._order_statistic(below)
         upper = self._order_statistic(min(below + 1, self.total - 1))
         return lower + (upper - lower) * (rank - below)
-
-    def quantization_mse(self, scale: float, zero_point: int, qmin: int, qmax: int) -> float:
-        """Return the mean squared error of quantizing the values to ``[qmin, qmax]``.
-
-        Exact for values spread evenly over each bin (see the module's formula); what is
-        approximated is only where inside its bin a value lies.
-
-        Args:
-            scale: step, positive.
-            zero_point: the quantized value of 0.
-            qmin: smallest quantized value, such as 0 or -128.
-            qmax: largest quantized value, such as 255 or 127.
-        """
-        left, right, counts = self._occupied
-        low, high = qmin - zero_point, qmax - zero_point
-        start, stop = left / scale, right / scale
-        n_start, n_stop = np.clip(np.rint((start, stop)), low, high)
-        r_start, r_stop = start - n_start, stop - n_stop
-        area = (n_stop - n_start) / 12 + (r_stop**3 - r_start**3) / 3
-        span = stop - start
-        # Far outside the clipping range the cubes cancel; a bin of no width is a point.
-        thin = span < 1e-6 * (1 + np.abs(r_stop))
-        error = np.where(thin, r_stop**2, area / np.where(thin, 1, span))
-        return float(scale**2 * (error @ counts) / self.total)
-
-    @cached_property
-    def _occupied(self) -> tuple[Float64, Float64, Float64]:
-        """Left edge, right edge and count of the bins that hold anything."""
-        (bins,) = np.nonzero(self.counts)
-        return self.edges[bins], self.edges[bins + 1], self.counts[bins].astype(np.float64)
 
     @cached_property
     def _cumulative(self) -> Int64:

@@ -14,15 +14,14 @@ _HALF_OPTIONS = (
     "use_fp16_arithmetic",
     "use_bf16_storage",
 )
+_THREADS = 2
 
 
-def ncnn_runner(param: Path, *, threads: int = 2, winograd: bool = True) -> Runner:
+def ncnn_runner(param: Path) -> Runner:
     """Load ``param`` and the ``.bin`` beside it, computing in float32 or, where stored so, int8.
 
     Args:
         param: the ``.param``.
-        threads: of the CPU.
-        winograd: let ncnn choose Winograd kernels.
 
     Raises:
         ImportError: ncnn is not installed.
@@ -34,8 +33,7 @@ def ncnn_runner(param: Path, *, threads: int = 2, winograd: bool = True) -> Runn
     net.opt.use_vulkan_compute = False
     for name in _HALF_OPTIONS:
         setattr(net.opt, name, False)
-    net.opt.num_threads = threads
-    net.opt.use_winograd_convolution = winograd
+    net.opt.num_threads = _THREADS
     if net.load_param(str(param)) != 0 or net.load_model(str(param.with_suffix(".bin"))) != 0:
         raise VerificationError(f"ncnn cannot load {param.name} with its .bin")
     (input_name,), (output_name,) = net.input_names(), net.output_names()

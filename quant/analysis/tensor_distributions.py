@@ -18,7 +18,6 @@ issue 480).
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 import onnx
@@ -122,6 +121,7 @@ class TensorDistributions:
     rules: ObservationRules
     statistics: Mapping[str, TensorStatistics]
     factors: Mapping[str, Float64] = field(default_factory=dict)
+    _known: dict[str, Distribution] = field(default_factory=dict, init=False, repr=False)
 
     def distribution(self, tensor: str) -> Distribution:
         """Return the distribution of ``tensor``.
@@ -164,10 +164,6 @@ class TensorDistributions:
                 f"the calibration table holds no statistics of {tensor!r}; calibrate this graph"
             )
         return self.statistics[tensor]
-
-    @cached_property
-    def _known(self) -> dict[str, Distribution]:
-        return {}
 
 
 def distribution_of(histogram: Histogram) -> Distribution:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from onnx import TensorProto
 
 from calib.arrays import AnyArray, Float32
 
@@ -27,31 +26,24 @@ class IntegerType:
         name: numpy's name of it, such as ``uint8``.
         qmin: smallest quantized value.
         qmax: largest quantized value.
-        onnx_type: its ``TensorProto`` element type.
     """
 
     name: IntegerName
     qmin: int
     qmax: int
-    onnx_type: int
 
     @property
     def span(self) -> int:
         """Number of scale steps between qmin and qmax."""
         return self.qmax - self.qmin
 
-    @property
-    def signed(self) -> bool:
-        """Tell whether the type has negative values, so that 0 lies in its middle."""
-        return self.qmin < 0
-
 
 INTEGER_TYPES: dict[str, IntegerType] = {
-    "uint8": IntegerType("uint8", 0, 255, TensorProto.UINT8),
-    "int8": IntegerType("int8", -128, 127, TensorProto.INT8),
-    "uint16": IntegerType("uint16", 0, 65535, TensorProto.UINT16),
-    "int16": IntegerType("int16", -32768, 32767, TensorProto.INT16),
-    "int32": IntegerType("int32", -(2**31), 2**31 - 1, TensorProto.INT32),
+    "uint8": IntegerType("uint8", 0, 255),
+    "int8": IntegerType("int8", -128, 127),
+    "uint16": IntegerType("uint16", 0, 65535),
+    "int16": IntegerType("int16", -32768, 32767),
+    "int32": IntegerType("int32", -(2**31), 2**31 - 1),
 }
 
 # int8 weights lie within [-127, 127].
