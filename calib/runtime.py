@@ -8,6 +8,9 @@ Two ways of running the same file are told apart throughout the project:
 - ``optimized=True`` is what onnxruntime really executes: fused, with integer kernels. On
   x86-64 CPUs without VNNI its 8-bit multiply saturates at 16 bits, so its result may differ
   from the reference semantics.
+
+Either way the CPU provider computes fp16 nodes in float32, on weights rounded to fp16; it does not
+round what they give out.
 """
 
 import functools
