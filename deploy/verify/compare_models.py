@@ -1,7 +1,7 @@
 """Run fp16 and int8 models beside float: parity per picture, outputs, diagnosis of each failure.
 
-Running and comparing are apart. Models run a few pictures at a
-time, so that any number of them fits into memory; the comparison sees what was drawn
+Running and comparing are apart. Models run on a few pictures at a time, so that any number of them
+fits into memory; the comparison sees what was drawn
 (:class:`deploy.runtime.outputs.Outputs`). What the first pictures came out as is kept: backends
 are held against it, and the report shows it.
 """
