@@ -17,6 +17,7 @@ from calib.table import CalibrationTable
 from quant.analysis.tensor_distributions import ObservationRules, TensorDistributions
 from quant.analysis.topology import Topology
 from quant.passes.fold import Folded, fold
+from quant.passes.plan_fit import require_fit
 from quant.passes.rescale import Equalized, rescale
 from quant.plan import QuantPlan
 
@@ -88,7 +89,7 @@ def prepare(graph: GraphIndex, plan: QuantPlan) -> PreparedGraph:
 
     Raises:
         StaleTableError: the plan is of another graph.
-        GraphError: what it folds, or its factors, do not fit the graph.
+        GraphError: what it folds, its factors, or what it quantizes do not fit the graph.
     """
     if graph.digest != plan.graph_digest:
         raise StaleTableError(
@@ -97,7 +98,9 @@ def prepare(graph: GraphIndex, plan: QuantPlan) -> PreparedGraph:
         )
     folded = fold(graph.model, plan.folded)
     equalized = rescale(folded.model, plan.equalization).behind(folded)
-    return PreparedGraph(graph, plan, folded, equalized, Topology(GraphIndex(equalized.model)))
+    topology = Topology(GraphIndex(equalized.model))
+    require_fit(plan, topology.index)
+    return PreparedGraph(graph, plan, folded, equalized, topology)
 
 
 def _rewriting(plan: QuantPlan) -> tuple[str, tuple[str, ...], Mapping[str, tuple[float, ...]]]:

@@ -1,0 +1,114 @@
+"""Whatever a record holds, its file read back is the same record, and written again the same file.
+
+Records are made from their annotations alone, so a field that is added is tried as well.
+"""
+
+import types
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from calib.errors import VerificationError
+from calib.images_record import ImagesRecord, PatchRecord
+from calib.journal import JournalRecord
+from calib.records import (
+    Count,
+    Int64,
+    NotNegative,
+    Percentile,
+    PlainName,
+    PlainPath,
+    Positive,
+    Scale,
+    Sha256,
+    decode,
+    encode,
+)
+from calib.table import TableDocument
+from deploy.artifacts.manifest import Manifest
+from deploy.artifacts.parity_record import ParityFile
+from deploy.handoff.bundle_manifest import BundleManifest
+from deploy.handoff.returned.files import OutputQuantization
+from quant.plan import QuantPlan
+from quant.sensitivity import SensitivityFile
+
+RECORDS = (
+    BundleManifest,
+    JournalRecord,
+    Manifest,
+    ParityFile,
+    QuantPlan,
+    SensitivityFile,
+    TableDocument,
+)
+
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+NAMES = st.text("abZ09", min_size=1, max_size=4).map(lambda start: f"{start}._-")
+OF_KIND: dict[Any, st.SearchStrategy[Any]] = {
+    Count: st.integers(0, 2**63 - 1),
+    Int64: st.integers(-(2**63), 2**63 - 1),
+    NotNegative: st.floats(0, 1e300),
+    Percentile: st.floats(50, 100, exclude_min=True),
+    PlainName: NAMES,
+    PlainPath: st.lists(NAMES, min_size=1, max_size=3).map("/".join),
+    Positive: st.integers(1, 2**63 - 1),
+    Scale: st.integers(1, 8),
+    Sha256: st.binary(min_size=32, max_size=32).map(bytes.hex),
+    bool: st.booleans(),
+    float: FINITE,
+    int: st.integers(),
+    str: st.text(max_size=8),
+    types.NoneType: st.none(),
+}
+
+
+def values(hint: Any) -> st.SearchStrategy[Any]:
+    """Return what a field of that annotation can hold."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if hint in OF_KIND:
+        return OF_KIND[hint]
+    assert origin is not Annotated, f"say above what {hint} can hold"
+    if origin is Literal:
+        return st.sampled_from(arguments)
+    if origin in {Union, types.UnionType}:
+        return st.one_of([values(argument) for argument in arguments])
+    if origin is Mapping:
+        return st.dictionaries(st.text(max_size=6), values(arguments[1]), max_size=2)
+    if origin is tuple:
+        listed = st.lists(values(arguments[0]), max_size=2).map(tuple)
+        return listed if arguments[-1] is Ellipsis else st.tuples(*map(values, arguments))
+    assert is_dataclass(hint), hint
+    return records(hint)
+
+
+def records(kind: Any) -> st.SearchStrategy[Any]:
+    """Return records of a kind."""
+    hints = get_type_hints(kind, include_extras=True)
+    given_fields = {item.name: values(hints[item.name]) for item in fields(kind)}
+    if kind is ImagesRecord:
+        del given_fields["count"]
+        given_fields["patches"] = st.lists(records(PatchRecord), min_size=1, max_size=2).map(tuple)
+        return st.fixed_dictionaries(given_fields).map(
+            lambda found: ImagesRecord(**found, count=len(found["patches"]))
+        )
+    return st.builds(kind, **given_fields)
+
+
+@pytest.mark.parametrize("kind", RECORDS, ids=lambda kind: kind.__name__)
+@given(data=st.data())
+@settings(max_examples=20, suppress_health_check=list(HealthCheck))
+def test_a_record_comes_back_and_is_written_the_same(kind: type, data: st.DataObject) -> None:
+    record = data.draw(records(kind))
+    content = encode(record)
+    found = decode(content, kind, "file", VerificationError, "")
+    assert found == record
+    assert encode(found) == content
+
+
+def test_the_quantization_of_outputs_comes_back() -> None:
+    codes = OutputQuantization("int8", 0.0039, -128)
+    assert decode(encode(codes), OutputQuantization, "file", VerificationError, "") == codes
