@@ -11,7 +11,7 @@ from calib.sample import verification_pictures
 from calib.table import CalibrationTable
 from deploy.artifacts.files import MANIFEST_NAME, REPORT_NAME, Artifact, claim_folder
 from deploy.artifacts.manifest import Manifest
-from deploy.build.calibrate import calibration_table, table_artifacts
+from deploy.build.calibrate import calibration_table, require_fitting, table_artifacts
 from deploy.build.describe import describe
 from deploy.build.lower import Lowered, lower
 from deploy.build.request import BuildRequest
@@ -63,12 +63,13 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
     network = load_network(request.model, request.weights)
     source = request.calibration.source() if request.builds("fp16") else None
     folder = claim_folder(request.folder)
-    for name in (MANIFEST_NAME, REPORT_NAME):
-        (folder / name).unlink(missing_ok=True)
 
     exported = _export(network, progress)
     graph = GraphIndex(exported.model)
     require_nodes(graph.model, request.fp16_keep)
+    require_fitting(source, graph)
+    for name in (MANIFEST_NAME, REPORT_NAME):
+        (folder / name).unlink(missing_ok=True)
     lowered = Lowered()
     if source is not None:
         lowered = lower(request, graph, source, exported.probes[0], progress)

@@ -158,4 +158,4 @@ def _require_nodes(topology: Topology, names: Iterable[str]) -> None:
     known = {node.name for node in topology.operators}
     for name in names:
         if name not in known:
-            raise UsageError(f"found no node {name!r} to raise; name one of the graph's")
+            raise UsageError(f"found no node {name!r} to promote; name one of the graph's")

@@ -125,7 +125,7 @@ def _load_records(build: Build, item: Artifact, intact: Collection[str]) -> Iter
             content = (build.folder / plan).read_bytes()
             build.plans[item.path] = QuantPlan.parse(content, plan)
         except (OSError, GraphError) as error:
-            yield Check.of(False, "plan", plan, f"cannot be read: {error}")
+            yield Check.of(False, "plan", plan, str(error))
     if costs in intact:
         try:
             path = build.folder / costs

@@ -46,7 +46,7 @@ class NetworkRecord:
     """The network that was built.
 
     Attributes:
-        architecture: its family and sizes, for people.
+        architecture: its kind and sizes, for people.
         scale: output pixels per input pixel along one side.
         parameters: how many it has.
         macs: multiply-accumulates for one input.

@@ -1,5 +1,6 @@
 """Parse ONNX files, and refuse what is none in one line."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
@@ -20,16 +21,34 @@ def load_model(source: Path | bytes, name: str | None = None) -> onnx.ModelProto
     """
     shown = name or (str(source) if isinstance(source, Path) else "the model")
     try:
-        if isinstance(source, bytes):
-            return onnx.load_model_from_string(source)
-        return onnx.load(source)
+        # The bytes: by its path, onnx would choose a text parser for some suffixes.
+        content = source if isinstance(source, bytes) else source.read_bytes()
+        model = onnx.load_model_from_string(content)
+        damage = None if all(isinstance(name, str) for name in _names(model)) else "a broken name"
     except OSError as error:
         raise GraphError(f"cannot read {shown}: {error.strerror or error}") from error
-    except DecodeError as error:
+    except (DecodeError, UnicodeDecodeError) as error:
+        damage = _line(error)
+    if damage is not None:
         raise GraphError(
-            f"{shown} is no ONNX model, it is truncated or damaged ({_line(error)}); expected a "
-            ".onnx file"
-        ) from error
+            f"{shown} is no ONNX model, it is truncated or damaged ({damage}); expected a .onnx "
+            "file"
+        )
+    return model
+
+
+def _names(model: onnx.ModelProto) -> Iterator[str]:
+    """Yield every name of a model; protobuf gives what is no UTF-8 as bytes, or not at all."""
+    graph = model.graph
+    yield from (graph.name, model.producer_name, model.producer_version)
+    yield from (opset.domain for opset in model.opset_import)
+    for node in graph.node:
+        yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
+        yield from (attribute.name for attribute in node.attribute)
+    yield from (tensor.name for tensor in graph.initializer)
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        yield value.name
+        yield from (dim.dim_param for dim in value.type.tensor_type.shape.dim)
 
 
 def read_model(path: Path) -> onnx.ModelProto:

@@ -82,6 +82,16 @@ def calibration_note(patches: PatchSet) -> str:
     return f"calibrating on {len(patches.patches)} images ({patches.mode})"
 
 
+def require_fitting(source: PatchSet | CalibrationTable | None, graph: GraphIndex) -> None:
+    """Refuse a finished table of another graph, before anything is written.
+
+    Raises:
+        StaleTableError: it is of another graph.
+    """
+    if isinstance(source, CalibrationTable):
+        source.require_graph(graph.digest)
+
+
 def calibration_table(
     graph: GraphIndex,
     source: PatchSet | CalibrationTable,

@@ -15,11 +15,13 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Make report.html of every build under PATH; exit 1 if one shows a failure."""
-    from deploy.artifacts.manifest import find_builds
+    from deploy.artifacts.files import MANIFEST_NAME
+    from deploy.artifacts.manifest import find_builds, read_manifest
     from deploy.report import REPORT_NAME, remake_report
 
     progress = make_progress()
-    made = {folder: remake_report(folder, progress) for folder in find_builds(path)}
+    manifests = {folder: read_manifest(folder / MANIFEST_NAME) for folder in find_builds(path)}
+    made = {folder: remake_report(folder, progress) for folder in manifests}
     if as_json:
         shown = [
             {"path": str(folder / REPORT_NAME), "passed": passed} for folder, passed in made.items()

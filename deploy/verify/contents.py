@@ -4,6 +4,7 @@ The order is the order of trust: that every file is the one the manifest names, 
 well formed, that it follows from what it claims to be made of, and that every value fits.
 """
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from deploy.progress import Progress
 from deploy.verify.ranges import check_fp16_range, check_ranges
 from deploy.verify.reproduce import reproduce
 from deploy.verify.structure import (
+    check_network,
     check_parity,
     check_report,
     check_structure,
@@ -38,6 +40,7 @@ class CheckedBuild:
         parsing: does each of them parse?
         structure: is each model valid ONNX with the agreed inputs and outputs?
         values: is every weight a number?
+        network: has the float model the sizes that the manifest records?
         rules: can each int8 model's target take it?
         calibration: was the table taken on the float model that is shipped?
         parity: are the figures of the manifest those of the build's parity file?
@@ -54,6 +57,7 @@ class CheckedBuild:
     parsing: tuple[Check, ...]
     structure: tuple[Check, ...]
     values: tuple[Check, ...]
+    network: tuple[Check, ...]
     rules: tuple[Check, ...]
     calibration: tuple[Check, ...]
     parity: tuple[Check, ...]
@@ -67,11 +71,15 @@ class CheckedBuild:
     @property
     def checks(self) -> tuple[Check, ...]:
         """All checks, in the order of trust."""
-        made_of = (*self.rules, *self.calibration, *self.derivation)
-        return (
-            *(*self.files, *self.parsing, *self.structure, *self.values),
-            *(*made_of, *self.ranges, *self.fp16_range, *self.parity, *self.report),
-        )
+        well_formed = (self.files, self.parsing, self.structure, self.values, self.network)
+        made_of = (self.rules, self.calibration, self.derivation, self.ranges, self.fp16_range)
+        return tuple(itertools.chain(*well_formed, *made_of, self.parity, self.report))
+
+    @property
+    def unreadable_records(self) -> tuple[str, ...]:
+        """Names of the JSON files and archives, models apart, that do not parse."""
+        models = {item.path for item in self.build.manifest.models()}
+        return tuple(check.artifact for check in self.parsing if check.artifact not in models)
 
     def under(self, manifest: Manifest, parity: ParityFile) -> "CheckedBuild":
         """Return the same under its final manifest, with what that names besides.
@@ -108,6 +116,7 @@ def check_contents(folder: Path, manifest: Manifest, progress: Progress) -> Chec
             parsing=parsing,
             structure=structure,
             values=tuple(check_values(build)),
+            network=tuple(check_network(_sound(build, structure))),
             rules=tuple(check_target_rules(build)),
             calibration=tuple(check_table(build)),
             parity=tuple(check_parity(build)),

@@ -15,6 +15,7 @@ from onnx import numpy_helper
 from calib.digest import sha256_file
 from calib.errors import EsrdeployError
 from calib.images import PATCH_PX
+from calib.images_record import ImagesSummary
 from deploy.artifacts.build_folder import Build
 from deploy.artifacts.check import Check
 from deploy.artifacts.files import (
@@ -27,6 +28,7 @@ from deploy.artifacts.files import (
 )
 from deploy.artifacts.parity_record import ParityRecord
 from deploy.metrics.parity import THRESHOLDS, ParityResult
+from deploy.network.macs import complexity
 from quant.qdq.rules import check_rules
 from quant.targets import find_profile
 
@@ -61,6 +63,23 @@ def _broken_weights(model: onnx.ModelProto) -> Iterator[str]:
             f"weight {tensor.name} holds {nans} NaN and {infinities} infinite of {value.size} "
             "values"
         )
+
+
+def check_network(build: Build) -> Iterator[Check]:
+    """Ask whether the float model has the sizes that the manifest records."""
+    if build.float_model is None:
+        return
+    recorded, artifact = build.manifest.network, build.manifest.float_artifact.path
+    try:
+        found = complexity(build.float_model)
+    except EsrdeployError as error:
+        yield Check.of(False, "network", artifact, str(error))
+        return
+    same = (found.parameters, found.macs) == (recorded.parameters, recorded.macs)
+    detail = f"{found.parameters} parameters, {found.macs} multiply-accumulates"
+    if not same:
+        detail += f"; the manifest records {recorded.parameters} and {recorded.macs}"
+    yield Check.of(same, "network", artifact, detail)
 
 
 def check_target_rules(build: Build) -> Iterator[Check]:
@@ -129,7 +148,7 @@ def check_table(build: Build) -> Iterator[Check]:
     )
     found, recorded = build.table.images.summary, calibration.images
     if found != recorded:
-        detail = f"made from {found}, the manifest records {recorded}"
+        detail = f"made from {_spelled(found)}, the manifest records {_spelled(recorded)}"
         yield Check.of(False, "calibration images", TABLE_NAME, detail)
     if build.float_graph is not None:
         digest = build.float_graph.digest
@@ -176,3 +195,7 @@ def check_report(folder: Path) -> Iterator[Check]:
     if found != expected:
         detail += f", beside it lies {expected}: run 'esrdeploy report' again"
     yield Check.of(found == expected, "report", REPORT_NAME, detail)
+
+
+def _spelled(images: ImagesSummary) -> str:
+    return f"{images.count} images of digest {images.digest} ({images.origin}, {images.mode})"

@@ -115,6 +115,10 @@ def held_original(build: Build, network: Network) -> Original:
     artifact = build.manifest.float_artifact.path
     recorded, checkpoint = build.manifest.weights.sha256, network.checkpoint
     if checkpoint.sha256 == recorded:
-        return Original(network, Check.of(True, "weights", artifact, f"sha256 {recorded}"))
+        named, architecture = build.manifest.network.architecture, str(network.architecture)
+        detail = f"sha256 {recorded}"
+        if named != architecture:
+            detail += f" of {architecture}, the manifest records {named}"
+        return Original(network, Check.of(named == architecture, "weights", artifact, detail))
     detail = f"built from weights {recorded}, found {checkpoint.sha256} ({checkpoint.origin})"
     return Original(None, Check.of(False, "weights", artifact, detail))

@@ -107,14 +107,15 @@ def verify_tree(
 
     Raises:
         UsageError: ``path`` is no folder, or a backend asked for is not installed.
-        VerificationError: there is no build under ``path``, or a manifest is broken.
+        VerificationError: there is no build under ``path``, a manifest is broken, or a build was
+            calibrated on every picture.
     """
     require_backends(options.backends or ())
     folders = find_builds(path)
     patches = verification_pictures() if images is None else _user_patches(images)
+    manifests = [read_manifest(folder / MANIFEST_NAME) for folder in folders]
     verifications = []
-    for folder in folders:
-        manifest = read_manifest(folder / MANIFEST_NAME)
+    for folder, manifest in zip(folders, manifests, strict=True):
         checked = check_contents(folder, manifest, progress).with_report()
         original = find_original(checked.build, weights)
         verifications.append(compare_build(checked, patches, original, progress, options))
@@ -142,15 +143,21 @@ def compare_build(
         options: what to measure beyond the verdict.
 
     Returns:
-        The verdict. A build that fails is a value, not an error.
+        The verdict. A build that fails is a value, not an error. One whose records cannot be read
+        is judged without running a network.
+
+    Raises:
+        VerificationError: the build was calibrated on every picture.
     """
     build = checked.build
     held_out = _held_out(patches.patches, build)
     verification = Verification(
         build.manifest.model, _note(patches, held_out), _digest(patches, held_out), checked.checks
     )
-    if build.float_model is None:
+    if build.float_model is None or checked.unreadable_records:
         reason = "the float model it rests on is not intact"
+        if checked.unreadable_records:
+            reason = f"no network is run while {checked.unreadable_records[0]} cannot be read"
         skipped = Check.skipped("parity", build.manifest.float_artifact.path, reason)
         return replace(verification, checks=(*checked.checks, skipped), fp16=checked.fp16)
     layers = measure_layers(checked, held_out[: options.layers], progress)

@@ -1,6 +1,7 @@
 """build and calibrate through the command line: what is left behind, and what is refused."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -170,3 +171,19 @@ def test_an_output_folder_that_cannot_be_written_is_bad_input(
     result = run("build", "--model", "tiny", "--weights", tiny_weights, "--out", tmp_path / "dist")
     assert result.exit_code == 2
     assert "cannot write to the output folder" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "wrong", [["--fp16-keep", "nowhere"], ["--target", "abacus"]], ids=["node", "target"]
+)
+def test_a_refused_build_leaves_the_one_before_as_it_was(
+    wrong: list[str], built: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(built, tmp_path / "tiny")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "tiny").iterdir()}
+    result = run(
+        "build", "--model", "tiny", "--weights", tiny_weights, "--calib-count", 2,
+        "--out", tmp_path, *wrong,
+    )  # fmt: skip
+    assert result.exit_code == 2, result.output
+    assert {path.name: path.read_bytes() for path in (tmp_path / "tiny").iterdir()} == before

@@ -30,8 +30,6 @@ MANIFEST, PARITY = "manifest.json", "parity.json"
 FREE = {
     MANIFEST: {
         "network.architecture": "a description",
-        "network.parameters": "a count, shown to people",
-        "network.macs": "a count, shown to people",
         "options.budget": "the words that the budget was asked for in",
         "options.promoted": "absent stands for no promoted node",
         "options.quantization": "null stands for a default, which gives the same plan",
@@ -181,3 +179,35 @@ def test_everything_else_is_still_judged(copy: Path) -> None:
     assert failed == [(PLAN, "plan")]
     judged = {check.artifact for check in checked.derivation if check.status == "passed"}
     assert judged == {HALF}
+
+
+@pytest.mark.parametrize("name", [PLAN, TABLE, PARITY])
+@pytest.mark.parametrize("content", [b"[]", b"null", b"7", b"{}"], ids=["list", "null", "7", "{}"])
+def test_no_network_is_run_while_a_record_cannot_be_read(
+    name: str, content: bytes, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(shutil.copytree(built, tmp_path / "tiny"))
+    store(folder, name, content)
+    monkeypatch.setattr("deploy.verify.verdict.compare_models", None)
+    monkeypatch.setattr("deploy.verify.verdict.measure_layers", None)
+    result = run("verify", folder)
+    assert result.exit_code == 1, result.output
+    words = " ".join(result.stdout.split())
+    assert f"FAIL {name}" in words
+    assert f"no network is run while {name} cannot be read" in words
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("parameters", 1), ("macs", 1), ("architecture", "RRDBNet, 99 blocks")],
+)
+def test_a_manifest_that_tells_of_another_network_fails(
+    field: str, value: object, built: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(built, tmp_path / "tiny"))
+    manifest = json.loads((folder / MANIFEST).read_text())
+    manifest["network"][field] = value
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    result = run("verify", folder, "--weights", tiny_weights)
+    assert result.exit_code == 1
+    assert "the manifest records" in " ".join(result.stdout.split())
