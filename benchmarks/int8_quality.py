@@ -29,11 +29,12 @@ import numpy as np
 from measured import Cost, run_measured
 from peers.toolkits import PEERS, Peer
 
+from calib.arrays import Float32
 from calib.dataset import PatchSet, folder_patches
 from calib.digest import sha256_bytes, sha256_file
 from calib.div2k import Pair, evaluation_pairs
 from calib.errors import VerificationError
-from calib.images import PATCH_PX, Picture, Tensor, read_image, resize_area, to_input, to_picture
+from calib.images import PATCH_PX, Picture, read_image, resize_area, to_input, to_picture
 from deploy.artifacts.files import MANIFEST_NAME
 from deploy.artifacts.manifest import read_manifest
 from deploy.evaluate.protocols import reference_picture
@@ -76,9 +77,9 @@ class Scored:
     """A pair ready for scoring: the network's input, the HR picture, what the float model drew."""
 
     name: str
-    network_input: Tensor
+    network_input: Float32
     photograph: Picture
-    expected: Tensor
+    expected: Float32
 
 
 def keep_cost(cost: Cost, record: Path) -> None:
@@ -183,7 +184,7 @@ def scores(path: Path, pairs: Sequence[Scored]) -> list[Score]:
     return rows
 
 
-def _score(pair: Scored, output: Tensor) -> Score:
+def _score(pair: Scored, output: Float32) -> Score:
     picture = to_picture(output)
     return Score(
         pair.name,

@@ -24,7 +24,8 @@ from pathlib import Path
 
 import onnx
 
-from calib.images import Tensor, to_input
+from calib.arrays import Float32
+from calib.images import to_input
 from calib.runtime import Session
 from calib.sample import verification_pictures
 from deploy.artifacts.files import MANIFEST_NAME
@@ -59,7 +60,7 @@ class Timing:
         return [a / b for a, b in zip(self.float_seconds, self.int8_seconds, strict=True)]
 
 
-def time_by_turns(float_run: Runner, int8_run: Runner, picture: Tensor, rounds: int) -> Timing:
+def time_by_turns(float_run: Runner, int8_run: Runner, picture: Float32, rounds: int) -> Timing:
     """Run both once to warm up, then by turns, a round each."""
     for run in (float_run, int8_run):
         run(picture)

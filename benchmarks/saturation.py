@@ -19,8 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
+from calib.arrays import Float32
 from calib.graph import GraphIndex
-from calib.images import Tensor, to_input
+from calib.images import to_input
 from calib.sample import verification_pictures
 from deploy.artifacts.files import MANIFEST_NAME
 from deploy.artifacts.manifest import read_manifest
@@ -46,7 +47,7 @@ HEAD = """\
 |---|---|---|---|---|---|---|"""
 
 
-def emulated(model: Path, picture: Tensor) -> Tensor:
+def emulated(model: Path, picture: Float32) -> Float32:
     """Return the output of onnxruntime on an emulated Haswell.
 
     Raises:
@@ -58,11 +59,11 @@ def emulated(model: Path, picture: Tensor) -> Tensor:
         command = ["qemu-x86_64", "-cpu", "Haswell", sys.executable, "-c", _EMULATED]
         command += [str(model), str(given), str(taken)]
         subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
-        output: Tensor = np.load(taken)
+        output: Float32 = np.load(taken)
         return output
 
 
-def table_line(path: Path, picture: Tensor) -> str:
+def table_line(path: Path, picture: Float32) -> str:
     """Run one file in every way and return its line of the table."""
     manifest = read_manifest(path.parent / MANIFEST_NAME)
     runs = {

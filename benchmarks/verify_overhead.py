@@ -2,13 +2,16 @@
 
     python benchmarks/verify_overhead.py dist/x4plus-anime-6b
 
-Verifies the build as ``esrdeploy verify`` does and adds up the time inside the networks: every run
-of an onnxruntime session, of the torch network and of OpenVINO. What is left is the verifier's
+Verifies the build as ``esrdeploy verify`` does and takes the time during which a network runs, one
+or several side by side: an onnxruntime session, the torch network or OpenVINO. What is left is
+the verifier's
 own: hashing, reading, making the models again, loading sessions, importing torch, comparing
 pictures. It is given as a share of the inferences.
 """
 
 import argparse
+import itertools
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -28,11 +31,10 @@ OPENVINO = ("deploy.runtime.openvino", "openvino_runner", "openvino inference")
 
 
 class Stopwatch:
-    """Adds up the time spent in some functions, by name; nested calls count once."""
+    """Keeps when some functions ran, by name; they may run side by side."""
 
     def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self.calls: dict[str, int] = {}
+        self.spans: dict[str, list[tuple[float, float]]] = {}
 
     def timed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return ``function``, its calls timed under ``name``."""
@@ -42,11 +44,22 @@ class Stopwatch:
             try:
                 return function(*args, **kwargs)
             finally:
-                spent = time.perf_counter() - started
-                self.seconds[name] = self.seconds.get(name, 0.0) + spent
-                self.calls[name] = self.calls.get(name, 0) + 1
+                self.spans.setdefault(name, []).append((started, time.perf_counter()))
 
         return run
+
+
+def covered(spans: Iterable[tuple[float, float]]) -> float:
+    """Return the seconds during which at least one of some spans lasts.
+
+    >>> covered([(0.0, 2.0), (1.0, 3.0), (5.0, 6.0)])
+    4.0
+    """
+    total, until = 0.0, -math.inf
+    for start, stop in sorted(spans):
+        total += max(0.0, stop - max(start, until))
+        until = max(until, stop)
+    return total
 
 
 @contextmanager
@@ -97,9 +110,10 @@ def main() -> None:
             arguments.build, images=None, weights=None, progress=Silent(), options=scope
         )
     total = time.perf_counter() - started
-    inferences = sum(s for name, s in watch.seconds.items() if name.endswith("inference"))
-    for name, spent in sorted(watch.seconds.items()):
-        print(f"{name}: {spent:.2f} s in {watch.calls[name]} calls")
+    running = [spans for name, spans in watch.spans.items() if name.endswith("inference")]
+    inferences = covered(itertools.chain(*running))
+    for name, spans in sorted(watch.spans.items()):
+        print(f"{name}: {covered(spans):.2f} s in {len(spans)} calls")
     print(f"total: {total:.2f} s, verified: {all(item.passed for item in verifications)}")
     print(
         f"beyond the inferences: {total - inferences:.2f} s, "

@@ -9,15 +9,13 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from calib.arrays import AnyArray
 from calib.digest import canonical_json, sha256_bytes
 from calib.errors import CalibrationError
 from calib.files import whole_file
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip can name
 _RECORD = "record.json"
@@ -25,7 +23,7 @@ _RECORD = "record.json"
 
 def write_archive(
     path: Path,
-    arrays: Mapping[str, Array],
+    arrays: Mapping[str, AnyArray],
     *,
     record: bytes | None = None,
     compress: bool,
@@ -45,13 +43,13 @@ def write_archive(
                 np.lib.format.write_array(stream, array, allow_pickle=False)
 
 
-def read_archive(path: Path) -> tuple[dict[str, Array], bytes | None]:
+def read_archive(path: Path) -> tuple[dict[str, AnyArray], bytes | None]:
     """Return the arrays of a file that :func:`write_archive` made.
 
     Raises:
         CalibrationError: the file is missing, damaged, or holds something else.
     """
-    arrays: dict[str, Array] = {}
+    arrays: dict[str, AnyArray] = {}
     record = None
     try:
         with zipfile.ZipFile(path) as archive:
@@ -72,7 +70,7 @@ def read_archive(path: Path) -> tuple[dict[str, Array], bytes | None]:
     return arrays, record
 
 
-def content_digest(arrays: Mapping[str, Array]) -> str:
+def content_digest(arrays: Mapping[str, AnyArray]) -> str:
     """Return one sha256 over names, dtypes, shapes and values; not over how they are packed."""
     return sha256_bytes(
         canonical_json(

@@ -5,12 +5,12 @@ the table depends on neither their order, nor the threads, nor how often the run
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import onnx
 
+from calib.arrays import AnyArray
 from calib.dataset import PatchRef, PatchSet
 from calib.digest import canonical_json, sha256_bytes
 from calib.errors import CalibrationError, GraphError
@@ -18,11 +18,10 @@ from calib.graph import graph_digest
 from calib.images import Picture, to_input
 from calib.journal import Journal
 from calib.observe import SegmentedGraph, observe
-from calib.runtime import ORT_VERSION
+from calib.runtime import ORT_VERSION, shares
 from calib.statistics import TensorStatistics
 from calib.table import CalibrationTable
 
-Array = np.ndarray[Any, np.dtype[Any]]
 OnImage = Callable[[int, int], None]
 
 
@@ -57,11 +56,23 @@ def calibrate(  # noqa: PLR0913  # three of them have defaults
         UsageError: the journal cannot be written.
     """
     tally = Tally(model, tensors, patches, journal=journal, on_image=on_image)
-    if tally.remaining:
-        graph = SegmentedGraph(model, tensors, threads=threads)
-        for number, patch in tally.remaining:
-            feeds = feed_picture(graph, patch.load(), patch.name)
-            tally.add(number, observe(graph, feeds, source=patch.name, threads=threads))
+    remaining = tally.remaining
+    if not remaining:
+        return tally.table()
+    workers, each = shares(len(remaining), threads)
+    graph = SegmentedGraph(model, tensors, threads=each)
+
+    def observed(patch: PatchRef) -> dict[str, TensorStatistics]:
+        feeds = feed_picture(graph, patch.load(), patch.name)
+        return observe(graph, feeds, source=patch.name, threads=threads)
+
+    pool = ThreadPoolExecutor(workers)
+    try:
+        found = pool.map(observed, [patch for _, patch in remaining])
+        for (number, _), statistics in zip(remaining, found, strict=True):
+            tally.add(number, statistics)
+    finally:  # an image that cannot be used ends the job: the others need not be run
+        pool.shutdown(cancel_futures=True)
     return tally.table()
 
 
@@ -147,7 +158,7 @@ class Tally:
         return CalibrationTable(self.job["graph"], self._patches.record(), self._statistics)
 
 
-def feed_picture(graph: SegmentedGraph, picture: Picture, name: str) -> dict[str, Array]:
+def feed_picture(graph: SegmentedGraph, picture: Picture, name: str) -> dict[str, AnyArray]:
     """Return a picture as the graph's one input.
 
     Raises:

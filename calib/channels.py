@@ -12,17 +12,12 @@ the powers of two visits all rows, columns and sub-pixel phases alike.
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from calib.arrays import Float32, Float64, Int32, Int64
 from calib.errors import CalibrationError
 from calib.histogram import EXPONENT_MIN, count_indices, scratch
-
-Array = np.ndarray[Any, np.dtype[Any]]
-Float32 = npt.NDArray[np.float32]
-Integers = npt.NDArray[np.int64]
 
 BINS = 128
 STRIDE = 5
@@ -45,7 +40,7 @@ class ChannelHistograms:
 
     minimum: Float32
     maximum: Float32
-    counts: npt.NDArray[np.int32]
+    counts: Int32
 
     @classmethod
     def of(cls, planes: Float32, minimum: Float32, maximum: Float32) -> "ChannelHistograms":
@@ -106,7 +101,7 @@ class ChannelHistograms:
         """float32 ``[C]``, largest magnitude of each channel, exact."""
         return np.maximum(np.abs(self.minimum), np.abs(self.maximum))
 
-    def edges(self) -> npt.NDArray[np.float64]:
+    def edges(self) -> Float64:
         """Return float64 ``[C, BINS + 1]``: edges of the bins, drawn in to the extremes."""
         exponents, first = self._grid
         bins = first[:, np.newaxis] + np.arange(BINS + 1)
@@ -114,11 +109,11 @@ class ChannelHistograms:
         return np.clip(edges, self.minimum[:, np.newaxis], self.maximum[:, np.newaxis])
 
     @cached_property
-    def _grid(self) -> tuple[Integers, Integers]:
+    def _grid(self) -> tuple[Int64, Int64]:
         return _grids(self.minimum, self.maximum)
 
 
-def _grids(minimum: Float32, maximum: Float32) -> tuple[Integers, Integers]:
+def _grids(minimum: Float32, maximum: Float32) -> tuple[Int64, Int64]:
     """Return int64 ``[C]`` exponent and first bin of each channel."""
     low, high = minimum.astype(np.float64), maximum.astype(np.float64)
     largest = np.maximum(np.abs(low), np.abs(high))

@@ -14,7 +14,7 @@ rank, so a larger count begins with the same patches as a smaller one.
 """
 
 import itertools
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,9 +22,9 @@ from typing import Protocol
 
 import numpy as np
 
-from calib.digest import canonical_json, sha256_bytes, sha256_file
+from calib.digest import canonical_json, sha256_bytes
 from calib.div2k import calibration_images, image_files, is_div2k
-from calib.errors import ImageError, ImageSetError, UsageError
+from calib.errors import ImageError, UsageError
 from calib.images import PATCH_PX, Picture, read_image, resize_area
 from calib.images_record import ImagesRecord, Mode, Origin, PatchRecord
 
@@ -178,11 +178,6 @@ class PatchSet:
         patches = [[patch.name, patch.sha256] for patch in self.patches]
         return sha256_bytes(canonical_json({"mode": self.mode, "patches": patches}))
 
-    @property
-    def photos(self) -> frozenset[str]:
-        """The names of the photographs, to ``exclude`` them from another set."""
-        return frozenset(patch.photo.name for patch in self.patches)
-
     def record(self) -> ImagesRecord:
         """Return what a calibration table keeps about its images."""
         return ImagesRecord(
@@ -202,7 +197,6 @@ def folder_patches(
     mode: Mode,
     count: int | None,
     seed: int,
-    exclude: Collection[str] = (),
 ) -> PatchSet:
     """Choose patches from a folder of images.
 
@@ -215,7 +209,6 @@ def folder_patches(
         count: how many patches; ``None`` takes one of every image. ``whole`` stops at one per
             image and ``crop`` at all different cuts: then the set is smaller, and says so.
         seed: not negative; a different seed chooses other images and cuts.
-        exclude: names within the folder, file stems, or sha256 of whole files to pass over.
 
     Raises:
         UsageError: the count, the seed or the mode cannot be honoured.
@@ -228,7 +221,7 @@ def folder_patches(
         raise UsageError(f"{count} patches asked for; expected at least 1")
     if seed < 0:
         raise UsageError(f"seed {seed}; expected 0 or more")
-    photos = _candidates(folder, exclude)
+    photos = _candidates(folder)
     order = np.random.default_rng([seed, _ORDER]).permutation(len(photos))
     shuffled = [photos[index] for index in order]
     if mode == "whole":
@@ -240,32 +233,9 @@ def folder_patches(
     return PatchSet("folder", mode, seed, count, tuple(patches))
 
 
-def _candidates(folder: Path, exclude: Collection[str]) -> list[PhotoFile]:
+def _candidates(folder: Path) -> list[PhotoFile]:
     paths = calibration_images(folder) if is_div2k(folder) else image_files(folder)
-    photos = [PhotoFile(path.relative_to(folder).as_posix(), path.resolve()) for path in paths]
-    # Hashing every file is slow, so it is left out where no excluded entry can be a sha256.
-    hashed = any(len(entry) == 64 for entry in exclude)
-    excluded = frozenset(exclude)
-    kept = [
-        photo
-        for photo in photos
-        if excluded.isdisjoint((photo.name, Path(photo.name).stem))
-        and not (hashed and _file_sha256(photo) in excluded)
-    ]
-    if not kept:
-        raise ImageSetError(
-            f"{folder}: all {len(photos)} images are excluded because they are used elsewhere; "
-            "add other photographs"
-        )
-    return kept
-
-
-def _file_sha256(photo: PhotoFile) -> str:
-    try:
-        return sha256_file(photo.path)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise ImageError(f"{photo.path}: cannot be read as an image file: {reason}") from error
+    return [PhotoFile(path.relative_to(folder).as_posix(), path.resolve()) for path in paths]
 
 
 def _crops(photos: list[PhotoFile], count: int, seed: int) -> list[PatchRef]:

@@ -17,10 +17,10 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from calib.arrays import AnyArray
 from calib.digest import sha256_bytes
 from calib.errors import GraphError
 
-Array = np.ndarray[Any, np.dtype[Any]]
 _TensorType = tuple[int, tuple[int, ...] | None]
 
 
@@ -106,12 +106,12 @@ class GraphIndex:
         """Return the nodes that read ``tensor``, each once, in the model's order."""
         return self._consumers.get(tensor, ())
 
-    def initializer(self, name: str) -> Array | None:
+    def initializer(self, name: str) -> AnyArray | None:
         """Return the value of the initializer ``name`` as a new array, or ``None``."""
         proto = self._tensors.get(name)
         return None if proto is None else numpy_helper.to_array(proto)
 
-    def constant(self, name: str) -> Array | None:
+    def constant(self, name: str) -> AnyArray | None:
         """Return the value of an initializer or of a Constant node's output, or ``None``."""
         node = self.producer(name)
         if node is None or node.op_type != "Constant":

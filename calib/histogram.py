@@ -19,31 +19,19 @@ unless the float32 grid itself is coarser: then ``width <= 2**-23 * max(|minimum
 Percentile. ``numpy.percentile(..., method="linear")`` interpolates between two order statistics.
 Here each order statistic is placed inside its own bin, in proportion to its rank there, so it is
 off by less than one width, and so is the interpolated value; the extremes are exact.
-
-Quantization error. Values are taken as spread evenly over their bin. With ``t = x / scale``,
-``n = clip(rint(t), qmin - zero_point, qmax - zero_point)`` and ``r = t - n``, the antiderivative
-of the squared error ``r**2`` in ``t`` is continuous and has the closed form
-
-    F(t) = n / 12 + r**3 / 3
-
-for rounding and clipping alike, so a bin ``[a, b]`` costs ``(F(b) - F(a)) / (b - a)``.
 """
 
 import math
 import threading
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from calib.arrays import AnyArray, Float64, Int64
 from calib.errors import CalibrationError
-
-Array = np.ndarray[Any, np.dtype[Any]]
-Counts = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 MAX_BINS = 4096
 EXPONENT_MIN = -100
@@ -70,7 +58,7 @@ class Histogram:
     maximum: float
     exponent: int
     first_bin: int
-    counts: Counts
+    counts: Int64
 
     def __post_init__(self) -> None:
         """Refuse a histogram that no observation can have made.
@@ -92,7 +80,7 @@ class Histogram:
             raise CalibrationError("a histogram's counts are negative or empty at an end")
 
     @classmethod
-    def of(cls, values: Array, minimum: float, maximum: float) -> "Histogram":
+    def of(cls, values: AnyArray, minimum: float, maximum: float) -> "Histogram":
         """Count finite float32 ``values`` whose extremes are already known.
 
         Args:
@@ -126,7 +114,7 @@ class Histogram:
         return math.ldexp(1.0, self.exponent)
 
     @cached_property
-    def edges(self) -> Floats:
+    def edges(self) -> Float64:
         """float64 [B + 1], edges of the bins; the outer two are drawn in to the extremes."""
         indices = np.arange(self.first_bin, self.first_bin + len(self.counts) + 1)
         edges = np.ldexp(indices.astype(np.float64), self.exponent)
@@ -147,38 +135,8 @@ class Histogram:
         upper = self._order_statistic(min(below + 1, self.total - 1))
         return lower + (upper - lower) * (rank - below)
 
-    def quantization_mse(self, scale: float, zero_point: int, qmin: int, qmax: int) -> float:
-        """Return the mean squared error of quantizing the values to ``[qmin, qmax]``.
-
-        Exact for values spread evenly over each bin (see the module's formula); what is
-        approximated is only where inside its bin a value lies.
-
-        Args:
-            scale: step, positive.
-            zero_point: the quantized value of 0.
-            qmin: smallest quantized value, such as 0 or -128.
-            qmax: largest quantized value, such as 255 or 127.
-        """
-        left, right, counts = self._occupied
-        low, high = qmin - zero_point, qmax - zero_point
-        start, stop = left / scale, right / scale
-        n_start, n_stop = np.clip(np.rint((start, stop)), low, high)
-        r_start, r_stop = start - n_start, stop - n_stop
-        area = (n_stop - n_start) / 12 + (r_stop**3 - r_start**3) / 3
-        span = stop - start
-        # Far outside the clipping range the cubes cancel; a bin of no width is a point.
-        thin = span < 1e-6 * (1 + np.abs(r_stop))
-        error = np.where(thin, r_stop**2, area / np.where(thin, 1, span))
-        return float(scale**2 * (error @ counts) / self.total)
-
     @cached_property
-    def _occupied(self) -> tuple[Floats, Floats, Floats]:
-        """Left edge, right edge and count of the bins that hold anything."""
-        (bins,) = np.nonzero(self.counts)
-        return self.edges[bins], self.edges[bins + 1], self.counts[bins].astype(np.float64)
-
-    @cached_property
-    def _cumulative(self) -> Counts:
+    def _cumulative(self) -> Int64:
         return np.cumsum(self.counts)
 
     def _order_statistic(self, rank: int) -> float:
@@ -210,7 +168,7 @@ def _grid(minimum: float, maximum: float) -> tuple[int, int, int]:
         exponent += 1
 
 
-def _add_rebinned(counts: Counts, part: Histogram, exponent: int, first_bin: int) -> None:
+def _add_rebinned(counts: Int64, part: Histogram, exponent: int, first_bin: int) -> None:
     """Add the counts of ``part`` to those of a grid at least as coarse."""
     shift = exponent - part.exponent
     if shift == 0:
@@ -221,7 +179,7 @@ def _add_rebinned(counts: Counts, part: Histogram, exponent: int, first_bin: int
     np.add.at(counts, (indices >> min(shift, 62)) - first_bin, part.counts)
 
 
-def _count(values: Array, exponent: int, first_bin: int, bins: int) -> Counts:
+def _count(values: AnyArray, exponent: int, first_bin: int, bins: int) -> Int64:
     """Count 1-D ``values`` into bins.
 
     Multiplying by a power of two, flooring, and subtracting integers below 2**24 are exact in
@@ -242,20 +200,20 @@ def _count(values: Array, exponent: int, first_bin: int, bins: int) -> Counts:
     return counts
 
 
-def scratch(size: int, dtype: npt.DTypeLike) -> Array:
+def scratch(size: int, dtype: npt.DTypeLike) -> AnyArray:
     """Return a 1-D array that this thread may overwrite until it asks for the same dtype again.
 
     Large temporaries that come and go between small ones that stay would fragment the heap: an
     image more would take memory more.
     """
-    buffers: dict[str, Array] = _SCRATCH.__dict__
+    buffers: dict[str, AnyArray] = _SCRATCH.__dict__
     name = np.dtype(dtype).name
     if name not in buffers or buffers[name].size < size:
         buffers[name] = np.empty(size, dtype)
     return buffers[name][:size]
 
 
-def count_indices(indices: npt.NDArray[np.uint16], bins: int) -> Counts:
+def count_indices(indices: npt.NDArray[np.uint16], bins: int) -> Int64:
     """Return int64 ``[bins]``: how often each bin's number occurs.
 
     OpenCV counts three times as fast as ``numpy.bincount`` and lets other threads run meanwhile.
@@ -265,5 +223,5 @@ def count_indices(indices: npt.NDArray[np.uint16], bins: int) -> Counts:
         bins: at most 2**16.
     """
     found = cv2.calcHist([indices.reshape(1, -1)], [0], None, [bins], [0, bins])
-    counts: Counts = found.reshape(-1).astype(np.int64)  # float32 counts to 2**24 exactly
+    counts: Int64 = found.reshape(-1).astype(np.int64)  # float32 counts to 2**24 exactly
     return counts

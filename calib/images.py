@@ -28,13 +28,12 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from calib.arrays import AnyArray, Float32, Floating, UInt8
 from calib.errors import ImageError, UsageError, VerificationError
 from calib.files import write_atomically
 
-Picture = npt.NDArray[np.uint8]
-Tensor = npt.NDArray[np.float32]
+Picture = UInt8
 
 PATCH_PX = 128
 
@@ -105,7 +104,7 @@ def decode_image(raw: bytes, name: str) -> Picture:
     return _to_rgb8(np.asarray(stored), name)
 
 
-def to_input(picture: Picture) -> Tensor:
+def to_input(picture: Picture) -> Float32:
     """Turn a picture into the network's input.
 
     Args:
@@ -121,12 +120,12 @@ def to_input(picture: Picture) -> Tensor:
     0.20000000298023224
     """
     _require_picture(picture)
-    planes: Tensor = np.ascontiguousarray(picture.transpose(2, 0, 1)[np.newaxis], dtype=np.float32)
+    planes: Float32 = np.ascontiguousarray(picture.transpose(2, 0, 1)[np.newaxis], dtype=np.float32)
     planes /= np.float32(255)
     return planes
 
 
-def to_picture(output: npt.NDArray[np.floating[Any]]) -> Picture:
+def to_picture(output: Floating) -> Picture:
     """Turn the network's output into a picture: clip, times 255, round half to even.
 
     Args:
@@ -194,7 +193,7 @@ def write_image(path: Path, picture: Picture) -> None:
     write_atomically(path, encoded.tobytes())
 
 
-def _to_rgb8(stored: npt.NDArray[Any], name: str) -> Picture:
+def _to_rgb8(stored: AnyArray, name: str) -> Picture:
     if stored.dtype == np.uint16:
         # 257 is odd, so x / 257 never lies half way and adding 128 rounds to nearest.
         stored = ((stored.astype(np.uint32) + 128) // 257).astype(np.uint8)

@@ -11,18 +11,15 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
-from typing import Any
 
-import numpy as np
 import onnx
 
+from calib.arrays import AnyArray
 from calib.errors import CalibrationError
 from calib.graph import GraphIndex
 from calib.runtime import Session
 from calib.segments import BUDGET_BYTES, segment_model, split_graph
 from calib.statistics import TensorStatistics
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 class SegmentedGraph:
@@ -72,7 +69,7 @@ class SegmentedGraph:
             for segment in segments
         ]
 
-    def run(self, feeds: Mapping[str, Array]) -> Iterator[dict[str, Array]]:
+    def run(self, feeds: Mapping[str, AnyArray]) -> Iterator[dict[str, AnyArray]]:
         """Run once; yield the wanted tensors of each segment, by name, as they appear.
 
         A yielded array is dropped when the caller drops it, unless a later segment reads it.
@@ -106,7 +103,7 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
 def observe(
     graph: SegmentedGraph,
-    feeds: Mapping[str, Array],
+    feeds: Mapping[str, AnyArray],
     *,
     source: str,
     threads: int | None = None,
@@ -126,7 +123,7 @@ def observe(
         CalibrationError: a tensor holds NaN or infinity; the message names both.
     """
 
-    def statistics(item: tuple[str, Array]) -> TensorStatistics:
+    def statistics(item: tuple[str, AnyArray]) -> TensorStatistics:
         try:
             return TensorStatistics.of(item[1])
         except CalibrationError as error:

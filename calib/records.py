@@ -48,7 +48,7 @@ Positive = Annotated[int, Field(ge=1, lt=1 << 63)]
 Scale = Annotated[int, Field(ge=1, le=8)]
 Percentile = Annotated[float, Field(gt=50, le=100)]
 NotNegative = Annotated[float, Field(ge=0)]
-Int64 = Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)]
+Integer64 = Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)]
 
 _CONFIG = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 _ADAPTERS: dict[type, TypeAdapter[Any]] = {}  # it takes milliseconds to make one

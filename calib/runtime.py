@@ -8,21 +8,21 @@ Two ways of running the same file are told apart throughout the project:
 - ``optimized=True`` is what onnxruntime really executes: fused, with integer kernels. On
   x86-64 CPUs without VNNI its 8-bit multiply saturates at 16 bits, so its result may differ
   from the reference semantics.
+
+Either way the CPU provider computes fp16 nodes in float32, on weights rounded to fp16; it does not
+round what they give out.
 """
 
 import functools
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import onnx
 import onnxruntime as ort
 
+from calib.arrays import AnyArray
 from calib.errors import GraphError
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 ORT_VERSION: str = ort.__version__
 _WARNINGS_OFF = 3
@@ -86,8 +86,8 @@ class Session:
         self.outputs = tuple(node.name for node in self._session.get_outputs())
 
     def run(
-        self, feeds: Mapping[str, Array], outputs: Sequence[str] | None = None
-    ) -> dict[str, Array]:
+        self, feeds: Mapping[str, AnyArray], outputs: Sequence[str] | None = None
+    ) -> dict[str, AnyArray]:
         """Run the model once.
 
         Args:
@@ -99,6 +99,28 @@ class Session:
         """
         names = list(outputs) if outputs is not None else list(self.outputs)
         return dict(zip(names, self._session.run(names, dict(feeds)), strict=True))
+
+
+def shares(jobs: int, threads: int | None = None, most: int = 2) -> tuple[int, int]:
+    """Return how many inferences to run side by side, and threads for each.
+
+    Two inferences on a core each take 5 to 18 % less time than one after the other on both
+    (x4plus, 2 cores), and give the same bits. Each holds the activations of a picture, hence
+    the limit.
+
+    Args:
+        jobs: inferences in all.
+        threads: for all of them together; ``None`` takes every core.
+        most: how many may be held at once.
+
+    >>> shares(jobs=12, threads=2)
+    (2, 1)
+    >>> shares(jobs=1, threads=2)
+    (1, 2)
+    """
+    cores = threads or os.cpu_count() or 1
+    workers = max(1, min(cores, jobs, most))
+    return workers, max(1, cores // workers)
 
 
 @functools.cache

@@ -9,7 +9,7 @@ Cuts depend on the graph, the wanted tensors and the budget alone.
 """
 
 import itertools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import onnx
@@ -161,17 +161,13 @@ def _needed_nodes(index: GraphIndex, wanted: Sequence[str]) -> list[onnx.NodePro
     return nodes[::-1]
 
 
-def segment_model(
-    index: GraphIndex, segment: Segment, replaced: Mapping[str, onnx.TensorProto] | None = None
-) -> onnx.ModelProto:
+def segment_model(index: GraphIndex, segment: Segment) -> onnx.ModelProto:
     """Return a segment as a model of its own, with the constants that it reads.
 
     Args:
         index: the graph the segment was cut from.
         segment: the nodes.
-        replaced: initializers to use in place of the graph's own, by name.
     """
-    own = {**index.initializers, **(replaced or {})}
     model = onnx.ModelProto(
         ir_version=index.model.ir_version, opset_import=index.model.opset_import
     )
@@ -179,8 +175,8 @@ def segment_model(
     graph.name = "segment"
     for name in dict.fromkeys(name for node in segment.nodes for name in node.input):
         maker = index.producer(name)
-        if name in own:
-            graph.initializer.append(own[name])
+        if name in index.initializers:
+            graph.initializer.append(index.initializers[name])
         elif maker is not None and maker.op_type == "Constant":
             graph.node.append(maker)
     graph.node.extend(segment.nodes)

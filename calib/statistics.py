@@ -11,16 +11,13 @@ a mean is half a unit, 1.2e-10.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from calib.arrays import AnyArray, Float64, Int64
 from calib.channels import ChannelHistograms
 from calib.errors import CalibrationError
 from calib.histogram import Histogram
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 MEAN_UNIT = 2.0**-32
 _SUM_LIMIT = 2**62
@@ -40,10 +37,10 @@ class TensorStatistics:
     histogram: Histogram
     observations: int
     channels: ChannelHistograms
-    channel_mean_sum: npt.NDArray[np.int64]
+    channel_mean_sum: Int64
 
     @classmethod
-    def of(cls, array: Array) -> "TensorStatistics":
+    def of(cls, array: AnyArray) -> "TensorStatistics":
         """Return the statistics of one float32 or float16 array [N, C, ...].
 
         Raises:
@@ -107,7 +104,7 @@ class TensorStatistics:
         return self.histogram.maximum
 
     @property
-    def channel_mean(self) -> npt.NDArray[np.float64]:
+    def channel_mean(self) -> Float64:
         """float64 [C], mean of each channel."""
         return self.channel_mean_sum.astype(np.float64) * (MEAN_UNIT / self.observations)
 
@@ -122,7 +119,7 @@ class TensorStatistics:
         return self.histogram.percentile(100 - percentile), self.histogram.percentile(percentile)
 
 
-def _fixed_point(mean: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+def _fixed_point(mean: Float64) -> Int64:
     scaled = np.rint(mean / MEAN_UNIT)
     if np.abs(scaled).max() >= _SUM_LIMIT:
         raise CalibrationError(

@@ -7,13 +7,14 @@ JSON's order. The JSON holds a digest of the arrays, so neither file passes with
 Any percentile and any target can be derived from a table without an image.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import cached_property, reduce
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from calib.archive import Array, content_digest, read_archive, write_archive
+from calib.archive import content_digest, read_archive, write_archive
+from calib.arrays import AnyArray
 from calib.digest import sha256_bytes
 from calib.errors import CalibrationError, StaleTableError
 from calib.files import write_atomically
@@ -22,7 +23,7 @@ from calib.records import Sha256, encode, read
 from calib.statistics import TensorStatistics
 from calib.tensor_records import TensorRecord, pack, unpack
 
-__all__ = ["CalibrationTable", "TensorStatistics", "merge_tables"]
+__all__ = ["CalibrationTable", "TensorStatistics"]
 
 SCHEMA: Literal["esrdeploy.calibration/2"] = "esrdeploy.calibration/2"
 _SHOWN_PERCENTILES = (99.9, 99.99, 99.999)
@@ -99,7 +100,7 @@ class CalibrationTable:
         return table
 
     @cached_property
-    def _packed(self) -> tuple[tuple[TensorRecord, ...], dict[str, Array]]:
+    def _packed(self) -> tuple[tuple[TensorRecord, ...], dict[str, AnyArray]]:
         return pack(self.tensors)
 
     @cached_property
@@ -147,36 +148,3 @@ class TableDocument:
     arrays_sha256: Sha256
     tensors: tuple[ShownTensor, ...]
     schema: Literal["esrdeploy.calibration/2"] = SCHEMA
-
-
-def merge_tables(tables: Sequence[CalibrationTable], images: ImagesRecord) -> CalibrationTable:
-    """Return the table of all images together, exactly as if they had been run in one go.
-
-    Args:
-        tables: tables of one graph and one list of tensors, over disjoint images.
-        images: the record of the whole set.
-
-    Raises:
-        StaleTableError: the tables come from different graphs.
-        CalibrationError: none are given, or tensors or images do not add up.
-    """
-    if not tables:
-        raise CalibrationError("no calibration tables to merge")
-    for table in tables[1:]:
-        table.require_graph(tables[0].graph_digest)
-        if list(table.tensors) != list(tables[0].tensors):
-            raise CalibrationError("the tables to merge hold different tensors")
-    expected = _patch_digests([images])
-    if _patch_digests([table.images for table in tables]) != expected:
-        raise CalibrationError(
-            f"the images of the tables to merge are not the {len(expected)} of the whole set"
-        )
-    tensors = {
-        name: reduce(TensorStatistics.merge, (table.tensors[name] for table in tables))
-        for name in tables[0].tensors
-    }
-    return CalibrationTable(tables[0].graph_digest, images, tensors)
-
-
-def _patch_digests(records: Iterable[ImagesRecord]) -> list[str]:
-    return sorted(patch.sha256 for record in records for patch in record.patches)

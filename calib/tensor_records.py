@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calib.archive import Array
+from calib.arrays import AnyArray
 from calib.channels import BINS, ChannelHistograms
 from calib.errors import CalibrationError
 from calib.histogram import Histogram
-from calib.records import Int64, Positive
+from calib.records import Integer64, Positive
 from calib.statistics import TensorStatistics
 
 _ARRAYS = {
@@ -46,15 +46,15 @@ class TensorRecord:
     maximum: float
     count: Positive
     observations: Positive
-    exponent: Int64
-    first_bin: Int64
+    exponent: Integer64
+    first_bin: Integer64
     bins: Positive
     channels: Positive
 
 
 def pack(
     tensors: Mapping[str, TensorStatistics],
-) -> tuple[tuple[TensorRecord, ...], dict[str, Array]]:
+) -> tuple[tuple[TensorRecord, ...], dict[str, AnyArray]]:
     """Return statistics as one record per tensor, and a few long arrays."""
     records = tuple(
         TensorRecord(
@@ -70,7 +70,7 @@ def pack(
         )
         for name, statistics in tensors.items()
     )
-    parts: dict[str, list[Array]] = {
+    parts: dict[str, list[AnyArray]] = {
         "counts": [s.histogram.counts for s in tensors.values()],
         "channel_minimum": [s.channels.minimum for s in tensors.values()],
         "channel_maximum": [s.channels.maximum for s in tensors.values()],
@@ -83,7 +83,7 @@ def pack(
 
 
 def unpack(
-    records: Sequence[TensorRecord], arrays: Mapping[str, Array]
+    records: Sequence[TensorRecord], arrays: Mapping[str, AnyArray]
 ) -> dict[str, TensorStatistics]:
     """Return the statistics that :func:`pack` took apart.
 
@@ -117,7 +117,7 @@ def unpack(
 
 
 def _statistics(
-    record: TensorRecord, arrays: Mapping[str, Array], bins: slice, channels: slice
+    record: TensorRecord, arrays: Mapping[str, AnyArray], bins: slice, channels: slice
 ) -> TensorStatistics:
     """Return the statistics of one tensor, whose figures lie in those parts of the arrays."""
     histogram = Histogram(

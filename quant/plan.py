@@ -10,11 +10,11 @@ from functools import cached_property
 from typing import Any, Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 
+from calib.arrays import Float32
 from calib.errors import GraphError, UsageError
 from calib.images_record import ImagesRecord
-from calib.records import Count, Int64, Percentile, Sha256, decode, encode
+from calib.records import Count, Integer64, Percentile, Sha256, decode, encode
 from quant.numerics.affine import INTEGER_TYPES, IntegerName, IntegerType, covered_range
 from quant.numerics.saturation_limits import AccumulatorBits, SaturationLimits
 from quant.targets import ComputePrecision, Equalization
@@ -102,7 +102,7 @@ class EdgeQuant:
     tensor: str
     dtype: IntegerName
     scale: float
-    zero_point: Int64
+    zero_point: Integer64
     low: float
     high: float
     rule: str
@@ -147,7 +147,7 @@ class WeightQuant:
     bias: str | None
 
     @property
-    def scale_array(self) -> npt.NDArray[np.float32]:
+    def scale_array(self) -> Float32:
         """The scales as float32 ``[O]``."""
         return np.array(self.scales, np.float32)
 
@@ -170,7 +170,7 @@ class ConstantQuant:
 
     dtype: IntegerName
     scale: float
-    zero_point: Int64
+    zero_point: Integer64
     readers: tuple[str, ...]
 
 

@@ -18,12 +18,12 @@ from typing import Literal
 import numpy as np
 import onnx
 
+from calib.arrays import Float32
 from calib.errors import CalibrationError
 from calib.graph import GraphIndex
 from calib.records import NotNegative, Positive, Sha256, read
 from calib.runtime import Session
 from quant.analysis.layer_groups import LayerGroup, find_layer_groups
-from quant.numerics.affine import FloatArray
 from quant.numerics.psnr import psnr_of
 from quant.passes.prepared import PreparedGraph
 from quant.plan import QuantPlan
@@ -117,7 +117,7 @@ class SensitivityFile:
 def measure_sensitivity(
     prepared: PreparedGraph,
     rounded: RoundedWeights,
-    inputs: Sequence[FloatArray],
+    inputs: Sequence[Float32],
     *,
     on_step: Callable[[], None] = lambda: None,
 ) -> Sensitivity:
@@ -143,7 +143,7 @@ def measure_sensitivity(
 
 
 def quantized_parity_db(
-    float_model: onnx.ModelProto, quantized: onnx.ModelProto, inputs: Sequence[FloatArray]
+    float_model: onnx.ModelProto, quantized: onnx.ModelProto, inputs: Sequence[Float32]
 ) -> float:
     """Return the PSNR between a float model's pictures and a QDQ model's, over all of them."""
     expected = _pictures(float_model, inputs)
@@ -193,7 +193,7 @@ def _codes_of(plan: QuantPlan, rounded: RoundedWeights) -> RoundedWeights:
     return RoundedWeights(codes, rounded.biases, {})
 
 
-def _pictures(model: onnx.ModelProto, inputs: Collection[FloatArray]) -> list[FloatArray]:
+def _pictures(model: onnx.ModelProto, inputs: Collection[Float32]) -> list[Float32]:
     """Return the model's outputs in QDQ reference semantics, clipped to [0, 1]."""
     session = Session(model, optimized=False)
     (entry,), (output,) = session.inputs, session.outputs
@@ -202,8 +202,8 @@ def _pictures(model: onnx.ModelProto, inputs: Collection[FloatArray]) -> list[Fl
 
 def _squared_error(
     model: onnx.ModelProto,
-    inputs: Collection[FloatArray],
-    expected: Sequence[FloatArray],
+    inputs: Collection[Float32],
+    expected: Sequence[Float32],
 ) -> float:
     found = _pictures(model, inputs)
     return float(

@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-import numpy as np
-import numpy.typing as npt
-
+from calib.arrays import Float32
 from calib.dataset import PatchSet
 from calib.images import to_input
 from calib.sample import sample_patches
@@ -53,6 +51,6 @@ def _some(patches: PatchSet, first: int, count: int) -> PatchSet:
     return replace(patches, requested=count, patches=patches.patches[first : first + count])
 
 
-def inputs_of(patches: PatchSet) -> list[npt.NDArray[np.float32]]:
+def inputs_of(patches: PatchSet) -> list[Float32]:
     """Return each picture as float32 ``[1,3,128,128]`` in [0,1]."""
     return [to_input(patch.load()) for patch in patches.patches]

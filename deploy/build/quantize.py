@@ -8,10 +8,9 @@ the pictures hold the budget.
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import onnx
 
+from calib.arrays import Float32
 from calib.digest import canonical_json, sha256_bytes
 from calib.errors import CalibrationError, UsageError
 from calib.files import write_atomically
@@ -32,8 +31,6 @@ from quant.rounding.recorded_codes import record_rounding
 from quant.rounding.round_weights import round_weights
 from quant.sensitivity import Sensitivity, SensitivityFile, measure_sensitivity, quantized_parity_db
 from quant.targets import TargetProfile
-
-Array = npt.NDArray[np.float32]
 
 _ATTEMPTS = 5
 
@@ -141,7 +138,7 @@ class Quantizer:
             weights = round_weights(prepared, self.table, inputs_of(patches), on_step=advance)
         return record_rounding(prepared, weights, patches.record()), weights
 
-    def _parity_db(self, found: QuantizedModel, inputs: list[Array]) -> float:
+    def _parity_db(self, found: QuantizedModel, inputs: list[Float32]) -> float:
         with self.progress.stage(f"parity of {self.profile.name}", 1) as advance:
             parity_db = quantized_parity_db(self.graph.model, found.model, inputs)
             advance()
@@ -151,7 +148,7 @@ class Quantizer:
         self,
         prepared: PreparedGraph,
         weights: RoundedWeights,
-        inputs: list[Array],
+        inputs: list[Float32],
         cache: Path,
     ) -> Sensitivity:
         key = sha256_bytes(

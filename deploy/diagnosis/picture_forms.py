@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[np.float32]
+from calib.arrays import Float32
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class WrongForm:
 
     cause: str
     advice: str
-    undo: Callable[[Array], Array]
+    undo: Callable[[Float32], Float32]
     penalty: float
 
 
@@ -115,19 +114,19 @@ def layouts(expected: tuple[int, ...], shape: tuple[int, ...]) -> list[WrongForm
 
 def _layout_undo(
     shape: tuple[int, ...], axes: tuple[int, ...], flipped: tuple[int, ...]
-) -> Callable[[Array], Array]:
-    def undo(buffer: Array) -> Array:
+) -> Callable[[Float32], Float32]:
+    def undo(buffer: Float32) -> Float32:
         return np.flip(buffer.reshape(shape).transpose(axes), flipped)
 
     return undo
 
 
-def _affine(gain: Any, offset: Any) -> Callable[[Array], Array]:
+def _affine(gain: Any, offset: Any) -> Callable[[Float32], Float32]:
     """Return ``x -> gain * x + offset``, per channel if they are lists."""
     factors = np.asarray(gain, np.float32).reshape(-1, 1, 1)
     terms = np.asarray(offset, np.float32).reshape(-1, 1, 1)
 
-    def undo(picture: Array) -> Array:
+    def undo(picture: Float32) -> Float32:
         return picture * factors + terms
 
     return undo
@@ -174,7 +173,7 @@ VALUE_FORMS = (
 )
 
 
-def affine_form(target: Array, picture: Array) -> WrongForm:
+def affine_form(target: Float32, picture: Float32) -> WrongForm:
     """Return the gain and offset of least squared error, which have no name of their own."""
     seen, wanted = picture.astype(np.float64), np.clip(target, 0.0, 1.0).astype(np.float64)
     spread = float(np.square(seen - seen.mean()).mean())

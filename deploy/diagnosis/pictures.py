@@ -20,13 +20,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from calib.arrays import Bool, Float32
 from deploy.diagnosis.picture_forms import VALUE_FORMS, affine_form, channel_orders, layouts
 from deploy.metrics.psnr_ssim import CEILING_DB
 from quant.numerics.psnr import psnr_of
-
-Array = npt.NDArray[np.float32]
 
 MIN_GAIN_DB = 3.0
 """What a cause has to explain: half of the squared error."""
@@ -62,7 +60,7 @@ class _Reading:
 
     causes: tuple[str, ...]
     advice: tuple[str, ...]
-    picture: Array
+    picture: Float32
     psnr_db: float
     penalty: float
 
@@ -72,7 +70,7 @@ class _Reading:
         return min(self.psnr_db, _ALIKE_DB) - MIN_GAIN_DB * self.penalty
 
 
-def diagnose(reference: Array, candidate: Array) -> Finding | None:
+def diagnose(reference: Float32, candidate: Float32) -> Finding | None:
     """Return the likely cause of the difference, ``None`` if there is none or it has no name.
 
     Args:
@@ -105,9 +103,7 @@ def diagnose(reference: Array, candidate: Array) -> Finding | None:
     return Finding(", ".join(best.causes), text + "; ".join(best.advice), as_is_db, best.psnr_db)
 
 
-def _not_finite(
-    target: Array, plain: Array, finite: npt.NDArray[np.bool_], as_is_db: float
-) -> Finding:
+def _not_finite(target: Float32, plain: Float32, finite: Bool, as_is_db: float) -> Finding:
     share = 1.0 - float(finite.mean())
     rest_db = 0.0
     if finite.any():
@@ -119,7 +115,7 @@ def _not_finite(
     return Finding("NaN or infinity", text, as_is_db, rest_db)
 
 
-def _by_contrast(target: Array, picture: Array, as_is_db: float) -> Finding | None:
+def _by_contrast(target: Float32, picture: Float32, as_is_db: float) -> Finding | None:
     """Name what is left of a picture whose *input* had the wrong range.
 
     A network answers that with another picture, which nothing undoes, but far too strong or
@@ -142,7 +138,7 @@ def _by_contrast(target: Array, picture: Array, as_is_db: float) -> Finding | No
     return Finding(cause, text, as_is_db, after_db)
 
 
-def _readings(target: Array, plain: Array, shape: tuple[int, ...]) -> Iterator[_Reading]:
+def _readings(target: Float32, plain: Float32, shape: tuple[int, ...]) -> Iterator[_Reading]:
     """Yield the candidate as it is, its likeliest other form, and both moved and clipped."""
     as_is = plain.reshape(target.shape)
     untouched = _Reading((), (), as_is, _psnr_db(target, as_is), 0.0)
@@ -153,7 +149,7 @@ def _readings(target: Array, plain: Array, shape: tuple[int, ...]) -> Iterator[_
         yield from _clipped(target, reading)
 
 
-def _best_form(target: Array, plain: Array, shape: tuple[int, ...]) -> _Reading:
+def _best_form(target: Float32, plain: Float32, shape: tuple[int, ...]) -> _Reading:
     """Search layouts, channel orders and value forms on a coarse grid; return the best, whole."""
     steps = tuple(max(side // _GRID, 1) for side in target.shape[1:])
     coarse_target = _coarse(target, steps)
@@ -182,7 +178,7 @@ def _best_form(target: Array, plain: Array, shape: tuple[int, ...]) -> _Reading:
     )
 
 
-def _moved(target: Array, reading: _Reading) -> Iterator[_Reading]:
+def _moved(target: Float32, reading: _Reading) -> Iterator[_Reading]:
     """Yield the reading moved back by the whole pixels at which it correlates best."""
     spectra = [np.fft.rfft2(p.mean(axis=0) - p.mean()) for p in (target, reading.picture)]
     height, width = target.shape[1:]
@@ -207,7 +203,7 @@ def _moved(target: Array, reading: _Reading) -> Iterator[_Reading]:
     )
 
 
-def _clipped(target: Array, reading: _Reading) -> Iterator[_Reading]:
+def _clipped(target: Float32, reading: _Reading) -> Iterator[_Reading]:
     """Yield the reading held against the reference with its range cut off in the same way."""
     shown = np.clip(target, 0.0, 1.0)
     low, high = float(reading.picture.min()), float(reading.picture.max())
@@ -238,20 +234,20 @@ def _direction(down: int, right: int) -> str:
     return " and ".join(parts)
 
 
-def _span(picture: Array) -> str:
+def _span(picture: Float32) -> str:
     return f"[{picture.min():.3f}, {picture.max():.3f}]"
 
 
-def _coarse(picture: Array, steps: tuple[int, ...]) -> Array:
+def _coarse(picture: Float32, steps: tuple[int, ...]) -> Float32:
     return picture[:, :: steps[0], :: steps[1]]
 
 
-def _psnr_db(target: Array, picture: Array) -> float:
+def _psnr_db(target: Float32, picture: Float32) -> float:
     error = np.subtract(np.clip(target, 0.0, 1.0), np.clip(picture, 0.0, 1.0), dtype=np.float64)
     return min(CEILING_DB, psnr_of(float(np.square(error).mean())))
 
 
-def _correlation(first: Array, second: Array) -> float:
+def _correlation(first: Float32, second: Float32) -> float:
     one, other = (p.astype(np.float64) - p.mean(dtype=np.float64) for p in (first, second))
     norm = np.sqrt(np.square(one).sum() * np.square(other).sum())
     return float((one * other).sum() / norm) if norm else 0.0

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import numpy as np
 import onnx
 
+from calib.arrays import AnyArray
 from calib.graph import GraphIndex
 from deploy.diagnosis.weights import convolution_weights, weight_faults
-from quant.numerics.affine import Array
 
 _PAIR = frozenset({"QuantizeLinear", "DequantizeLinear"})
 _FLOAT = onnx.TensorProto.FLOAT
@@ -57,7 +57,7 @@ def _parameter_faults(expected: GraphIndex, found: GraphIndex) -> Iterator[str]:
             yield _parameter_fault(what, name, wanted, seen)
 
 
-def _parameter_fault(what: str, name: str, wanted: Array, seen: Array) -> str:
+def _parameter_fault(what: str, name: str, wanted: AnyArray, seen: AnyArray) -> str:
     kind = "zero scale" if what == "scale" and not seen.all() else f"wrong {what}"
     if wanted.shape != seen.shape or wanted.dtype != seen.dtype:
         return (

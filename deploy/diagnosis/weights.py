@@ -15,12 +15,10 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 
+from calib.arrays import Float32
 from calib.graph import GraphIndex
-
-Array = npt.NDArray[np.float32]
 
 _ALIKE = 0.9
 _CLEARLY = 0.1  # how much better a wrong layout must explain a weight than the right one
@@ -28,7 +26,7 @@ _FOREIGN = 0.5
 _SCALE_SPREAD = 0.05
 
 
-def weight_faults(reference: Mapping[str, Array], found: Mapping[str, Array]) -> list[str]:
+def weight_faults(reference: Mapping[str, Float32], found: Mapping[str, Float32]) -> list[str]:
     """Name what was done to weights, one line each, in the reference's order.
 
     Args:
@@ -54,7 +52,7 @@ def weight_faults(reference: Mapping[str, Array], found: Mapping[str, Array]) ->
     return [f"weight {name}: {fault}" for name, fault in faults.items()]
 
 
-def convolution_weights(model: onnx.ModelProto) -> dict[str, Array]:
+def convolution_weights(model: onnx.ModelProto) -> dict[str, Float32]:
     """Return the float value of every convolution's weight by the node's name.
 
     Codes behind a DequantizeLinear are restored, fp16 behind a Cast is widened. Weights that are
@@ -68,7 +66,7 @@ def convolution_weights(model: onnx.ModelProto) -> dict[str, Array]:
     }
 
 
-def weight_fault(reference: Array, found: Array) -> str | None:
+def weight_fault(reference: Float32, found: Float32) -> str | None:
     """Say what was done to one weight, ``None`` if nothing that has a name."""
     finite = np.isfinite(found)
     if not finite.all():
@@ -88,7 +86,9 @@ def weight_fault(reference: Array, found: Array) -> str | None:
 _UNLIKE = "has nothing in common with this model's"
 
 
-def _layouts(reference: Array, found: Array) -> Iterator[tuple[str, Callable[[Array], Array]]]:
+def _layouts(
+    reference: Float32, found: Float32
+) -> Iterator[tuple[str, Callable[[Float32], Float32]]]:
     """Yield the wrong layouts that a weight of this shape can have, and what undoes each."""
     outputs, inputs, height, width = reference.shape
     if found.shape == reference.shape:
@@ -111,7 +111,7 @@ def _layouts(reference: Array, found: Array) -> Iterator[tuple[str, Callable[[Ar
         )
 
 
-def _likeness(reference: Array, found: Array) -> float:
+def _likeness(reference: Float32, found: Float32) -> float:
     if reference.shape != found.shape:
         return 0.0
     kernels = [
@@ -126,7 +126,7 @@ def _likeness(reference: Array, found: Array) -> float:
     return float((products[known] / norms[1][known]).sum() / total) if total else 0.0
 
 
-def _scaling(reference: Array, found: Array) -> str | None:
+def _scaling(reference: Float32, found: Float32) -> str | None:
     """Say by which one factor all of a weight was multiplied, if by one other than 1."""
     largest = float(np.abs(reference).max())
     if largest == 0.0:
@@ -144,7 +144,7 @@ def _scaling(reference: Array, found: Array) -> str | None:
     return f"multiplied by {factor:.4g}{hint}"
 
 
-def _restored(index: GraphIndex, name: str) -> Array | None:
+def _restored(index: GraphIndex, name: str) -> Float32 | None:
     value = index.constant(name)
     if value is not None:
         return value.astype(np.float32)
@@ -155,10 +155,10 @@ def _restored(index: GraphIndex, name: str) -> Array | None:
     if stored is None or node.op_type not in {"Cast", "DequantizeLinear"}:
         return None
     if node.op_type == "Cast":
-        widened: Array = stored.astype(np.float32)
+        widened: Float32 = stored.astype(np.float32)
         return widened
     scale = index.constant(node.input[1])
     if scale is None:
         return None
-    restored: Array = stored.astype(np.float32) * scale.reshape(-1, *[1] * (stored.ndim - 1))
+    restored: Float32 = stored.astype(np.float32) * scale.reshape(-1, *[1] * (stored.ndim - 1))
     return restored

@@ -21,9 +21,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from calib.arrays import Float32
 from calib.div2k import Pair
 from calib.errors import ImageSetError, VerificationError
-from calib.images import PATCH_PX, Picture, Tensor, read_image, resize_area, to_input, to_picture
+from calib.images import PATCH_PX, Picture, read_image, resize_area, to_input, to_picture
 from deploy.metrics.psnr_ssim import psnr_db, ssim
 from deploy.progress import Advance
 from deploy.runtime.runner import Runner
@@ -83,7 +84,7 @@ class Scores:
         }
 
 
-def evaluation_input(pair: Pair) -> Tensor:
+def evaluation_input(pair: Pair) -> Float32:
     """Return the network's input for a pair, float32 [1, 3, 128, 128] in [0, 1].
 
     Raises:
@@ -101,7 +102,7 @@ def reference_picture(pair: Pair, scale: int) -> Picture:
     return resize_area(read_image(pair.hr), PATCH_PX * scale, PATCH_PX * scale)
 
 
-def source_pictures(pair: Pair, scale: int) -> tuple[Tensor, Picture]:
+def source_pictures(pair: Pair, scale: int) -> tuple[Float32, Picture]:
     """Return input and reference of a pair at its true size.
 
     Returns:

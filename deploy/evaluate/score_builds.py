@@ -11,15 +11,16 @@ from typing import Any
 import numpy as np
 import onnx
 
+from calib.arrays import Float32, Float64
 from calib.digest import canonical_json, sha256_bytes, sha256_file
 from calib.div2k import Pair
 from calib.errors import VerificationError
-from calib.images import PATCH_PX, Picture, Tensor
+from calib.images import PATCH_PX, Picture
 from deploy.artifacts.check import check_digest
 from deploy.artifacts.onnx_files import read_model
 from deploy.artifacts.precision import judged_by_reference
 from deploy.evaluate.fid.frechet import frechet_distance
-from deploy.evaluate.fid.inception_onnx import FeatureNetwork, Vector
+from deploy.evaluate.fid.inception_onnx import FeatureNetwork
 from deploy.evaluate.protocols import OnPicture, evaluate
 from deploy.evaluate.published_figures import SOURCE
 from deploy.evaluate.request import (
@@ -120,7 +121,7 @@ class _SizedRunner:
         self._runs: dict[tuple[int, ...], Runner] = {}
         self._pixels: list[int] = []
 
-    def __call__(self, network_input: Tensor) -> Tensor:
+    def __call__(self, network_input: Float32) -> Float32:
         height, width = network_input.shape[2:]
         size = (height, width) if self._whole else (PATCH_PX, PATCH_PX)
         if size not in self._runs:
@@ -151,8 +152,8 @@ class _FidMeter:
     """Gathers features of references, once, and of one model's pictures at a time."""
 
     network: FeatureNetwork
-    references: dict[tuple[int, str], Vector] = field(default_factory=dict)
-    drawn: dict[str, Vector] = field(default_factory=dict)
+    references: dict[tuple[int, str], Float64] = field(default_factory=dict)
+    drawn: dict[str, Float64] = field(default_factory=dict)
 
     def scored(self, scale: int) -> OnPicture:
         """Return what receives a model's pictures; those of the model before are forgotten."""

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 
+from calib.arrays import Float32
 from calib.dataset import PatchRef, PhotoFile, WholeView, folder_patches
 from calib.div2k import evaluation_pairs, is_div2k
 from calib.errors import UsageError, VerificationError
@@ -24,8 +24,6 @@ from deploy.metrics.parity import compare
 from deploy.metrics.psnr_ssim import parity_db
 from deploy.progress import Advance, Progress
 from deploy.runtime.runner import Runner, model_runner
-
-Array = npt.NDArray[np.float32]
 
 FEWEST = 8
 """Golden vectors that a bundle has at least."""
@@ -119,7 +117,7 @@ def write_golden(
 def _outputs(
     root: Path,
     name: str,
-    network_input: Array,
+    network_input: Float32,
     float_run: Runner,
     int8_runs: Mapping[str, Runner],
 ) -> dict[str, float]:
@@ -134,7 +132,7 @@ def _outputs(
     return parities
 
 
-def save_array(path: Path, array: Array) -> None:
+def save_array(path: Path, array: Float32) -> None:
     """Write an array as ``.npy``, its folder with it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     np.save(path, np.ascontiguousarray(array), allow_pickle=False)
@@ -195,7 +193,7 @@ def agreement(  # noqa: PLR0913, PLR0917  # one comparison, told how far it is
     return Agreement(min(parities), min(margins), float(np.mean(floats)), len(golden))
 
 
-def load_array(path: Path) -> Array:
+def load_array(path: Path) -> Float32:
     """Read a float32 array [1, 3, H, W]; pickles are refused.
 
     Raises:
@@ -208,5 +206,5 @@ def load_array(path: Path) -> Array:
     whole = isinstance(array, np.ndarray) and array.dtype == np.float32 and array.ndim == 4
     if not whole or array.shape[:2] != (1, 3):
         raise VerificationError(f"{path.name} holds no float32 [1, 3, H, W]")
-    found: Array = array
+    found: Float32 = array
     return found

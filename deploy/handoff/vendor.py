@@ -5,13 +5,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 
 from calib.archive import write_archive
+from calib.arrays import AnyArray, Float32
 from calib.digest import canonical_json
 from calib.images import PATCH_PX, Picture, read_image
 from calib.table import CalibrationTable
@@ -74,7 +73,7 @@ class BundleContext:
         """Write a JSON file into the vendor's folder."""
         self.write(name, canonical_json(value))
 
-    def write_npz(self, name: str, arrays: Mapping[str, NDArray[Any]]) -> None:
+    def write_npz(self, name: str, arrays: Mapping[str, AnyArray]) -> None:
         """Write arrays as ``.npz`` into the vendor's folder, the same bytes every time."""
         write_archive(self.path(name), arrays, compress=False)
 
@@ -98,9 +97,9 @@ class BundleContext:
         """Return a golden vector's picture, uint8 [H, W, 3] RGB."""
         return read_image(self.root / "golden" / "picture" / f"{vector.name}.png")
 
-    def network_input(self, vector: GoldenVector) -> NDArray[np.float32]:
+    def network_input(self, vector: GoldenVector) -> Float32:
         """Return a golden vector's input, float32 [1, 3, H, W] in [0, 1]."""
-        found: NDArray[np.float32] = np.load(self.root / golden_path("input", vector.name))
+        found: Float32 = np.load(self.root / golden_path("input", vector.name))
         return found
 
     @property

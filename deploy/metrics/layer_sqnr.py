@@ -23,16 +23,14 @@ from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 
+from calib.arrays import Float32, Float64
 from calib.errors import GraphError, UsageError
 from calib.graph import GraphIndex
 from calib.observe import SegmentedGraph
 from deploy.metrics.psnr_ssim import CEILING_DB
 from quant.passes.prepared import PreparedGraph
 from quant.plan import QuantPlan
-
-Array = NDArray[np.float32]
 
 _CHUNK_VALUES = 1 << 16  # a chunk of both tensors and of their difference stays in the L2 cache
 
@@ -72,13 +70,13 @@ class LayerComparison:
     """
 
     errors: tuple[LayerError, ...]
-    outputs: tuple[Array, ...]
+    outputs: tuple[Float32, ...]
 
 
 def compare_layers(
     prepared: PreparedGraph,
     int8_model: onnx.ModelProto,
-    inputs: Sequence[Array],
+    inputs: Sequence[Float32],
     *,
     on_step: Callable[[], None] = lambda: None,
 ) -> LayerComparison:
@@ -113,7 +111,7 @@ def compare_layers(
     ]
     sums = dict.fromkeys(nodes, np.zeros(4))
     (output,) = float_index.outputs
-    drawn: list[Array] = []
+    drawn: list[Float32] = []
     with ThreadPoolExecutor(len(graphs)) as pool:
         for picture in inputs:
             float_run, int8_run = (
@@ -205,7 +203,9 @@ def decision(plan: QuantPlan, node: onnx.NodeProto, tensor: str) -> str:
     return "; ".join(pairs) or "no QDQ pair: every reader takes the float tensor"
 
 
-def _ahead(pool: ThreadPoolExecutor, run: Iterator[dict[str, Array]]) -> Iterator[dict[str, Array]]:
+def _ahead(
+    pool: ThreadPoolExecutor, run: Iterator[dict[str, Float32]]
+) -> Iterator[dict[str, Float32]]:
     """Yield what a run gives out, its next segment being computed meanwhile."""
     pending = pool.submit(next, run, None)
     while (appeared := pending.result()) is not None:
@@ -214,10 +214,10 @@ def _ahead(pool: ThreadPoolExecutor, run: Iterator[dict[str, Array]]) -> Iterato
 
 
 def _side_by_side(
-    float_run: Iterator[dict[str, Array]],
-    int8_run: Iterator[dict[str, Array]],
+    float_run: Iterator[dict[str, Float32]],
+    int8_run: Iterator[dict[str, Float32]],
     counterparts: Mapping[str, str],
-) -> Iterator[tuple[str, Array, Array]]:
+) -> Iterator[tuple[str, Float32, Float32]]:
     """Yield each tensor with both its values, as soon as both graphs have made them.
 
     The int8 graph goes on only as far as the float graph's tensors need, so what is held is a
@@ -226,7 +226,7 @@ def _side_by_side(
     readers: dict[str, int] = {}
     for name in counterparts.values():
         readers[name] = readers.get(name, 0) + 1
-    waiting: dict[str, Array] = {}
+    waiting: dict[str, Float32] = {}
     for appeared in float_run:
         for tensor in list(appeared):
             name = counterparts[tensor]
@@ -239,7 +239,7 @@ def _side_by_side(
             yield tensor, appeared.pop(tensor), found
 
 
-def _sums(wanted: Array, found: Array, ends: tuple[float, float] | None) -> NDArray[np.float64]:
+def _sums(wanted: Float32, found: Float32, ends: tuple[float, float] | None) -> Float64:
     """Return sum t^2, sum q^2, sum (t - q)^2 and sum t q: float32 in chunks, float64 between."""
     left, right = wanted.reshape(-1), found.reshape(-1)
     total = np.zeros(4)
@@ -252,7 +252,7 @@ def _sums(wanted: Array, found: Array, ends: tuple[float, float] | None) -> NDAr
     return total
 
 
-def _figures(sums: NDArray[np.float64]) -> tuple[float, float]:
+def _figures(sums: Float64) -> tuple[float, float]:
     """Return SQNR in dB and cosine."""
     signal, restored, noise, product = map(float, sums)
     norm = float(np.sqrt(signal * restored))

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from calib.arrays import Float32
 from calib.errors import VerificationError
 from calib.images import to_picture
 from deploy.artifacts.parity_record import ImageParity, ParityRecord, ParitySummary, Threshold
@@ -96,9 +96,7 @@ class ParityResult:
         )
 
 
-def compare(
-    name: str, reference: NDArray[np.float32], candidate: NDArray[np.float32]
-) -> ImageParity:
+def compare(name: str, reference: Float32, candidate: Float32) -> ImageParity:
     """Compare two outputs for one input.
 
     Args:

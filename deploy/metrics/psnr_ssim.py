@@ -14,17 +14,14 @@ Figures in decibels end at `CEILING_DB`, also for equal arrays: JSON cannot say 
 mean over images stays a number. The ceiling is above what two unequal float32 outputs reach.
 """
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 from skimage.metrics import structural_similarity
 
+from calib.arrays import AnyArray, Floating, UInt8
 from calib.errors import VerificationError
 from quant.numerics.psnr import psnr_of
 
-Picture = npt.NDArray[np.uint8]
-Output = npt.NDArray[np.floating[Any]]
+Picture = UInt8
 
 CEILING_DB = 200.0
 """What equal arrays get. One grey level in one value of a 512x512 picture is 107 dB."""
@@ -47,7 +44,7 @@ def psnr_db(reference: Picture, candidate: Picture) -> float:
     return min(CEILING_DB, psnr_of(_mean_square(reference, candidate), peak=255.0))
 
 
-def parity_db(reference: Output, candidate: Output) -> float:
+def parity_db(reference: Floating, candidate: Floating) -> float:
     """Return the PSNR of two network outputs for a peak of 1, in dB, at most `CEILING_DB`.
 
     Args:
@@ -61,7 +58,7 @@ def parity_db(reference: Output, candidate: Output) -> float:
     return min(CEILING_DB, psnr_of(_mean_square(reference, candidate)))
 
 
-def max_abs_error(reference: Output, candidate: Output) -> float:
+def max_abs_error(reference: Floating, candidate: Floating) -> float:
     """Return the largest absolute difference of two network outputs.
 
     Args:
@@ -104,18 +101,18 @@ def ssim(reference: Picture, candidate: Picture) -> float:
     )
 
 
-def _mean_square(reference: npt.NDArray[Any], candidate: npt.NDArray[Any]) -> float:
+def _mean_square(reference: AnyArray, candidate: AnyArray) -> float:
     difference = reference.astype(np.float64).ravel() - candidate.ravel()
     return float(np.square(difference).mean())
 
 
-def _require_pictures(reference: npt.NDArray[Any], candidate: npt.NDArray[Any]) -> None:
+def _require_pictures(reference: AnyArray, candidate: AnyArray) -> None:
     _require_alike(reference, candidate)
     if reference.dtype != np.uint8:
         raise VerificationError(f"pictures of {reference.dtype} compared; expected uint8")
 
 
-def _require_outputs(reference: npt.NDArray[Any], candidate: npt.NDArray[Any]) -> None:
+def _require_outputs(reference: AnyArray, candidate: AnyArray) -> None:
     _require_alike(reference, candidate)
     if not np.issubdtype(reference.dtype, np.floating):
         raise VerificationError(f"outputs of {reference.dtype} compared; expected floating point")
@@ -127,7 +124,7 @@ def _require_outputs(reference: npt.NDArray[Any], candidate: npt.NDArray[Any]) -
             )
 
 
-def _require_alike(reference: npt.NDArray[Any], candidate: npt.NDArray[Any]) -> None:
+def _require_alike(reference: AnyArray, candidate: AnyArray) -> None:
     if reference.shape != candidate.shape or reference.dtype != candidate.dtype:
         raise VerificationError(
             f"cannot compare {candidate.dtype} {list(candidate.shape)} with the reference "

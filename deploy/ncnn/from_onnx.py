@@ -23,13 +23,11 @@ from typing import NoReturn
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 
+from calib.arrays import Float32
 from calib.errors import GraphError
 from calib.graph import GraphIndex, attribute_of
 from deploy.ncnn.read import Layer, Value
-
-Array = NDArray[np.float32]
 
 _LEAKY_ACTIVATION = 2
 _BINARY_ADD, _BINARY_MULTIPLY = 0, 2
@@ -189,7 +187,7 @@ class _Translation:
             _refuse(node, f"expected one {op_type} behind it")
         return readers[0]
 
-    def _constant(self, node: onnx.NodeProto, slot: int) -> Array:
+    def _constant(self, node: onnx.NodeProto, slot: int) -> Float32:
         value = self._index.constant(node.input[slot]) if len(node.input) > slot else None
         if value is None or value.dtype != np.float32:
             _refuse(node, f"expected input {slot} to be a float32 constant")
@@ -202,8 +200,8 @@ class _Translation:
         inputs: Iterable[str],
         options: dict[int, Value],
         output: str | None = None,
-        weight: Array | None = None,
-        bias: Array | None = None,
+        weight: Float32 | None = None,
+        bias: Float32 | None = None,
     ) -> Layer:
         name = layer_name(node)
         self._names[name] += 1

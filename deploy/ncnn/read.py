@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
+from calib.arrays import Float32
 from calib.errors import WeightsError
 
 MAGIC = "7767517"
@@ -27,7 +27,6 @@ FLOAT32_FLAG = 0
 _ARRAY_KEY = -23300
 _KERNEL = 3  # the only kernels that Real-ESRGAN networks have
 
-Array = NDArray[np.float32]
 Value = float | tuple[float, ...]
 
 
@@ -50,8 +49,8 @@ class Layer:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     options: dict[int, Value] = field(default_factory=dict)
-    weight: Array | None = None
-    bias: Array | None = None
+    weight: Float32 | None = None
+    bias: Float32 | None = None
 
     def number(self, key: int, default: float = 0) -> float:
         """Return a scalar parameter.
@@ -145,8 +144,8 @@ def attach_weights(layers: Sequence[Layer], content: bytes, source: str) -> list
 
 
 def _with_weights(layer: Layer, reader: "_Reader") -> Layer:
-    weight: Array | None = None
-    bias: Array | None = None
+    weight: Float32 | None = None
+    bias: Float32 | None = None
     match layer.kind:
         case "Convolution":
             outputs, total = int(layer.number(0)), int(layer.number(6))
@@ -174,7 +173,7 @@ class _Reader:
         self._source = source
         self._offset = 0
 
-    def flagged(self, count: int, layer: str) -> Array:
+    def flagged(self, count: int, layer: str) -> Float32:
         """Read a flag and ``count`` weights in the form it names."""
         flag = int.from_bytes(self._take(4, f"storage flag of {layer}"), "little")
         if flag == FLOAT32_FLAG:
@@ -188,7 +187,7 @@ class _Reader:
         self._take(-2 * count % 4, f"padding of {layer}")
         return np.frombuffer(stored, dtype="<f2").astype(np.float32)
 
-    def float32(self, count: int, layer: str) -> Array:
+    def float32(self, count: int, layer: str) -> Float32:
         """Read ``count`` float32 values without a flag."""
         stored = self._take(4 * count, f"float32 values of {layer}")
         return np.frombuffer(stored, dtype="<f4").astype(np.float32)

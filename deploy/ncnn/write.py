@@ -14,8 +14,8 @@ A table, for ncnn2int8, has a line for each convolution's weights and then one f
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from calib.arrays import Float32
 from calib.errors import GraphError
 from deploy.ncnn.read import FLOAT32_FLAG, MAGIC, Layer, Value
 from quant.qdq.int8_convolutions import Int8Convolution
@@ -25,12 +25,10 @@ _ARRAY_KEY = -23300
 _INT8_TERM = 8
 _PER_LAYER_INPUT = 2
 
-Array = NDArray[np.float32]
 
-
-def weight_scales(convolution: Int8Convolution) -> Array:
+def weight_scales(convolution: Int8Convolution) -> Float32:
     """Return float32 ``[O]``: the scales of a weight as ncnn takes them."""
-    scales: Array = (1.0 / convolution.weight_scales.astype(np.float64)).astype(np.float32)
+    scales: Float32 = (1.0 / convolution.weight_scales.astype(np.float64)).astype(np.float32)
     return scales
 
 

@@ -11,15 +11,12 @@ Two exports of the same network are equal to the byte, whichever versions and pa
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import onnx
-from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from calib.arrays import AnyArray
 from calib.errors import GraphError
-
-Array = NDArray[Any]
 
 _PARAMETERS = {("Conv", 1): "weight", ("Conv", 2): "bias", ("PRelu", 1): "weight"}
 
@@ -66,7 +63,7 @@ def normal_form(model: onnx.ModelProto) -> onnx.ModelProto:
     return onnx.shape_inference.infer_shapes(normal, check_type=True, strict_mode=True)
 
 
-def _constants(graph: onnx.GraphProto) -> dict[str, Array]:
+def _constants(graph: onnx.GraphProto) -> dict[str, AnyArray]:
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     for node in graph.node:
         if node.op_type == "Constant":
@@ -104,7 +101,7 @@ def _plain_value(value: onnx.ValueInfoProto) -> onnx.ValueInfoProto:
     return onnx.helper.make_tensor_value_info(value.name, tensor.elem_type, shape)
 
 
-def require_sound(model: onnx.ModelProto, parameters: Mapping[str, Array]) -> None:
+def require_sound(model: onnx.ModelProto, parameters: Mapping[str, AnyArray]) -> None:
     """Check that a model is valid and static and holds every parameter bit for bit.
 
     Args:

@@ -21,8 +21,8 @@ import numpy as np
 import onnx
 import onnxsim
 import torch
-from numpy.typing import NDArray
 
+from calib.arrays import Float32
 from calib.errors import GraphError
 from deploy.network.architecture import INPUT_NAME, OUTPUT_NAME, RGB, Architecture, RRDBNet
 from deploy.network.canonical_graph import normal_form, require_sound
@@ -32,7 +32,6 @@ from quant.passes.equivalence import Equivalence, Outputs, Probe, outputs_of, re
 OPSET = 17
 MIN_PSNR_DB = 110.0
 
-Array = NDArray[np.float32]
 
 # These would rewrite weights; a pass of ours does so openly, later.
 _WEIGHT_FUSIONS = [
@@ -64,8 +63,8 @@ class ExportedModel:
 
 def export_float(
     architecture: Architecture,
-    tensors: Mapping[str, Array],
-    pictures: Sequence[Array],
+    tensors: Mapping[str, Float32],
+    pictures: Sequence[Float32],
 ) -> ExportedModel:
     """Export the network and prove the export.
 
@@ -95,7 +94,7 @@ def export_float(
     return ExportedModel(model, architecture, against_torch, probes)
 
 
-def _half_noise(probes: Sequence[Array], architecture: Architecture) -> list[Array]:
+def _half_noise(probes: Sequence[Float32], architecture: Architecture) -> list[Float32]:
     if not probes:
         raise GraphError("an export is proven on real images: found no probe, expected at least 1")
     shapes = {probe.shape for probe in probes}
@@ -118,7 +117,7 @@ def _half_noise(probes: Sequence[Array], architecture: Architecture) -> list[Arr
     ]
 
 
-def _trace(generator: torch.nn.Module, probe: Array) -> tuple[onnx.ModelProto, list[Outputs]]:
+def _trace(generator: torch.nn.Module, probe: Float32) -> tuple[onnx.ModelProto, list[Outputs]]:
     """Return the traced graph and what torch gives out for the probe.
 
     Tracing runs the network once anyway: on the probe, and its output is kept, it saves one of the
@@ -166,7 +165,7 @@ def _against_torch(
     outputs: Sequence[Outputs],
     expected: Sequence[Outputs],
     traced: onnx.ModelProto,
-    probes: Sequence[Array],
+    probes: Sequence[Float32],
 ) -> Equivalence:
     agree = partial(require_equivalent, expected=expected, min_psnr_db=MIN_PSNR_DB)
     try:
@@ -176,6 +175,6 @@ def _against_torch(
         raise GraphError(f"simplifying the traced graph changed it: {error}") from error
 
 
-def _run_torch(generator: torch.nn.Module, probes: Sequence[Array]) -> list[Outputs]:
+def _run_torch(generator: torch.nn.Module, probes: Sequence[Float32]) -> list[Outputs]:
     with torch.no_grad():
         return [{OUTPUT_NAME: generator(torch.from_numpy(probe)).numpy()} for probe in probes]

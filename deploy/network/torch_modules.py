@@ -17,10 +17,10 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
+from calib.arrays import Float32
 from deploy.network.architecture import (
     LEAKY_SLOPE,
     RESIDUAL_SCALE,
@@ -31,10 +31,8 @@ from deploy.network.architecture import (
 )
 from deploy.runtime.runner import Runner
 
-Array = NDArray[np.float32]
 
-
-def build_generator(architecture: Architecture, tensors: Mapping[str, Array]) -> nn.Module:
+def build_generator(architecture: Architecture, tensors: Mapping[str, Float32]) -> nn.Module:
     """Build the network and load its parameters.
 
     Args:
@@ -57,7 +55,7 @@ def build_generator(architecture: Architecture, tensors: Mapping[str, Array]) ->
     return generator.eval().requires_grad_(requires_grad=False)
 
 
-def torch_runner(architecture: Architecture, tensors: Mapping[str, Array]) -> Runner:
+def torch_runner(architecture: Architecture, tensors: Mapping[str, Float32]) -> Runner:
     """Return the network as a function from float32 ``[N,3,H,W]`` to ``[N,3,H*s,W*s]``.
 
     Args:
@@ -66,9 +64,9 @@ def torch_runner(architecture: Architecture, tensors: Mapping[str, Array]) -> Ru
     """
     generator = build_generator(architecture, tensors)
 
-    def run(network_input: Array) -> Array:
+    def run(network_input: Float32) -> Float32:
         with torch.no_grad():
-            output: Array = generator(torch.from_numpy(network_input)).numpy()
+            output: Float32 = generator(torch.from_numpy(network_input)).numpy()
         return output
 
     return run

@@ -50,7 +50,7 @@ def write_report(
     Raises:
         UsageError: the file cannot be written.
     """
-    content = content_of(checked.under(manifest), verification.parity_record().artifacts)
+    content = content_of(checked.under(manifest, verification.parity_record()))
     return _write(content, verification.outputs, verification.layers, progress)
 
 

@@ -70,14 +70,17 @@ class Content:
     Attributes:
         checked: its files, as far as they are intact.
         checks: what was asked of them.
-        parity: figures by model, of ``parity.json``; empty where it is not intact.
         manifest_sha256: digest of ``manifest.json``.
     """
 
     checked: CheckedBuild
     checks: tuple[Check, ...]
-    parity: Mapping[str, ParityRecord]
     manifest_sha256: str
+
+    @property
+    def parity(self) -> Mapping[str, ParityRecord]:
+        """Figures by model, of ``parity.json``; empty where that is not intact."""
+        return {} if self.build.parity is None else self.build.parity.artifacts
 
     @property
     def build(self) -> Build:
@@ -180,14 +183,13 @@ def read_content(folder: Path, progress: Progress) -> Content:
         VerificationError: there is no manifest, or it is broken.
     """
     checked = check_contents(folder, read_manifest(folder / MANIFEST_NAME), progress)
-    parity = checked.build.parity
-    return content_of(checked, {} if parity is None else parity.artifacts)
+    return content_of(checked)
 
 
-def content_of(checked: CheckedBuild, parity: Mapping[str, ParityRecord]) -> Content:
-    """Return what is known of a checked build with its parity figures."""
+def content_of(checked: CheckedBuild) -> Content:
+    """Return what is known of a build whose manifest is written and whose files were checked."""
     manifest_sha256 = sha256_file(checked.build.folder / MANIFEST_NAME)
-    return Content(checked, checked.checks, parity, manifest_sha256)
+    return Content(checked, checked.checks, manifest_sha256)
 
 
 def threshold_db(card: FileCard) -> float:

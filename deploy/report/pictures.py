@@ -15,8 +15,8 @@ from functools import cached_property
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from calib.arrays import UInt8
 from calib.dataset import PatchRef
 from calib.errors import ImageError
 from calib.images import Picture
@@ -31,8 +31,6 @@ _LOSSLESS = 101  # OpenCV: a WebP quality above 100 is lossless
 _HEAT_STEPS = 64  # levels of a heatmap: as many as the eye tells apart, and it compresses well
 _HEAT_COLOURS = cv2.COLORMAP_INFERNO
 _LEAST_SCALE = 8
-
-Levels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,7 @@ class Scene:
     drawings: tuple[Drawing, ...]
 
     @cached_property
-    def differences(self) -> tuple[Levels, ...]:
+    def differences(self) -> tuple[UInt8, ...]:
         """For each drawing uint8 [H, W]: the largest difference of any channel, in grey levels."""
         reference = self.reference.picture.astype(np.int16)
         return tuple(
@@ -150,7 +148,7 @@ def heat_scale(scenes: Sequence[Scene]) -> int:
     return next(step for step in steps if step >= min(needed, steps[-1]))
 
 
-def heatmap(levels: Levels, scale: int) -> Picture:
+def heatmap(levels: UInt8, scale: int) -> Picture:
     """Colour the differences of one drawing.
 
     Args:
@@ -186,7 +184,7 @@ def picture_uri(picture: Picture) -> str:
     return data_uri(encoded.tobytes(), "image/webp")
 
 
-def _coloured(codes: Levels) -> Picture:
+def _coloured(codes: UInt8) -> Picture:
     return np.asarray(cv2.cvtColor(cv2.applyColorMap(codes, _HEAT_COLOURS), cv2.COLOR_BGR2RGB))
 
 

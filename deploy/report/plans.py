@@ -95,5 +95,7 @@ def _spelled(value: object) -> str:
             return "chosen per tensor"
         case bool():
             return "yes" if value else "no"
+        case Mapping():
+            return f"{len(value)} nodes" if value else "none"
         case _:
             return str(value)

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from calib.arrays import Float32
 from calib.errors import VerificationError
 from deploy.runtime.runner import Runner
 
@@ -14,15 +14,14 @@ _HALF_OPTIONS = (
     "use_fp16_arithmetic",
     "use_bf16_storage",
 )
+_THREADS = 2
 
 
-def ncnn_runner(param: Path, *, threads: int = 2, winograd: bool = True) -> Runner:
+def ncnn_runner(param: Path) -> Runner:
     """Load ``param`` and the ``.bin`` beside it, computing in float32 or, where stored so, int8.
 
     Args:
         param: the ``.param``.
-        threads: of the CPU.
-        winograd: let ncnn choose Winograd kernels.
 
     Raises:
         ImportError: ncnn is not installed.
@@ -34,13 +33,12 @@ def ncnn_runner(param: Path, *, threads: int = 2, winograd: bool = True) -> Runn
     net.opt.use_vulkan_compute = False
     for name in _HALF_OPTIONS:
         setattr(net.opt, name, False)
-    net.opt.num_threads = threads
-    net.opt.use_winograd_convolution = winograd
+    net.opt.num_threads = _THREADS
     if net.load_param(str(param)) != 0 or net.load_model(str(param.with_suffix(".bin"))) != 0:
         raise VerificationError(f"ncnn cannot load {param.name} with its .bin")
     (input_name,), (output_name,) = net.input_names(), net.output_names()
 
-    def run(network_input: NDArray[np.float32]) -> NDArray[np.float32]:
+    def run(network_input: Float32) -> Float32:
         with net.create_extractor() as extractor:
             # Mat reads the memory as if it were contiguous, and only borrows it.
             planes = np.ascontiguousarray(network_input[0])
@@ -48,7 +46,7 @@ def ncnn_runner(param: Path, *, threads: int = 2, winograd: bool = True) -> Runn
             status, output = extractor.extract(output_name)
             if status != 0:
                 raise VerificationError(f"ncnn cannot run {param.name}: status {status}")
-            found: NDArray[np.float32] = np.array(output, np.float32)[np.newaxis]
+            found: Float32 = np.array(output, np.float32)[np.newaxis]
         return found
 
     return run

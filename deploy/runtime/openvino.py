@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 
+from calib.arrays import Float32
 from calib.errors import GraphError, UsageError
 from deploy.runtime.runner import Runner
 
@@ -87,7 +87,7 @@ def _refusals(what: str) -> Iterator[None]:
 
 
 def _runner(compiled: "openvino.CompiledModel") -> Runner:
-    def run(network_input: NDArray[np.float32]) -> NDArray[np.float32]:
+    def run(network_input: Float32) -> Float32:
         # A copy: the next inference writes into the same buffer.
         return np.array(compiled(network_input)[0])
 

@@ -1,19 +1,17 @@
 """Run models on pictures and keep what they draw: whoever compares sees arrays only."""
 
-import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
+from calib.arrays import Float32
 from calib.dataset import PatchRef
 from calib.images import to_input
 from deploy.progress import Advance
 from deploy.runtime.runner import Runner
 
 MOST_WORKERS = 4
+"""How many inferences run side by side: each holds some 0.4 GB of activations of x4plus."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,9 +26,9 @@ class OutputPair:
     """
 
     name: str
-    network_input: NDArray[np.float32]
-    reference: NDArray[np.float32]
-    candidate: NDArray[np.float32]
+    network_input: Float32
+    reference: Float32
+    candidate: Float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +42,8 @@ class Outputs:
     """
 
     images: tuple[str, ...] = ()
-    inputs: tuple[NDArray[np.float32], ...] = ()
-    by_file: Mapping[str, tuple[NDArray[np.float32], ...]] = field(default_factory=dict)
+    inputs: tuple[Float32, ...] = ()
+    by_file: Mapping[str, tuple[Float32, ...]] = field(default_factory=dict)
 
     def first(self, count: int) -> "Outputs":
         """Return what was drawn of the first ``count`` pictures."""
@@ -57,26 +55,11 @@ class Outputs:
         columns = (self.images, self.inputs, self.by_file[reference], self.by_file[candidate])
         return tuple(OutputPair(*row) for row in zip(*columns, strict=True))
 
-    def output(self, file: str, image: str) -> NDArray[np.float32] | None:
+    def output(self, file: str, image: str) -> Float32 | None:
         """Return what a model drew of a picture, or ``None`` where it was not run on it."""
         if file not in self.by_file or image not in self.images:
             return None
         return self.by_file[file][self.images.index(image)]
-
-
-def shares(jobs: int) -> tuple[int, int]:
-    """Return how many inferences to run side by side, and threads for each.
-
-    Two inferences on a core each take 10 to 18 % less time than one after the other on both
-    (x4plus, 2 cores), and draw the same bits. Each holds some 0.4 GB of activations, hence the
-    limit.
-
-    Args:
-        jobs: inferences in all.
-    """
-    cores = os.cpu_count() or 1
-    workers = max(1, min(cores, jobs, MOST_WORKERS))
-    return workers, max(1, cores // workers)
 
 
 def run_models(
@@ -98,7 +81,7 @@ def run_models(
     known = known or Outputs()
     names = tuple(patch.name for patch in patches)
     inputs = tuple(to_input(patch.load()) for patch in patches)
-    by_file: dict[str, list[NDArray[np.float32]]] = {name: [] for name in runners}
+    by_file: dict[str, list[Float32]] = {name: [] for name in runners}
     with ThreadPoolExecutor(workers) as pool:
         rows = [
             {

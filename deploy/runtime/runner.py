@@ -3,13 +3,12 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import numpy as np
 import onnx
-from numpy.typing import NDArray
 
+from calib.arrays import Float32
 from calib.runtime import Session
 
-Runner = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+Runner = Callable[[Float32], Float32]
 """Maps an input [1, 3, H, W] in [0, 1] to an output [1, 3, H*scale, W*scale]."""
 
 
@@ -34,7 +33,7 @@ def model_runner(
     session = Session(model, optimized=optimized, threads=threads, config=config)
     (input_name,), (output_name,) = session.inputs, session.outputs
 
-    def run(network_input: NDArray[np.float32]) -> NDArray[np.float32]:
+    def run(network_input: Float32) -> Float32:
         return session.run({input_name: network_input})[output_name]
 
     return run

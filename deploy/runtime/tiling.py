@@ -28,15 +28,13 @@ from functools import cached_property
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 
+from calib.arrays import Float32, Float64
 from calib.errors import GraphError
 from calib.images import PATCH_PX
 from deploy.runtime.runner import Runner
 
 MARGIN_PX = 24
-
-Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ class Tiling:
     def __len__(self) -> int:
         return len(self.rows) * len(self.columns)
 
-    def weights(self, scale: int) -> Iterator[tuple[int, int, Array]]:
+    def weights(self, scale: int) -> Iterator[tuple[int, int, Float32]]:
         """Yield each tile's first row, first column and float32 ``[tile*scale, tile*scale]``.
 
         Weights are positive where a tile counts and add up to 1 at every pixel.
@@ -95,7 +93,7 @@ def tiled_runner(
         A function from float32 [1, 3, H, W] to [1, 3, H*scale, W*scale].
     """
 
-    def tiled(network_input: Array) -> Array:
+    def tiled(network_input: Float32) -> Float32:
         height, width = network_input.shape[2:]
         missing = [(0, max(0, tile_px - side)) for side in (height, width)]
         padded = np.pad(network_input, ((0, 0), (0, 0), *missing), mode="reflect")
@@ -151,9 +149,7 @@ def _starts(length: int, tile: int, margin: int) -> tuple[int, ...]:
     return tuple(round(index * (length - tile) / max(1, count - 1)) for index in range(count))
 
 
-def _shares(
-    starts: tuple[int, ...], tile: int, margin: int, scale: int
-) -> list[NDArray[np.float64]]:
+def _shares(starts: tuple[int, ...], tile: int, margin: int, scale: int) -> list[Float64]:
     """Return each tile's weight along one side, float64 [tile * scale]; they add up to 1.
 
     A weight is the distance in pixels from what is discarded, at most the width of the overlap.

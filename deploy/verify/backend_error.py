@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 import onnx
 
+from calib.arrays import Floating
 from calib.errors import GraphError, VerificationError
 from calib.graph import GraphIndex
-from deploy.metrics.psnr_ssim import Output, max_abs_error, parity_db
+from deploy.metrics.psnr_ssim import max_abs_error, parity_db
 from deploy.progress import Advance
 from deploy.runtime.backends import BackendName, backend_runner, backend_version
 from deploy.runtime.cpu import InstructionSet, this_machine
@@ -244,7 +245,7 @@ def _error(
     return tuple(errors), float(np.mean(parities))
 
 
-def _error_of(name: str, expected: Output, found: Output) -> PictureError:
+def _error_of(name: str, expected: Floating, found: Floating) -> PictureError:
     if not (np.isfinite(expected).all() and np.isfinite(found).all()):
         return PictureError(name, psnr_db=0.0, max_abs_error=1.0)
     clipped = np.clip(expected, 0.0, 1.0), np.clip(found, 0.0, 1.0)

@@ -1,7 +1,7 @@
 """Run fp16 and int8 models beside float: parity per picture, outputs, diagnosis of each failure.
 
-Running and comparing are apart. Models run a few pictures at a
-time, so that any number of them fits into memory; the comparison sees what was drawn
+Running and comparing are apart. Models run on a few pictures at a time, so that any number of them
+fits into memory; the comparison sees what was drawn
 (:class:`deploy.runtime.outputs.Outputs`). What the first pictures came out as is kept: backends
 are held against it, and the report shows it.
 """
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from calib.dataset import PatchRef
 from calib.errors import EsrdeployError
+from calib.runtime import shares
 from deploy.artifacts.build_folder import Build
 from deploy.artifacts.check import Check
 from deploy.artifacts.manifest import Manifest
@@ -18,7 +19,7 @@ from deploy.artifacts.precision import judged_by_reference
 from deploy.diagnosis.pictures import diagnose
 from deploy.metrics.parity import THRESHOLDS, ImageParity, ParityResult, Threshold, compare
 from deploy.progress import Progress
-from deploy.runtime.outputs import Outputs, run_models, shares
+from deploy.runtime.outputs import MOST_WORKERS, Outputs, run_models
 from deploy.runtime.runner import Runner, model_runner
 
 Runners = dict[str, Runner]
@@ -57,7 +58,7 @@ def compare_models(
         progress: told what is going on.
         known: what some files draw of some pictures, and need not draw again.
     """
-    workers, threads = shares(len(build.models) * len(patches))
+    workers, threads = shares(len(build.models) * len(patches), most=MOST_WORKERS)
     runners, refused = load_runners(build, threads)
     reference = build.manifest.float_artifact.path
     if reference not in runners:

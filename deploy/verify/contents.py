@@ -11,6 +11,7 @@ from pathlib import Path
 from deploy.artifacts.build_folder import Build, check_files, load_build
 from deploy.artifacts.check import Check
 from deploy.artifacts.manifest import Manifest
+from deploy.artifacts.parity_record import ParityFile
 from deploy.progress import Progress
 from deploy.verify.ranges import check_fp16_range, check_ranges
 from deploy.verify.reproduce import reproduce
@@ -72,13 +73,19 @@ class CheckedBuild:
             *(*made_of, *self.ranges, *self.fp16_range, *self.parity, *self.report),
         )
 
-    def under(self, manifest: Manifest) -> "CheckedBuild":
-        """Return the same under its final manifest, whose further files are checked as well."""
+    def under(self, manifest: Manifest, parity: ParityFile) -> "CheckedBuild":
+        """Return the same under its final manifest, with what that names besides.
+
+        Args:
+            manifest: of the verified build; its further files are checked as well.
+            parity: the figures of the verification.
+        """
         known = {check.artifact for check in self.files}
         further = tuple(item for item in manifest.artifacts if item.path not in known)
         files = check_files(self.build.folder, replace(manifest, artifacts=further))
+        build = replace(self.build, manifest=manifest, parity=parity)
         return replace(
-            self, build=replace(self.build, manifest=manifest), files=(*self.files, *files)
+            self, build=build, files=(*self.files, *files), parity=tuple(check_parity(build))
         )
 
     def with_report(self) -> "CheckedBuild":

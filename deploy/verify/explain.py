@@ -3,9 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
+from calib.arrays import Float32
 from calib.dataset import PatchRef
 from calib.errors import EsrdeployError
 from calib.images import to_input
@@ -105,7 +103,7 @@ def measure_layers(
         progress: told what is going on.
     """
     errors: dict[str, tuple[LayerError, ...]] = {}
-    drawn: dict[str, tuple[NDArray[np.float32], ...]] = {}
+    drawn: dict[str, tuple[Float32, ...]] = {}
     checks: list[Check] = []
     inputs = tuple(to_input(picture.load()) for picture in patches)
     build = checked.build

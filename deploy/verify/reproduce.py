@@ -9,12 +9,12 @@ are not rounded again: they are read back and held against digest and bounds
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from calib.arrays import AnyArray
 from calib.errors import EsrdeployError
 from calib.graph import GraphIndex
 from calib.table import CalibrationTable
@@ -33,8 +33,6 @@ from quant.rounding.recorded_codes import rounding_faults, stored_weights
 from quant.targets import find_profile
 
 _SHOWN = 3
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,7 +174,7 @@ def _initializer_differences(expected: onnx.GraphProto, found: onnx.GraphProto) 
             yield f"tensor {name} {_array_difference(left, right)}"
 
 
-def _array_difference(expected: Array, found: Array) -> str:
+def _array_difference(expected: AnyArray, found: AnyArray) -> str:
     if expected.shape != found.shape or expected.dtype != found.dtype:
         return (
             f"is {found.dtype}{list(found.shape)}, expected {expected.dtype}{list(expected.shape)}"

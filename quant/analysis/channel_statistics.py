@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from calib.arrays import Float64
 from calib.statistics import TensorStatistics
 from quant.analysis.tensor_distributions import TensorDistributions, leaky_slope
-from quant.numerics.distribution import Float64
 
 TYPICAL = 0.999
 

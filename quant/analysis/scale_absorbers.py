@@ -15,9 +15,9 @@ Residual scaling by 0.2 keeps ESRGAN's deep residual blocks trainable (Wang et a
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 
+from calib.arrays import Float64
 from calib.graph import GraphIndex
 
 
@@ -35,7 +35,7 @@ class ResidualScale:
     node: onnx.NodeProto
     convolution: onnx.NodeProto
     constant: str
-    values: npt.NDArray[np.float64]
+    values: Float64
 
     @property
     def input(self) -> str:
@@ -91,9 +91,7 @@ def residual_scales(index: GraphIndex) -> tuple[ResidualScale, ...]:
     return tuple(scale for scale in found if scale is not None)
 
 
-def _channel_constants(
-    index: GraphIndex, name: str, shape: tuple[int, ...]
-) -> npt.NDArray[np.float64] | None:
+def _channel_constants(index: GraphIndex, name: str, shape: tuple[int, ...]) -> Float64 | None:
     """Return float64 ``[C]``, the constant by which a Mul multiplies each channel.
 
     Args:

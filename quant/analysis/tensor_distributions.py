@@ -18,11 +18,11 @@ issue 480).
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 import onnx
 
+from calib.arrays import Float64
 from calib.channels import ChannelHistograms
 from calib.errors import CalibrationError
 from calib.graph import GraphIndex, attribute_of
@@ -30,7 +30,7 @@ from calib.histogram import Histogram
 from calib.statistics import TensorStatistics
 from quant.analysis.scale_absorbers import residual_scale
 from quant.analysis.topology import MOVERS, Topology
-from quant.numerics.distribution import Distribution, Float64, merge
+from quant.numerics.distribution import Distribution, merge
 
 PINNED_RANGE = (0.0, 1.0)
 
@@ -121,6 +121,7 @@ class TensorDistributions:
     rules: ObservationRules
     statistics: Mapping[str, TensorStatistics]
     factors: Mapping[str, Float64] = field(default_factory=dict)
+    _known: dict[str, Distribution] = field(default_factory=dict, init=False, repr=False)
 
     def distribution(self, tensor: str) -> Distribution:
         """Return the distribution of ``tensor``.
@@ -163,10 +164,6 @@ class TensorDistributions:
                 f"the calibration table holds no statistics of {tensor!r}; calibrate this graph"
             )
         return self.statistics[tensor]
-
-    @cached_property
-    def _known(self) -> dict[str, Distribution]:
-        return {}
 
 
 def distribution_of(histogram: Histogram) -> Distribution:

@@ -14,12 +14,12 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from calib.arrays import AnyArray
 from calib.errors import GraphError
 from calib.graph import GraphIndex
 from calib.table import CalibrationTable
 from quant.fp16.exact_factors import divide_where_exact
 from quant.fp16.range import FP16_MAX, becomes_half, check_fp16
-from quant.numerics.affine import Array
 
 
 def to_fp16(
@@ -105,7 +105,7 @@ class _Converter:
         return self._cast[key]
 
     def _constant(
-        self, node: onnx.NodeProto, slot: int, name: str, value: Array, wanted: int
+        self, node: onnx.NodeProto, slot: int, name: str, value: AnyArray, wanted: int
     ) -> str:
         half = wanted == TensorProto.FLOAT16 and becomes_half(node, slot, value)
         stored = f"{name}_half" if half else name

@@ -12,8 +12,8 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from calib.arrays import AnyArray
 from calib.graph import GraphIndex
-from quant.numerics.affine import Array
 
 _FLOAT32_ROUNDING = 2.0**-23
 
@@ -47,7 +47,7 @@ def divide_where_exact(model: onnx.ModelProto, keep: Collection[str] = ()) -> on
     return changed
 
 
-def _exact_reciprocal(factor: Array | None) -> Array | None:
+def _exact_reciprocal(factor: AnyArray | None) -> AnyArray | None:
     """Return 1/factor if fp16 holds it and does not hold the factor itself, else ``None``."""
     if factor is None or factor.dtype != np.float32 or factor.size != 1 or not factor.all():
         return None

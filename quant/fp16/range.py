@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import onnx
 
+from calib.arrays import AnyArray
 from calib.errors import GraphError, UsageError
 from calib.graph import GraphIndex
 from calib.table import CalibrationTable
 from quant.analysis.tensor_distributions import ObservationRules, TensorDistributions
 from quant.analysis.topology import Topology
-from quant.numerics.affine import Array
 
 FP16_MAX = float(np.finfo(np.float16).max)
 FP16_NORMAL = float(np.finfo(np.float16).tiny)
@@ -137,13 +137,13 @@ def nodes_to_keep(
     return {node.name: reasons[node.name] for node in index.nodes if node.name in reasons}
 
 
-def becomes_half(node: onnx.NodeProto, slot: int, value: Array) -> bool:
+def becomes_half(node: onnx.NodeProto, slot: int, value: AnyArray) -> bool:
     """Tell whether the constant ``value`` in that slot of ``node`` is converted with it."""
     kept_slots = _FLOAT32_SLOTS.get(node.op_type, frozenset())
     return value.dtype == np.float32 and slot not in kept_slots
 
 
-def _weight_finding(name: str, value: Array) -> Fp16Finding:
+def _weight_finding(name: str, value: AnyArray) -> Fp16Finding:
     magnitude = np.abs(value)
     subnormal = np.count_nonzero((magnitude > 0.0) & (magnitude < FP16_NORMAL))
     largest = float(magnitude.max(initial=0.0))

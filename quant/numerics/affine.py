@@ -9,14 +9,12 @@ TensorRT and LiteRT accept no other.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
-from onnx import TensorProto
 
-Array = np.ndarray[Any, np.dtype[Any]]
-FloatArray = npt.NDArray[np.float32]
+from calib.arrays import AnyArray, Float32
+
 IntegerName = Literal["uint8", "int8", "uint16", "int16", "int32"]
 
 
@@ -28,31 +26,24 @@ class IntegerType:
         name: numpy's name of it, such as ``uint8``.
         qmin: smallest quantized value.
         qmax: largest quantized value.
-        onnx_type: its ``TensorProto`` element type.
     """
 
     name: IntegerName
     qmin: int
     qmax: int
-    onnx_type: int
 
     @property
     def span(self) -> int:
         """Number of scale steps between qmin and qmax."""
         return self.qmax - self.qmin
 
-    @property
-    def signed(self) -> bool:
-        """Tell whether the type has negative values, so that 0 lies in its middle."""
-        return self.qmin < 0
-
 
 INTEGER_TYPES: dict[str, IntegerType] = {
-    "uint8": IntegerType("uint8", 0, 255, TensorProto.UINT8),
-    "int8": IntegerType("int8", -128, 127, TensorProto.INT8),
-    "uint16": IntegerType("uint16", 0, 65535, TensorProto.UINT16),
-    "int16": IntegerType("int16", -32768, 32767, TensorProto.INT16),
-    "int32": IntegerType("int32", -(2**31), 2**31 - 1, TensorProto.INT32),
+    "uint8": IntegerType("uint8", 0, 255),
+    "int8": IntegerType("int8", -128, 127),
+    "uint16": IntegerType("uint16", 0, 65535),
+    "int16": IntegerType("int16", -32768, 32767),
+    "int32": IntegerType("int32", -(2**31), 2**31 - 1),
 }
 
 # int8 weights lie within [-127, 127].
@@ -100,8 +91,8 @@ def covered_range(scale: float, zero_point: int, integer: IntegerType) -> tuple[
 
 
 def quantize(
-    values: Array, scale: Array | float, zero_point: Array | int, integer: IntegerType
-) -> Array:
+    values: AnyArray, scale: AnyArray | float, zero_point: AnyArray | int, integer: IntegerType
+) -> AnyArray:
     """Return the quantized values, with the dtype of ``integer``.
 
     Args:
@@ -115,17 +106,17 @@ def quantize(
     return codes.astype(integer.name)
 
 
-def dequantize(codes: Array, scale: Array | float, zero_point: int) -> FloatArray:
+def dequantize(codes: AnyArray, scale: AnyArray | float, zero_point: int) -> Float32:
     """Return the float32 values that the quantized values ``codes`` stand for."""
     steps = (np.asarray(codes).astype(np.int64) - zero_point).astype(np.float32)
-    values: FloatArray = steps * np.asarray(scale, np.float32)
+    values: Float32 = steps * np.asarray(scale, np.float32)
     return values
 
 
-def bias_scale_floor(bias: FloatArray, input_scale: float) -> FloatArray:
+def bias_scale_floor(bias: Float32, input_scale: float) -> Float32:
     """Return float32 ``[O]``: smallest weight scales with which ``bias`` fits int32."""
     floor = np.abs(bias.astype(np.float64)) / (input_scale * BIAS_LIMIT)
-    above: FloatArray = np.nextafter(floor.astype(np.float32), np.float32(np.inf))
+    above: Float32 = np.nextafter(floor.astype(np.float32), np.float32(np.inf))
     return above
 
 

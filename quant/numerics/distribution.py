@@ -18,11 +18,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from calib.arrays import Float64
 from quant.numerics.affine import IntegerType
-
-Float64 = npt.NDArray[np.float64]
 
 # Candidate limits: the extreme value times 2^(-k/12), down to 1/40 of it.
 _SHRINK = np.exp2(-np.arange(65) / 12.0)

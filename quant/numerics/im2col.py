@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 
+from calib.arrays import Float32, Int64
 from calib.errors import GraphError
-from quant.numerics.affine import FloatArray
 
 
 @dataclass(frozen=True)
@@ -61,9 +60,7 @@ class Window:
         )
         return down, across
 
-    def draw(
-        self, height: int, width: int, count: int, rng: np.random.Generator
-    ) -> npt.NDArray[np.int64]:
+    def draw(self, height: int, width: int, count: int, rng: np.random.Generator) -> Int64:
         """Return int64 ``[count]`` output positions of a ``height`` x ``width`` input.
 
         Fewer if there are fewer; none twice.
@@ -71,7 +68,7 @@ class Window:
         down, across = self.positions(height, width)
         return rng.permutation(down * across)[:count]
 
-    def columns(self, values: FloatArray, drawn: npt.NDArray[np.int64]) -> FloatArray:
+    def columns(self, values: Float32, drawn: Int64) -> Float32:
         """Return the columns at some output positions.
 
         Args:

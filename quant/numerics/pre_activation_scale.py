@@ -18,8 +18,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from calib.arrays import Float64
 from quant.numerics.affine import IntegerType, affine_parameters
-from quant.numerics.distribution import Distribution, Float64, least_squares_range
+from quant.numerics.distribution import Distribution, least_squares_range
 
 
 @dataclass(frozen=True)

@@ -23,15 +23,13 @@ is 46 of 255 levels wrong at the output, 255 * (100 + 28) and 255 * (100 - 100) 
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from quant.numerics.affine import WEIGHT_LIMIT, FloatArray
+from calib.arrays import AnyArray, Float32, Float64, Floating, Int8
+from quant.numerics.affine import WEIGHT_LIMIT
 
-Codes = npt.NDArray[np.int8]
-Real = npt.NDArray[np.floating[Any]]
 AccumulatorBits = Literal[16, 32]
 
 PAIR_LIMIT = 32767 // 255
@@ -56,7 +54,7 @@ class SaturationLimits:
         alone = self.accumulator_bits == 16 and not self.channels_paired(channels)
         return PAIR_LIMIT // 2 if alone else WEIGHT_LIMIT
 
-    def minmax_scales(self, weight: FloatArray) -> npt.NDArray[np.float64]:
+    def minmax_scales(self, weight: Float32) -> Float64:
         """Return float64 ``[O]``: the smallest scales at which nothing has to be clipped.
 
         Args:
@@ -64,13 +62,13 @@ class SaturationLimits:
         """
         flat = _by_channel(weight)
         largest = self.largest(flat.shape[1])
-        scales: npt.NDArray[np.float64] = np.abs(flat).max(axis=(1, 2), initial=0.0) / largest
+        scales: Float64 = np.abs(flat).max(axis=(1, 2), initial=0.0) / largest
         if self.channels_paired(flat.shape[1]):
             sums = _sums_of_neighbours(flat).max(axis=(1, 2), initial=0.0)
             scales = np.maximum(scales, sums / PAIR_LIMIT)
         return scales.astype(np.float64)
 
-    def clamp(self, steps: Real) -> Real:
+    def clamp(self, steps: Floating) -> Floating:
         """Return the nearest values within the limits; what two neighbours exceed, they share.
 
         Args:
@@ -87,19 +85,19 @@ class SaturationLimits:
             half = (excess / 2).astype(kept.dtype)  # of integers the smaller half
             left[beyond] -= np.sign(left[beyond]) * (excess - half)
             right[beyond] -= np.sign(right[beyond]) * half
-        found: Real = kept.reshape(steps.shape)
+        found: Floating = kept.reshape(steps.shape)
         return found
 
-    def round_to_nearest(self, steps: FloatArray) -> Codes:
+    def round_to_nearest(self, steps: Float32) -> Int8:
         """Return the int8 weights nearest to ``steps``, int8 ``[O, I, ...]``."""
         rounded = np.rint(self.clamp(steps))
         if self.channels_paired(steps.shape[1]):
             # Rounding two halves may have gone the same way.
             rounded = self.clamp(rounded.astype(np.int16))
-        codes: Codes = rounded.astype(np.int8)
+        codes: Int8 = rounded.astype(np.int8)
         return codes
 
-    def excess(self, codes: Codes) -> int:
+    def excess(self, codes: Int8) -> int:
         """Return how far int8 weights ``[O, I, ...]`` exceed the limits at worst, or 0."""
         wide = _by_channel(codes).astype(np.int16)
         largest = self.largest(wide.shape[1])
@@ -109,17 +107,17 @@ class SaturationLimits:
         return max(beyond, 0)
 
 
-def _by_channel(weight: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _by_channel(weight: AnyArray) -> AnyArray:
     return weight.reshape(*weight.shape[:2], -1)
 
 
-def _sums_of_neighbours(flat: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _sums_of_neighbours(flat: AnyArray) -> AnyArray:
     """Return ``[O, I / 2, P]``: the magnitudes of two neighbours added, 0 for unlike signs.
 
     Which sign a 0 has does not matter: beside it, the other alone is within the limit.
     """
     # Whole arrays first: over every other channel numpy's inner loop has the 9 values of a kernel.
     magnitudes, positive = np.abs(flat), flat > 0
-    sums: npt.NDArray[Any] = magnitudes[:, ::2] + magnitudes[:, 1::2]
+    sums: AnyArray = magnitudes[:, ::2] + magnitudes[:, 1::2]
     sums *= positive[:, ::2] == positive[:, 1::2]
     return sums

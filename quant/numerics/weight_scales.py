@@ -11,16 +11,16 @@ and each channel takes the scale, of a ladder below the covering one, where it i
 
 import numpy as np
 
-from quant.numerics.affine import SMALLEST_SCALE, FloatArray
-from quant.numerics.distribution import Float64
+from calib.arrays import Float32, Float64
+from quant.numerics.affine import SMALLEST_SCALE
 from quant.numerics.saturation_limits import SaturationLimits
 
 _LADDER = np.arange(1.0, 0.59, -0.05)
 
 
 def least_error_scales(
-    weight: FloatArray, variance: Float64, limits: SaturationLimits, *, floor: FloatArray | None
-) -> FloatArray:
+    weight: Float32, variance: Float64, limits: SaturationLimits, *, floor: Float32 | None
+) -> Float32:
     """Return the scale of each output channel.
 
     Args:
@@ -37,7 +37,7 @@ def least_error_scales(
     lowest = np.full(len(flat), SMALLEST_SCALE) if floor is None else floor.astype(np.float64)
     lowest = np.maximum(lowest, SMALLEST_SCALE)
     drive = variance.astype(np.float32)
-    best: FloatArray = np.maximum(covering, lowest).astype(np.float32)
+    best: Float32 = np.maximum(covering, lowest).astype(np.float32)
     least = np.full(len(flat), np.inf)
     for share in _LADDER:
         scales = np.maximum(covering * share, lowest).astype(np.float32)

@@ -28,11 +28,10 @@ import onnx
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from calib.arrays import Bool, Int64
 from calib.graph import GraphIndex, attribute_of
 from quant.analysis.scale_absorbers import can_absorb_scale
 from quant.analysis.topology import ACTIVATIONS
-
-Classes = npt.NDArray[np.int64]
 
 _CHANNEL_AXIS = 1
 # The variable that stands for the factor 1.
@@ -50,21 +49,21 @@ class ChannelClasses:
         count: number of classes; they are numbered from 0.
     """
 
-    of: Mapping[str, Classes]
+    of: Mapping[str, Int64]
     pinned: int
     count: int
 
-    def free(self, tensor: str) -> npt.NDArray[np.bool_]:
+    def free(self, tensor: str) -> Bool:
         """Return bool ``[C]``: which channels of ``tensor`` may be rescaled."""
-        found: npt.NDArray[np.bool_] = self.of.get(tensor, _ONE * self.pinned) != self.pinned
+        found: Bool = self.of.get(tensor, _ONE * self.pinned) != self.pinned
         return found
 
 
 def channel_classes(index: GraphIndex) -> ChannelClasses:
     """Return the classes of a graph's channels."""
     variables = _variables(index)
-    left: list[Classes] = []
-    right: list[Classes] = []
+    left: list[Int64] = []
+    right: list[Int64] = []
     for one, other in _equations(index, variables):
         left.append(one)
         right.append(np.broadcast_to(other, one.shape))
@@ -77,10 +76,10 @@ def channel_classes(index: GraphIndex) -> ChannelClasses:
     return ChannelClasses(of, int(labels[0]), int(classes))
 
 
-def _variables(index: GraphIndex) -> dict[str, Classes]:
+def _variables(index: GraphIndex) -> dict[str, Int64]:
     """Number the channels of every tensor from 1; 0 is the factor 1."""
     made = [name for node in index.nodes for name in node.output if name]
-    variables: dict[str, Classes] = {}
+    variables: dict[str, Int64] = {}
     first = 1
     for tensor in (*index.inputs, *made):
         shape = index.shape(tensor)
@@ -91,9 +90,7 @@ def _variables(index: GraphIndex) -> dict[str, Classes]:
     return variables
 
 
-def _equations(
-    index: GraphIndex, variables: Mapping[str, Classes]
-) -> Iterator[tuple[Classes, Classes]]:
+def _equations(index: GraphIndex, variables: Mapping[str, Int64]) -> Iterator[tuple[Int64, Int64]]:
     for tensor in (*index.inputs, *index.outputs):
         if tensor in variables:
             yield variables[tensor], _ONE
@@ -109,8 +106,8 @@ def _equations(
 
 
 def _passed_through(
-    index: GraphIndex, node: onnx.NodeProto, variables: Mapping[str, Classes]
-) -> list[Classes] | None:
+    index: GraphIndex, node: onnx.NodeProto, variables: Mapping[str, Int64]
+) -> list[Int64] | None:
     """Return what equals the output's variables, or ``None`` where nothing passes through."""
     moving = [name for name in node.input if name and not index.is_constant(name)]
     constants = [index.constant(name) for name in node.input if name and index.is_constant(name)]

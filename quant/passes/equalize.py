@@ -53,19 +53,16 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 
+from calib.arrays import Bool, Float32, Float64, Int64
 from calib.errors import CalibrationError
 from calib.graph import GraphIndex
 from quant.analysis.scale_absorbers import (
     can_absorb_scale,
 )
-from quant.passes.equalization_sets import ChannelClasses, Classes, channel_classes
+from quant.passes.equalization_sets import ChannelClasses, channel_classes
 from quant.passes.rescale import Equalized, rescaled
-
-Array = npt.NDArray[np.float32]
-Float64 = npt.NDArray[np.float64]
 
 # Channels below this share of the tensor's maximum carry noise; equalizing would amplify them on
 # images that do use them.
@@ -83,7 +80,7 @@ def equalized_tensors(model: onnx.ModelProto) -> tuple[str, ...]:
 
 def equalize(
     model: onnx.ModelProto,
-    magnitudes: Mapping[str, Array | Float64],
+    magnitudes: Mapping[str, Float32 | Float64],
     *,
     trunk: float = TRUNK_EXPONENT,
     steps_per_octave: int = STEPS_PER_OCTAVE,
@@ -124,7 +121,7 @@ class _Streams:
         return channel_classes(self.index)
 
     @cached_property
-    def sources(self) -> Classes:
+    def sources(self) -> Int64:
         """int64 ``[classes]``: how many convolutions and residual scales make each class."""
         made = [
             self.classes.of[node.output[0]]
@@ -163,7 +160,7 @@ class _Streams:
 
 
 def _checked(
-    name: str, magnitudes: Mapping[str, Array | Float64], classes: ChannelClasses
+    name: str, magnitudes: Mapping[str, Float32 | Float64], classes: ChannelClasses
 ) -> Float64:
     if name not in magnitudes:
         raise CalibrationError(f"equalization needs the channel magnitudes of tensor {name!r}")
@@ -176,8 +173,8 @@ def _checked(
     return values
 
 
-def _living(magnitudes: Float64) -> npt.NDArray[np.bool_]:
-    living: npt.NDArray[np.bool_] = magnitudes > magnitudes.max(initial=0.0) * _DEAD
+def _living(magnitudes: Float64) -> Bool:
+    living: Bool = magnitudes > magnitudes.max(initial=0.0) * _DEAD
     return living
 
 

@@ -10,15 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 
+from calib.arrays import Float32
 from calib.errors import GraphError
 from calib.runtime import Session
 from quant.numerics.psnr import psnr_of
 
-Array = npt.NDArray[np.float32]
-Outputs = Mapping[str, Array]
+Outputs = Mapping[str, Float32]
 """Output name to value, for one input."""
 
 
@@ -31,7 +30,7 @@ class Probe:
         outputs: what the graph that is compared with gives out, where that is known already.
     """
 
-    values: Array
+    values: Float32
     outputs: Outputs | None = None
 
 
@@ -92,7 +91,7 @@ def require_equivalent(
     return Equivalence(psnr_db, max_abs_error, len(expected))
 
 
-def outputs_of(model: onnx.ModelProto, probes: Sequence[Array]) -> list[Outputs]:
+def outputs_of(model: onnx.ModelProto, probes: Sequence[Float32]) -> list[Outputs]:
     """Run a graph as written, optimizations off, on every probe.
 
     Raises:

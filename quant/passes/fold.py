@@ -11,15 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
 
+from calib.arrays import Float64
 from calib.errors import GraphError
 from calib.graph import GraphIndex
 from quant.analysis.scale_absorbers import residual_scales
-
-Float64 = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

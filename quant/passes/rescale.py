@@ -11,17 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
 
+from calib.arrays import Float64
 from calib.errors import GraphError
 from calib.graph import GraphIndex
 from quant.analysis.scale_absorbers import convolution_can_absorb_scale, residual_scales
 from quant.passes.equalization_sets import ChannelClasses, channel_classes
 from quant.passes.fold import Folded
-
-Float64 = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,5 +119,5 @@ def _factors(classes: ChannelClasses, factors: Float64, tensor: str, channels: i
     return np.ones(channels) if found is None else factors[found]
 
 
-def _store(target: onnx.TensorProto, values: npt.NDArray[np.float64]) -> None:
+def _store(target: onnx.TensorProto, values: Float64) -> None:
     target.CopyFrom(numpy_helper.from_array(values.astype(np.float32), target.name))

@@ -13,7 +13,7 @@ So a residual Add can read the trunk in float while the Concat beside it reads 8
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import onnx
@@ -61,6 +61,7 @@ class Placement:
     parts: Mapping[Part, ComputePrecision]
     promoted: Mapping[str, str]
     full_integer: bool
+    _precisions: dict[str, ComputePrecision] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def edges(self) -> tuple[Edge, ...]:
@@ -198,7 +199,3 @@ class Placement:
     def _scales_channels(self, node: onnx.NodeProto) -> bool:
         scale = residual_scale(self.topology.index, node)
         return scale is not None and len(set(scale.values)) > 1
-
-    @cached_property
-    def _precisions(self) -> dict[str, ComputePrecision]:
-        return {}

@@ -19,15 +19,10 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from calib.arrays import AnyArray, Float32
 from calib.errors import GraphError
 from calib.graph import GraphIndex
-from quant.numerics.affine import (
-    INTEGER_TYPES,
-    Array,
-    FloatArray,
-    IntegerType,
-    quantize,
-)
+from quant.numerics.affine import INTEGER_TYPES, IntegerType, quantize
 from quant.passes.prepared import PreparedGraph
 from quant.plan import GRAPH_OUTPUT, EdgeQuant, QuantPlan, WeightQuant
 from quant.qdq.int8_weights import RoundedWeights, bias_codes, round_to_nearest
@@ -226,16 +221,16 @@ class _Emitter:
         return output
 
     def _parameters(
-        self, name: str, scale: Array | np.float32, zero_point: int, integer: IntegerType
+        self, name: str, scale: AnyArray | np.float32, zero_point: int, integer: IntegerType
     ) -> None:
         scales = np.asarray(scale, np.float32)
         self._put(f"{name}_scale", scales)
         self._put(f"{name}_zero_point", np.full(scales.shape, zero_point, integer.name))
 
-    def _put(self, name: str, value: Array) -> None:
+    def _put(self, name: str, value: AnyArray) -> None:
         self._made[name] = numpy_helper.from_array(value, name)
 
-    def _float_constant(self, name: str) -> FloatArray:
+    def _float_constant(self, name: str) -> Float32:
         value = self._index.constant(name)
         if value is None or value.dtype != np.float32:
             raise GraphError(f"expected {name!r} to be a float32 constant")

@@ -5,15 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from calib.arrays import Float32, Int8
 from calib.errors import GraphError
 from calib.graph import GraphIndex
 from quant.numerics.affine import dequantize
 from quant.qdq.view import QdqView
-
-Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,14 +26,14 @@ class Int8Convolution:
         bias: float32 ``[O]``, as the file has it; zeros where it has none.
     """
 
-    codes: NDArray[np.int8]
-    weight_scales: Array
+    codes: Int8
+    weight_scales: Float32
     input_scale: float
     input_zero_point: int
-    bias: Array
+    bias: Float32
 
     @property
-    def weight(self) -> Array:
+    def weight(self) -> Float32:
         """The float32 weight that the stored int8 weight stands for."""
         return dequantize(self.codes, self.weight_scales.reshape(-1, 1, 1, 1), 0)
 
@@ -66,7 +64,7 @@ def int8_convolutions(qdq: onnx.ModelProto) -> dict[str, Int8Convolution]:
     return found
 
 
-def _bias(view: QdqView, node: onnx.NodeProto) -> Array:
+def _bias(view: QdqView, node: onnx.NodeProto) -> Float32:
     name = node.input[2]
     stored = view.index.constant(name)
     if stored is not None:
@@ -87,7 +85,7 @@ def on_the_grid(
     """
     rounded = onnx.ModelProto()
     rounded.CopyFrom(model)
-    values: dict[str, Array] = {}
+    values: dict[str, Float32] = {}
     for node in rounded.graph.node:
         convolution = convolutions.get(node.name)
         if convolution is not None:

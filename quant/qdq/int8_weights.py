@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from calib.arrays import Float32, Float64, Floating, Int8, Int32
 from calib.errors import GraphError
-from quant.numerics.affine import BIAS_LIMIT, FloatArray
+from quant.numerics.affine import BIAS_LIMIT
 from quant.plan import WeightQuant
 
 
@@ -22,21 +21,19 @@ class RoundedWeights:
         nearest: weights that were to be fitted but are rounded to nearest, with the reason.
     """
 
-    codes: Mapping[str, npt.NDArray[np.int8]] = field(default_factory=dict)
-    biases: Mapping[str, npt.NDArray[np.float64]] = field(default_factory=dict)
+    codes: Mapping[str, Int8] = field(default_factory=dict)
+    biases: Mapping[str, Float64] = field(default_factory=dict)
     nearest: Mapping[str, str] = field(default_factory=dict)
 
 
-def round_to_nearest(weight: FloatArray, quant: WeightQuant) -> npt.NDArray[np.int8]:
+def round_to_nearest(weight: Float32, quant: WeightQuant) -> Int8:
     """Return the int8 weights ``[O, ...]`` nearest to ``weight / scale``."""
     return quant.limits.round_to_nearest(
         weight / quant.scale_array.reshape(-1, *[1] * (weight.ndim - 1))
     )
 
 
-def bias_codes(
-    name: str, bias: npt.NDArray[np.floating[Any]], scales: FloatArray
-) -> npt.NDArray[np.int32]:
+def bias_codes(name: str, bias: Floating, scales: Float32) -> Int32:
     """Return the int32 biases ``[O]`` nearest to ``bias / scales``.
 
     Raises:

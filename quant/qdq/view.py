@@ -11,9 +11,10 @@ from functools import cached_property
 import numpy as np
 import onnx
 
+from calib.arrays import AnyArray
 from calib.errors import GraphError
 from calib.graph import GraphIndex, attribute_of
-from quant.numerics.affine import INTEGER_TYPES, Array, IntegerType, quantize
+from quant.numerics.affine import INTEGER_TYPES, IntegerType, quantize
 
 _PLUMBING = frozenset({"QuantizeLinear", "DequantizeLinear", "Constant"})
 
@@ -30,8 +31,8 @@ class QuantParams:
     """
 
     node: onnx.NodeProto
-    scale: Array
-    zero_point: Array
+    scale: AnyArray
+    zero_point: AnyArray
     axis: int
 
     @property
@@ -115,7 +116,7 @@ class QdqView:
             return self.holds_codes(producer.input[0])
         return producer is not None and producer.op_type == "QuantizeLinear"
 
-    def codes(self, tensor: str) -> Array | None:
+    def codes(self, tensor: str) -> AnyArray | None:
         """Return the integers behind a dequantized constant, or ``None``."""
         node = self.index.producer(tensor)
         if node is None or node.op_type != "DequantizeLinear":
@@ -172,7 +173,7 @@ class QdqView:
         axis = attribute_of(node, "axis", 1)
         return QuantParams(node, scale, zero_point, int(axis))
 
-    def _parameter(self, node: onnx.NodeProto, name: str, kind: str) -> Array:
+    def _parameter(self, node: onnx.NodeProto, name: str, kind: str) -> AnyArray:
         value = self.index.constant(name)
         if value is None:
             raise GraphError(

@@ -20,13 +20,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 import scipy.linalg
 
-from quant.numerics.affine import FloatArray
-from quant.numerics.saturation_limits import PAIR_LIMIT, Codes, SaturationLimits
+from calib.arrays import Float32, Float64, Int8
+from quant.numerics.saturation_limits import PAIR_LIMIT, SaturationLimits
 
-Bound = FloatArray | int
+Bound = Float32 | int
 
 # Share of the mean variance that is added to every column's: keeps the factorization stable, and
 # weights that nothing drives in place. GPTQ's own value.
@@ -48,11 +47,11 @@ class SecondMoment:
             matrix; ``None`` if nothing is driven.
     """
 
-    matrix: FloatArray
-    inverse: FloatArray | None
+    matrix: Float32
+    inverse: Float32 | None
 
     @classmethod
-    def of(cls, matrix: FloatArray) -> "SecondMoment":
+    def of(cls, matrix: Float32) -> "SecondMoment":
         """Factorize a float32 ``[K, K]`` matrix, symmetric and positive semidefinite."""
         driven = float(np.diag(matrix).mean()) if matrix.size else 0.0
         if not driven > 0.0:
@@ -84,12 +83,12 @@ class ScaledWeight:
         limits: which codes there are.
     """
 
-    values: FloatArray
-    scales: FloatArray
+    values: Float32
+    scales: Float32
     limits: SaturationLimits
 
     @cached_property
-    def steps(self) -> FloatArray:
+    def steps(self) -> Float32:
         """float32 ``[O, K]``, the weight in units of its scales."""
         return self.values.reshape(len(self.values), -1) / self.scales[:, np.newaxis]
 
@@ -99,9 +98,7 @@ class ScaledWeight:
         return int(self.steps.shape[1])
 
 
-def gptq(
-    weight: FloatArray, moment: SecondMoment, scales: FloatArray, limits: SaturationLimits
-) -> Codes:
+def gptq(weight: Float32, moment: SecondMoment, scales: Float32, limits: SaturationLimits) -> Int8:
     """Return int8 weights whose output error is never above that of rounding to nearest.
 
     Args:
@@ -117,7 +114,7 @@ def gptq(
     return codes
 
 
-def gptq_together(weights: Sequence[ScaledWeight], moment: SecondMoment) -> list[Codes]:
+def gptq_together(weights: Sequence[ScaledWeight], moment: SecondMoment) -> list[Int8]:
     """Return what :func:`gptq` returns for each of several weights, bit for bit.
 
     Args:
@@ -153,7 +150,7 @@ def _walks(weights: Sequence[ScaledWeight]) -> dict[tuple[object, ...], list[int
     return walks
 
 
-def _better(weight: ScaledWeight, nearest: Codes, codes: Codes, moment: SecondMoment) -> Codes:
+def _better(weight: ScaledWeight, nearest: Int8, codes: Int8, moment: SecondMoment) -> Int8:
     """Return, channel by channel, ``codes`` where they are better than the nearest and near."""
     matrix = moment.leading(weight.columns).matrix
     steps, shape = weight.steps, weight.values.shape
@@ -165,9 +162,7 @@ def _better(weight: ScaledWeight, nearest: Codes, codes: Codes, moment: SecondMo
     return np.where(better.reshape(-1, *[1] * (len(shape) - 1)), codes, nearest)
 
 
-def code_drift(
-    weight: FloatArray, codes: Codes, scales: FloatArray, limits: SaturationLimits
-) -> npt.NDArray[np.float64]:
+def code_drift(weight: Float32, codes: Int8, scales: Float32, limits: SaturationLimits) -> Float64:
     """Return ``[O]``: root mean square distance of int8 and float weights, in steps.
 
     A weight that its scale clips counts as one at the end of the int8 range.
@@ -180,7 +175,7 @@ def code_drift(
     """
     steps = weight.astype(np.float64) / scales.reshape(-1, *[1] * (weight.ndim - 1))
     away = (limits.clamp(steps) - codes).reshape(len(codes), -1)
-    drift: npt.NDArray[np.float64] = np.sqrt(np.mean(away**2, axis=1))
+    drift: Float64 = np.sqrt(np.mean(away**2, axis=1))
     return drift
 
 
@@ -198,7 +193,7 @@ class _RowRounder:
     channels: int
     area: int
 
-    def code(self, row: int, steps: FloatArray, codes: Codes) -> FloatArray:
+    def code(self, row: int, steps: Float32, codes: Int8) -> Float32:
         """Return the int8 weights of a row, as float32 ``[O]``.
 
         Args:
@@ -220,11 +215,11 @@ class _RowRounder:
             taken = codes[row - self.area].astype(np.float32)
             lowest = np.maximum(-PAIR_LIMIT - np.minimum(taken, 0.0), lowest)
             highest = np.minimum(PAIR_LIMIT - np.maximum(taken, 0.0), highest)
-        rounded: FloatArray = np.rint(step).clip(lowest, highest)
+        rounded: Float32 = np.rint(step).clip(lowest, highest)
         return rounded
 
 
-def _compensated(weights: Sequence[ScaledWeight], moment: SecondMoment) -> list[Codes]:
+def _compensated(weights: Sequence[ScaledWeight], moment: SecondMoment) -> list[Int8]:
     """Round row by row, each row's error spread over the rows behind it; codes int8 ``[O, K]``.
 
     Args:
@@ -258,9 +253,9 @@ def _compensated(weights: Sequence[ScaledWeight], moment: SecondMoment) -> list[
 def _round_block(  # noqa: PLR0913, PLR0917  # the state of a walk
     block: slice,
     walking: Sequence[slice],
-    left: FloatArray,
-    codes: Codes,
-    factor: FloatArray,
+    left: Float32,
+    codes: Int8,
+    factor: Float32,
     rounder: _RowRounder,
 ) -> None:
     """Round the rows of a block of the weights in the columns ``walking``, in place."""
@@ -279,8 +274,8 @@ def _round_block(  # noqa: PLR0913, PLR0917  # the state of a walk
         left[stop:, place] -= factor[block.start : stop, stop:].T @ errors[:, place]
 
 
-def _output_error(steps: FloatArray, codes: Codes, moment: FloatArray) -> npt.NDArray[np.float64]:
+def _output_error(steps: Float32, codes: Int8, moment: Float32) -> Float64:
     """Return ``[O]``: mean square of what rounding changes in each output channel."""
     away = steps - codes
-    error: npt.NDArray[np.float64] = np.einsum("ok,ok->o", away @ moment, away, dtype=np.float64)
+    error: Float64 = np.einsum("ok,ok->o", away @ moment, away, dtype=np.float64)
     return error

@@ -8,17 +8,16 @@ a bias may move for their sake (bias correction), given that the input is in its
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 
+from calib.arrays import AnyArray, Float32, Float64, Int8
 from calib.digest import sha256_bytes
 from calib.errors import GraphError
 from calib.graph import GraphIndex
 from calib.images_record import ImagesRecord
-from quant.numerics.affine import FloatArray
 from quant.passes.prepared import PreparedGraph
 from quant.plan import QuantPlan, RoundingRecord, WeightQuant
 from quant.qdq.int8_weights import RoundedWeights
@@ -64,8 +63,8 @@ def stored_weights(prepared: PreparedGraph, quantized: onnx.ModelProto) -> Round
     index, plan, found = prepared.index, prepared.plan, GraphIndex(quantized)
     if plan.rounded is None:
         return RoundedWeights()
-    codes: dict[str, npt.NDArray[np.int8]] = {}
-    biases: dict[str, npt.NDArray[np.float64]] = {}
+    codes: dict[str, Int8] = {}
+    biases: dict[str, Float64] = {}
     for name in plan.rounded.digests:
         quant = _planned(plan, name)
         codes[name] = _initializer(found, f"{name}_quantized", np.int8, index.shape(name))
@@ -153,15 +152,15 @@ def _node(index: GraphIndex, quant: WeightQuant, name: str) -> onnx.NodeProto:
     return next(node for node in index.consumers(name) if node.name == quant.node)
 
 
-def bias_scales(index: GraphIndex, plan: QuantPlan, quant: WeightQuant, name: str) -> FloatArray:
+def bias_scales(index: GraphIndex, plan: QuantPlan, quant: WeightQuant, name: str) -> Float32:
     """Return float32 ``[O]``, the step of each channel of an int32 bias beside weight ``name``."""
     node = _node(index, quant, name)
     edge = plan.edges[plan.edge_read_by(node.input[0], node.name) or ""]
-    scales: FloatArray = np.float32(edge.scale) * quant.scale_array
+    scales: Float32 = np.float32(edge.scale) * quant.scale_array
     return scales
 
 
-def _float_constant(index: GraphIndex, name: str) -> FloatArray:
+def _float_constant(index: GraphIndex, name: str) -> Float32:
     value = index.constant(name)
     assert value is not None  # planned as one
     return value
@@ -169,7 +168,7 @@ def _float_constant(index: GraphIndex, name: str) -> FloatArray:
 
 def _initializer(
     index: GraphIndex, name: str, dtype: npt.DTypeLike, shape: tuple[int, ...] | None
-) -> npt.NDArray[Any]:
+) -> AnyArray:
     value = index.initializer(name)
     if value is None:
         raise GraphError(f"the file holds no initializer {name!r}, which the plan calls for")

@@ -13,31 +13,27 @@ memory is a few activations per image.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 
+from calib.arrays import AnyArray, Float32, Float64, Int8
 from calib.errors import UsageError
 from calib.graph import GraphIndex
-from calib.runtime import Session
+from calib.runtime import Session, shares
 from calib.segments import Segment, cut_graph, segment_model
 from calib.table import CalibrationTable
 from quant.analysis.channel_statistics import channel_statistics
 from quant.analysis.layer_groups import LayerGroup, find_layer_groups
 from quant.analysis.tensor_distributions import TensorDistributions
-from quant.numerics.affine import FloatArray
-from quant.numerics.saturation_limits import Codes
 from quant.passes.prepared import PreparedGraph
 from quant.plan import QuantPlan, WeightQuant
 from quant.qdq.int8_weights import RoundedWeights, bias_codes
 from quant.rounding.gptq import ScaledWeight, SecondMoment, gptq_together
 from quant.rounding.recorded_codes import bias_scales, exclusive_bias
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 IMAGES = 6
 _POSITION_SEED = 0
@@ -48,7 +44,7 @@ POSITIONS = 4096
 def round_weights(
     prepared: PreparedGraph,
     table: CalibrationTable,
-    inputs: Sequence[FloatArray],
+    inputs: Sequence[Float32],
     *,
     threads: int | None = None,
     on_step: Callable[[], None] = lambda: None,
@@ -89,8 +85,8 @@ class _Walk:
     threads: int | None
 
     def arrivals(
-        self, states: list[dict[str, Array]]
-    ) -> Iterator[tuple[LayerGroup, list[dict[str, Array]]]]:
+        self, states: list[dict[str, AnyArray]]
+    ) -> Iterator[tuple[LayerGroup, list[dict[str, AnyArray]]]]:
         """Yield each group with what its sources hold on every image.
 
         Args:
@@ -103,18 +99,24 @@ class _Walk:
                 yield group, states
             if number == len(self._segments):
                 return
-            segment = self._segments[number]
-            session = Session(
-                segment_model(self.index, segment),
-                optimized=True,
-                threads=self.threads,
-                shared_arena=True,
-            )
+            self._run(self._segments[number], states)
             for state in states:
-                made = session.run({name: state[name] for name in segment.inputs}, segment.outputs)
-                state.update(made)
                 for name in [n for n in state if not self._needed(n, number, waiting)]:
                     del state[name]
+
+    def _run(self, segment: Segment, states: list[dict[str, AnyArray]]) -> None:
+        """Add what a segment makes of each image to the image's state."""
+        workers, threads = shares(len(states), self.threads)
+        session = Session(
+            segment_model(self.index, segment), optimized=True, threads=threads, shared_arena=True
+        )
+
+        def made(state: dict[str, AnyArray]) -> dict[str, AnyArray]:
+            return session.run({name: state[name] for name in segment.inputs}, segment.outputs)
+
+        with ThreadPoolExecutor(workers) as pool:
+            for state, found in zip(states, pool.map(made, states), strict=True):
+                state.update(found)
 
     def _needed(self, tensor: str, number: int, waiting: Sequence[LayerGroup]) -> bool:
         later = self._last_reader.get(tensor, -1) > number
@@ -149,11 +151,11 @@ class _Refiner:
     plan: QuantPlan
     distributions: TensorDistributions
     rng: np.random.Generator
-    codes: dict[str, npt.NDArray[np.int8]] = field(default_factory=dict)
-    biases: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
+    codes: dict[str, Int8] = field(default_factory=dict)
+    biases: dict[str, Float64] = field(default_factory=dict)
     nearest: dict[str, str] = field(default_factory=dict)
 
-    def moment(self, group: LayerGroup, states: Sequence[Mapping[str, Array]]) -> SecondMoment:
+    def moment(self, group: LayerGroup, states: Sequence[Mapping[str, AnyArray]]) -> SecondMoment:
         """Return the second moment of the columns of all sources."""
         count = -(-POSITIONS // len(states))
         blocks = []
@@ -181,7 +183,7 @@ class _Refiner:
         assert values is not None  # planned as one
         return ScaledWeight(values, quant.scale_array, quant.limits)
 
-    def _choose(self, node: onnx.NodeProto, weight: ScaledWeight, codes: Codes) -> None:
+    def _choose(self, node: onnx.NodeProto, weight: ScaledWeight, codes: Int8) -> None:
         """Keep a convolution's codes, and move its bias by what they change."""
         name, _ = self._weights[node.name]
         self.codes[name] = codes
@@ -192,14 +194,14 @@ class _Refiner:
             moved = (flat - restored).reshape(*codes.shape[:2], -1).sum(axis=2, dtype=np.float64)
             self._move_bias(bias, name, moved @ self._means(node.input[0]))
 
-    def _means(self, tensor: str) -> npt.NDArray[np.float64]:
+    def _means(self, tensor: str) -> Float64:
         return channel_statistics(self.distributions, tensor).mean
 
     @cached_property
     def _weights(self) -> dict[str, tuple[str, WeightQuant]]:
         return {quant.node: (name, quant) for name, quant in self.plan.weights.items()}
 
-    def _move_bias(self, bias: str, name: str, change: npt.NDArray[np.float64]) -> None:
+    def _move_bias(self, bias: str, name: str, change: Float64) -> None:
         """Add ``change`` to a bias, on the grid that it is stored on."""
         value = self.index.constant(bias)
         assert value is not None  # exclusive_bias

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from calib.dataset import CropView, PatchSet, WholeView, folder_patches
-from calib.digest import sha256_bytes, sha256_file
-from calib.errors import ImageError, ImageSetError, UsageError
+from calib.digest import sha256_bytes
+from calib.errors import ImageError, UsageError
 from calib.images import PATCH_PX, read_image, resize_area, write_image
 from calib.records import encode
 
@@ -119,23 +119,6 @@ def test_views_are_named_apart() -> None:
     assert suffixes == ["", "@1,2", "@1,2/3", "@12,3"]
 
 
-def test_exclusion_by_name_stem_and_content(photos: Path) -> None:
-    exclude = ["a.png", "b", sha256_file(photos / "c.png"), "not there"]
-    assert choose(photos, exclude=exclude).photos == {"d.png", "sub/e.png"}
-
-
-def test_one_set_can_be_kept_out_of_another(photos: Path) -> None:
-    first = choose(photos, mode="crop", count=3)
-    second = choose(photos, exclude=first.photos)
-    assert first.photos.isdisjoint(second.photos)
-    assert len(first.photos | second.photos) == 5
-
-
-def test_excluding_everything_is_an_error(photos: Path) -> None:
-    with pytest.raises(ImageSetError, match="all 5 images are excluded"):
-        choose(photos, exclude=["a", "b", "c", "d", "e"])
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -215,5 +198,5 @@ def test_a_div2k_layout_gives_its_unpaired_lr_images(tmp_path: Path) -> None:
     for number in range(801, 805):
         write_image(lr / f"{number:04}x4.png", np.full((130, 130, 3), number % 256, np.uint8))
     write_image(hr / "0802.png", np.zeros((520, 520, 3), np.uint8))
-    stems = {Path(name).stem for name in choose(tmp_path).photos}
+    stems = {Path(patch.photo.name).stem for patch in choose(tmp_path).patches}
     assert stems == {"0801x4", "0803x4", "0804x4"}

@@ -5,9 +5,13 @@ import pickle
 import numpy as np
 import pytest
 
-from calib.dataset import CropView, WholeView
+from calib.dataset import CropView, PatchSet, WholeView
 from calib.errors import ImageSetError, UsageError
 from calib.sample import SAMPLE_PHOTOS, PackagedPhoto, sample_patches
+
+
+def photographs(patches: PatchSet) -> set[str]:
+    return {patch.photo.name for patch in patches.patches}
 
 
 @pytest.mark.parametrize(("split", "count"), [("calibration", 32), ("verification", 8)])
@@ -25,11 +29,12 @@ def test_every_patch_is_there_once_and_has_detail(split: str, count: int) -> Non
 
 
 def test_no_photograph_is_in_both_splits() -> None:
-    calibration, verification = sample_patches("calibration"), sample_patches("verification")
-    assert calibration.photos.isdisjoint(verification.photos)
+    calibration = photographs(sample_patches("calibration"))
+    verification = photographs(sample_patches("verification"))
+    assert calibration.isdisjoint(verification)
     files = [photo.file for photo in SAMPLE_PHOTOS]
     assert len(set(files)) == len(files)
-    assert calibration.photos | verification.photos == set(files)
+    assert calibration | verification == set(files)
 
 
 def test_crops_of_a_photograph_do_not_overlap_and_lie_inside() -> None:
@@ -67,7 +72,7 @@ def test_every_photograph_names_its_licence_and_origin() -> None:
 def test_a_small_count_is_varied_and_the_beginning_of_the_whole() -> None:
     few, every = sample_patches("calibration", 8), sample_patches("calibration")
     assert few.patches == every.patches[:8]
-    assert len(few.photos) == 8
+    assert len(photographs(few)) == 8
     assert sample_patches("calibration", 1000).patches == every.patches
     assert sample_patches("calibration", 1000).record().requested == 1000
 

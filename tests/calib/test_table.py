@@ -2,7 +2,6 @@
 
 import json
 import zipfile
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from calib.digest import sha256_bytes
 from calib.errors import CalibrationError, StaleTableError, UsageError
 from calib.images_record import ImagesRecord, PatchRecord
 from calib.statistics import TensorStatistics
-from calib.table import CalibrationTable, merge_tables
+from calib.table import CalibrationTable
 
 GRAPH = "0" * 64
 TENSORS = ("input", "/body.0/act", "output")
@@ -182,36 +181,3 @@ def test_damaged_arrays_are_refused(table: CalibrationTable, tmp_path: Path) -> 
 def test_a_folder_that_cannot_be_written_is_named(table: CalibrationTable, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot write"):
         table.save(tmp_path / "absent" / "calibration.json")
-
-
-def test_merging_tables_equals_observing_all(table: CalibrationTable) -> None:
-    parts = [
-        CalibrationTable(GRAPH, images(name), statistics(seed)) for seed, name in enumerate("ab")
-    ]
-    assert merge_tables(parts, images("a", "b")).digest == table.digest
-    assert merge_tables(parts[::-1], images("a", "b")).digest == table.digest
-
-
-@pytest.mark.parametrize(
-    ("change", "error", "message"),
-    [
-        (lambda t: replace(t, graph_digest="1" * 64), StaleTableError, "1111"),
-        (lambda t: replace(t, tensors=dict(list(t.tensors.items())[:2])), CalibrationError, "diff"),
-        (lambda t: replace(t, images=images("a")), CalibrationError, "not the 2 of"),
-    ],
-    ids=["graph", "tensors", "images"],
-)
-def test_tables_that_do_not_add_up_are_not_merged(
-    change: Callable[[CalibrationTable], CalibrationTable],
-    error: type[CalibrationError],
-    message: str,
-) -> None:
-    first = CalibrationTable(GRAPH, images("a"), statistics(0))
-    second = CalibrationTable(GRAPH, images("b"), statistics(1))
-    with pytest.raises(error, match=message):
-        merge_tables([first, change(second)], images("a", "b"))
-
-
-def test_merging_nothing_is_refused() -> None:
-    with pytest.raises(CalibrationError, match="no calibration tables"):
-        merge_tables([], images())

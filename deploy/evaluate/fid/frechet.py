@@ -14,15 +14,13 @@ K K' for K = X1 X2' / sqrt((N1 - 1)(N2 - 1)), a matrix of N1 x N2. So
 """
 
 import numpy as np
-import numpy.typing as npt
 from scipy.linalg import svdvals
 
+from calib.arrays import Float64
 from calib.errors import VerificationError
 
-Features = npt.NDArray[np.float64]
 
-
-def frechet_distance(first: Features, second: Features) -> float:
+def frechet_distance(first: Float64, second: Float64) -> float:
     """Return the squared Frechet distance d^2 of two sets of features, 0 or more.
 
     Args:
@@ -50,7 +48,7 @@ def frechet_distance(first: Features, second: Features) -> float:
     return max(0.0, float(mean_shift @ mean_shift + traces - 2 * cross))
 
 
-def _normalized(features: Features) -> Features:
+def _normalized(features: Float64) -> Float64:
     """Return centred features over sqrt(N - 1): their Gram matrix is the covariance."""
-    normalized: Features = (features - features.mean(axis=0)) / np.sqrt(len(features) - 1)
+    normalized: Float64 = (features - features.mean(axis=0)) / np.sqrt(len(features) - 1)
     return normalized

@@ -7,12 +7,11 @@ own graph. Its first output, flattened, is the feature vector.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 
+from calib.arrays import AnyArray, Float64
 from calib.errors import GraphError
 from calib.images import Picture, resize_area, to_input
 from calib.runtime import Session
@@ -20,8 +19,6 @@ from deploy.artifacts.onnx_files import load_model
 
 PACKAGE = "torch-fidelity"
 INCEPTION_PX = 299
-
-Vector = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -36,10 +33,10 @@ class FeatureNetwork:
 
     name: str
     sha256: str | None
-    features: Callable[[Picture], Vector]
+    features: Callable[[Picture], Float64]
 
 
-def onnx_features(content: bytes, name: str) -> Callable[[Picture], Vector]:
+def onnx_features(content: bytes, name: str) -> Callable[[Picture], Float64]:
     """Return an ONNX network as a function from picture to features.
 
     Args:
@@ -62,8 +59,8 @@ def onnx_features(content: bytes, name: str) -> Callable[[Picture], Vector]:
     as_codes = inputs[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
     session = Session(content, optimized=True)
 
-    def features(picture: Picture) -> Vector:
-        network_input: npt.NDArray[Any] = to_input(resize_area(picture, height, width))
+    def features(picture: Picture) -> Float64:
+        network_input: AnyArray = to_input(resize_area(picture, height, width))
         if as_codes:
             network_input = np.rint(network_input * 255).astype(np.uint8)
         output = session.run({inputs[0].name: network_input})[session.outputs[0]]

@@ -13,14 +13,15 @@ from urllib.error import URLError
 import numpy as np
 import torch
 
+from calib.arrays import Float64
 from calib.errors import GraphError, UsageError
 from calib.images import Picture, resize_area, to_input
-from deploy.evaluate.fid.inception_onnx import INCEPTION_PX, PACKAGE, FeatureNetwork, Vector
+from deploy.evaluate.fid.inception_onnx import INCEPTION_PX, PACKAGE, FeatureNetwork
 
 _FEATURES = "2048"  # the pooled features that the original FID takes
 
 
-def script_features(path: Path) -> Callable[[Picture], Vector]:
+def script_features(path: Path) -> Callable[[Picture], Float64]:
     """Return a TorchScript module as a function from picture to features.
 
     Raises:
@@ -37,7 +38,7 @@ def script_features(path: Path) -> Callable[[Picture], Vector]:
             f"{path} is no TorchScript module ({reason}); save one with torch.jit.save"
         ) from error
 
-    def features(picture: Picture) -> Vector:
+    def features(picture: Picture) -> Float64:
         resized = resize_area(picture, INCEPTION_PX, INCEPTION_PX)
         with torch.no_grad():
             output = module(torch.from_numpy(to_input(resized)))
@@ -71,7 +72,7 @@ def packaged_network() -> FeatureNetwork:
             "your own as .onnx or TorchScript file"
         ) from error
 
-    def features(picture: Picture) -> Vector:
+    def features(picture: Picture) -> Float64:
         pixels = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)[np.newaxis]))
         with torch.no_grad():
             (output,) = extractor(pixels)

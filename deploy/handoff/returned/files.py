@@ -16,15 +16,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from calib.arrays import AnyArray, Float32
 from calib.errors import UsageError, VerificationError
-from calib.records import Int64, read
+from calib.records import Integer64, read
 
-Array = npt.NDArray[np.float32]
 Layout = Literal["nchw", "nhwc"]
 
 QUANTIZATION_NAME = "quantization.json"
@@ -46,7 +45,7 @@ class OutputQuantization:
 
     dtype: str
     scale: float
-    zero_point: Int64
+    zero_point: Integer64
 
     def __post_init__(self) -> None:
         """Refuse what is no quantization.
@@ -119,7 +118,7 @@ class Output:
         form: how it came, for people.
     """
 
-    array: Array
+    array: Float32
     form: str
 
 
@@ -210,7 +209,7 @@ def read_output(path: Path, side: tuple[int, int], reading: OutputFormat) -> Out
 
 def _stored(
     path: Path, side: tuple[int, int], reading: OutputFormat
-) -> tuple[npt.NDArray[Any], OutputQuantization | None]:
+) -> tuple[AnyArray, OutputQuantization | None]:
     suffix = path.suffix.lower()
     if suffix == ".npy":
         return np.load(path, allow_pickle=False), reading.quantization
@@ -236,8 +235,8 @@ def _stored(
 
 
 def _from_npz(
-    arrays: dict[str, npt.NDArray[Any]], reading: OutputFormat
-) -> tuple[npt.NDArray[Any], OutputQuantization | None]:
+    arrays: dict[str, AnyArray], reading: OutputFormat
+) -> tuple[AnyArray, OutputQuantization | None]:
     scale, zero_point = arrays.pop("scale", None), arrays.pop("zero_point", None)
     name = "output_0" if "output_0" in arrays else next(iter(arrays), "")
     if name != "output_0" and len(arrays) != 1:
@@ -249,9 +248,7 @@ def _from_npz(
     return stored, OutputQuantization(str(stored.dtype), float(scale.reshape(-1)[0]), found)
 
 
-def _planes(
-    stored: npt.NDArray[Any], side: tuple[int, int], layout: Layout
-) -> tuple[npt.NDArray[Any], str]:
+def _planes(stored: AnyArray, side: tuple[int, int], layout: Layout) -> tuple[AnyArray, str]:
     """Return the values as [1, 3, H, W], and the layout they came in."""
     height, width = side
     shape = stored.shape

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from calib.arrays import Float32
 from calib.errors import UsageError, VerificationError
 from calib.images import PATCH_PX, Picture, read_image, resize_area, to_picture
 from deploy.artifacts.precision import ModelPrecision
@@ -39,8 +39,6 @@ from deploy.handoff.returned.verdict import PhotoScore, Returned, ReturnedImage
 from deploy.metrics.parity import compare
 from deploy.metrics.psnr_ssim import parity_db, psnr_db, ssim
 from deploy.progress import Progress
-
-Array = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -203,14 +201,14 @@ class _Judge:
         ]
         return PhotoScore(*scores)
 
-    def _shows(self, array: Array) -> str | None:
+    def _shows(self, array: Float32) -> str | None:
         """Return the golden input whose picture this is, if it clearly is one's."""
         return shown_picture(array, self._thumbs)
 
-    def _golden(self, kind: str, name: str) -> Array:
+    def _golden(self, kind: str, name: str) -> Float32:
         path = self._root / golden_path(kind, name)
         try:
-            array: Array = np.load(path, allow_pickle=False)
+            array: Float32 = np.load(path, allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise VerificationError(
                 f"the bundle's {golden_path(kind, name)} cannot be read: {error}; check it with "

@@ -4,19 +4,17 @@ from collections.abc import Mapping
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[np.float32]
-Thumb = npt.NDArray[np.float64]
+from calib.arrays import Float32, Float64
 
 
-def thumb(array: Array) -> npt.NDArray[np.float64]:
+def thumb(array: Float32) -> Float64:
     """Return the picture's brightness at 32x32, of mean 0 and mean square 1."""
     finite = np.nan_to_num(array[0].astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     gray = finite.mean(axis=0) / max(float(np.abs(finite).max()), 1e-12)
     small = cv2.resize(gray, (_THUMB_PX, _THUMB_PX), interpolation=cv2.INTER_AREA)
     centred = np.asarray(small, np.float64) - small.mean()
-    small_gray: npt.NDArray[np.float64] = centred / max(float(centred.std()), 1e-12)
+    small_gray: Float64 = centred / max(float(centred.std()), 1e-12)
     return small_gray
 
 
@@ -29,7 +27,7 @@ _SAME_PICTURE = 0.95
 _CLEARLY_BETTER = 0.1
 
 
-def shown_picture(array: Array, thumbs: Mapping[str, Thumb]) -> str | None:
+def shown_picture(array: Float32, thumbs: Mapping[str, Float64]) -> str | None:
     """Return the name of the picture that an output clearly shows, if it does one's.
 
     Args:

@@ -7,8 +7,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from calib.arrays import Float32
 from calib.digest import sha256_bytes
 from calib.errors import WeightsError
 from deploy.artifacts.manifest import WeightsRecord
@@ -18,8 +18,6 @@ from deploy.network.weights.download import cached_file
 from deploy.network.weights.legacy_keys import current_names
 from deploy.network.weights.ncnn_state_dict import state_dict
 from deploy.network.weights.read_safetensors import read_safetensors
-
-Array = NDArray[np.float32]
 
 _TORCH_SUFFIXES = (".pth", ".pt", ".ckpt", ".bin")
 _ZIP_START = b"PK\x03\x04"
@@ -40,7 +38,7 @@ class Checkpoint:
             cannot be said, because no hash is known or the file is a conversion.
     """
 
-    tensors: Mapping[str, Array] = field(repr=False)
+    tensors: Mapping[str, Float32] = field(repr=False)
     origin: str
     sha256: str
     files: Mapping[str, str]
@@ -131,14 +129,14 @@ def _judged(checkpoint: Checkpoint, entry: ModelEntry) -> Checkpoint:
     return replace(checkpoint, official=checkpoint.sha256 == entry.sha256)
 
 
-def _read_ncnn_pair(param: Path, binary: Path) -> tuple[dict[str, Array], dict[str, str]]:
+def _read_ncnn_pair(param: Path, binary: Path) -> tuple[dict[str, Float32], dict[str, str]]:
     text, content = _content(param), _content(binary)
     layers = parse_param(text.decode("utf-8", errors="replace"), param.name)
     tensors = state_dict(attach_weights(layers, content, binary.name), param.name)
     return tensors, {param.name: sha256_bytes(text), binary.name: sha256_bytes(content)}
 
 
-def _read_single_file(content: bytes, path: Path) -> dict[str, Array]:
+def _read_single_file(content: bytes, path: Path) -> dict[str, Float32]:
     start = _SAFETENSORS_HEADER_OFFSET
     if path.suffix == ".safetensors" or content[start : start + 1] == _JSON_START:
         return read_safetensors(content, path.name)
@@ -160,7 +158,7 @@ def _content(path: Path) -> bytes:
         raise WeightsError(f"cannot read the weights {path}: {error.strerror or error}") from error
 
 
-def _require_finite(tensors: Mapping[str, Array], source: str) -> None:
+def _require_finite(tensors: Mapping[str, Float32], source: str) -> None:
     for name, tensor in tensors.items():
         bad = int(tensor.size - np.isfinite(tensor).sum())
         if bad:

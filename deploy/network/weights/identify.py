@@ -9,20 +9,18 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from numpy.typing import NDArray
-
+from calib.arrays import AnyArray
 from calib.errors import WeightsError
 from deploy.network.architecture import RGB, SRVGG, Architecture, RRDBNet, tensor_shapes
 from deploy.network.known_models import ModelEntry
 
-Array = NDArray[Any]
 Shapes = Mapping[str, tuple[int, ...]]
 
 _UNSHUFFLE = {RGB * factor**2: factor for factor in (1, 2, 4)}
 _SHOWN = 4
 
 
-def identify(tensors: Mapping[str, Array]) -> Architecture:
+def identify(tensors: Mapping[str, AnyArray]) -> Architecture:
     """Recognise the generator a state dict belongs to.
 
     Args:

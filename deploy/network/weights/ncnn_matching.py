@@ -7,14 +7,10 @@ Convolution, ``a*x + b*y`` as one Eltwise) and the plain one (ReLU with slope; B
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NoReturn
 
-import numpy as np
-from numpy.typing import NDArray
-
+from calib.arrays import Float32
 from calib.errors import WeightsError
 from deploy.ncnn.read import Layer
 from deploy.network.architecture import LEAKY_SLOPE, RESIDUAL_SCALE
-
-Array = NDArray[np.float32]
 
 _TOLERANCE = 1e-6  # .param files print 2.000000e-01
 _ELTWISE_SUM = 1
@@ -36,7 +32,7 @@ class NcnnGraph:
         self._alias: dict[str, str] = {}
         self._consumers: dict[str, list[Layer]] = {}
         self._unused: dict[str, Layer] = {}
-        self.tensors: dict[str, Array] = {}
+        self.tensors: dict[str, Float32] = {}
         inputs: list[str] = []
         for layer in layers:
             if layer.kind == "Split":

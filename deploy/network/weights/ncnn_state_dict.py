@@ -9,17 +9,13 @@ another network and is refused.
 
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
+from calib.arrays import Float32
 from deploy.ncnn.read import Layer
 from deploy.network.architecture import DENSE_BLOCKS, DENSE_CONVOLUTIONS
 from deploy.network.weights.ncnn_matching import NcnnGraph
 
-Array = NDArray[np.float32]
 
-
-def state_dict(layers: Sequence[Layer], source: str) -> dict[str, Array]:
+def state_dict(layers: Sequence[Layer], source: str) -> dict[str, Float32]:
     """Name the weights as the torch module does.
 
     Args:

@@ -9,18 +9,15 @@ import pickle
 import warnings
 from collections.abc import Mapping
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from calib.arrays import Float32
 from calib.errors import WeightsError
-
-Array = NDArray[np.float32]
 
 _NESTED = ("params_ema", "params")  # the moving average is what was released, so it comes first
 
 
-def read_torch_file(content: bytes, source: str) -> dict[str, Array]:
+def read_torch_file(content: bytes, source: str) -> dict[str, Float32]:
     """Read a checkpoint as BasicSR or ``torch.save`` writes it.
 
     Args:
@@ -66,12 +63,12 @@ def _state_dict(content: object, source: str) -> Mapping[object, object]:
     return content
 
 
-def _array(name: object, value: object, source: str) -> Array:
+def _array(name: object, value: object, source: str) -> Float32:
     if not isinstance(name, str) or not isinstance(value, torch.Tensor):
         raise WeightsError(
             f"{source}: entry {name!r} is a {type(value).__name__}; expected named tensors only"
         )
     if not value.is_floating_point():
         raise WeightsError(f"{source}: tensor {name!r} is {value.dtype}; expected floating point")
-    array: Array = value.detach().to(torch.float32).contiguous().numpy()
+    array: Float32 = value.detach().to(torch.float32).contiguous().numpy()
     return array

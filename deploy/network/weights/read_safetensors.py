@@ -1,16 +1,14 @@
 """Read the state dict of a ``.safetensors`` file as float32."""
 
 import numpy as np
-from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
+from calib.arrays import Float32
 from calib.errors import WeightsError
 
-Array = NDArray[np.float32]
 
-
-def read_safetensors(content: bytes, source: str) -> dict[str, Array]:
+def read_safetensors(content: bytes, source: str) -> dict[str, Float32]:
     """Read every tensor of the file.
 
     Args:

@@ -93,9 +93,9 @@ def test_verify_measures_backends_and_layers_where_asked(
     result = run(*common, "--backend", "ort", "--layers", "--json")
     assert result.exit_code == 0, result.output
     (build,) = json.loads(result.stdout)["builds"]
+    # The fp16 file was judged as onnxruntime executes it already.
     assert {item["artifact"]: item["backend"] for item in build["backends"]} == {
-        "tiny-fp16.onnx": "ort",
-        "tiny-int8-ort.onnx": "ort",
+        "tiny-int8-ort.onnx": "ort"
     }
     assert build["machine"]["architecture"]
     layers = build["layers"]["tiny-int8-ort.onnx"]

@@ -11,10 +11,23 @@ from calib.dataset import Mode, folder_patches
 from calib.digest import sha256_bytes
 from calib.errors import ImageSetError, UsageError, VerificationError
 from calib.images import read_image, write_image
+from calib.images_record import ImagesSummary
 from calib.statistics import TensorStatistics
 from calib.table import CalibrationTable
-from deploy.artifacts.files import MANIFEST_NAME, Artifact
-from deploy.artifacts.manifest import BuildOptions, Manifest, NetworkRecord, WeightsRecord
+from deploy.artifacts.files import (
+    MANIFEST_NAME,
+    Artifact,
+    model_file_name,
+    plan_file_name,
+)
+from deploy.artifacts.manifest import (
+    BuildOptions,
+    CalibrationRecord,
+    Manifest,
+    NetworkRecord,
+    WeightsRecord,
+)
+from deploy.artifacts.precision import ModelPrecision
 from deploy.evaluate.request import (
     BuiltModel,
     ScoringRequest,
@@ -25,7 +38,7 @@ from deploy.evaluate.request import (
 
 FILES = {
     "a": [("fp32", None), ("fp16", None), ("int8", "ort"), ("int8", "qnn")],
-    "b": [("fp32", None), ("int8", "ort")],
+    "b": [("fp32", None), ("fp16", None), ("int8", "ort")],
     "c": [("fp32", None), ("fp16", None)],
 }
 
@@ -33,10 +46,25 @@ FILES = {
 NOTHING = sha256_bytes(b"")
 
 
-def manifest_of(model: str, artifacts: Sequence[Artifact], scale: int = 4) -> Manifest:
-    network = NetworkRecord("a network", scale, 1, 1)
-    weights = WeightsRecord("file", NOTHING, {}, None)
-    return Manifest(model, network, weights, None, BuildOptions(), tuple(artifacts))
+def manifest_of(
+    model: str, files: Sequence[tuple[ModelPrecision, str | None]], scale: int = 4
+) -> Manifest:
+    """Return the manifest of a build of such models, with the records that belong to them."""
+    targets = tuple(target for _, target in files if target)
+    records = ["parity.json", "calibration.json", "calibration.npz"]
+    records += [plan_file_name(model, target) for target in targets]
+    models = [
+        Artifact(model_file_name(model, precision, target), NOTHING, 0, precision, target, 17)
+        for precision, target in files
+    ]
+    return Manifest(
+        model,
+        NetworkRecord("a network", scale, 1, 1),
+        WeightsRecord("file", NOTHING, {}, None),
+        CalibrationRecord(NOTHING, ImagesSummary("sample", "crop", 0, 1, 1, NOTHING)),
+        BuildOptions(files[-1][0], targets),
+        (*models, *(Artifact(name, NOTHING, 0) for name in records)),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -44,12 +72,7 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Manifests of three builds, and a folder that is none."""
     folder = tmp_path_factory.mktemp("dist")
     for model, files in FILES.items():
-        artifacts = [
-            Artifact(f"{precision}-{target}.onnx", NOTHING, 0, precision, target, 17)
-            for precision, target in files
-        ]
-        artifacts.append(Artifact("parity.json", NOTHING, 0))
-        manifest = manifest_of(model, artifacts, scale=2 if model == "c" else 4)
+        manifest = manifest_of(model, files, scale=2 if model == "c" else 4)
         (folder / model).mkdir()
         (folder / model / MANIFEST_NAME).write_bytes(manifest.content())
     (folder / "interrupted").mkdir()
@@ -188,13 +211,18 @@ def test_a_scale_without_pictures_is_refused(data) -> None:
         chosen_pairs(ScoringRequest(data, shape="source"), 3)
 
 
-def built_on(folder: Path, pictures: Path, mode: Mode, precision: str = "int8") -> BuiltModel:
+def built_model(folder: Path, precision: ModelPrecision) -> BuiltModel:
+    manifest = manifest_of("m", [("fp32", None), ("fp16", None), ("int8", "ort")])
+    (artifact,) = [item for item in manifest.models() if item.precision == precision]
+    return BuiltModel(folder, manifest, artifact)
+
+
+def built_on(folder: Path, pictures: Path, mode: Mode, precision: ModelPrecision) -> BuiltModel:
     """Return a model of a build whose table says it was calibrated on ``pictures``."""
     patches = folder_patches(pictures, mode=mode, count=2, seed=0)
     seen = {"input": TensorStatistics.of(np.zeros((1, 3, 2, 2), np.float32))}
     CalibrationTable(NOTHING, patches.record(), seen).save(folder / "calibration.json")
-    artifact = Artifact("m.onnx", NOTHING, 0, precision, "ort" if precision == "int8" else None)
-    return BuiltModel(folder, manifest_of("m", [artifact]), artifact)
+    return built_model(folder, precision)
 
 
 @pytest.mark.parametrize("mode", ["whole", "crop"])
@@ -217,13 +245,12 @@ def test_an_int8_model_is_not_scored_on_what_it_was_calibrated_on(  # noqa: PLR0
         write_image(pictures / name, read_image(pairs[1].lr))
     item = built_on(tmp_path, pictures, mode, precision)
     if refused:
-        with pytest.raises(UsageError, match=f"m.onnx was calibrated on {pairs[1].lr.name}"):
+        calibrated = f"m-int8-ort.onnx was calibrated on {pairs[1].lr.name}"
+        with pytest.raises(UsageError, match=calibrated):
             require_held_out(item, pairs)
     else:
         require_held_out(item, pairs)
 
 
 def test_a_build_without_a_table_has_nothing_to_hold_out(tmp_path, data) -> None:
-    artifact = Artifact("m.onnx", NOTHING, 0, "int8", "ort")
-    item = BuiltModel(tmp_path, manifest_of("m", [artifact]), artifact)
-    require_held_out(item, chosen_pairs(ScoringRequest(data), 4))
+    require_held_out(built_model(tmp_path, "int8"), chosen_pairs(ScoringRequest(data), 4))

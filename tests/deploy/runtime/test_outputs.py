@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from calib.images import to_input
 from calib.sample import sample_patches
-from deploy.runtime.outputs import Outputs, run_models, shares
+from deploy.runtime.outputs import Outputs, run_models
 
 PATCHES = sample_patches("verification", 3).patches
 
@@ -41,15 +41,6 @@ def test_every_model_draws_every_picture_once(workers: int) -> None:
         np.testing.assert_array_equal(found.inputs[number], expected)
         np.testing.assert_array_equal(found.by_file["a"][number], expected * np.float32(0.5))
         np.testing.assert_array_equal(found.by_file["b"][number], expected * np.float32(0.25))
-
-
-@pytest.mark.parametrize("jobs", [1, 2, 3, 100])
-@pytest.mark.parametrize("cores", [1, 2, 6, 64])
-def test_cores_are_shared_out(cores: int, jobs: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.cpu_count", lambda: cores)
-    workers, threads = shares(jobs)
-    assert 1 <= workers <= min(jobs, 4)
-    assert 1 <= workers * threads <= cores
 
 
 def test_an_output_is_found_by_file_and_picture() -> None:
