@@ -17,7 +17,7 @@ from calib.images_record import ImagesRecord, PatchRecord
 from calib.journal import JournalRecord
 from calib.records import (
     Count,
-    Int64,
+    Integer64,
     NotNegative,
     Percentile,
     PlainName,
@@ -50,7 +50,7 @@ FINITE = st.floats(allow_nan=False, allow_infinity=False)
 NAMES = st.text("abZ09", min_size=1, max_size=4).map(lambda start: f"{start}._-")
 OF_KIND: dict[Any, st.SearchStrategy[Any]] = {
     Count: st.integers(0, 2**63 - 1),
-    Int64: st.integers(-(2**63), 2**63 - 1),
+    Integer64: st.integers(-(2**63), 2**63 - 1),
     NotNegative: st.floats(0, 1e300),
     Percentile: st.floats(50, 100, exclude_min=True),
     PlainName: NAMES,
