@@ -3,10 +3,9 @@
     python benchmarks/verify_overhead.py dist/x4plus-anime-6b
 
 Verifies the build as ``esrdeploy verify`` does and takes the time during which a network runs, one
-or several side by side: an onnxruntime session, the torch network or OpenVINO. What is left is
-the verifier's
-own: hashing, reading, making the models again, loading sessions, importing torch, comparing
-pictures. It is given as a share of the inferences.
+or several side by side: an onnxruntime session, the torch network or OpenVINO. What is left is the
+verifier's own: hashing, reading, making the models again, loading sessions, importing torch,
+comparing pictures. It is given as a share of the inferences.
 """
 
 import argparse

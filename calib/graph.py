@@ -8,6 +8,7 @@ must not be changed while an index of it is in use.
 import heapq
 import math
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -38,6 +39,33 @@ def attribute_of(node: onnx.NodeProto, name: str, default: object) -> Any:
         if attribute.name == name:
             return onnx.helper.get_attribute_value(attribute)
     return default
+
+
+def rewritten(
+    model: onnx.ModelProto,
+    nodes: Sequence[onnx.NodeProto],
+    initializers: Sequence[onnx.TensorProto],
+) -> onnx.ModelProto:
+    """Return a model of other nodes and constants, with the ends, opsets and producer of one.
+
+    Args:
+        model: gives everything else; it is not changed.
+        nodes: in topological order.
+        initializers: the constants that they read.
+    """
+    graph = model.graph
+    made = onnx.ModelProto(
+        ir_version=model.ir_version,
+        opset_import=model.opset_import,
+        producer_name=model.producer_name,
+        producer_version=model.producer_version,
+    )
+    made.graph.CopyFrom(
+        onnx.helper.make_graph(
+            nodes, graph.name, list(graph.input), list(graph.output), initializers
+        )
+    )
+    return made
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,6 @@ The network's output is compared clipped to [0, 1], as parity is.
 The figures are of accumulated error: each tensor has behind it all that its inputs lost.
 """
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -28,6 +27,7 @@ from calib.arrays import Float32, Float64
 from calib.errors import GraphError, UsageError
 from calib.graph import GraphIndex
 from calib.observe import SegmentedGraph
+from calib.runtime import shares
 from deploy.metrics.psnr_ssim import CEILING_DB
 from quant.passes.prepared import PreparedGraph
 from quant.plan import QuantPlan
@@ -104,7 +104,7 @@ def compare_layers(
         if tensor
     }
     counterparts = {tensor: counterpart(int8_index, tensor) for tensor in nodes}
-    threads = max(1, (os.cpu_count() or 1) // 2)  # each graph has half of the cores
+    _, threads = shares(jobs=2)  # the two graphs run side by side
     graphs = [
         SegmentedGraph(model, tuple(wanted), threads=threads, optimized=False)
         for model, wanted in ((prepared.model, nodes), (compared, counterparts.values()))

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 from calib.digest import sha256_file
 from deploy.artifacts.build_folder import Build
@@ -22,6 +23,8 @@ from deploy.verify.contents import CheckedBuild, check_contents
 from quant.fp16.range import Fp16Finding
 from quant.plan import QuantPlan
 from quant.sensitivity import Sensitivity
+
+T = TypeVar("T")
 
 _GREY_LEVELS = 255
 
@@ -126,21 +129,20 @@ class Content:
     @property
     def plans(self) -> dict[str, QuantPlan]:
         """The plans by target, of the int8 models that are intact."""
-        build = self.build
-        return {
-            item.target or "": build.plans[item.path]
-            for item in build.manifest.models()
-            if item.path in build.models and item.path in build.plans
-        }
+        return self._by_target(self.build.plans)
 
     @property
     def sensitivities(self) -> dict[str, Sensitivity]:
         """What each layer group costs, by target, where a budget had it measured."""
-        build = self.build
+        measured = self._by_target(self.build.sensitivities)
+        return {target: measured[target] for target in self.plans if target in measured}
+
+    def _by_target(self, records: Mapping[str, T]) -> dict[str, T]:
+        """Return by target what belongs to the intact int8 models, from what is kept by file."""
         return {
-            item.target or "": build.sensitivities[item.path]
-            for item in build.manifest.models()
-            if item.path in build.plans and item.path in build.sensitivities
+            item.target or "": records[item.path]
+            for item in self.manifest.models()
+            if item.path in self.build.models and item.path in records
         }
 
     @property

@@ -108,15 +108,16 @@ def check_contents(folder: Path, manifest: Manifest, progress: Progress) -> Chec
         intact = {check.artifact for check in files if check.status == "passed"}
         build, parsing = load_build(folder, manifest, intact)
         structure = tuple(check_structure(build))
+        sound = _sound(build, structure)
         made_again = reproduce(build)
         fp16_range, fp16 = check_fp16_range(build, made_again.fp16_kept)
         checked = CheckedBuild(
-            build=_sound(build, structure),
+            build=sound,
             files=files,
             parsing=parsing,
             structure=structure,
             values=tuple(check_values(build)),
-            network=tuple(check_network(_sound(build, structure))),
+            network=tuple(check_network(sound)),
             rules=tuple(check_target_rules(build)),
             calibration=tuple(check_table(build)),
             parity=tuple(check_parity(build)),

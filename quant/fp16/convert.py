@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from calib.arrays import AnyArray
 from calib.errors import GraphError
-from calib.graph import GraphIndex
+from calib.graph import GraphIndex, rewritten
 from calib.table import CalibrationTable
 from quant.fp16.exact_factors import divide_where_exact
 from quant.fp16.range import FP16_MAX, becomes_half, check_fp16
@@ -119,21 +119,8 @@ class _Converter:
         )
 
     def _assemble(self) -> onnx.ModelProto:
-        model, graph = self._index.model, self._index.model.graph
-        converted = onnx.ModelProto()
-        converted.ir_version = model.ir_version
-        converted.opset_import.extend(model.opset_import)
-        converted.producer_name = model.producer_name
-        converted.producer_version = model.producer_version
-        converted.graph.CopyFrom(
-            helper.make_graph(
-                self._nodes,
-                graph.name,
-                list(graph.input),
-                list(graph.output),
-                list(self._constants.values()),
-            )
-        )
+        constants = list(self._constants.values())
+        converted = rewritten(self._index.model, self._nodes, constants)
         return onnx.shape_inference.infer_shapes(converted, strict_mode=True)
 
 

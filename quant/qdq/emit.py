@@ -21,7 +21,7 @@ from onnx import helper, numpy_helper
 
 from calib.arrays import AnyArray, Float32
 from calib.errors import GraphError
-from calib.graph import GraphIndex
+from calib.graph import GraphIndex, rewritten
 from quant.numerics.affine import INTEGER_TYPES, IntegerType, quantize
 from quant.passes.prepared import PreparedGraph
 from quant.plan import GRAPH_OUTPUT, EdgeQuant, QuantPlan, WeightQuant
@@ -237,21 +237,12 @@ class _Emitter:
         return value
 
     def _assemble(self) -> onnx.ModelProto:
-        model, graph = self._index.model, self._index.model.graph
+        model = self._index.model
         read = {name for node in self._nodes for name in node.input} | set(self._index.outputs)
         nodes = [n for n in self._nodes if n.op_type != "Constant" or n.output[0] in read]
-        initializers = [t for t in graph.initializer if t.name in read]
+        initializers = [t for t in model.graph.initializer if t.name in read]
         initializers += [tensor for name, tensor in self._made.items() if name in read]
-        emitted = onnx.ModelProto()
-        emitted.ir_version = model.ir_version
-        emitted.opset_import.extend(model.opset_import)
-        emitted.producer_name = model.producer_name
-        emitted.producer_version = model.producer_version
-        emitted.graph.CopyFrom(
-            helper.make_graph(
-                nodes, graph.name, list(graph.input), list(graph.output), initializers
-            )
-        )
+        emitted = rewritten(model, nodes, initializers)
         if self._plan.uses_16_bits:
             raise_opset(emitted)
         emitted = onnx.shape_inference.infer_shapes(emitted, strict_mode=True)

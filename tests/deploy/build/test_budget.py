@@ -1,6 +1,7 @@
 """Budgets: what a wish asks for, which layers pay for it, and builds that hold it."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from calib.sample import sample_patches
 from deploy.build.budget import FLOAT_PSNR_DB, Budget, parity_for_drop, promoted_nodes
 from deploy.build.pictures import pictures_of
 from deploy.cli.console import make_progress
+from deploy.progress import Silent
+from deploy.report import remake_report
 from quant.sensitivity import GroupCost, Sensitivity, SensitivityFile
 
 
@@ -94,5 +97,9 @@ def test_a_build_holds_its_budget_and_says_what_it_cost(tiny_weights: Path, tmp_
     page = (tmp_path / "tiny" / "report.html").read_text()
     assert page.count('class="cost') == len(measured.groups)
     assert 'class="cost promoted"' in page
+    spoilt = Path(shutil.copytree(tmp_path / "tiny", tmp_path / "spoilt"))
+    (spoilt / name).write_bytes((spoilt / name).read_bytes()[:-1])
+    assert remake_report(spoilt, Silent()) is False
+    assert 'class="cost' not in (spoilt / "report.html").read_text()
     with pytest.raises(UsageError, match=r"asks for 900\.00 dB"):
         build(Budget.of(None, 900.0))
