@@ -5,6 +5,7 @@ images, with which versions, and what the verification measured. It holds no tim
 no absolute path, so the same inputs give the same bytes.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -29,6 +30,8 @@ from deploy.artifacts.precision import PRECISIONS, ModelPrecision
 from quant.plan import QuantOptions
 
 SCHEMA_VERSION: Literal[2] = 2
+BUNDLE_SCHEMA = "esrdeploy.handoff/"
+_CHECK_BUNDLE = "'esrdeploy handoff --check' checks a bundle"
 _VERSIONED = ("numpy", "onnx", "onnxruntime", "onnxsim", "opencv-python", "torch")
 
 
@@ -176,27 +179,47 @@ def find_builds(path: Path) -> list[Path]:
     """List the folders of all builds at or under ``path``, sorted.
 
     Raises:
-        UsageError: ``path`` is no folder.
-        VerificationError: there is no build under it.
+        UsageError: ``path`` is no folder, there is no build under it, or it is a bundle.
     """
+    if path.suffix == ".zip" and path.is_file():
+        raise UsageError(f"{path} is a zip, not a folder of builds; {_CHECK_BUNDLE}")
     if not path.is_dir():
         raise UsageError(f"found no folder {path}; run 'esrdeploy build' first or name its output")
     folders = sorted(manifest.parent for manifest in path.rglob(MANIFEST_NAME))
     if not folders:
-        raise VerificationError(
+        raise UsageError(
             f"found no {MANIFEST_NAME} under {path}, so there is nothing to verify or report; "
             "an interrupted build leaves none: run 'esrdeploy build' again"
         )
     return folders
 
 
+def written_as(path: Path) -> Literal["build", "bundle"] | None:
+    """Return what a ``manifest.json`` says it is of, or ``None`` where it says neither.
+
+    The two share their file name, and people mistake one folder for the other.
+    """
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not isinstance(document, dict):
+        return None
+    if str(document.get("schema", "")).startswith(BUNDLE_SCHEMA):
+        return "bundle"
+    return "build" if isinstance(document.get("schema_version"), int) else None
+
+
 def read_manifest(path: Path) -> Manifest:
     """Read and check a manifest.
 
     Raises:
+        UsageError: it is a bundle's.
         VerificationError: the file is missing, not JSON, of another schema, no manifest, or
             contradicts itself.
     """
+    if written_as(path) == "bundle":
+        raise UsageError(f"{path.parent} is a handoff bundle, not a build; {_CHECK_BUNDLE}")
     manifest = read(path, Manifest, VerificationError, "build again")
     for problem in _contradictions(manifest):
         raise VerificationError(f"{path}: {problem}; build again")

@@ -11,6 +11,7 @@ import typer
 from deploy import __version__
 from deploy.cli.build import build
 from deploy.cli.calibrate import calibrate
+from deploy.cli.entry import Commands
 from deploy.cli.eval import evaluate
 from deploy.cli.handoff import handoff
 from deploy.cli.inspect import inspect
@@ -20,6 +21,7 @@ from deploy.cli.verify import verify
 
 app = typer.Typer(
     name="esrdeploy",
+    cls=Commands,
     help="Turn Real-ESRGAN weights into verified float, fp16 and int8 ONNX models.",
     no_args_is_help=True,
     add_completion=False,
@@ -57,5 +59,5 @@ app.command()(handoff)
 
 
 def main() -> None:
-    """Run the command line and exit with 0 (done), 1 (verification failed) or 2 (bad input)."""
-    app()
+    """Run the command line and exit as deploy/cli/entry.py says."""
+    app(prog_name="esrdeploy")

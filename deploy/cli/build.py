@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from deploy.cli.console import make_progress, print_json, reports_errors
+from deploy.cli.console import make_progress, print_json
 from deploy.cli.options import (
     AsJson,
     Calib,
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from quant.numerics.saturation_limits import AccumulatorBits
 
 
-@reports_errors
 def build(
     model: Model,
     precision: Annotated[
@@ -173,7 +172,7 @@ def build(
     )
     outcome = build_model(request, make_progress())
     if as_json:
-        print_json(outcome.record())
+        print_json("esrdeploy.cli.build/1", outcome.record())
     else:
         for artifact in outcome.manifest.artifacts:
             typer.echo(f"{artifact.size_bytes / 1e6:9.2f} MB  {outcome.folder / artifact.path}")

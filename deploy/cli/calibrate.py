@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from deploy.cli.console import make_progress, print_json, reports_errors
+from deploy.cli.console import make_progress, print_json
 from deploy.cli.options import (
     AsJson,
     Calib,
@@ -21,7 +21,6 @@ from deploy.cli.options import (
 )
 
 
-@reports_errors
 def calibrate(
     model: Model,
     weights: Weights = None,
@@ -50,7 +49,7 @@ def calibrate(
     )
     outcome = calibrate_model(request, make_progress())
     if as_json:
-        print_json(outcome.record())
+        print_json("esrdeploy.cli.calibrate/1", outcome.record())
         return
     table = outcome.table
     typer.echo(f"{len(table.tensors)} tensors over {len(table.images.patches)} images")

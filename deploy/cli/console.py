@@ -1,26 +1,30 @@
 """Print results as JSON or tables on stdout, progress and errors on stderr."""
 
-import functools
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, ParamSpec
+from typing import Any
 
 import typer
 
-from calib.errors import EsrdeployError
 from deploy.progress import Advance
 
-P = ParamSpec("P")
 _LINE_EVERY_S = 10.0
 
 
-def print_json(value: object) -> None:
-    """Print ``value`` as the one JSON document on stdout."""
+def print_json(schema: str, content: Mapping[str, object]) -> None:
+    """Print the one JSON document on stdout.
+
+    Args:
+        schema: name and version of its form, ``esrdeploy.cli.NAME/VERSION``, or that of the file
+            that holds the same; the version rises when a key goes or changes its meaning.
+        content: what it says besides.
+    """
     from calib.digest import canonical_json
 
-    sys.stdout.write(canonical_json(value).decode("ascii"))
+    document = {**content, "schema": schema}
+    sys.stdout.write(canonical_json(document).decode("ascii"))
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -46,25 +50,6 @@ def _is_numeric(cell: str) -> bool:
 def error_line(message: str) -> None:
     """Print one error line on stderr."""
     typer.echo(f"esrdeploy: {' '.join(message.split())}", err=True)
-
-
-def reports_errors(command: Callable[P, None]) -> Callable[P, None]:
-    """Turn the errors of the tree into one line on stderr and their exit code.
-
-    With ``as_json=True`` among the arguments, stdout gets the same fact as JSON.
-    """
-
-    @functools.wraps(command)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            command(*args, **kwargs)
-        except EsrdeployError as error:
-            error_line(str(error))
-            if kwargs.get("as_json"):
-                print_json({"error": {"kind": type(error).__name__, "message": str(error)}})
-            raise typer.Exit(error.exit_code) from error
-
-    return guarded
 
 
 class PlainProgress:

@@ -5,11 +5,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from deploy.cli.console import make_progress, print_json, print_table, reports_errors
+from deploy.cli.console import make_progress, print_json, print_table
 from deploy.cli.options import AsJson, PrecisionChoice
 
 
-@reports_errors
 def evaluate(
     data: Annotated[
         Path,
@@ -72,6 +71,7 @@ def evaluate(
     from deploy.evaluate.fid.inception import feature_network
     from deploy.evaluate.request import ScoringRequest
     from deploy.evaluate.score_builds import score
+    from deploy.evaluate.vendor_table import SCHEMA
 
     if whole and shape == "fixed":
         raise UsageError("found --whole without --shape source; at a fixed shape nothing is tiled")
@@ -97,7 +97,7 @@ def evaluate(
     for suffix, content in contents.items():
         write_atomically(folder / f"eval-{shape}.{suffix}", content)
     if as_json:
-        print_json(table.record())
+        print_json(SCHEMA, table.record())
         return
     print_table(f"scores, shape {shape}", table.columns, list(table.lines()))
     for note in table.notes:

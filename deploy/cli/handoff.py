@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from calib.errors import UsageError
-from deploy.cli.console import make_progress, print_json, print_table, reports_errors
+from deploy.cli.console import make_progress, print_json, print_table
 from deploy.cli.options import AsJson
 
 if TYPE_CHECKING:
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from deploy.handoff.make import HandoffOutcome
 
 
-@reports_errors
 def handoff(
     build: Annotated[Path, typer.Argument(help="Folder of one build.")] = Path("dist"),
     vendor: Annotated[
@@ -62,7 +61,7 @@ def handoff(
 
         verdict = check_bundle(check, make_progress())
         if as_json:
-            print_json(verdict.record())
+            print_json("esrdeploy.cli.handoff-check/1", verdict.record())
         else:
             _show_check(verdict)
         if not verdict.passed:
@@ -84,7 +83,7 @@ def handoff(
     )
     outcome = make_handoff(request, make_progress())
     if as_json:
-        print_json(outcome.record())
+        print_json("esrdeploy.cli.handoff/1", outcome.record())
     else:
         _show_outcome(outcome)
 

@@ -5,11 +5,10 @@ from typing import Annotated
 
 import typer
 
-from deploy.cli.console import print_json, print_table, reports_errors
+from deploy.cli.console import print_json, print_table
 from deploy.cli.options import AsJson
 
 
-@reports_errors
 def inspect(
     path: Annotated[Path, typer.Argument(help="An ONNX file.")],
     rules: Annotated[
@@ -37,7 +36,8 @@ def inspect(
         violations = list(check_rules(read_model(path), find_profile(rules)))
     if as_json:
         broken = [vars(item) for item in violations]
-        print_json({**found.record(), "violations": broken if rules is not None else None})
+        shown = {**found.record(), "violations": broken if rules is not None else None}
+        print_json("esrdeploy.cli.inspect/1", shown)
     else:
         typer.echo(f"{path}  {found.size_bytes / 1e6:.2f} MB  opset {found.opset}")
         typer.echo(f"sha256 {found.sha256}")

@@ -6,11 +6,10 @@ from typing import Annotated
 import typer
 
 from calib.errors import UsageError
-from deploy.cli.console import make_progress, print_json, print_table, reports_errors
+from deploy.cli.console import make_progress, print_json, print_table
 from deploy.cli.options import AsJson
 
 
-@reports_errors
 def models(
     download: Annotated[
         str | None,
@@ -36,7 +35,7 @@ def models(
             return
     rows = catalogue()
     if as_json:
-        print_json([row.record() for row in rows])
+        print_json("esrdeploy.cli.models/1", {"models": [row.record() for row in rows]})
         return
     print_table(
         "models at 1x3x128x128",

@@ -5,11 +5,10 @@ from typing import Annotated
 
 import typer
 
-from deploy.cli.console import make_progress, print_json, reports_errors
+from deploy.cli.console import make_progress, print_json
 from deploy.cli.options import AsJson
 
 
-@reports_errors
 def report(
     path: Annotated[Path, typer.Argument(help="Folder with one or more builds.")] = Path("dist"),
     as_json: AsJson = False,
@@ -26,7 +25,8 @@ def report(
         shown = [
             {"path": str(folder / REPORT_NAME), "passed": passed} for folder, passed in made.items()
         ]
-        print_json({"passed": all(made.values()), "reports": shown})
+        passed = all(made.values())
+        print_json("esrdeploy.cli.report/1", {"passed": passed, "reports": shown})
     else:
         for folder, passed in made.items():
             size_mb = (folder / REPORT_NAME).stat().st_size / 1e6

@@ -17,11 +17,12 @@ def verify_returned(request: "ReturnedRequest", report: Path | None, *, as_json:
     from deploy.handoff.returned.files import REPORT_STEM
     from deploy.handoff.returned.judge import judge_returned
     from deploy.handoff.returned.report import write_report
+    from deploy.handoff.returned.verdict import SCHEMA
 
     returned = judge_returned(request, make_progress())
     page, record = write_report(returned, report or request.folder / f"{REPORT_STEM}.html")
     if as_json:
-        print_json(returned.record())
+        print_json(SCHEMA, returned.record())
     else:
         _show(returned)
         typer.echo(f"report: {page}  {record}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from calib.errors import UsageError
-from deploy.cli.console import make_progress, print_json, print_table, reports_errors
+from deploy.cli.console import make_progress, print_json, print_table
 from deploy.cli.options import AsJson, PrecisionChoice, lowest
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ class BackendChoice(str, Enum):
     NONE = "none"
 
 
-@reports_errors
 def verify(
     path: Annotated[
         Path,
@@ -150,7 +149,8 @@ def verify(
     )
     passed = all(item.passed for item in verifications)
     if as_json:
-        print_json({"passed": passed, "builds": [item.record() for item in verifications]})
+        builds = [item.record() for item in verifications]
+        print_json("esrdeploy.cli.verify/1", {"passed": passed, "builds": builds})
     else:
         for item in verifications:
             show_verification(item)

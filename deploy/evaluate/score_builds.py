@@ -14,7 +14,7 @@ import onnx
 from calib.arrays import Float32, Float64
 from calib.digest import canonical_json, sha256_bytes, sha256_file
 from calib.div2k import Pair
-from calib.errors import VerificationError
+from calib.errors import UsageError, VerificationError
 from calib.images import PATCH_PX, Picture
 from deploy.artifacts.check import check_digest
 from deploy.artifacts.onnx_files import read_model
@@ -36,6 +36,8 @@ from deploy.progress import Progress
 from deploy.runtime.runner import Runner, model_runner
 from deploy.runtime.tiling import MARGIN_PX, Tiling, resized_model, tiled_runner
 
+FEWEST_FOR_FID = 2
+
 
 def score(
     request: ScoringRequest, progress: Progress, network: FeatureNetwork | None = None
@@ -48,7 +50,8 @@ def score(
         network: what FID is taken over; ``None`` leaves FID out.
 
     Raises:
-        UsageError: there is no such build, or a model was calibrated on a picture to be scored.
+        UsageError: there is no such build, a model was calibrated on a picture to be scored, or
+            there is a single pair for FID.
         ImageSetError: the folder holds no evaluation pair.
         VerificationError: a file is not the one its manifest names.
     """
@@ -56,6 +59,12 @@ def score(
     pairs = {
         scale: chosen_pairs(request, scale) for scale in sorted({item.scale for item in chosen})
     }
+    fewest = min(map(len, pairs.values()), default=FEWEST_FOR_FID)
+    if network is not None and fewest < FEWEST_FOR_FID:
+        raise UsageError(
+            f"found {fewest} pair for FID, which compares distributions; expected at least "
+            f"{FEWEST_FOR_FID}: give more pictures, or leave --fid out"
+        )
     for item in chosen:
         require_held_out(item, pairs[item.scale])
     fid = None if network is None else _FidMeter(network)

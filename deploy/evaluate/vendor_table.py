@@ -16,6 +16,7 @@ from deploy.artifacts.precision import ModelPrecision
 from deploy.evaluate.protocols import Scores, Shape
 from deploy.evaluate.published_figures import Published, published
 
+SCHEMA = "esrdeploy.eval/1"
 DASH = "-"
 
 
@@ -181,6 +182,7 @@ class VendorTable:
     def record(self) -> dict[str, Any]:
         """Return everything as a JSON-able mapping."""
         return {
+            "schema": SCHEMA,
             "images": self.images,
             "notes": list(self.notes),
             "rows": [entry.record() for entry in self.entries],

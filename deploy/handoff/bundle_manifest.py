@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from calib.digest import sha256_file
-from calib.errors import VerificationError
+from calib.errors import UsageError, VerificationError
 from calib.records import Count, PlainName, PlainPath, Sha256, encode, read
 from deploy.artifacts.files import MANIFEST_NAME
 from deploy.artifacts.manifest import (
@@ -27,6 +27,7 @@ from deploy.artifacts.manifest import (
     NetworkRecord,
     WeightsRecord,
     library_versions,
+    written_as,
 )
 
 SCHEMA: Literal["esrdeploy.handoff/2"] = "esrdeploy.handoff/2"
@@ -132,17 +133,17 @@ class BundleManifest:
         """Return the record of a vendor; ``None`` stands for the only one.
 
         Raises:
-            VerificationError: the bundle is not for it, or is for several and none is named.
+            UsageError: the bundle is not for it, or is for several and none is named.
         """
         names = [item.name for item in self.vendors]
         if name is None and len(names) > 1:
-            raise VerificationError(
+            raise UsageError(
                 f"the bundle is for {', '.join(names)}: say with --vendor whose results these are"
             )
         for item in self.vendors:
             if name in {None, item.name}:
                 return item
-        raise VerificationError(f"the bundle is for {', '.join(names)}, not for {name}")
+        raise UsageError(f"the bundle is for {', '.join(names)}, not for {name}")
 
     def record(self) -> dict[str, Any]:
         """Return the manifest as a JSON-able mapping."""
@@ -171,13 +172,19 @@ def read_contents(root: Path) -> BundleManifest:
     """Read and check the manifest of the bundle that lies unpacked in ``root``.
 
     Raises:
-        VerificationError: it is missing, no JSON, of another schema, no manifest, or contradicts
+        UsageError: it is missing, or a build's.
+        VerificationError: it is no JSON, of another schema, no manifest, or contradicts
             itself.
     """
     path = root / MANIFEST_NAME
     if not path.is_file():
-        raise VerificationError(
+        raise UsageError(
             f"found no {MANIFEST_NAME} in the bundle; make it with 'esrdeploy handoff'"
+        )
+    if written_as(path) == "build":
+        raise UsageError(
+            f"{root} is a build, not a bundle; 'esrdeploy handoff --vendor NAME {root}' makes a "
+            "bundle of it"
         )
     source, remedy = f"the bundle's {MANIFEST_NAME}", "make the bundle again"
     manifest = read(path, BundleManifest, VerificationError, remedy, source)

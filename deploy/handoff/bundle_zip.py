@@ -29,6 +29,7 @@ _ENCRYPTED = 1
 LARGEST_BYTES = 8 << 30
 """What a bundle may unpack to. All targets of x4plus together take 0.6 GB."""
 
+_ZIP_START = b"PK"
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
@@ -66,8 +67,8 @@ def unpack(path: Path, folder: Path) -> None:
         folder: an empty folder.
 
     Raises:
-        UsageError: there is no such file.
-        VerificationError: it is no zip, is damaged, or holds an entry that is not safe.
+        UsageError: there is no such file, or it is no zip.
+        VerificationError: it is damaged, or holds an entry that is not safe.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -78,9 +79,16 @@ def unpack(path: Path, folder: Path) -> None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(entry) as source, target.open("xb") as written:
                     shutil.copyfileobj(source, written)
+    except zipfile.BadZipFile as error:
+        with path.open("rb") as file:
+            if not file.read(2) == _ZIP_START:
+                raise UsageError(
+                    f"{path} is no zip; expected a bundle of 'esrdeploy handoff'"
+                ) from error
+        raise VerificationError(f"{path.name} is no whole zip: {error}; fetch it again") from error
     except FileNotFoundError as error:
         raise UsageError(f"found no file {path}") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+    except (zlib.error, EOFError, NotImplementedError) as error:
         raise VerificationError(f"{path.name} is no whole zip: {error}; fetch it again") from error
     except OSError as error:
         raise UsageError(f"cannot unpack {path}: {error.strerror or error}") from error
@@ -129,8 +137,8 @@ def opened(bundle: Path) -> Iterator[Path]:
             ``*-handoff.zip``.
 
     Raises:
-        UsageError: there is no such file, or not one alone.
-        VerificationError: the zip is damaged, not safe to unpack, or no bundle.
+        UsageError: there is no such file, not one alone, or it is no bundle.
+        VerificationError: the zip is damaged, or not safe to unpack.
     """
     if bundle.is_dir() and not (bundle / MANIFEST_NAME).is_file():
         bundle = _only_zip(bundle)
@@ -158,7 +166,7 @@ def _root(folder: Path, name: str) -> Path:
         return folder
     inner = [path.parent for path in folder.glob(f"*/{MANIFEST_NAME}")]
     if len(inner) != 1:
-        raise VerificationError(
+        raise UsageError(
             f"{name} holds no {MANIFEST_NAME}, so it is no bundle; 'esrdeploy handoff' makes one"
         )
     return inner[0]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from calib.dataset import PatchRef, PatchSet, folder_patches
-from calib.errors import VerificationError
+from calib.errors import UsageError
 from calib.sample import verification_pictures
 from deploy.artifacts.build_folder import Build
 from deploy.artifacts.check import Check
@@ -106,9 +106,9 @@ def verify_tree(
         options: what to measure beyond the verdict.
 
     Raises:
-        UsageError: ``path`` is no folder, or a backend asked for is not installed.
-        VerificationError: there is no build under ``path``, a manifest is broken, or a build was
-            calibrated on every picture.
+        UsageError: ``path`` is no folder with a build, a backend asked for is not installed, or a
+            build was calibrated on every picture.
+        VerificationError: a manifest is broken.
     """
     require_backends(options.backends or ())
     folders = find_builds(path)
@@ -147,7 +147,7 @@ def compare_build(
         is judged without running a network.
 
     Raises:
-        VerificationError: the build was calibrated on every picture.
+        UsageError: the build was calibrated on every picture.
     """
     build = checked.build
     held_out = _held_out(patches.patches, build)
@@ -187,7 +187,7 @@ def _held_out(patches: Sequence[PatchRef], build: Build) -> tuple[PatchRef, ...]
     seen = build.calibrated_on
     held_out = tuple(patch for patch in patches if patch.sha256 not in seen)
     if not held_out:
-        raise VerificationError(
+        raise UsageError(
             f"{build.manifest.model} was calibrated on all {len(patches)} pictures it should be "
             "verified on; pass others with --images"
         )

@@ -11,6 +11,8 @@ from calib.images import Picture
 from deploy.artifacts.precision import ModelPrecision
 from deploy.diagnosis.pictures import Finding
 
+SCHEMA = "esrdeploy.returned/1"
+
 
 @dataclass(frozen=True)
 class PhotoScore:
@@ -111,6 +113,7 @@ class Returned:
             values = [getattr(image, figure) for image in self.images]
             summary[figure] = {"mean": round(self.mean_db(figure), 4), "min": min(values)}
         return {
+            "schema": SCHEMA,
             "model": self.model,
             "vendor": self.vendor,
             "precision": self.precision,

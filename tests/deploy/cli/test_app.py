@@ -1,8 +1,12 @@
 """All commands alike: light to start, and an error is one line or one document."""
 
 import json
+import signal
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 from tests.deploy.builds import run
 
@@ -19,7 +23,45 @@ def test_help_loads_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.parametrize("options", [[], ["--json"]], ids=["line", "document"])
+def test_an_interrupted_command_says_so(
+    options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> list[Path]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("deploy.artifacts.manifest.find_builds", interrupted)
+    result = run("report", tmp_path, *options)
+    assert result.exit_code == 130
+    assert result.stderr.startswith("esrdeploy: interrupted before it was done")
+    assert "Traceback" not in result.stderr
+    document = json.loads(result.stdout) if options else None
+    assert document is None or document["error"]["kind"] == "Interrupted"
+
+
+def test_ctrl_c_in_a_real_process_leaves_one_document(tiny_weights: Path, tmp_path: Path) -> None:
+    command = ["build", "--model", "tiny", "--weights", str(tiny_weights), "--json"]
+    code = "import sys; from deploy.cli import main; sys.argv[0] = 'esrdeploy'; main()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *command, "--out", str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        while "exporting" not in (line := process.stderr.readline()):
+            assert line, "ended before it exported"
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate()
+    assert process.returncode == 130
+    document = json.loads(stdout)
+    assert document["error"]["kind"] == "Interrupted"
+    assert "Traceback" not in stderr
+
+
 def test_with_json_an_error_is_json_too() -> None:
     result = run("build", "--model", "x5plus", "--json")
     assert result.exit_code == 2
-    assert json.loads(result.stdout)["error"]["kind"] == "UsageError"
+    document = json.loads(result.stdout)
+    assert document["error"]["kind"] == "UsageError"
+    assert document["schema"] == "esrdeploy.cli.error/1"

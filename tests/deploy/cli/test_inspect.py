@@ -9,7 +9,7 @@ from tests.deploy.builds import run
 def test_models_shows_the_published_costs() -> None:
     result = run("models", "--json")
     assert result.exit_code == 0
-    rows = {row["name"]: row for row in json.loads(result.stdout)}
+    rows = {row["name"]: row for row in json.loads(result.stdout)["models"]}
     assert rows["x4plus"]["parameters"] == 16_697_987
     assert rows["x4plus-anime-6b"]["parameters"] == 4_467_779
     assert round(rows["x4plus"]["macs"] / 1e9, 3) == 293.713

@@ -129,7 +129,7 @@ def test_no_artifact_holds_what_a_backend_of_this_machine_makes(built: Path) -> 
         assert "AVX" not in content
 
 
-def test_verifying_nothing_is_a_failure(tmp_path: Path) -> None:
+def test_verifying_nothing_is_bad_input(tmp_path: Path) -> None:
     result = run("verify", tmp_path)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "nothing to verify" in result.stderr

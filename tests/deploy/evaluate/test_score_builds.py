@@ -158,6 +158,16 @@ def test_fid_over_a_network_of_the_users_own(built: Path, pairs: Path, tmp_path:
     assert any("features.onnx" in note for note in table["notes"])
 
 
+def test_fid_of_a_single_pair_is_refused(built: Path, pairs: Path, tmp_path: Path) -> None:
+    path = tmp_path / "features.onnx"
+    onnx.save(onnx.parser.parse_model(POOLING), path)
+    common = ["eval", "--data", pairs, "--builds", built.parent, "--out", tmp_path / "out"]
+    result = run(*common, "--fid", path, "--count", 1)
+    assert result.exit_code == 2, result.output
+    assert "found 1 pair for FID" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "named"),
     [

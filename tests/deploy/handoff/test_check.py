@@ -165,7 +165,7 @@ def test_a_manifest_that_is_none_is_refused(
 def test_what_is_no_bundle_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
         archive.writestr("photo.png", b"not a bundle")
-    with pytest.raises(VerificationError, match="so it is no bundle"):
+    with pytest.raises(UsageError, match="so it is no bundle"):
         check(tmp_path / "x.zip")
     with pytest.raises(UsageError, match="found no file"):
         check(tmp_path / "absent.zip")

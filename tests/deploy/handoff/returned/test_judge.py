@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calib.errors import UsageError, VerificationError
+from calib.errors import UsageError
 from calib.images import resize_area, to_picture, write_image
 from deploy.handoff.bundle_manifest import golden_path
 from deploy.handoff.returned.judge import ReturnedRequest, judge_returned
@@ -111,9 +111,9 @@ def test_the_target_and_the_profile_have_to_be_in_the_bundle(
     folder: Path, unpacked: Path, outputs
 ) -> None:
     save_all(folder, outputs)
-    with pytest.raises(VerificationError, match="say with --vendor whose results"):
+    with pytest.raises(UsageError, match="say with --vendor whose results"):
         judge_returned(ReturnedRequest(folder, unpacked), Silent())
-    with pytest.raises(VerificationError, match="not for abacus"):
+    with pytest.raises(UsageError, match="not for abacus"):
         judge(folder, unpacked, "abacus")
     with pytest.raises(UsageError, match="no int8 model 'ort'"):
         judge(folder, unpacked, profile="ort")

@@ -1,0 +1,94 @@
+"""Run commands so that each ends alike: one line on stderr, one document with ``--json``, one code.
+
+    0     done
+    1     a verification failed, or what was given is not what it claims to be
+    2     bad usage or bad input
+    130   interrupted (SIGINT)
+
+Errors of the tree (calib/errors.py), options that the parser refuses, and files that the system
+refuses all pass through here.
+"""
+
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from calib.errors import EsrdeployError
+from deploy.cli.console import error_line, print_json
+
+INTERRUPTED = 130
+_BAD_INPUT = 2
+# What the parser raises for any bad usage; typer exports no more of its tree than one leaf.
+_USAGE: Any = typer.BadParameter.__mro__[1]
+
+
+class Commands(TyperGroup):
+    """The commands of esrdeploy under one guard."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,  # noqa: ARG002  # the signature is typer's
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> NoReturn:
+        """Run the command that ``args`` name, and exit with its code.
+
+        Raises:
+            SystemExit: always.
+        """
+        given = list(sys.argv[1:] if args is None else args)
+        try:
+            code = super().main(
+                args,
+                prog_name,
+                complete_var,
+                standalone_mode=False,
+                windows_expand_args=windows_expand_args,
+                **extra,
+            )
+        except _USAGE as error:
+            if not given:
+                error.show()  # the help
+                sys.exit(_BAD_INPUT)
+            _refuse(
+                given,
+                "UsageError",
+                f"{_sentence(error.format_message())} See '{self._path(given)}'.",
+            )
+        except EsrdeployError as error:
+            _refuse(given, type(error).__name__, str(error), error.exit_code)
+        except OSError as error:
+            if error.filename is None:  # no file's fault: a fault of this program
+                raise
+            message = f"{error.filename}: {error.strerror}; expected a file that can be used"
+            _refuse(given, "UsageError", message)
+        if code == INTERRUPTED:
+            message = "interrupted before it was done; run the same command again"
+            _refuse(given, "Interrupted", message, INTERRUPTED)
+        sys.exit(code or 0)
+
+    def _path(self, given: Sequence[str]) -> str:
+        """Return the command line that explains the command named."""
+        named = [word for word in given if word in self.commands]
+        return " ".join(["esrdeploy", *named[:1], "--help"])
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "?", ")")) else f"{text}."
+
+
+def _refuse(given: Sequence[str], kind: str, message: str, code: int = _BAD_INPUT) -> NoReturn:
+    """Say why a command did not do what was asked, and exit."""
+    error_line(message)
+    if "--json" in given:
+        fact = {"kind": kind, "message": " ".join(message.split())}
+        command = next((word for word in given if not word.startswith("-")), None)
+        content = {"command": command, "error": fact, "exit_code": code}
+        print_json("esrdeploy.cli.error/1", content)
+    sys.exit(code)
