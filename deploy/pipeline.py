@@ -20,9 +20,10 @@ from deploy.network.export import ExportedModel, export_float
 from deploy.network.load import Network, load_network
 from deploy.progress import Progress
 from deploy.report import LAYER_PICTURES, write_report
+from deploy.runtime.outputs import Outputs
 from deploy.verify.contents import check_contents
 from deploy.verify.explain import VerifyOptions
-from deploy.verify.torch_reference import held_original
+from deploy.verify.torch_reference import REFERENCE, held_original
 from deploy.verify.verdict import Verification, compare_build
 from quant.fp16.range import require_nodes
 
@@ -77,7 +78,8 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
 
     draft = describe(network, request, lowered, artifacts)
     checked = check_contents(folder, draft, progress)
-    original = held_original(checked.build, network)
+    drawn = _drawn(exported, draft.float_artifact.path)
+    original = replace(held_original(checked.build, network), drawn=drawn)
     options = VerifyOptions(backends=(), layers=LAYER_PICTURES if request.report else 0)
     verification = compare_build(checked, verification_pictures(), original, progress, options)
     parity = verification.parity_record()
@@ -128,6 +130,13 @@ def calibrate_model(request: BuildRequest, progress: Progress) -> CalibrationOut
     table = calibration_table(graph, source, folder, execution=request.execution, progress=progress)
     artifacts = write_fp32(folder, network.name, graph.model) + table_artifacts(folder)
     return CalibrationOutcome(table, tuple(artifacts), folder)
+
+
+def _drawn(exported: ExportedModel, float_file: str) -> Outputs:
+    """Return what torch and the float graph drew when the graph was proven."""
+    inputs = tuple(probe.values for probe in exported.probes)
+    by_file = {REFERENCE: exported.torch_outputs, float_file: exported.outputs}
+    return Outputs(("half picture, half noise",) * len(inputs), inputs, by_file)
 
 
 def _export(network: Network, progress: Progress) -> ExportedModel:

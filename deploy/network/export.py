@@ -51,14 +51,18 @@ class ExportedModel:
         model: opset 17, input ``input`` float32 ``[1,3,H,W]`` in [0,1], output ``output``
             float32 ``[1,3,H*scale,W*scale]``, all shapes static.
         architecture: what was exported.
-        against_torch: the model in onnxruntime, optimizations off, beside the torch module.
+        against_torch: the model in onnxruntime beside the torch module.
         probes: what it was proven on, each with what the model gave out.
+        outputs: float32 ``[1,3,H*scale,W*scale]``, what the model gave out for each probe.
+        torch_outputs: the same of torch.
     """
 
     model: onnx.ModelProto
     architecture: Architecture
     against_torch: Equivalence
     probes: tuple[Probe, ...]
+    outputs: tuple[Float32, ...]
+    torch_outputs: tuple[Float32, ...]
 
 
 def export_float(
@@ -91,7 +95,8 @@ def export_float(
     expected += _run_torch(generator, inputs[1:])
     against_torch = _against_torch(outputs, expected, traced, inputs)
     probes = tuple(map(Probe, inputs, outputs))
-    return ExportedModel(model, architecture, against_torch, probes)
+    drawn, by_torch = (tuple(out[OUTPUT_NAME] for out in outs) for outs in (outputs, expected))
+    return ExportedModel(model, architecture, against_torch, probes, drawn, by_torch)
 
 
 def _half_noise(probes: Sequence[Float32], architecture: Architecture) -> list[Float32]:

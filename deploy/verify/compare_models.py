@@ -7,6 +7,7 @@ are held against it, and the report shows it.
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from calib.dataset import PatchRef
@@ -14,6 +15,7 @@ from calib.errors import EsrdeployError
 from calib.runtime import shares
 from deploy.artifacts.build_folder import Build
 from deploy.artifacts.check import Check
+from deploy.artifacts.files import Artifact
 from deploy.artifacts.manifest import Manifest
 from deploy.artifacts.precision import judged_by_reference
 from deploy.diagnosis.pictures import diagnose
@@ -102,18 +104,19 @@ def load_runners(build: Build, threads: int | None = None) -> tuple[Runners, tup
     Returns:
         The models that a runtime takes, by file, and a failed check for each other one.
     """
-    runners: dict[str, Runner] = {}
-    refused: list[Check] = []
-    for item in build.manifest.models():
-        if item.path not in build.models:
-            continue
+
+    def loaded(item: Artifact) -> Runner | Check:
+        optimized = not judged_by_reference(item.precision)
         try:
-            optimized = not judged_by_reference(item.precision)
-            model = build.models[item.path]
-            runners[item.path] = model_runner(model, optimized=optimized, threads=threads)
+            return model_runner(build.models[item.path], optimized=optimized, threads=threads)
         except EsrdeployError as error:
-            refused.append(Check.of(False, "parity", item.path, str(error)))
-    return runners, tuple(refused)
+            return Check.of(False, "parity", item.path, str(error))
+
+    items = [item for item in build.manifest.models() if item.path in build.models]
+    with ThreadPoolExecutor() as pool:
+        found = dict(zip((item.path for item in items), pool.map(loaded, items), strict=True))
+    runners = {path: run for path, run in found.items() if not isinstance(run, Check)}
+    return runners, tuple(check for check in found.values() if isinstance(check, Check))
 
 
 def compare_outputs(outputs: Outputs, reference: str, candidate: str) -> list[ImageParity]:

@@ -1,6 +1,6 @@
 """Hold the float file against the network that torch builds from the original weights."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import onnx
@@ -20,36 +20,45 @@ REFERENCE = "torch"
 _PICTURES = 1  # torch and onnxruntime agree or not; more pictures say nothing new
 
 
+@dataclass(frozen=True, eq=False)
+class Original:
+    """The network that a build was made from.
+
+    Attributes:
+        network: the network; ``None`` where its weights are not at hand.
+        check: whether the weights are those that the manifest records.
+        drawn: what torch and the float file draw of the same pictures, where they were run.
+    """
+
+    network: Network | None
+    check: Check
+    drawn: Outputs = field(default_factory=Outputs)
+
+
 def check_float_network(
-    build: Build, network: Network, outputs: Outputs, progress: Progress
-) -> tuple[list[Check], ParityResult]:
+    build: Build, original: Original, outputs: Outputs, progress: Progress
+) -> tuple[list[Check], ParityResult] | None:
     """Compare what the float file draws with what torch draws with the original weights.
 
     Args:
         build: whose float file it is.
-        network: the original network.
+        original: the network it was built from.
         outputs: what the float file draws, among others.
         progress: told what is going on.
 
     Returns:
-        What is wrong with the float file where that has a name, and its parity.
+        What is wrong with the float file where that has a name, and its parity; ``None`` where
+        there is nothing to compare with.
     """
-    from deploy.network.torch_modules import torch_runner  # noqa: PLC0415  # takes seconds
-
+    network = original.network
     float_file = build.manifest.float_artifact.path
-    shown = outputs.first(_PICTURES)
-    title = f"{build.manifest.model}: comparing {float_file} with torch"
-    with progress.stage(title, len(shown.images)) as advance:
-        original = torch_runner(network.architecture, network.checkpoint.tensors)
-        drawn = []
-        for network_input in shown.inputs:
-            drawn.append(original(network_input))
-            advance()
-    both = Outputs(
-        shown.images,
-        shown.inputs,
-        {REFERENCE: tuple(drawn), float_file: shown.by_file[float_file]},
-    )
+    if network is None:
+        return None
+    both = original.drawn
+    if not both.images:
+        both = _drawn_by_torch(network, outputs.first(_PICTURES), float_file, progress)
+    if not both.images:
+        return None
     threshold = THRESHOLDS["fp32"]
     compared = compare_outputs(both, REFERENCE, float_file)
     result = ParityResult(float_file, REFERENCE, threshold, tuple(compared))
@@ -57,6 +66,25 @@ def check_float_network(
         return [], result
     named = diagnose_outputs(both, compared, REFERENCE, float_file, threshold)
     return [*named.values(), *_weight_checks(network, build.models[float_file], float_file)], result
+
+
+def _drawn_by_torch(
+    network: Network, shown: Outputs, float_file: str, progress: Progress
+) -> Outputs:
+    """Return what torch draws of some pictures, beside what the float file draws."""
+    from deploy.network.torch_modules import torch_runner  # noqa: PLC0415  # takes seconds
+
+    if not shown.images:
+        return shown
+    title = f"{network.name}: comparing {float_file} with torch"
+    with progress.stage(title, len(shown.images)) as advance:
+        run = torch_runner(network.architecture, network.checkpoint.tensors)
+        drawn = []
+        for network_input in shown.inputs:
+            drawn.append(run(network_input))
+            advance()
+    by_file = {REFERENCE: tuple(drawn), float_file: shown.by_file[float_file]}
+    return Outputs(shown.images, shown.inputs, by_file)
 
 
 def _weight_checks(network: Network, model: onnx.ModelProto, float_file: str) -> list[Check]:
@@ -69,19 +97,6 @@ def _weight_checks(network: Network, model: onnx.ModelProto, float_file: str) ->
     }
     faults = weight_faults(network.checkpoint.tensors, found)
     return [Check.of(False, "weights", float_file, "; ".join(faults[:3]))] if faults else []
-
-
-@dataclass(frozen=True, eq=False)
-class Original:
-    """The network that a build was made from.
-
-    Attributes:
-        network: the network; ``None`` where its weights are not at hand.
-        check: whether the weights are those that the manifest records.
-    """
-
-    network: Network | None
-    check: Check
 
 
 def find_original(build: Build, weights: Path | None) -> Original:

@@ -165,11 +165,11 @@ def compare_build(
     checks = [*checked.checks, original.check, *compared.checks]
     parity = list(compared.parity)
     checks += against_record(build.manifest, verification.images_digest, parity)
-    if original.network is not None and compared.outputs.images:
-        network, outputs = original.network, compared.outputs
-        named, against_torch = check_float_network(build, network, outputs, progress)
+    against_torch = check_float_network(build, original, compared.outputs, progress)
+    if against_torch is not None:
+        named, result = against_torch
         checks += named
-        parity.insert(0, against_torch)
+        parity.insert(0, result)
     backends, refused = measure_backends(build, compared.outputs, options, progress)
     return replace(
         verification,

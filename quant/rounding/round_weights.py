@@ -13,7 +13,7 @@ memory is a few activations per image.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -29,6 +29,7 @@ from calib.table import CalibrationTable
 from quant.analysis.channel_statistics import channel_statistics
 from quant.analysis.layer_groups import LayerGroup, find_layer_groups
 from quant.analysis.tensor_distributions import TensorDistributions
+from quant.numerics.blas import one_blas_thread
 from quant.passes.prepared import PreparedGraph
 from quant.plan import QuantPlan, WeightQuant
 from quant.qdq.int8_weights import RoundedWeights, bias_codes
@@ -69,10 +70,16 @@ def round_weights(
     refiner = _Refiner(index, plan, prepared.distributions(table), rng, nearest=nearest)
     (entry,) = index.inputs
     walk = _Walk(index, groups, threads)
-    for group, states in walk.arrivals([{entry: values} for values in inputs]):
-        refiner.refine(group, refiner.moment(group, states))
-        for _ in group.nodes:
-            on_step()
+    # A group's weights are rounded while the walk goes on to the next.
+    rounding: Future[None] | None = None
+    with one_blas_thread(), ThreadPoolExecutor(1) as beside:
+        for group, states in walk.arrivals([{entry: values} for values in inputs]):
+            moment = refiner.moment(group, states)
+            if rounding is not None:
+                rounding.result()
+            rounding = beside.submit(refiner.refine, group, moment, on_step)
+        if rounding is not None:
+            rounding.result()
     return RoundedWeights(refiner.codes, refiner.biases, refiner.nearest)
 
 
@@ -155,8 +162,8 @@ class _Refiner:
     biases: dict[str, Float64] = field(default_factory=dict)
     nearest: dict[str, str] = field(default_factory=dict)
 
-    def moment(self, group: LayerGroup, states: Sequence[Mapping[str, AnyArray]]) -> SecondMoment:
-        """Return the second moment of the columns of all sources."""
+    def moment(self, group: LayerGroup, states: Sequence[Mapping[str, AnyArray]]) -> Float32:
+        """Return float32 ``[K, K]``, the second moment of the columns of all sources."""
         count = -(-POSITIONS // len(states))
         blocks = []
         for state in states:
@@ -167,15 +174,19 @@ class _Refiner:
         columns = np.concatenate(blocks, axis=1)
         if all(exclusive_bias(self.index, node) is not None for node in group.nodes):
             columns -= columns.mean(axis=1, keepdims=True)
-        return SecondMoment.of(columns @ columns.T / np.float32(columns.shape[1]))
+        matrix: Float32 = columns @ columns.T
+        matrix /= np.float32(columns.shape[1])
+        return matrix
 
-    def refine(self, group: LayerGroup, moment: SecondMoment) -> None:
+    def refine(self, group: LayerGroup, matrix: Float32, on_step: Callable[[], None]) -> None:
         """Choose int8 weights and biases of the convolutions of the group whose moment it is."""
+        moment = SecondMoment.of(matrix)
         weights = [self._weight(node) for node in group.nodes]
         for node, weight, codes in zip(
             group.nodes, weights, gptq_together(weights, moment), strict=True
         ):
             self._choose(node, weight, codes)
+            on_step()
 
     def _weight(self, node: onnx.NodeProto) -> ScaledWeight:
         name, quant = self._weights[node.name]
