@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from calib.calibrate import calibrate
 from calib.errors import UsageError
@@ -16,6 +17,7 @@ from calib.sample import sample_patches
 from quant.analysis.tensor_distributions import observed_tensors
 from quant.plan import QuantOptions, QuantPlan
 from quant.qdq.int8_weights import RoundedWeights
+from quant.rounding.gptq import SecondMoment
 from quant.targets import PROFILES
 from tests.quant.by_model import (
     emit_qdq,
@@ -155,3 +157,22 @@ def test_the_real_network_gains(anime_float_path) -> None:
         return float(-10 * np.log10(np.mean(np.square(session.run(feeds)["output"] - expected))))
 
     assert parity(rounded) > parity(RoundedWeights()) + 0.5
+
+
+@pytest.mark.parametrize("given", [1, 2])
+def test_blas_has_one_thread_whatever_it_had(
+    given: int, residual, residual_table, probes, monkeypatch
+) -> None:
+    """What a long sum rounds to depends on its threads, and so would the weights."""
+    seen: set[int] = set()
+
+    def spy(matrix: np.ndarray) -> SecondMoment:
+        libraries = threadpool_info()
+        seen.update(item["num_threads"] for item in libraries if item["user_api"] == "blas")
+        return SecondMoment(matrix, None)
+
+    monkeypatch.setattr(SecondMoment, "of", spy)
+    plan = make_plan(residual, residual_table, PROFILES["ort"], QuantOptions())
+    with threadpool_limits(given, user_api="blas"):
+        round_weights(residual, plan, residual_table, probes(residual), threads=2)
+    assert seen == {1}
