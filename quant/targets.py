@@ -23,6 +23,7 @@ class TargetProfile:
     Attributes:
         name: as on the command line.
         summary: one line for people.
+        choose: when it is the right one.
         integers: integer type of an activation by precision; a precision that is missing
             cannot be asked for. ``int8`` and ``int16`` name a width, not a sign.
         symmetric: activations have zero point 0.
@@ -73,6 +74,7 @@ class TargetProfile:
     half_storage: bool = False
     minimum_range: float = 0.0
     accumulator_bits: AccumulatorBits = 32
+    choose: str = ""
     equalization: Equalization = "all"
     float_gains_db: Mapping[str, float] = field(default_factory=dict)
 
@@ -119,6 +121,7 @@ class TargetProfile:
 ORT = TargetProfile(
     name="ort",
     summary="onnxruntime CPU: uint8 activations, integer convolutions, float residual trunk",
+    choose="x86-64 and Arm CPUs through onnxruntime",
     integers=(("int8", "uint8"), ("int16", "uint16")),
     symmetric=False,
     convolution="int8",
@@ -143,6 +146,7 @@ ORT = TargetProfile(
 # Concat cost a requantization (3861, 4366), and a bias carries no QDQ.
 TENSORRT = TargetProfile(
     name="tensorrt",
+    choose="NVIDIA GPUs",
     summary="TensorRT explicit quantization: symmetric int8, float bias, fused activations",
     integers=(("int8", "int8"),),
     symmetric=True,
@@ -164,6 +168,7 @@ TENSORRT = TargetProfile(
 # symmetric int8 activations it saturates on CPUs without VNNI: 27.6 dB on a small RRDB.
 OPENVINO = TargetProfile(
     name="openvino",
+    choose="Intel CPUs, GPUs and NPUs",
     summary="OpenVINO CPU: uint8 activations, fused activations, float bias and trunk",
     integers=(("int8", "uint8"),),
     symmetric=False,
@@ -188,6 +193,7 @@ OPENVINO = TargetProfile(
 # QDQ pair stays, which all versions take.
 QNN = TargetProfile(
     name="qnn",
+    choose="Qualcomm HTP, the fast way; chips that compute in 8 bits alone",
     summary="Qualcomm QNN w8a8: uint8 on every activation, int32 bias",
     integers=(("int8", "uint8"), ("int16", "uint16")),
     symmetric=False,
@@ -208,6 +214,7 @@ QNN = TargetProfile(
 
 QNN_W8A16 = TargetProfile(
     name="qnn-w8a16",
+    choose="Qualcomm HTP, where 8-bit activations (qnn) lose too much and time allows",
     summary="Qualcomm QNN w8a16: uint16 on every activation, int8 weights, int32 bias",
     integers=(("int16", "uint16"),),
     symmetric=False,
@@ -230,15 +237,21 @@ QNN_W8A16 = TargetProfile(
 PROFILES = {profile.name: profile for profile in (ORT, TENSORRT, OPENVINO, QNN, QNN_W8A16)}
 
 
+ALIASES = {"qualcomm": "qnn", "nvidia": "tensorrt", "intel": "openvino", "rockchip": "qnn"}
+"""Profiles by the maker of the chip. Rockchip's NPUs compute what ``qnn`` says: 8 bits with zero
+points on every activation."""
+
+
 def find_profile(name: str) -> TargetProfile:
-    """Return the profile of a target.
+    """Return the profile of a target, by its name or the maker of the chip.
 
     Raises:
         UsageError: there is no target of that name.
     """
     try:
-        return PROFILES[name]
+        return PROFILES[ALIASES.get(name.lower(), name)]
     except KeyError:
         raise UsageError(
-            f"unknown target {name!r}; choose one of {', '.join(sorted(PROFILES))}"
+            f"unknown target {name!r}; choose one of {', '.join(sorted(PROFILES))}; "
+            "'esrdeploy targets' says which chip takes which"
         ) from None

@@ -17,6 +17,7 @@ from deploy.cli.handoff import handoff
 from deploy.cli.inspect import inspect
 from deploy.cli.models import models
 from deploy.cli.report import report
+from deploy.cli.targets import targets
 from deploy.cli.verify import verify
 
 app = typer.Typer(
@@ -51,6 +52,7 @@ def _root(
 app.command()(build)
 app.command()(verify)
 app.command()(models)
+app.command()(targets)
 app.command()(calibrate)
 app.command("eval")(evaluate)
 app.command()(report)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def build(
-    model: Model,
+    model: Model = None,
     precision: Annotated[
         list[PrecisionChoice] | None,
         typer.Option(
@@ -48,8 +48,10 @@ def build(
         typer.Option(
             "--target",
             "-t",
-            help="Target profile of the int8 model: ort, tensorrt, openvino, qnn or qnn-w8a16; "
-            "repeatable. Default: ort.",
+            help="Target profile of the int8 model: ort (CPUs), tensorrt (or nvidia), openvino (or "
+            "intel), qnn (or qualcomm, rockchip) or qnn-w8a16; repeatable. 'esrdeploy targets' "
+            "says which chip takes which.",
+            show_default="ort",
         ),
     ] = None,
     weights: Weights = None,
@@ -75,15 +77,23 @@ def build(
     ] = False,
     head: Annotated[
         PartPrecision | None,
-        typer.Option(help="Precision of the convolution that reads the picture, where allowed."),
+        typer.Option(
+            help="Precision of the convolution that reads the picture; 'esrdeploy targets' lists "
+            "what each target allows.",
+            show_default="the target's",
+        ),
     ] = None,
     trunk: Annotated[
         PartPrecision | None,
-        typer.Option(help="Precision of the residual additions, where the target allows it."),
+        typer.Option(
+            help="Precision of the residual additions, likewise.", show_default="the target's"
+        ),
     ] = None,
     tail: Annotated[
         PartPrecision | None,
-        typer.Option(help="Precision from the first upsampling on, where the target allows it."),
+        typer.Option(
+            help="Precision from the first upsampling on, likewise.", show_default="the target's"
+        ),
     ] = None,
     accumulator_bits: Annotated[
         int | None,
@@ -142,14 +152,17 @@ def build(
     from deploy.artifacts.files import REPORT_NAME
     from deploy.build.budget import Budget
     from deploy.build.calibrate import CalibrationRequest, Execution
+    from deploy.build.idle_options import idle_options
     from deploy.build.request import BuildRequest
-    from deploy.pipeline import build_model
+    from deploy.network.weights.naming import named_model
     from quant.plan import QuantOptions
+    from quant.targets import find_profile
 
+    progress = make_progress()
     request = BuildRequest(
-        model,
+        named_model(model, weights, progress),
         precision=lowest(precision or [PrecisionChoice.INT8]),
-        targets=tuple(dict.fromkeys(target or ["ort"])),
+        targets=tuple(dict.fromkeys(find_profile(name).name for name in target or ["ort"])),
         weights=weights,
         calibration=CalibrationRequest(
             calibration_folder(calib), calib_count, mode, seed, calib_table
@@ -170,7 +183,13 @@ def build(
         out=out,
         report=report,
     )
-    outcome = build_model(request, make_progress())
+    # What cannot be done is refused before torch, which the pipeline needs, is loaded.
+    request.require_possible()
+    for line in idle_options(request, targets=bool(target)):
+        progress.note(line)
+    from deploy.pipeline import build_model
+
+    outcome = build_model(request, progress)
     if as_json:
         print_json("esrdeploy.cli.build/1", outcome.record())
     else:

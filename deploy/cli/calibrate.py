@@ -22,7 +22,7 @@ from deploy.cli.options import (
 
 
 def calibrate(
-    model: Model,
+    model: Model = None,
     weights: Weights = None,
     calib: Calib = "sample",
     calib_count: CalibCount = 50,
@@ -37,17 +37,20 @@ def calibrate(
     """Observe the activation ranges of the float model over a folder of images."""
     from deploy.build.calibrate import CalibrationRequest, Execution
     from deploy.build.request import BuildRequest
-    from deploy.pipeline import calibrate_model
+    from deploy.network.weights.naming import named_model
 
+    progress = make_progress()
     images = CalibrationRequest(calibration_folder(calib), calib_count, mode, seed)
     request = BuildRequest(
-        model,
+        named_model(model, weights, progress),
         weights=weights,
         calibration=images,
         execution=Execution(workers, scheduler, resume),
         out=out,
     )
-    outcome = calibrate_model(request, make_progress())
+    from deploy.pipeline import calibrate_model
+
+    outcome = calibrate_model(request, progress)
     if as_json:
         print_json("esrdeploy.cli.calibrate/1", outcome.record())
         return

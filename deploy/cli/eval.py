@@ -72,6 +72,8 @@ def evaluate(
     from deploy.evaluate.request import ScoringRequest
     from deploy.evaluate.score_builds import score
     from deploy.evaluate.vendor_table import SCHEMA
+    from deploy.network.known_models import model_name
+    from quant.targets import find_profile
 
     if whole and shape == "fixed":
         raise UsageError("found --whole without --shape source; at a fixed shape nothing is tiled")
@@ -79,9 +81,9 @@ def evaluate(
     request = ScoringRequest(
         data,
         builds=builds,
-        models=tuple(model or ()),
+        models=tuple(map(model_name, model or ())),
         precisions=tuple(name for name in PRECISIONS if name in wanted),
-        targets=tuple(target or ()),
+        targets=tuple(find_profile(name).name for name in target or ()),
         shape=shape,
         whole=whole,
         count=count,

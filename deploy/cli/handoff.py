@@ -22,7 +22,8 @@ def handoff(
             "--vendor",
             "--target",
             "-t",
-            help="Who gets the bundle: vacc, rknn, tensorrt, openvino, qnn or ncnn; repeatable. An "
+            help="Who gets the bundle: vacc (or vastai), rknn (or rockchip), tensorrt (or nvidia), "
+            "openvino (or intel), qnn (or qualcomm) or ncnn; repeatable. An "
             "int8 model that a vendor takes and the build lacks is made from the build's "
             "calibration table.",
         ),

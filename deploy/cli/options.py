@@ -27,7 +27,16 @@ EqualizationChoice = Literal["none", "growth", "all"]
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")
 ]
-Model = Annotated[str, typer.Option("--model", "-m", help="Model name; see 'esrdeploy models'.")]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        help="Model name, as 'esrdeploy models' lists it or as its authors call it "
+        "(RealESRGAN_x4plus); with --weights a name of your own.",
+        show_default="with --weights, what they are by their digest, or their file name",
+    ),
+]
 Weights = Annotated[
     Path | None,
     typer.Option(

@@ -121,6 +121,7 @@ def verify(
         from deploy.cli.returned import verify_returned
         from deploy.handoff.returned.files import OutputFormat, OutputQuantization
         from deploy.handoff.returned.judge import ReturnedRequest
+        from deploy.handoff.vendors import vendor_name
 
         quantization = None
         if output_quantization is not None:
@@ -128,7 +129,7 @@ def verify(
         request = ReturnedRequest(
             folder=returned,
             bundle=path,
-            vendor=vendor,
+            vendor=None if vendor is None else vendor_name(vendor),
             precision=lowest([precision]),
             profile=profile,
             hr=hr,

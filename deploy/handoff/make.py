@@ -93,7 +93,8 @@ def make_handoff(request: HandoffRequest, progress: Progress) -> HandoffOutcome:
         VerificationError: a file of the build was changed, or a vendor's engine does not compute
             from the bundle what it should.
     """
-    vendors = [find_vendor(name) for name in dict.fromkeys(request.vendors)]
+    chosen_vendors = {find_vendor(name).name: find_vendor(name) for name in request.vendors}
+    vendors = list(chosen_vendors.values())
     build = open_build(request.build)
     pictures = golden_pictures(build, request.images, request.count)
     calibration = calibration_set(build, request.calib, include_images=request.include_images)

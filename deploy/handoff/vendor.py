@@ -192,6 +192,7 @@ class Vendor:
         quantizes_itself: the vendor's tools choose their own scales, so a result is held against
             a floor and not against ours.
         engines: of the vendor, that can run here.
+        aliases: other names for it on the command line, such as the maker's.
     """
 
     name: str
@@ -200,6 +201,7 @@ class Vendor:
     write: Callable[[BundleContext], None]
     quantizes_itself: bool = False
     engines: tuple[Engine, ...] = ()
+    aliases: tuple[str, ...] = ()
 
 
 def copy_standalone(name: str, path: Path) -> None:

@@ -37,6 +37,11 @@ class ModelEntry:
     packaged_stem: str | None = None
 
     @property
+    def official_name(self) -> str:
+        """What its authors call it: the name of the official file without suffix."""
+        return self.official_file.removesuffix(".pth")
+
+    @property
     def scale(self) -> int:
         """Output pixels per input pixel along one side."""
         return self.architecture.scale
@@ -95,16 +100,33 @@ MODELS: tuple[ModelEntry, ...] = (
 
 
 def find_model(name: str) -> ModelEntry:
-    """Return the entry of a model.
+    """Return the entry of a model, by its name here or that of its official file.
 
     Raises:
         UsageError: no model has this name; the message lists those there are.
 
     >>> find_model("x2plus").scale
     2
+    >>> find_model("RealESRGAN_x4plus_anime_6B").name
+    'x4plus-anime-6b'
     """
     for entry in MODELS:
-        if entry.name == name:
+        if name in {entry.name, entry.official_file, entry.official_name}:
             return entry
     known = ", ".join(entry.name for entry in MODELS)
     raise UsageError(f"unknown model {name!r}; expected one of {known}")
+
+
+def model_name(name: str) -> str:
+    """Return the name here of a model that may be given by its official one; others as they are.
+
+    >>> model_name("realesr-animevideov3"), model_name("mine")
+    ('animevideov3', 'mine')
+    """
+    found = (item.name for item in MODELS if name in {item.official_file, item.official_name})
+    return next(found, name)
+
+
+def models_of(architecture: Architecture) -> tuple[str, ...]:
+    """Return the names of the known models that a network of these sizes may be weights of."""
+    return tuple(entry.name for entry in MODELS if entry.architecture == architecture)

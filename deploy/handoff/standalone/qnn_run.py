@@ -12,6 +12,7 @@ import numpy as np
 import onnxruntime
 
 HERE = Path(__file__).resolve().parent
+PROVIDER = "QNNExecutionProvider"
 
 
 def main() -> None:
@@ -23,6 +24,13 @@ def main() -> None:
     parser.add_argument("--backend", required=True, help="libQnnHtp.so or QnnHtp.dll")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
+    offered = onnxruntime.get_available_providers()
+    if PROVIDER not in offered:
+        parser.error(
+            f"this onnxruntime {onnxruntime.__version__} has no {PROVIDER}, only "
+            f"{', '.join(offered)}; run 'pip uninstall onnxruntime' and 'pip install "
+            "onnxruntime-qnn', on a machine with a Qualcomm chip"
+        )
     arguments.out.mkdir(parents=True, exist_ok=True)
     options = onnxruntime.SessionOptions()
     # Without this a layer that the chip does not take would run on the CPU, unnoticed.
@@ -30,7 +38,7 @@ def main() -> None:
     session = onnxruntime.InferenceSession(
         str(arguments.model),
         options,
-        providers=["QNNExecutionProvider"],
+        providers=[PROVIDER],
         provider_options=[{"backend_path": arguments.backend}],
     )
     for path in sorted((HERE.parent / "golden" / "input").glob("*.npy")):

@@ -21,13 +21,22 @@ def vendors() -> dict[str, Vendor]:
     return found
 
 
+def vendor_name(name: str) -> str:
+    """Return the name of the vendor that ``name`` is an alias of; other names as they are."""
+    found = (vendor.name for vendor in vendors().values() if name.lower() in vendor.aliases)
+    return next(found, name)
+
+
 def find_vendor(name: str) -> Vendor:
-    """Return the vendor of that name.
+    """Return the vendor of that name or alias.
 
     Raises:
         UsageError: there is none.
     """
     known = vendors()
-    if name not in known:
-        raise UsageError(f"unknown vendor {name!r}; choose one of {', '.join(known)}")
-    return known[name]
+    if vendor_name(name) not in known:
+        raise UsageError(
+            f"unknown vendor {name!r}; choose one of {', '.join(known)}; 'esrdeploy targets' says "
+            "who takes what"
+        )
+    return known[vendor_name(name)]

@@ -87,4 +87,5 @@ VENDOR = Vendor(
         Engine("float IR in OpenVINO", "openvino", "openvino", "float", same_float, _load_float),
         Engine("int8 IR in OpenVINO", "openvino", "openvino", "float", same_picture, _load_int8),
     ),
+    aliases=("intel",),
 )

@@ -149,4 +149,5 @@ VENDOR = Vendor(
     summary="Qualcomm chips through onnxruntime or the QAIRT tools",
     profiles=tuple(_PROFILES.values()),
     write=_write,
+    aliases=("qualcomm",),
 )

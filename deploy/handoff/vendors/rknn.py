@@ -86,4 +86,5 @@ VENDOR = Vendor(
     profiles=(_INT8, _MIXED),
     write=_write,
     quantizes_itself=True,
+    aliases=("rockchip",),
 )

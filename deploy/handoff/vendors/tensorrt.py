@@ -83,4 +83,5 @@ VENDOR = Vendor(
     summary="NVIDIA GPUs through TensorRT",
     profiles=(_PROFILE,),
     write=_write,
+    aliases=("nvidia",),
 )

@@ -140,4 +140,5 @@ VENDOR = Vendor(
     profiles=(),
     write=_write,
     quantizes_itself=True,
+    aliases=("vastai",),
 )

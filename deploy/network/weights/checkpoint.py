@@ -15,6 +15,7 @@ from deploy.artifacts.manifest import WeightsRecord
 from deploy.ncnn.read import attach_weights, parse_param
 from deploy.network.known_models import WEIGHTS_PACKAGE, ModelEntry
 from deploy.network.weights.download import cached_file
+from deploy.network.weights.file_kinds import require_weights_file
 from deploy.network.weights.legacy_keys import current_names
 from deploy.network.weights.ncnn_state_dict import state_dict
 from deploy.network.weights.read_safetensors import read_safetensors
@@ -22,6 +23,7 @@ from deploy.network.weights.read_safetensors import read_safetensors
 _TORCH_SUFFIXES = (".pth", ".pt", ".ckpt", ".bin")
 _ZIP_START = b"PK\x03\x04"
 _JSON_START = b"{"
+_PICKLE_START = b"\x80"
 _SAFETENSORS_HEADER_OFFSET = 8
 
 
@@ -130,13 +132,27 @@ def _judged(checkpoint: Checkpoint, entry: ModelEntry) -> Checkpoint:
 
 
 def _read_ncnn_pair(param: Path, binary: Path) -> tuple[dict[str, Float32], dict[str, str]]:
+    for path, other in ((param, binary), (binary, param)):
+        if not path.is_file() and other.is_file():
+            raise WeightsError(
+                f"{other.name} has no {path.name} beside it; an ncnn pair is two files of one "
+                f"name: put the {path.suffix} there"
+            )
     text, content = _content(param), _content(binary)
+    for path, raw in ((param, text), (binary, content)):
+        require_weights_file(raw, path)
     layers = parse_param(text.decode("utf-8", errors="replace"), param.name)
     tensors = state_dict(attach_weights(layers, content, binary.name), param.name)
     return tensors, {param.name: sha256_bytes(text), binary.name: sha256_bytes(content)}
 
 
 def _read_single_file(content: bytes, path: Path) -> dict[str, Float32]:
+    require_weights_file(content, path)
+    if path.suffix == ".bin" and not content.startswith((_ZIP_START, _PICKLE_START)):
+        raise WeightsError(
+            f"{path.name} has no {path.with_suffix('.param').name} beside it; an ncnn pair is two "
+            "files of one name: put the .param there"
+        )
     start = _SAFETENSORS_HEADER_OFFSET
     if path.suffix == ".safetensors" or content[start : start + 1] == _JSON_START:
         return read_safetensors(content, path.name)
@@ -152,6 +168,8 @@ def _read_single_file(content: bytes, path: Path) -> dict[str, Float32]:
 
 
 def _content(path: Path) -> bytes:
+    if path.is_dir():
+        raise WeightsError(f"{path} is a folder; name the file of weights in it")
     try:
         return path.read_bytes()
     except OSError as error:

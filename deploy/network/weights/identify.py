@@ -12,7 +12,7 @@ from typing import Any
 from calib.arrays import AnyArray
 from calib.errors import WeightsError
 from deploy.network.architecture import RGB, SRVGG, Architecture, RRDBNet, tensor_shapes
-from deploy.network.known_models import ModelEntry
+from deploy.network.known_models import ModelEntry, models_of
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -55,9 +55,13 @@ def require_model(architecture: Architecture, entry: ModelEntry) -> None:
         WeightsError: the architectures differ; the message says what was found and expected.
     """
     if architecture != entry.architecture:
+        fits = models_of(architecture)
+        remedy = "name a network of your own with --model, or leave --model out"
+        if fits:
+            remedy = f"they fit --model {' or '.join(fits)}"
         raise WeightsError(
             f"the weights are of another network than {entry.name!r}: found {architecture}, "
-            f"expected {entry.architecture}; name the model they belong to with --model"
+            f"expected {entry.architecture}; {remedy}"
         )
 
 

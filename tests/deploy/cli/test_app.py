@@ -1,13 +1,18 @@
 """All commands alike: light to start, and an error is one line or one document."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import typer
 
+from deploy.cli import app
+from deploy.handoff.vendors import vendors
+from quant.targets import ALIASES, PROFILES
 from tests.deploy.builds import run
 
 HEAVY = ("torch", "onnxruntime", "onnx", "cv2", "skimage", "numpy", "scipy")
@@ -21,6 +26,45 @@ def test_help_loads_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--model", "x5plus"],
+        ["--target", "abacus"],
+        ["--target", "tensorrt", "--trunk", "int16"],
+        ["--full-integer", "--tail", "float"],
+        ["--target", "qnn-w8a16", "--min-parity", "40"],
+    ],
+    ids=" ".join,
+)
+def test_what_cannot_be_built_is_refused_without_torch(wrong: list[str]) -> None:
+    command = ["build", "--model", "x4plus", *wrong]
+    code = (
+        "import sys\nfrom typer.testing import CliRunner\nfrom deploy.cli import app\n"
+        f"code = CliRunner().invoke(app, {command}).exit_code\n"
+        "print(code, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["2", "False"]
+
+
+def test_help_names_the_targets_and_their_aliases() -> None:
+    (option,) = [
+        item
+        for item in typer.main.get_command(app).commands["build"].params
+        if item.name == "target"
+    ]
+    assert set(re.findall(r"[a-z0-9-]+", option.help)) >= {*PROFILES, *ALIASES}
+    assert option.show_default == "ort"
+    (vendor,) = [
+        item
+        for item in typer.main.get_command(app).commands["handoff"].params
+        if item.name == "vendor"
+    ]
+    known = {name for item in vendors().values() for name in (item.name, *item.aliases)}
+    assert set(re.findall(r"[a-z0-9-]+", vendor.help)) >= known
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]], ids=["line", "document"])

@@ -19,6 +19,7 @@ from tests.deploy.builds import run
 # the fixture ``place``.
 REFUSED: dict[str, dict[str, tuple[str, str]]] = {
     "build": {
+        "neither model nor weights": ("", "neither --model nor --weights"),
         "no option of that name": ("--modell x4plus", "No such option"),
         "a word that is none of the option's": ("--model x4plus --mode half", "'half'"),
         "unknown model": ("--model x5plus", "x5plus"),
@@ -66,7 +67,12 @@ REFUSED: dict[str, dict[str, tuple[str, str]]] = {
         "a mirror without a model": ("--releases https://x", "--download"),
         "an argument that it does not take": ("x4plus", "unexpected extra argument"),
     },
+    "targets": {
+        "an argument that it does not take": ("qnn", "unexpected extra argument"),
+        "no option of that name": ("--target qnn", "No such option"),
+    },
     "calibrate": {
+        "neither model nor weights": ("", "neither --model nor --weights"),
         "unknown model": ("--model x5plus", "x5plus"),
         "no images": ("--model x4plus --calib {absent}", "absent"),
         "no picture at all": ("--model x4plus --calib-count 0", "--calib-count"),

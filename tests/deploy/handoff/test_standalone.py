@@ -50,6 +50,17 @@ def test_no_script_is_left_out_above() -> None:
     assert len(list(FOLDER.glob("*.py"))) == 7 + 1  # and __init__.py
 
 
+def test_a_missing_provider_is_named(tmp_path: Path) -> None:
+    command = [sys.executable, str(FOLDER / "qnn_run.py"), "m.onnx", "--backend", "libQnnHtp.so"]
+    done = subprocess.run(
+        [*command, "--out", tmp_path / "out"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "has no QNNExecutionProvider" in done.stderr
+    assert "onnxruntime-qnn" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def image_files() -> dict[str, np.ndarray]:
     return {
         "color.png": RNG.integers(0, 256, (37, 53, 3), np.uint8),

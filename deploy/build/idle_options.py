@@ -1,0 +1,44 @@
+"""Say which options of a build change nothing, so that nobody believes they did something."""
+
+from collections.abc import Iterator
+from dataclasses import fields
+
+from deploy.build.request import BuildRequest
+from quant.analysis.topology import Part
+from quant.plan import QuantOptions
+from quant.planner import part_precisions
+
+_PARTS: tuple[Part, ...] = ("head", "trunk", "tail")
+
+
+def idle_options(request: BuildRequest, *, targets: bool) -> Iterator[str]:
+    """Yield one line for each option that leaves the build as it would be without it.
+
+    Args:
+        request: a build that can be made.
+        targets: whether targets were asked for, or stand there by default.
+    """
+    asked = request.quantization
+    if not request.builds("int8"):
+        default = QuantOptions()
+        names = [
+            f"--{item.name.replace('_', '-')}"
+            for item in fields(asked)
+            if getattr(asked, item.name) != getattr(default, item.name)
+        ]
+        names += ["--target"] if targets else []
+        names += ["the budget"] if request.budget is not None else []
+        if names:
+            yield (
+                f"{', '.join(names)}: nothing changes by it, as no int8 model is built; leave out "
+                f"--precision {request.precision}"
+            )
+        return
+    for profile in request.profiles():
+        if asked.full_integer and profile.every_operator:
+            yield f"--full-integer changes nothing for {profile.name}: nothing is in float there"
+        default = part_precisions(profile, QuantOptions(full_integer=asked.full_integer))
+        for part in _PARTS:
+            wish = getattr(asked, part)
+            if wish is not None and wish == default[part]:
+                yield f"--{part} {wish} changes nothing for {profile.name}: it is the default there"

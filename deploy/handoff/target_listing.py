@@ -1,0 +1,112 @@
+"""List who takes what: vendors with their bundles and targets, targets with their choices.
+
+``esrdeploy targets`` shows it, and ``docs/targets.md`` is :func:`markdown` of it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from deploy.handoff.vendors import vendors
+from quant.targets import ALIASES, PROFILES, TargetProfile
+
+BUNDLE_COLUMNS = ("vendor", "also", "for", "targets of its bundle")
+TARGET_COLUMNS = ("target", "also", "choose it for", "head", "trunk", "tail")
+_NOTE = """\
+`esrdeploy build --target TARGET` makes an int8 file, `esrdeploy handoff --vendor VENDOR` a \
+bundle. A part (`--head`, `--trunk`, `--tail`) may have each precision listed; the first is the \
+default. Where a vendor's bundle names no target, its tools quantize the float model by themselves, \
+and are judged by the int8 file of the build."""
+
+
+@dataclass(frozen=True)
+class VendorRow:
+    """What one vendor gets.
+
+    Attributes:
+        vendor: as ``--vendor`` takes it.
+        also: other names that ``--vendor`` takes.
+        serves: chips and tools.
+        targets: whose int8 files its bundle holds.
+    """
+
+    vendor: str
+    also: tuple[str, ...]
+    serves: str
+    targets: tuple[str, ...]
+
+    def cells(self) -> list[str]:
+        """Return the row in the order of :data:`BUNDLE_COLUMNS`."""
+        return [self.vendor, ", ".join(self.also), self.serves, ", ".join(self.targets) or "none"]
+
+
+@dataclass(frozen=True)
+class TargetRow:
+    """What one target offers.
+
+    Attributes:
+        target: as ``--target`` takes it.
+        also: other names that ``--target`` takes.
+        choose: when it is the right one.
+        summary: what its files are like.
+        head: precisions that the head may have, the default first.
+        trunk: likewise.
+        tail: likewise.
+    """
+
+    target: str
+    also: tuple[str, ...]
+    choose: str
+    summary: str
+    head: tuple[str, ...]
+    trunk: tuple[str, ...]
+    tail: tuple[str, ...]
+
+    def cells(self) -> list[str]:
+        """Return the row in the order of :data:`TARGET_COLUMNS`."""
+        parts = [", ".join(part) for part in (self.head, self.trunk, self.tail)]
+        return [self.target, ", ".join(self.also), self.choose, *parts]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Both tables."""
+
+    vendors: tuple[VendorRow, ...]
+    targets: tuple[TargetRow, ...]
+
+    def record(self) -> dict[str, Any]:
+        """Return the tables as a JSON-able mapping."""
+        return asdict(self)
+
+
+def listing() -> Listing:
+    """Return what there is: read from the vendors and the target profiles."""
+    bundles = [
+        VendorRow(vendor.name, vendor.aliases, vendor.summary, vendor.profiles)
+        for vendor in vendors().values()
+    ]
+    return Listing(tuple(bundles), tuple(map(_target_row, PROFILES.values())))
+
+
+def _target_row(profile: TargetProfile) -> TargetRow:
+    also = tuple(alias for alias, name in ALIASES.items() if name == profile.name)
+    parts = [
+        (default, *(precision for precision in profile.precisions if precision != default))
+        for default in (profile.head, profile.trunk, profile.tail)
+    ]
+    return TargetRow(profile.name, also, profile.choose, profile.summary, *parts)
+
+
+def markdown(shown: Listing) -> str:
+    """Return the page ``docs/targets.md``."""
+    tables = [
+        _table(BUNDLE_COLUMNS, [row.cells() for row in shown.vendors]),
+        _table(TARGET_COLUMNS, [row.cells() for row in shown.targets]),
+    ]
+    return "\n\n".join(["# Targets and vendors", _NOTE, *tables]) + "\n"
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

@@ -1,0 +1,42 @@
+"""Name the model of a build that names none: by the digest of its weights, or by their file."""
+
+import re
+from pathlib import Path
+
+from calib.digest import sha256_file
+from calib.errors import UsageError
+from deploy.network.known_models import MODELS, find_model, model_name
+from deploy.progress import Progress
+
+
+def named_model(model: str | None, weights: Path | None, progress: Progress) -> str:
+    """Return the name that files of a build begin with.
+
+    Args:
+        model: what was asked for; an official name stands for the name here.
+        weights: the user's checkpoint, if there is one.
+        progress: told which name was found, where none was given.
+
+    Raises:
+        UsageError: there is neither; the name is unknown and there are no weights; or the weights'
+            file name holds no character that a name may have.
+    """
+    if model is not None:
+        known = model_name(model)
+        return known if weights is not None else find_model(known).name
+    if weights is None:
+        known_names = ", ".join(entry.name for entry in MODELS)
+        raise UsageError(
+            "found neither --model nor --weights; name one of "
+            f"{known_names} with --model, or a checkpoint of your own with --weights"
+        )
+    digest = sha256_file(weights) if weights.is_file() else None
+    for entry in MODELS:
+        if digest is not None and digest == entry.sha256:
+            progress.note(f"{weights.name} is the official file of {entry.name}")
+            return entry.name
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", weights.stem).strip("-._")
+    if not name:
+        raise UsageError(f"{weights.name} gives no name for files; name the network with --model")
+    progress.note(f"the build is called {name}, as {weights.name} is; --model gives another name")
+    return name

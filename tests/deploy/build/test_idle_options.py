@@ -1,0 +1,44 @@
+"""Options that change nothing are told, and those that change something are not."""
+
+import pytest
+
+from deploy.build.budget import Budget
+from deploy.build.idle_options import idle_options
+from deploy.build.request import BuildRequest
+from quant.plan import QuantOptions
+from quant.planner import part_precisions
+from quant.targets import PROFILES
+
+
+def told(request: BuildRequest, *, targets: bool = True) -> list[str]:
+    return list(idle_options(request, targets=targets))
+
+
+@pytest.mark.parametrize("target", PROFILES)
+def test_full_integer_is_told_where_nothing_is_in_float_anyway(target: str) -> None:
+    request = BuildRequest("x", targets=(target,), quantization=QuantOptions(full_integer=True))
+    lines = told(request)
+    assert bool(lines) == ("float" not in PROFILES[target].precisions)
+    assert all(line.startswith(f"--full-integer changes nothing for {target}") for line in lines)
+
+
+@pytest.mark.parametrize("target", PROFILES)
+@pytest.mark.parametrize("part", ["head", "trunk", "tail"])
+def test_a_part_is_told_where_it_asks_for_the_default(target: str, part: str) -> None:
+    profile = PROFILES[target]
+    default = part_precisions(profile, QuantOptions())[part]
+    for precision in profile.precisions:
+        options = QuantOptions(**{part: precision})
+        lines = told(BuildRequest("x", targets=(target,), quantization=options))
+        assert bool(lines) == (precision == default)
+
+
+def test_options_of_int8_are_told_where_none_is_built() -> None:
+    options = QuantOptions(percentile=99.0, trunk="float")
+    request = BuildRequest(
+        "x", precision="fp16", quantization=options, budget=Budget.of(None, 40.0)
+    )
+    (line,) = told(request)
+    assert line.startswith("--percentile, --trunk, --target, the budget: nothing changes")
+    assert told(BuildRequest("x", precision="fp16"), targets=False) == []
+    assert told(BuildRequest("x"), targets=True) == []
