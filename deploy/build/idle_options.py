@@ -37,8 +37,8 @@ def idle_options(request: BuildRequest, *, targets: bool) -> Iterator[str]:
     for profile in request.profiles():
         if asked.full_integer and profile.every_operator:
             yield f"--full-integer changes nothing for {profile.name}: nothing is in float there"
-        default = part_precisions(profile, QuantOptions(full_integer=asked.full_integer))
+        usual = part_precisions(profile, QuantOptions(full_integer=asked.full_integer))
         for part in _PARTS:
             wish = getattr(asked, part)
-            if wish is not None and wish == default[part]:
+            if wish is not None and wish == usual[part]:
                 yield f"--{part} {wish} changes nothing for {profile.name}: it is the default there"

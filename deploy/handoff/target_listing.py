@@ -15,7 +15,7 @@ TARGET_COLUMNS = ("target", "also", "choose it for", "head", "trunk", "tail")
 _NOTE = """\
 `esrdeploy build --target TARGET` makes an int8 file, `esrdeploy handoff --vendor VENDOR` a \
 bundle. A part (`--head`, `--trunk`, `--tail`) may have each precision listed; the first is the \
-default. Where a vendor's bundle names no target, its tools quantize the float model by themselves, \
+default. Where a vendor's bundle names no target, its tools quantize the float model themselves, \
 and are judged by the int8 file of the build."""
 
 

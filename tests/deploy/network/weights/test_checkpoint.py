@@ -112,7 +112,7 @@ def write_safetensors(path, value):
     [
         pytest.param("x.pth", lambda _: None, "cannot read the weights .*No such file", id="none"),
         pytest.param("x.pth", lambda p: p.mkdir(), "Is a directory", id="folder"),
-        pytest.param("x.pth", lambda p: p.write_bytes(b""), "x.pth cannot be read", id="empty"),
+        pytest.param("x.pth", lambda p: p.write_bytes(b""), "x.pth is empty", id="empty"),
         pytest.param(
             "x.pth", lambda p: p.write_bytes(b"no checkpoint"), "x.pth is no plain|x.pth cannot",
             id="text",
