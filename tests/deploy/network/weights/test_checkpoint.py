@@ -111,7 +111,7 @@ def write_safetensors(path, value):
     ("name", "write", "message"),
     [
         pytest.param("x.pth", lambda _: None, "cannot read the weights .*No such file", id="none"),
-        pytest.param("x.pth", lambda p: p.mkdir(), "Is a directory", id="folder"),
+        pytest.param("x.pth", lambda p: p.mkdir(), "is a folder", id="folder"),
         pytest.param("x.pth", lambda p: p.write_bytes(b""), "x.pth is empty", id="empty"),
         pytest.param(
             "x.pth", lambda p: p.write_bytes(b"no checkpoint"), "x.pth is no plain|x.pth cannot",
