@@ -10,6 +10,9 @@ Observing costs time and memory, so only tensors that nothing else determines ar
     Resize nearest   output follows from input: the same values, each repeated equally often
     Reshape, Transpose, DepthToSpace, SpaceToDepth, Flatten, Identity: the same values
 
+What a convolution reads is described channel by channel; where one of the last line makes it, which
+may have moved values from one channel to another, it is observed: behind a pixel-unshuffle.
+
 A PReLU has a slope per channel, which a histogram over all channels cannot undo: its input is
 observed. The picture and the network's output are observed too, for the report's sake; their
 quantized range is [0, 1] whatever was seen (percentile clipping there darkens white: OpenPPL/ppq
@@ -35,6 +38,7 @@ from quant.numerics.distribution import Distribution, merge
 PINNED_RANGE = (0.0, 1.0)
 
 _POINTS = 2048
+_KEEP_CHANNELS = {"Concat", "Identity"}
 
 
 def observed_tensors(model: onnx.ModelProto) -> tuple[str, ...]:
@@ -69,15 +73,17 @@ class ObservationRules:
         if producer is None:
             return ()
         if producer.op_type == "Concat" or producer.op_type in MOVERS:
-            if (
-                producer.op_type == "Resize"
-                and attribute_of(producer, "mode", b"nearest") != b"nearest"
-            ):
-                return ()
-            return self.topology.data_inputs(producer)
-        if self.positive_factor(producer) is not None:
-            return self.topology.data_inputs(producer)
-        return ()
+            given = not self._must_be_observed(producer, tensor)
+        else:
+            given = self.positive_factor(producer) is not None
+        return self.topology.data_inputs(producer) if given else ()
+
+    def _must_be_observed(self, mover: onnx.NodeProto, tensor: str) -> bool:
+        """Tell whether a resize makes new values, or a convolution needs what is regrouped."""
+        if mover.op_type == "Resize":
+            return bool(attribute_of(mover, "mode", b"nearest") != b"nearest")
+        readers = self.topology.readers(tensor)
+        return mover.op_type not in _KEEP_CHANNELS and any(n.op_type == "Conv" for n in readers)
 
     def derive(self, tensor: str, known: Mapping[str, Distribution]) -> Distribution:
         """Return the distribution of ``tensor`` from those of its ``sources``."""
