@@ -13,6 +13,7 @@ from deploy.artifacts.files import MANIFEST_NAME, REPORT_NAME, Artifact, claim_f
 from deploy.artifacts.manifest import Manifest
 from deploy.build.calibrate import calibration_table, require_fitting, table_artifacts
 from deploy.build.describe import describe
+from deploy.build.idle_options import parts_without_nodes
 from deploy.build.lower import Lowered, lower
 from deploy.build.request import BuildRequest
 from deploy.build.write_models import write_fp32, write_parity
@@ -68,6 +69,8 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
     exported = _export(network, progress)
     graph = GraphIndex(exported.model)
     require_nodes(graph.model, request.fp16_keep)
+    for line in parts_without_nodes(request.quantization, graph):
+        progress.note(line)
     require_fitting(source, graph)
     for name in (MANIFEST_NAME, REPORT_NAME):
         (folder / name).unlink(missing_ok=True)

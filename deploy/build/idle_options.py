@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import fields
 
+from calib.graph import GraphIndex
 from deploy.build.request import BuildRequest
-from quant.analysis.topology import Part
+from quant.analysis.topology import ACTIVATIONS, RESIDUAL, Part, Topology
 from quant.plan import QuantOptions
 from quant.planner import part_precisions
 
+_COMPUTING = ACTIVATIONS | RESIDUAL | {"Conv"}
 _PARTS: tuple[Part, ...] = ("head", "trunk", "tail")
 
 
@@ -42,3 +44,16 @@ def idle_options(request: BuildRequest, *, targets: bool) -> Iterator[str]:
             wish = getattr(asked, part)
             if wish is not None and wish == usual[part]:
                 yield f"--{part} {wish} changes nothing for {profile.name}: it is the default there"
+
+
+def parts_without_nodes(options: QuantOptions, graph: GraphIndex) -> Iterator[str]:
+    """Yield one line for each part whose precision was asked for and that this network lacks.
+
+    What moves values alone, as a pixel shuffle does, takes the precision of what it reads.
+    """
+    topology = Topology(graph)
+    there = {topology.part(node) for node in topology.operators if node.op_type in _COMPUTING}
+    for part in _PARTS:
+        wish = getattr(options, part)
+        if wish is not None and part not in there:
+            yield f"--{part} {wish} changes nothing: nothing in the {part} of this network computes"

@@ -1,9 +1,11 @@
 """Options that change nothing are told, and those that change something are not."""
 
+import onnx
 import pytest
 
+from calib.graph import GraphIndex
 from deploy.build.budget import Budget
-from deploy.build.idle_options import idle_options
+from deploy.build.idle_options import idle_options, parts_without_nodes
 from deploy.build.request import BuildRequest
 from quant.plan import QuantOptions
 from quant.planner import part_precisions
@@ -42,3 +44,25 @@ def test_options_of_int8_are_told_where_none_is_built() -> None:
     assert line.startswith("--percentile, --trunk, --target, the budget: nothing changes")
     assert told(BuildRequest("x", precision="fp16"), targets=False) == []
     assert told(BuildRequest("x"), targets=True) == []
+
+
+COMPACT = """
+<ir_version: 8, opset_import: ["": 17]>
+compact (float[1,3,4,4] x) => (float[1,3,4,4] y)
+<float[3,3,1,1] w = {1,0,0,0,1,0,0,0,1}, float[12,3,1,1] v = {
+  1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1}>
+{
+  [first] a = Conv(x, w)
+  [last] b = Conv(a, v)
+  [shuffle] y = DepthToSpace<blocksize = 2>(b)
+}
+"""
+
+
+def test_a_part_that_the_network_lacks_is_told() -> None:
+    graph = GraphIndex(onnx.parser.parse_model(COMPACT))
+    for part, lacking in (("head", False), ("trunk", True), ("tail", True)):
+        lines = list(parts_without_nodes(QuantOptions(**{part: "int8"}), graph))
+        assert bool(lines) == lacking
+        assert all(line.startswith(f"--{part} int8 changes nothing") for line in lines)
+    assert list(parts_without_nodes(QuantOptions(), graph)) == []
