@@ -1,4 +1,4 @@
-"""Inspect an ONNX file as a deployment engineer would: operators, precision, size, cost.
+"""Inspect ONNX files as a deployment engineer would: ends, operators, precision, size, cost.
 
 The precision of a node is read from the graph, not from its file name: a data input that comes
 out of a DequantizeLinear counts with the integer type that went in, an output that only
@@ -15,15 +15,41 @@ import numpy as np
 import onnx
 
 from calib.digest import sha256_file
+from calib.errors import UsageError, VerificationError
 from calib.graph import GraphIndex
-from deploy.artifacts.files import main_opset
+from deploy.artifacts.files import MANIFEST_NAME, main_opset
+from deploy.artifacts.manifest import read_manifest
 from deploy.artifacts.onnx_files import read_model
 from deploy.network.macs import Complexity, complexity
+from quant.qdq.int8_share import Int8Share, int8_share
 from quant.qdq.saturation import saturable_convolutions
 from quant.qdq.view import QdqView
 
 QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
 _CARRIERS = frozenset({QUANTIZE, DEQUANTIZE, "Cast"})
+
+
+@dataclass(frozen=True)
+class GraphEnd:
+    """One input or output of a graph.
+
+    Attributes:
+        name: of the tensor.
+        dtype: its element type, such as ``float32``.
+        shape: its dimensions; a string is the name of one that is not fixed.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+
+    def __str__(self) -> str:
+        """Return it in one line.
+
+        >>> str(GraphEnd("input", "float32", (1, 3, "height", 128)))
+        'input  float32 [1, 3, height, 128]'
+        """
+        return f"{self.name}  {self.dtype} [{', '.join(map(str, self.shape))}]"
 
 
 @dataclass(frozen=True)
@@ -77,7 +103,12 @@ class Inspection:
         path: of the file, as given.
         sha256: digest of its content.
         size_bytes: its length.
+        float_bytes: length of the float model of the same build; ``None`` where no manifest beside
+            the file names it.
         opset: version of the ``ai.onnx`` operator set.
+        inputs: what the graph takes, without its constants.
+        outputs: what it gives.
+        share: which of its convolutions compute in integers.
         operators: how often each operator occurs.
         nodes: precision of every node that computes (no quantization, no casts).
         ranges: what each QuantizeLinear of an activation can represent.
@@ -88,7 +119,11 @@ class Inspection:
     path: str
     sha256: str
     size_bytes: int
+    float_bytes: int | None
     opset: int
+    inputs: tuple[GraphEnd, ...]
+    outputs: tuple[GraphEnd, ...]
+    share: Int8Share
     operators: dict[str, int]
     nodes: tuple[NodePrecision, ...]
     ranges: tuple[QuantizedRange, ...]
@@ -100,13 +135,34 @@ class Inspection:
         """How many nodes there are of each operator and precision, most frequent first."""
         return dict(Counter((node.op_type, node.kind) for node in self.nodes).most_common())
 
+    @property
+    def share_text(self) -> str:
+        """How many convolutions are in int8, with sizes and work where they are known."""
+        text = str(self.share)
+        if self.float_bytes is not None:
+            text = self.share.of_size(self.size_bytes, self.float_bytes)
+        if self.share.macs:
+            part = self.share.integer_macs / self.share.macs
+            text += f", {100 * part:.1f} % of the multiply-accumulates in integers"
+        return text
+
     def record(self) -> dict[str, Any]:
         """Return everything as a JSON-able mapping."""
         return {
             "path": self.path,
             "sha256": self.sha256,
             "size_bytes": self.size_bytes,
+            "float_bytes": self.float_bytes,
             "opset": self.opset,
+            "inputs": [asdict(end) for end in self.inputs],
+            "outputs": [asdict(end) for end in self.outputs],
+            "convolutions": {
+                "count": len(self.share.convolutions),
+                "int8": len(self.share.integer),
+                "int8_with_16_bit_activations": len(self.share.wide),
+                "macs": self.share.macs,
+                "int8_macs": self.share.integer_macs,
+            },
             "operators": self.operators,
             "precision": [
                 {"op_type": op_type, "kind": kind, "count": count}
@@ -127,6 +183,8 @@ def inspect_file(path: Path) -> Inspection:
     """
     model = read_model(path)
     index = GraphIndex(model)
+    view = QdqView(index)
+    graph = model.graph
     types = _element_types(model)
     nodes = tuple(
         _node_precision(node, index, types) for node in index.nodes if node.op_type not in _CARRIERS
@@ -135,13 +193,45 @@ def inspect_file(path: Path) -> Inspection:
         path=str(path),
         sha256=sha256_file(path),
         size_bytes=path.stat().st_size,
+        float_bytes=_float_bytes(path),
         opset=main_opset(model),
+        inputs=tuple(_end(value) for value in graph.input if value.name in index.inputs),
+        outputs=tuple(_end(value) for value in graph.output),
+        share=int8_share(view),
         operators=dict(Counter(node.op_type for node in index.nodes).most_common()),
         nodes=nodes,
         ranges=tuple(_ranges(index)),
         cost=complexity(model),
-        saturable=saturable_convolutions(QdqView(index)),
+        saturable=saturable_convolutions(view),
     )
+
+
+def models_of(folder: Path) -> tuple[Path, ...]:
+    """Return the ONNX files in a folder and those below it, sorted.
+
+    Raises:
+        UsageError: there is none.
+    """
+    found = tuple(sorted(folder.rglob("*.onnx")))
+    if not found:
+        raise UsageError(f"found no .onnx file in the folder {folder}; name a file, or a build")
+    return found
+
+
+def _end(value: onnx.ValueInfoProto) -> GraphEnd:
+    kind = value.type.tensor_type
+    dims = (dim.dim_value or dim.dim_param or "?" for dim in kind.shape.dim)
+    return GraphEnd(value.name, _type_name(kind.elem_type), tuple(dims))
+
+
+def _float_bytes(path: Path) -> int | None:
+    """Return the size of the float model of the build that a file belongs to."""
+    try:
+        manifest = read_manifest(path.parent / MANIFEST_NAME)
+        float_bytes = manifest.float_artifact.size_bytes
+    except VerificationError:  # no build, or a broken one: "verify" says so
+        return None
+    return float_bytes if any(item.path == path.name for item in manifest.models()) else None
 
 
 def _element_types(model: onnx.ModelProto) -> dict[str, str]:

@@ -1,16 +1,23 @@
-"""Run ``esrdeploy inspect``: show operators, precisions, ranges and cost of an ONNX file."""
+"""Run ``esrdeploy inspect``: show what ONNX files take, give and compute with."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deploy.cli.console import print_json, print_table
+from calib.errors import EsrdeployError, UsageError
+from deploy.cli.console import error_line, print_json, print_table
 from deploy.cli.options import AsJson
+
+if TYPE_CHECKING:
+    from deploy.inspection import Inspection
+    from quant.qdq.rules import RuleViolation
+
+SHOWN_NODES = 4
 
 
 def inspect(
-    path: Annotated[Path, typer.Argument(help="An ONNX file.")],
+    path: Annotated[Path, typer.Argument(help="An ONNX file, or a folder of them.")],
     rules: Annotated[
         str | None,
         typer.Option(
@@ -23,55 +30,121 @@ def inspect(
     ranges: Annotated[bool, typer.Option("--ranges", help="List every activation range.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show the operators, precision of every node, ranges, size and MACs of an ONNX file."""
+    """Show the inputs, precision of every node, ranges, size and MACs of an ONNX file."""
+    if path.is_dir():
+        if rules is not None or nodes or ranges:
+            raise UsageError(f"{path} is a folder; --rules, --nodes and --ranges take one file")
+        _inspect_folder(path, as_json=as_json)
+        return
     from deploy.artifacts.onnx_files import read_model
     from deploy.inspection import inspect_file
 
     found = inspect_file(path)
-    violations = []
+    violations: tuple[RuleViolation, ...] = ()
     if rules is not None:
         from quant.qdq.rules import check_rules
         from quant.targets import find_profile
 
-        violations = list(check_rules(read_model(path), find_profile(rules)))
+        violations = check_rules(read_model(path), find_profile(rules))
     if as_json:
         broken = [vars(item) for item in violations]
         shown = {**found.record(), "violations": broken if rules is not None else None}
         print_json("esrdeploy.cli.inspect/1", shown)
     else:
-        typer.echo(f"{path}  {found.size_bytes / 1e6:.2f} MB  opset {found.opset}")
-        typer.echo(f"sha256 {found.sha256}")
-        typer.echo(
-            f"{found.cost.parameters:,} parameters, {found.cost.macs / 1e9:.3f} G "
-            "convolution multiply-accumulates"
-        )
-        if found.ranges:
-            typer.echo(
-                f"{len(found.saturable)} convolutions can saturate 16-bit accumulation "
-                "(x86-64 without VNNI)"
-            )
-        rows = [[op, kind, str(count)] for (op, kind), count in found.kinds.items()]
-        print_table("precision of the nodes", ["operator", "inputs -> output", "nodes"], rows)
-        if nodes:
-            listed = [[node.name, node.op_type, node.kind] for node in found.nodes]
-            print_table("nodes", ["node", "operator", "inputs -> output"], listed)
-        if ranges:
-            listed = [
-                [
-                    item.tensor,
-                    item.dtype,
-                    f"{item.low:.5g}",
-                    f"{item.high:.5g}",
-                    f"{item.scale:.4g}",
-                ]
-                for item in found.ranges
-            ]
-            print_table("activation ranges", ["tensor", "type", "low", "high", "step"], listed)
-        for item in violations:
-            typer.echo(f"{item.rule}  {item.node}: found {item.found}, expected {item.expected}")
+        _show(found, nodes=nodes, ranges=ranges)
         if rules is not None:
-            typer.echo(
-                f"rules of {rules}: " + (f"{len(violations)} broken" if violations else "kept")
-            )
+            _show_violations(rules, violations)
     if violations:
         raise typer.Exit(1)
+
+
+def _inspect_folder(folder: Path, *, as_json: bool) -> None:
+    """List the models in a folder; exit 2 where one cannot be read."""
+    from deploy.inspection import models_of
+
+    inspected = {str(path): _inspected(path) for path in models_of(folder)}
+    unreadable = {path: item for path, item in inspected.items() if isinstance(item, str)}
+    found = [item for item in inspected.values() if not isinstance(item, str)]
+    if as_json:
+        listed = {"models": [item.record() for item in found], "unreadable": unreadable}
+        print_json("esrdeploy.cli.inspect-folder/1", listed)
+    elif found:
+        columns = ["file", "MB", "opset", "input", "output", "computes"]
+        rows = [
+            [
+                Path(item.path).relative_to(folder).as_posix(),
+                f"{item.size_bytes / 1e6:.2f}",
+                str(item.opset),
+                "\n".join(map(str, item.inputs)),
+                "\n".join(map(str, item.outputs)),
+                item.share_text,
+            ]
+            for item in found
+        ]
+        print_table(f"{len(found)} models in {folder}", columns, rows)
+    for message in unreadable.values():
+        error_line(message)
+    if unreadable:
+        raise typer.Exit(2)
+
+
+def _inspected(path: Path) -> "Inspection | str":
+    """Return what is in a file, or why it cannot be read."""
+    from deploy.inspection import inspect_file
+
+    try:
+        return inspect_file(path)
+    except EsrdeployError as error:
+        return str(error)
+
+
+def _show(found: "Inspection", *, nodes: bool, ranges: bool) -> None:
+    """Print what one file takes and gives, and then what it computes with."""
+    typer.echo(f"{found.path}  {found.size_bytes / 1e6:.2f} MB  opset {found.opset}")
+    for word, ends in (("input", found.inputs), ("output", found.outputs)):
+        for end in ends:
+            typer.echo(f"{word:<6}  {end}")
+    typer.echo(found.share_text)
+    typer.echo(
+        f"{found.cost.parameters:,} parameters, {found.cost.macs / 1e9:.3f} G "
+        "convolution multiply-accumulates"
+    )
+    if found.ranges:
+        typer.echo(
+            f"{len(found.saturable)} convolutions can saturate 16-bit accumulation "
+            "(x86-64 without VNNI)"
+        )
+    typer.echo(f"sha256 {found.sha256}")
+    rows = [[op, kind, str(count)] for (op, kind), count in found.kinds.items()]
+    print_table("precision of the nodes", ["operator", "inputs -> output", "nodes"], rows)
+    if nodes:
+        listed = [[node.name, node.op_type, node.kind] for node in found.nodes]
+        print_table("nodes", ["node", "operator", "inputs -> output"], listed)
+    if ranges:
+        listed = [
+            [item.tensor, item.dtype, f"{item.low:.5g}", f"{item.high:.5g}", f"{item.scale:.4g}"]
+            for item in found.ranges
+        ]
+        print_table("activation ranges", ["tensor", "type", "low", "high", "step"], listed)
+
+
+def _show_violations(target: str, violations: "tuple[RuleViolation, ...]") -> None:
+    """Print each rule that is broken once, with the places where it is."""
+    from quant.qdq.rules import broken_rules
+
+    broken = broken_rules(violations)
+    for rule in broken:
+        found = _some(rule.found)
+        typer.echo(f"{rule.rule}: expected {rule.expected}, found {found}")
+        typer.echo(f"  at {len(rule.nodes)} nodes: {_some(rule.nodes)}")
+    if not broken:
+        typer.echo(f"rules of {target}: kept")
+        return
+    kinds = len({rule.rule for rule in broken})
+    typer.echo(f"rules of {target}: {kinds} broken, in {len(violations)} places; --json lists each")
+
+
+def _some(names: tuple[str, ...]) -> str:
+    """Return the first few of some names, and how many more there are."""
+    more = len(names) - SHOWN_NODES
+    return ", ".join(names[:SHOWN_NODES]) + (f", and {more} more" if more > 0 else "")

@@ -5,7 +5,8 @@ under which it holds, and where it comes from. Rules ask the profile's data only
 is checked without a new rule.
 """
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import onnx
@@ -34,6 +35,23 @@ class RuleViolation:
     node: str
     found: str
     expected: str
+
+
+@dataclass(frozen=True)
+class BrokenRule:
+    """All places where a graph breaks a rule in the same way.
+
+    Attributes:
+        rule: the rule's identifier.
+        expected: what the target takes.
+        found: what is there instead, each once, the most frequent first.
+        nodes: the nodes that break it, in graph order.
+    """
+
+    rule: str
+    expected: str
+    found: tuple[str, ...]
+    nodes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -69,6 +87,22 @@ def check_rules(model: onnx.ModelProto, profile: TargetProfile) -> tuple[RuleVio
         for rule in RULES
         if rule.applies(profile)
         for finding in rule.check(view, profile)
+    )
+
+
+def broken_rules(violations: Iterable[RuleViolation]) -> tuple[BrokenRule, ...]:
+    """Group violations by rule and by what it expects, in the order of their first place."""
+    groups: dict[tuple[str, str], list[RuleViolation]] = {}
+    for item in violations:
+        groups.setdefault((item.rule, item.expected), []).append(item)
+    return tuple(
+        BrokenRule(
+            rule,
+            expected,
+            tuple(found for found, _ in Counter(item.found for item in group).most_common()),
+            tuple(item.node for item in group),
+        )
+        for (rule, expected), group in groups.items()
     )
 
 

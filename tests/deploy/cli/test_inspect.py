@@ -1,6 +1,7 @@
 """inspect and models through the command line."""
 
 import json
+import shutil
 from pathlib import Path
 
 from tests.deploy.builds import run
@@ -32,6 +33,59 @@ def test_inspect_says_what_each_node_computes_with(built: Path) -> None:
     assert "0 convolutions can saturate 16-bit accumulation" in run(
         "inspect", built / "tiny-int8-ort.onnx"
     ).stdout.replace("\n", " ")
+
+
+def test_inspect_begins_with_what_goes_in_and_out(built: Path) -> None:
+    path = built / "tiny-int8-ort.onnx"
+    lines = run("inspect", path).stdout.splitlines()
+    assert lines[1].split() == ["input", "input", "float32", "[1,", "3,", "128,", "128]"]
+    assert lines[2].split() == ["output", "output", "float32", "[1,", "3,", "512,", "512]"]
+    record = json.loads(run("inspect", path, "--json").stdout)
+    assert record["inputs"] == [{"name": "input", "dtype": "float32", "shape": [1, 3, 128, 128]}]
+    counts = record["convolutions"]
+    assert 0 < counts["int8"] < counts["count"] == 21
+    assert counts["macs"] == record["cost"]["macs"]
+    share = round(100 * path.stat().st_size / (built / "tiny-fp32.onnx").stat().st_size)
+    said = f"{counts['int8']} of 21 convolutions in int8, {share} % of the float file's size"
+    assert lines[3].startswith(said)
+
+
+def test_inspect_of_a_folder_lists_its_models(built: Path, tmp_path: Path) -> None:
+    result = run("inspect", built, "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    names = [Path(item["path"]).name for item in found["models"]]
+    assert names == ["tiny-fp16.onnx", "tiny-fp32.onnx", "tiny-int8-ort.onnx"]
+    assert [item["convolutions"]["int8"] > 0 for item in found["models"]] == [False, False, True]
+    shown = run("inspect", built).stdout
+    assert all(name in shown for name in names)
+
+    (tmp_path / "damaged.onnx").write_text("not a model")
+    shutil.copy(built / "tiny-fp16.onnx", tmp_path)
+    broken = run("inspect", tmp_path)
+    assert broken.exit_code == 2
+    assert "tiny-fp16.onnx" in broken.stdout
+    assert "damaged.onnx is no ONNX model" in broken.stderr
+
+
+def test_inspect_of_a_folder_without_models_or_with_the_options_of_a_file(
+    built: Path, tmp_path: Path
+) -> None:
+    assert "no .onnx file" in run("inspect", tmp_path).stderr
+    for option in (["--rules", "qnn"], ["--nodes"], ["--ranges"]):
+        result = run("inspect", built, *option)
+        assert result.exit_code == 2
+        assert "take one file" in result.stderr
+
+
+def test_violations_are_shown_by_rule(built: Path) -> None:
+    path = built / "tiny-int8-ort.onnx"
+    each = json.loads(run("inspect", path, "--rules", "tensorrt", "--json").stdout)["violations"]
+    result = run("inspect", path, "--rules", "tensorrt")
+    assert result.exit_code == 1
+    said = [line for line in result.stdout.splitlines() if ": expected " in line]
+    assert len(said) == len({(item["rule"], item["expected"]) for item in each}) < len(each)
+    assert f"in {len(each)} places" in result.stdout
 
 
 def test_inspect_refuses_what_is_no_model(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from onnx import helper, numpy_helper
 
 from calib.errors import GraphError
 from quant.plan import QuantOptions
-from quant.qdq.rules import RULES, check_rules
+from quant.qdq.rules import RULES, BrokenRule, RuleViolation, broken_rules, check_rules
 from quant.targets import PROFILES, find_profile
 from tests.quant.by_model import emit_qdq, make_plan
 
@@ -217,3 +217,18 @@ def test_scale_computed_at_run_time_is_refused(emitted) -> None:
     node_named(model, "x1_QuantizeLinear").input[1] = "x1_moved"
     with pytest.raises(GraphError, match="computed at run time"):
         check_rules(model, find_profile("ort"))
+
+
+def test_violations_are_grouped_by_what_a_rule_expects() -> None:
+    violations = (
+        RuleViolation("a", "n1", "x", "e"),
+        RuleViolation("b", "n1", "y", "e"),
+        RuleViolation("a", "n2", "z", "e"),
+        RuleViolation("a", "n3", "z", "e"),
+        RuleViolation("a", "n4", "x", "other"),
+    )
+    assert broken_rules(violations) == (
+        BrokenRule("a", "e", ("z", "x"), ("n1", "n2", "n3")),
+        BrokenRule("b", "e", ("y",), ("n1",)),
+        BrokenRule("a", "other", ("x",), ("n4",)),
+    )
