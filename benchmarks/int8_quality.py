@@ -195,7 +195,7 @@ def _score(pair: Scored, output: Float32) -> Score:
 
 
 HEAD = """\
-| int8 | PSNR dB | drop | SSIM | drop | parity dB mean | min | of fp32 | wall s | CPU s | peak MB |
+| int8 | PSNR dB | less float's | SSIM | less float's | parity dB mean | min | of fp32 | wall s | CPU s | peak MB |
 |---|---|---|---|---|---|---|---|---|---|---|"""
 
 
@@ -205,14 +205,14 @@ def table_line(
     """Return one line of the table."""
     psnr, similarity = (np.mean([getattr(r, f) for r in rows]) for f in ("psnr_db", "ssim"))
     parity = [row.parity_db for row in rows]
-    psnr_drop = np.mean([row.psnr_db for row in floats]) - psnr
-    ssim_drop = np.mean([row.ssim for row in floats]) - similarity
+    psnr_change = psnr - np.mean([row.psnr_db for row in floats])
+    ssim_change = similarity - np.mean([row.ssim for row in floats])
     cost = candidate.cost
     figures = (cost.seconds, cost.cpu_seconds, cost.peak_mb) if cost is not None else ()
     spent = " | ".join(f"{figure:.0f}" for figure in figures) or "- | - | -"
     return (
-        f"| {candidate.label} | {psnr:.3f} | {psnr_drop:+.4f} | {similarity:.4f} | "
-        f"{ssim_drop:+.4f} | {np.mean(parity):.2f} | {min(parity):.2f} | "
+        f"| {candidate.label} | {psnr:.3f} | {psnr_change:+.4f} | {similarity:.4f} | "
+        f"{ssim_change:+.4f} | {np.mean(parity):.2f} | {min(parity):.2f} | "
         f"{candidate.path.stat().st_size / float_bytes:.1%} | {spent} |"
     )
 

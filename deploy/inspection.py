@@ -49,7 +49,12 @@ class GraphEnd:
         >>> str(GraphEnd("input", "float32", (1, 3, "height", 128)))
         'input  float32 [1, 3, height, 128]'
         """
-        return f"{self.name}  {self.dtype} [{', '.join(map(str, self.shape))}]"
+        return f"{self.name}  {self.kind}"
+
+    @property
+    def kind(self) -> str:
+        """Type and shape in one line."""
+        return f"{self.dtype} [{', '.join(map(str, self.shape))}]"
 
 
 @dataclass(frozen=True)

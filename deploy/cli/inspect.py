@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from deploy.inspection import Inspection
     from quant.qdq.rules import RuleViolation
 
-SHOWN_NODES = 4
+SHOWN_NAMES = 3
 
 
 def inspect(
@@ -69,15 +69,15 @@ def _inspect_folder(folder: Path, *, as_json: bool) -> None:
         listed = {"models": [item.record() for item in found], "unreadable": unreadable}
         print_json("esrdeploy.cli.inspect-folder/1", listed)
     elif found:
-        columns = ["file", "MB", "opset", "input", "output", "computes"]
+        columns = ["file", "MB", "opset", "input", "output", "convolutions in int8"]
         rows = [
             [
                 Path(item.path).relative_to(folder).as_posix(),
                 f"{item.size_bytes / 1e6:.2f}",
                 str(item.opset),
-                "\n".join(map(str, item.inputs)),
-                "\n".join(map(str, item.outputs)),
-                item.share_text,
+                "\n".join(end.kind for end in item.inputs),
+                "\n".join(end.kind for end in item.outputs),
+                f"{len(item.share.integer)} of {len(item.share.convolutions)}",
             ]
             for item in found
         ]
@@ -134,9 +134,9 @@ def _show_violations(target: str, violations: "tuple[RuleViolation, ...]") -> No
 
     broken = broken_rules(violations)
     for rule in broken:
-        found = _some(rule.found)
-        typer.echo(f"{rule.rule}: expected {rule.expected}, found {found}")
-        typer.echo(f"  at {len(rule.nodes)} nodes: {_some(rule.nodes)}")
+        count = len(rule.nodes)
+        typer.echo(f"{rule.rule}: expected {rule.expected}, found {_some(rule.found)}")
+        typer.echo(f"  at {count} {'node' if count == 1 else 'nodes'}: {_some(rule.nodes)}")
     if not broken:
         typer.echo(f"rules of {target}: kept")
         return
@@ -146,5 +146,5 @@ def _show_violations(target: str, violations: "tuple[RuleViolation, ...]") -> No
 
 def _some(names: tuple[str, ...]) -> str:
     """Return the first few of some names, and how many more there are."""
-    more = len(names) - SHOWN_NODES
-    return ", ".join(names[:SHOWN_NODES]) + (f", and {more} more" if more > 0 else "")
+    more = len(names) - SHOWN_NAMES
+    return ", ".join(names[:SHOWN_NAMES]) + (f", and {more} more" if more > 0 else "")

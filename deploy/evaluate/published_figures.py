@@ -18,19 +18,19 @@ class Published:
 
     Attributes:
         gflops: the column flops(G).
-        int8_psnr_drop_db: PSNR of int8 less PSNR of float, in dB.
-        int8_ssim_drop: the same of SSIM.
+        int8_psnr_less_float_db: PSNR of int8 less PSNR of float, in dB.
+        int8_ssim_less_float: the same of SSIM.
     """
 
     gflops: float | None = None
-    int8_psnr_drop_db: float | None = None
-    int8_ssim_drop: float | None = None
+    int8_psnr_less_float_db: float | None = None
+    int8_ssim_less_float: float | None = None
 
 
 PUBLISHED = {
-    "x4plus": Published(gflops=653.675, int8_psnr_drop_db=-0.214, int8_ssim_drop=-0.040),
-    "x4plus-anime-6b": Published(gflops=208.149, int8_psnr_drop_db=-0.509, int8_ssim_drop=-0.045),
-    "realesrnet-x4plus": Published(int8_psnr_drop_db=-0.308, int8_ssim_drop=-0.025),
+    "x4plus": Published(gflops=653.675, int8_psnr_less_float_db=-0.214, int8_ssim_less_float=-0.040),
+    "x4plus-anime-6b": Published(gflops=208.149, int8_psnr_less_float_db=-0.509, int8_ssim_less_float=-0.045),
+    "realesrnet-x4plus": Published(int8_psnr_less_float_db=-0.308, int8_ssim_less_float=-0.025),
 }
 
 

@@ -30,7 +30,7 @@ from deploy.evaluate.request import (
     find_built_models,
     require_held_out,
 )
-from deploy.evaluate.vendor_table import Entry, VendorTable, with_drops
+from deploy.evaluate.vendor_table import Entry, VendorTable, with_float_scores
 from deploy.network.macs import Complexity, complexity
 from deploy.progress import Progress
 from deploy.runtime.runner import Runner, model_runner
@@ -70,7 +70,7 @@ def score(
     fid = None if network is None else _FidMeter(network)
     entries = [_score_one(item, pairs[item.scale], request, progress, fid) for item in chosen]
     return VendorTable(
-        with_drops(entries), _images_record(pairs), tuple(_notes(request, pairs, network))
+        with_float_scores(entries), _images_record(pairs), tuple(_notes(request, pairs, network))
     )
 
 
@@ -206,7 +206,7 @@ def _notes(
             "compared at full HR size; flops over all tiles of a picture"
         )
     yield "fp16 and int8 in QDQ reference semantics, every graph optimization off"
-    yield "a drop is the figure less that of float on the same pictures"
+    yield "less float's: the figure less that of float on the same pictures; below 0 is a loss"
     yield f"published: {SOURCE}; a dash where nothing is known or was measured"
     if network is not None:
         yield (

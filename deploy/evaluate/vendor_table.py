@@ -1,8 +1,8 @@
 """Lay scores of built models out as the vendor's table, each figure beside the published one.
 
 The columns are the vendor's, flops(G), params(M), PSNR, SSIM and shape, and beside them what a
-precision loses against float on the same pictures: that is what the vendor publishes in a form
-one can compare. A row of the table is three lines: ours, published, difference. A figure that is
+precision changes against float on the same pictures, its figure less float's, so that a loss is
+negative: that is what the vendor publishes in a form one can compare. A row of the table is three lines: ours, published, difference. A figure that is
 not known shows as a dash.
 """
 
@@ -110,22 +110,23 @@ class Entry:
         fixed = self.shape == "fixed"
         known = published(self.model) if fixed else Published()
         quantized = self.precision == "int8"
-        psnr_drop, ssim_drop = self._drops()
+        psnr_change, ssim_change = self._less_float()
         return {
             "flops(G)": Figure(self.gflops, known.gflops, 3),
             "params(M)": Figure(self.parameters / 1e6, None, 3),
             "PSNR": Figure(self.scores.psnr_db, None, 3),
             "SSIM": Figure(self.scores.ssim, None, 4),
-            "PSNR drop": Figure(
-                psnr_drop, known.int8_psnr_drop_db if quantized else None, 3, signed=True
+            "PSNR less float's": Figure(
+                psnr_change, known.int8_psnr_less_float_db if quantized else None, 3, signed=True
             ),
-            "SSIM drop": Figure(
-                ssim_drop, known.int8_ssim_drop if quantized else None, 4, signed=True
+            "SSIM less float's": Figure(
+                ssim_change, known.int8_ssim_less_float if quantized else None, 4, signed=True
             ),
             **({} if self.fid is None else {"FID": Figure(self.fid, None, 3)}),
         }
 
-    def _drops(self) -> tuple[float | None, float | None]:
+    def _less_float(self) -> tuple[float | None, float | None]:
+        """PSNR and SSIM less those of float: below 0 where this file is the worse one."""
         if self.float_scores is None:
             return None, None
         return (
@@ -216,7 +217,7 @@ class VendorTable:
         return text.getvalue()
 
 
-def with_drops(entries: Sequence[Entry]) -> tuple[Entry, ...]:
+def with_float_scores(entries: Sequence[Entry]) -> tuple[Entry, ...]:
     """Give every entry the scores of its model's float file, where that was scored too."""
     floats = {entry.model: entry.scores for entry in entries if entry.precision == "fp32"}
     return tuple(
@@ -236,7 +237,7 @@ def _csv_cell(value: float | None) -> str:
 def _key(column: str) -> str:
     """Return a column's name as JSON and CSV spell it.
 
-    >>> _key("flops(G)"), _key("PSNR drop")
-    ('flops_g', 'psnr_drop')
+    >>> _key("flops(G)"), _key("PSNR less float's")
+    ('flops_g', 'psnr_less_float')
     """
-    return column.lower().replace("(", "_").replace(")", "").replace(" ", "_")
+    return column.lower().replace("(", "_").replace(")", "").replace("'s", "").replace(" ", "_")

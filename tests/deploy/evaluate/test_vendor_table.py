@@ -7,7 +7,7 @@ import pytest
 
 from deploy.evaluate.protocols import ImageScore, Scores
 from deploy.evaluate.published_figures import PUBLISHED, published
-from deploy.evaluate.vendor_table import Entry, Figure, VendorTable, with_drops
+from deploy.evaluate.vendor_table import Entry, Figure, VendorTable, with_float_scores
 
 
 def entry(precision: str, psnr_db: float, ssim: float, **others: object) -> Entry:
@@ -28,7 +28,7 @@ def entry(precision: str, psnr_db: float, ssim: float, **others: object) -> Entr
 
 @pytest.fixture
 def table() -> VendorTable:
-    entries = with_drops([entry("fp32", 22.866, 0.7119), entry("int8", 22.816, 0.7069)])
+    entries = with_float_scores([entry("fp32", 22.866, 0.7119), entry("int8", 22.816, 0.7069)])
     return VendorTable(entries, {"count": 2, "names": ["0801", "0802"]}, ("two images",))
 
 
@@ -36,9 +36,9 @@ def test_published_stands_beside_ours(table: VendorTable) -> None:
     float_figures, int8_figures = (item.figures() for item in table.entries)
     assert float_figures["flops(G)"].cells() == ("208.149", "208.149", "+0.000")
     assert float_figures["PSNR"].cells() == ("22.866", "-", "-")
-    assert float_figures["PSNR drop"].cells() == ("-", "-", "-")
-    assert int8_figures["PSNR drop"].cells() == ("-0.050", "-0.509", "+0.459")
-    assert int8_figures["SSIM drop"].cells() == ("-0.0050", "-0.0450", "+0.0400")
+    assert float_figures["PSNR less float's"].cells() == ("-", "-", "-")
+    assert int8_figures["PSNR less float's"].cells() == ("-0.050", "-0.509", "+0.459")
+    assert int8_figures["SSIM less float's"].cells() == ("-0.0050", "-0.0450", "+0.0400")
     assert float_figures["params(M)"].cells() == ("4.468", "-", "-")
 
 
@@ -63,16 +63,16 @@ def test_nothing_is_published_for_another_shape_precision_or_model() -> None:
         entry("fp16", 21.0, 0.6),
         entry("int8", 21.0, 0.6, model="mine"),
     ):
-        figures = with_drops([floats, other])[1].figures()
-        assert figures["PSNR drop"].published is None
-        assert figures["SSIM drop"].published is None
+        figures = with_float_scores([floats, other])[1].figures()
+        assert figures["PSNR less float's"].published is None
+        assert figures["SSIM less float's"].published is None
     assert published("mine").gflops is None
-    assert published("realesrnet-x4plus").int8_psnr_drop_db == -0.308
+    assert published("realesrnet-x4plus").int8_psnr_less_float_db == -0.308
 
 
-def test_without_the_float_file_there_is_no_drop() -> None:
-    (alone,) = with_drops([entry("int8", 21.0, 0.6)])
-    assert alone.figures()["PSNR drop"].cells() == ("-", "-0.509", "-")
+def test_without_the_float_file_there_is_no_difference() -> None:
+    (alone,) = with_float_scores([entry("int8", 21.0, 0.6)])
+    assert alone.figures()["PSNR less float's"].cells() == ("-", "-0.509", "-")
 
 
 def test_markdown_is_a_table(table: VendorTable) -> None:
@@ -86,8 +86,8 @@ def test_markdown_is_a_table(table: VendorTable) -> None:
 def test_csv_has_a_line_per_file(table: VendorTable) -> None:
     rows = list(csv.DictReader(io.StringIO(table.csv())))
     assert [row["precision"] for row in rows] == ["fp32", "int8"]
-    assert float(rows[1]["psnr_drop_ours"]) == pytest.approx(-0.05)
-    assert float(rows[1]["psnr_drop_difference"]) == pytest.approx(0.459)
+    assert float(rows[1]["psnr_less_float_ours"]) == pytest.approx(-0.05)
+    assert float(rows[1]["psnr_less_float_difference"]) == pytest.approx(0.459)
     assert float(rows[0]["flops_g_published"]) == 208.149
     assert rows[0]["psnr_published"] == ""
 
@@ -100,7 +100,7 @@ def test_fid_is_a_column_where_it_was_asked_for(table: VendorTable) -> None:
 
 
 def test_the_published_figures_are_the_known_ones() -> None:
-    drops = {name: (row.int8_psnr_drop_db, row.int8_ssim_drop) for name, row in PUBLISHED.items()}
+    drops = {name: (row.int8_psnr_less_float_db, row.int8_ssim_less_float) for name, row in PUBLISHED.items()}
     assert drops == {
         "x4plus": (-0.214, -0.040),
         "x4plus-anime-6b": (-0.509, -0.045),
