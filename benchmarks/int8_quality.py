@@ -195,7 +195,8 @@ def _score(pair: Scored, output: Float32) -> Score:
 
 
 HEAD = """\
-| int8 | PSNR dB | less float's | SSIM | less float's | parity dB mean | min | of fp32 | wall s | CPU s | peak MB |
+| int8 | PSNR dB | less float's | SSIM | less float's | parity dB mean | min | of fp32 | wall s \
+| CPU s | peak MB |
 |---|---|---|---|---|---|---|---|---|---|---|"""
 
 

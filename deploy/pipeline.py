@@ -20,10 +20,10 @@ from deploy.build.write_models import write_fp32, write_parity
 from deploy.network.export import ExportedModel, export_float
 from deploy.network.load import Network, load_network
 from deploy.progress import Progress
-from deploy.report import LAYER_PICTURES, write_report
+from deploy.report import write_report
 from deploy.runtime.outputs import Outputs
 from deploy.verify.contents import check_contents
-from deploy.verify.explain import VerifyOptions
+from deploy.verify.explain import LAYER_PICTURES, VerifyOptions
 from deploy.verify.torch_reference import REFERENCE, held_original
 from deploy.verify.verdict import Verification, compare_build
 from quant.fp16.range import require_nodes
@@ -83,7 +83,7 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
     checked = check_contents(folder, draft, progress)
     drawn = _drawn(exported, draft.float_artifact.path)
     original = replace(held_original(checked.build, network), drawn=drawn)
-    options = VerifyOptions(backends=(), layers=LAYER_PICTURES if request.report else 0)
+    options = VerifyOptions((), LAYER_PICTURES if request.report else 0, latency=True)
     verification = compare_build(checked, verification_pictures(), original, progress, options)
     parity = verification.parity_record()
     artifacts += write_parity(folder, parity)

@@ -1,6 +1,7 @@
 """Read the files of a build that are the ones its manifest names."""
 
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,8 @@ from deploy.artifacts.manifest import Manifest
 from deploy.artifacts.onnx_files import load_model
 from deploy.artifacts.parity_record import ParityFile, read_parity
 from quant.plan import QuantPlan
+from quant.qdq.int8_share import Int8Share, int8_share
+from quant.qdq.view import QdqView
 from quant.sensitivity import Sensitivity, SensitivityFile
 
 
@@ -64,6 +67,16 @@ class Build:
         if self.float_graph is None or self.table is None:
             return None
         return self.table if self.table.graph_digest == self.float_graph.digest else None
+
+    @cached_property
+    def shares(self) -> dict[str, Int8Share]:
+        """Which convolutions of each intact int8 model compute in integers, by file name."""
+        shares = {}
+        for item in self.manifest.models():
+            if item.precision == "int8" and item.path in self.models:
+                with suppress(GraphError):  # a finding of the checks, which name its cause
+                    shares[item.path] = int8_share(QdqView(GraphIndex(self.models[item.path])))
+        return shares
 
     @property
     def calibrated_on(self) -> frozenset[str]:

@@ -1,5 +1,6 @@
 """Print results as JSON or tables on stdout, progress and errors on stderr."""
 
+import re
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -44,7 +45,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
 
 
 def _is_numeric(cell: str) -> bool:
-    return cell in {"", "-"} or cell.strip("+-")[:1].isdigit()
+    return cell in {"", "-"} or re.fullmatch(r"[+-]?[\d.,]+%?", cell) is not None
 
 
 def error_line(message: str) -> None:

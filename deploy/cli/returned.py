@@ -30,6 +30,14 @@ def verify_returned(request: "ReturnedRequest", report: Path | None, *, as_json:
 
 
 def _show(returned: "Returned") -> None:
+    if not returned.passed:
+        typer.echo(f"NOT ACCEPTED: {returned.reason}")
+    for problem in returned.problems:
+        typer.echo(f"FAIL  {problem}")
+    if returned.cause is not None:
+        typer.echo(f"likely cause: {returned.cause}")
+        finding = next(i.finding for i in returned.images if not i.passed and i.finding)
+        typer.echo(f"  {finding.explanation}")
     photographed = any(image.photo for image in returned.images)
     columns = ["golden input", "returned dB", "needed", "our int8", "to our int8", "SSIM"]
     columns += ["PSNR to HR", "float's"] if photographed else []
@@ -42,12 +50,6 @@ def _show(returned: "Returned") -> None:
         blank = [""] * (len(columns) - 4)
         rows.append(["mean", means[0], "", means[1], means[2], *blank])
         print_table(f"{title}, beside our {returned.profile}", [*columns, "verdict"], rows)
-    for problem in returned.problems:
-        typer.echo(f"FAIL  {problem}")
-    if returned.cause is not None:
-        typer.echo(f"likely cause: {returned.cause}")
-        finding = next(i.finding for i in returned.images if not i.passed and i.finding)
-        typer.echo(f"  {finding.explanation}")
     typer.echo("accepted" if returned.passed else "NOT ACCEPTED")
 
 

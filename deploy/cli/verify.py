@@ -8,15 +8,14 @@ import typer
 
 from calib.errors import UsageError
 from deploy.cli.console import make_progress, print_json, print_table
+from deploy.cli.measured import show_backends, show_layers, show_speed
 from deploy.cli.options import AsJson, PrecisionChoice, lowest
 
 if TYPE_CHECKING:
-    from deploy.metrics.layer_sqnr import LayerError
     from deploy.runtime.backends import BackendName
     from deploy.verify.verdict import Verification
 
 _RETURNED = "Results of a vendor"
-WORST_LAYERS = 10
 
 
 class BackendChoice(str, Enum):
@@ -49,7 +48,7 @@ def verify(
             "--backend",
             help="Run every file in this runtime too and report that runtime's own error; "
             "repeatable. Default: each file in the runtime it is made for, where that is "
-            "installed. 'none' runs none.",
+            "installed. 'none' runs and times none.",
         ),
     ] = None,
     layers: Annotated[
@@ -141,12 +140,13 @@ def verify(
     from deploy.verify.explain import LAYER_PICTURES, VerifyOptions
     from deploy.verify.verdict import verify_tree
 
+    backends = chosen_backends(backend)
     verifications = verify_tree(
         path,
         images=images,
         weights=weights,
         progress=make_progress(),
-        options=VerifyOptions(chosen_backends(backend), LAYER_PICTURES if layers else 0),
+        options=VerifyOptions(backends, LAYER_PICTURES if layers else 0, latency=backends != ()),
     )
     passed = all(item.passed for item in verifications)
     if as_json:
@@ -164,29 +164,32 @@ def show_verification(verification: "Verification") -> None:
     rows = [
         [
             result.candidate,
-            result.reference,
+            "torch" if result.reference == "torch" else "float",
             f"{result.summary().psnr_db_mean:.2f}",
             f"{result.summary().psnr_db_min:.2f}",
-            f"{result.summary().ssim_mean:.4f}",
+            f"{result.threshold.psnr_db:g}",
+            f"{result.summary().ssim_min:.4f}",
+            f"{result.threshold.ssim:g}",
             f"{result.summary().max_abs_error:.4f}",
-            "pass" if result.passed else "FAIL",
+            result.level if result.passed else "FAIL",
         ]
         for result in verification.parity
     ]
-    columns = ["file", "against", "parity dB mean", "min", "SSIM", "max error", "verdict"]
+    columns = ["file", "against", "parity dB mean", "lowest", "needs"]
+    columns += ["SSIM lowest", "needs", "max error", "verdict"]
     print_table(f"{verification.model}: {verification.image_note}", columns, rows)
     for check in verification.checks:
         if check.status != "passed":
             label = "FAIL" if check.status == "failed" else "skipped"
             typer.echo(f"{label}  {check.artifact}  {check.name}: {check.detail}")
+    show_speed(verification)
     show_backends(verification)
     for name, errors in verification.layers.items():
-        show_layers(name, errors)
+        show_layers(name, errors, verification.layer_images)
     counted = [check.status for check in verification.checks]
     typer.echo(
         f"{counted.count('passed')} checks passed, {counted.count('failed')} failed, "
-        f"{counted.count('skipped')} skipped: "
-        + ("verified" if verification.passed else "VERIFICATION FAILED")
+        f"{counted.count('skipped')} skipped: {verification.banner}"
     )
 
 
@@ -203,47 +206,3 @@ def chosen_backends(choices: list[BackendChoice] | None) -> tuple["BackendName",
     if BackendChoice.NONE in choices and len(set(choices)) > 1:
         raise UsageError("found --backend none beside another; name runtimes, or none alone")
     return tuple(name for name in BACKENDS if BackendChoice(name) in choices)
-
-
-def show_backends(verification: "Verification") -> None:
-    """Print what runtimes on this machine make of the files, and what that means."""
-    from deploy.verify.backend_error import machine_note
-
-    if not verification.backends:
-        return
-    rows = [
-        [
-            item.artifact,
-            f"{item.backend} {item.version}",
-            f"{item.record()['error_db_mean']:.2f}",
-            f"{item.meaning_db:.2f}",
-            f"{item.parity_db:.2f}",
-            f"{item.cost_db:+.2f}",
-        ]
-        for item in verification.backends
-    ]
-    columns = ["file", "backend", "error dB", "parity dB of the file", "as run here", "cost"]
-    images = len(verification.backends[0].error)
-    title = f"{verification.model}: backend error, {images} pictures; no verdict rests on it"
-    print_table(title, columns, rows)
-    for line in machine_note(verification.backends):
-        typer.echo(line)
-
-
-def show_layers(name: str, errors: tuple["LayerError", ...]) -> None:
-    """Print the worst tensors of one int8 file."""
-    from deploy.metrics.layer_sqnr import worst_layers
-
-    worst = worst_layers(errors, WORST_LAYERS)
-    rows = [
-        [
-            error.tensor,
-            error.operator,
-            f"{error.sqnr_db:.2f}",
-            f"{error.cosine:.5f}",
-            error.decision,
-        ]
-        for error in worst
-    ]
-    title = f"{name}: the {len(worst)} worst of {len(errors)} tensors"
-    print_table(title, ["tensor", "operator", "SQNR dB", "cosine", "what the plan did"], rows)

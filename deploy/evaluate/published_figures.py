@@ -28,8 +28,12 @@ class Published:
 
 
 PUBLISHED = {
-    "x4plus": Published(gflops=653.675, int8_psnr_less_float_db=-0.214, int8_ssim_less_float=-0.040),
-    "x4plus-anime-6b": Published(gflops=208.149, int8_psnr_less_float_db=-0.509, int8_ssim_less_float=-0.045),
+    "x4plus": Published(
+        gflops=653.675, int8_psnr_less_float_db=-0.214, int8_ssim_less_float=-0.040
+    ),
+    "x4plus-anime-6b": Published(
+        gflops=208.149, int8_psnr_less_float_db=-0.509, int8_ssim_less_float=-0.045
+    ),
     "realesrnet-x4plus": Published(int8_psnr_less_float_db=-0.308, int8_ssim_less_float=-0.025),
 }
 

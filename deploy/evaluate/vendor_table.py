@@ -2,8 +2,8 @@
 
 The columns are the vendor's, flops(G), params(M), PSNR, SSIM and shape, and beside them what a
 precision changes against float on the same pictures, its figure less float's, so that a loss is
-negative: that is what the vendor publishes in a form one can compare. A row of the table is three lines: ours, published, difference. A figure that is
-not known shows as a dash.
+negative: that is what the vendor publishes in a form one can compare. A row of the table is three
+lines: ours, published, difference. A figure that is not known shows as a dash.
 """
 
 import csv

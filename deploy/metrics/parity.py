@@ -3,10 +3,14 @@
 Parity is measured on outputs clipped to [0, 1], what a viewer would see before rounding:
 
     parity = 10 log10(1 / mean((clip(a) - clip(b))^2)) dB
+
+What passes reaches one of two levels, by its worst picture. From 40 dB on, values differ by 2.55 of
+255 grey levels in the root mean square, which nobody sees in a photograph; below, they may.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -17,7 +21,24 @@ from deploy.artifacts.parity_record import ImageParity, ParityRecord, ParitySumm
 from deploy.artifacts.precision import ModelPrecision
 from deploy.metrics.psnr_ssim import max_abs_error, parity_db, ssim
 
-__all__ = ["THRESHOLDS", "ImageParity", "ParityResult", "Threshold", "compare"]
+__all__ = [
+    "LEVELS",
+    "THRESHOLDS",
+    "UNSEEN_DB",
+    "ImageParity",
+    "Level",
+    "ParityResult",
+    "Threshold",
+    "compare",
+    "level_of",
+    "lowest_level",
+]
+
+UNSEEN_DB = 40.0
+"""From which parity on two pictures cannot be told apart."""
+
+Level = Literal["not acceptable", "acceptable", "cannot be told apart"]
+LEVELS: tuple[Level, ...] = ("not acceptable", "acceptable", "cannot be told apart")
 
 
 THRESHOLDS: Mapping[ModelPrecision, Threshold] = {
@@ -28,6 +49,18 @@ THRESHOLDS: Mapping[ModelPrecision, Threshold] = {
     # Under 27 dB an 8-bit build shows grain and colour shifts that the eye finds.
     "int8": Threshold(psnr_db=27.0, ssim=0.6),
 }
+
+
+def level_of(summary: ParitySummary) -> Level:
+    """Return the level that a model reaches on every picture it was compared on."""
+    if not summary.passed:
+        return "not acceptable"
+    return "cannot be told apart" if summary.psnr_db_min >= UNSEEN_DB else "acceptable"
+
+
+def lowest_level(summaries: Iterable[ParitySummary]) -> Level:
+    """Return the level that every one of some models reaches; the lowest for no model at all."""
+    return min(map(level_of, summaries), key=LEVELS.index, default=LEVELS[0])
 
 
 @dataclass(frozen=True)
@@ -70,6 +103,11 @@ class ParityResult:
     def passed(self) -> bool:
         """Whether every picture reaches every threshold."""
         return not self.failures
+
+    @property
+    def level(self) -> Level:
+        """The level that it reaches on every picture."""
+        return level_of(self.summary())
 
     def summary(self) -> ParitySummary:
         """Return the overall figures: means, the worst picture, the verdict."""

@@ -24,13 +24,10 @@ from deploy.report.drawing import choose_ranges, draw_scenes
 from deploy.report.render import render
 from deploy.runtime.outputs import Outputs
 from deploy.verify.contents import CheckedBuild
-from deploy.verify.explain import measure_layers
+from deploy.verify.explain import LAYER_PICTURES, measure_layers
 from deploy.verify.verdict import Verification
 
-__all__ = ["LAYER_PICTURES", "REPORT_NAME", "remake_report", "write_report"]
-
-LAYER_PICTURES = 1
-"""On how many pictures the report compares every tensor: its figures are sums over millions."""
+__all__ = ["REPORT_NAME", "remake_report", "write_report"]
 
 
 def write_report(
@@ -51,7 +48,8 @@ def write_report(
         UsageError: the file cannot be written.
     """
     content = content_of(checked.under(manifest, verification.parity_record()))
-    return _write(content, verification.outputs, verification.layers, progress)
+    measured = verification.layers, verification.layer_images
+    return _write(content, verification.outputs, *measured, progress)
 
 
 def remake_report(folder: Path, progress: Progress) -> bool:
@@ -72,17 +70,19 @@ def remake_report(folder: Path, progress: Progress) -> bool:
     pictures = verification_pictures().patches[:LAYER_PICTURES]
     layers = measure_layers(content.checked, pictures, progress)
     content = replace(content, checks=(*content.checks, *layers.checks))
-    return _write(content, layers.outputs, layers.errors, progress)
+    shown = layers.outputs.images if layers.errors else ()
+    return _write(content, layers.outputs, layers.errors, shown, progress)
 
 
 def _write(
     content: Content,
     outputs: Outputs,
     errors: Mapping[str, Sequence[LayerError]],
+    layer_images: Sequence[str],
     progress: Progress,
 ) -> bool:
     scenes = draw_scenes(content, outputs, progress)
     layers = {card.label: errors.get(card.artifact.path, ()) for card in content.cards}
-    page = render(content, scenes, layers, choose_ranges(content))
+    page = render(content, scenes, layers, layer_images, choose_ranges(content))
     write_atomically(content.build.folder / REPORT_NAME, page)
     return content.passed

@@ -16,12 +16,13 @@ from deploy.artifacts.check import Check
 from deploy.artifacts.files import MANIFEST_NAME, Artifact
 from deploy.artifacts.manifest import Manifest, read_manifest
 from deploy.artifacts.parity_record import ParityRecord
-from deploy.metrics.parity import THRESHOLDS
+from deploy.metrics.parity import THRESHOLDS, Level, level_of, lowest_level
 from deploy.progress import Progress
 from deploy.report.plans import Reason, grouped
 from deploy.verify.contents import CheckedBuild, check_contents
 from quant.fp16.range import Fp16Finding
 from quant.plan import QuantPlan
+from quant.qdq.int8_share import Int8Share
 from quant.sensitivity import Sensitivity
 
 T = TypeVar("T")
@@ -37,11 +38,13 @@ class FileCard:
         artifact: the file.
         share: its size per size of the float file.
         parity: its record in ``parity.json``; ``None`` where it was not compared.
+        convolutions: which of them compute in integers, of an int8 file.
     """
 
     artifact: Artifact
     share: float
     parity: ParityRecord | None
+    convolutions: Int8Share | None = None
 
     @property
     def label(self) -> str:
@@ -52,6 +55,11 @@ class FileCard:
     def passed(self) -> bool:
         """Whether it was compared and every picture reached its threshold."""
         return self.parity is not None and self.parity.passed
+
+    @property
+    def level(self) -> Level | None:
+        """The level that it reaches on every picture; ``None`` where it was not compared."""
+        return None if self.parity is None else level_of(self.parity)
 
     @property
     def reference(self) -> str:
@@ -117,12 +125,38 @@ class Content:
         """Whether everything was compared and nothing failed."""
         return not self.failures
 
+    @property
+    def level(self) -> Level:
+        """The level that every model that was compared reaches."""
+        return lowest_level(card.parity for card in self.cards if card.parity is not None)
+
+    @property
+    def banner(self) -> str:
+        """The verdict in a few words, which claim the level that was reached and no more."""
+        if not self.passed:
+            return "Not verified"
+        if not self.parity_db:
+            return "Verified"
+        if self.level == "cannot be told apart":
+            return "Verified: cannot be told from float"
+        return "Verified: acceptable"
+
+    @property
+    def lowest_db(self) -> float:
+        """Lowest parity of any model on any picture, in dB; only where one was compared."""
+        return min(card.parity.psnr_db_min for card in self.cards if card.parity is not None)
+
     @cached_property
     def cards(self) -> tuple[FileCard, ...]:
         """The models with their figures, highest precision first."""
         whole = self.manifest.float_artifact.size_bytes
         return tuple(
-            FileCard(item, item.size_bytes / whole, self.parity.get(item.path))
+            FileCard(
+                item,
+                item.size_bytes / whole,
+                self.parity.get(item.path),
+                self.build.shares.get(item.path),
+            )
             for item in self.manifest.models()
         )
 

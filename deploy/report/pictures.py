@@ -80,6 +80,15 @@ class Scene:
         return self.name if photo is None else photo[0]
 
     @property
+    def title(self) -> str:
+        """What the picture shows and which part of it, such as that no other picture's is equal."""
+        subject = self.subject[:1].upper() + self.subject[1:]
+        if self.subject == self.name:
+            return self.name
+        part = self.name.partition("@")[2]
+        return f"{subject}, {f'crop at {part}' if part else 'whole'}"
+
+    @property
     def credit(self) -> str:
         """Whom it is from, and under which licence."""
         photo = _sample_photo(self.name)

@@ -12,6 +12,7 @@ import numpy as np
 from calib.digest import canonical_json
 from deploy.artifacts.templates import page_environment
 from deploy.metrics.layer_sqnr import LayerError, worst_layers
+from deploy.metrics.parity import UNSEEN_DB
 from deploy.report.content import Content, threshold_db
 from deploy.report.pictures import (
     DETAIL_PX,
@@ -68,6 +69,7 @@ def render(
     content: Content,
     scenes: Sequence[Scene],
     layers: Mapping[str, Sequence[LayerError]],
+    layer_images: Sequence[str],
     ranges: Mapping[str, Sequence[ChosenRange]],
 ) -> bytes:
     """Return the page.
@@ -76,6 +78,7 @@ def render(
         content: what is known of the build.
         scenes: pictures that its models drew.
         layers: error of every tensor, by label of the int8 model.
+        layer_images: names of the pictures that those errors are of.
         ranges: the tensors that their range costs most, likewise.
     """
     environment = page_environment("deploy.report")
@@ -90,6 +93,8 @@ def render(
         detail_px=DETAIL_PX,
         heat_scale=scale,
         heat_colours=heat_colours(),
+        unseen_db=f"{UNSEEN_DB:g}",
+        layer_images=layer_images,
         layers={
             label: (sqnr_plot(found), worst_layers(found, WORST))
             for label, found in layers.items()
@@ -109,7 +114,7 @@ def _shown(scene: Scene, scale: int) -> ShownScene:
     top, left = scene.detail()
     scale_px = scene.reference.picture.shape[0] // scene.network_input.shape[0]
     enlarged = scene.network_input.repeat(scale_px, axis=0).repeat(scale_px, axis=1)
-    subject = f"{scene.subject} ({scene.name})"
+    subject = scene.title
     pictures = [
         ShownPicture(
             label="input",

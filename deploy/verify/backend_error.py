@@ -82,8 +82,8 @@ class Remedy:
         """Return it as a JSON-able mapping."""
         return {
             "setting": "=".join(self.setting),
-            "error_db_mean": _mean_db(self.error),
-            "parity_db_mean": round(self.parity_db, 4),
+            "agreement_db_mean": _mean_db(self.error),
+            "parity_as_run_db_mean": round(self.parity_db, 4),
         }
 
 
@@ -96,7 +96,8 @@ class BackendError:
         backend: name of the runtime.
         version: of the runtime.
         error: its output beside QDQ reference semantics, one entry per picture, never empty.
-        meaning_db: mean parity of QDQ reference semantics and the float network, in dB.
+        meaning_db: mean parity of QDQ reference semantics and the float network, in dB; ``None``
+            for the float file itself, which has no parity but with itself.
         parity_db: mean parity of the runtime's output and the float network, in dB.
         activations: integer types of the activations that the file's convolutions read.
         saturable: how many of its convolutions 16-bit accumulation can saturate.
@@ -107,21 +108,22 @@ class BackendError:
     backend: BackendName
     version: str
     error: tuple[PictureError, ...]
-    meaning_db: float
+    meaning_db: float | None
     parity_db: float
     activations: frozenset[str] = frozenset()
     saturable: int = 0
     remedy: Remedy | None = None
 
     @property
-    def cost_db(self) -> float:
-        """How much parity with the float network the backend costs, in dB."""
-        return self.meaning_db - self.parity_db
+    def change_db(self) -> float | None:
+        """Parity as the backend runs the file less the file's own, in dB: below 0 is a loss."""
+        return None if self.meaning_db is None else self.parity_db - self.meaning_db
 
     @property
     def notable(self) -> bool:
         """Tell whether the backend visibly spoils what the file promises."""
-        return self.cost_db > NOTABLE_DB and self.parity_db < _UNSEEN_DB
+        lost = self.change_db is None or self.change_db < -NOTABLE_DB
+        return lost and self.parity_db < _UNSEEN_DB
 
     def record(self) -> dict[str, Any]:
         """Return everything as a JSON-able mapping."""
@@ -129,12 +131,12 @@ class BackendError:
             "artifact": self.artifact,
             "backend": self.backend,
             "version": self.version,
-            "images": len(self.error),
-            "error_db_mean": _mean_db(self.error),
-            "error_db_min": round(min(image.psnr_db for image in self.error), 4),
-            "meaning_parity_db_mean": round(self.meaning_db, 4),
-            "parity_db_mean": round(self.parity_db, 4),
-            "cost_db": round(self.cost_db, 4),
+            "images": [image.name for image in self.error],
+            "agreement_db_mean": _mean_db(self.error),
+            "agreement_db_min": round(min(image.psnr_db for image in self.error), 4),
+            "parity_of_the_file_db_mean": _rounded(self.meaning_db),
+            "parity_as_run_db_mean": round(self.parity_db, 4),
+            "as_run_less_the_file_db": _rounded(self.change_db),
             "remedy": None if self.remedy is None else self.remedy.record(),
             "per_image": [asdict(image) for image in self.error],
         }
@@ -153,7 +155,8 @@ def measure_backend(
         name: the runtime; it must be installed.
         artifact: name of the file.
         model: the file.
-        drawn: pictures as the float network and the file in QDQ reference semantics draw them.
+        drawn: pictures as the float network and the file in QDQ reference semantics draw them; of
+            the float file itself both are the same array.
         advance: called after each inference.
 
     Raises:
@@ -165,12 +168,16 @@ def measure_backend(
             f"{artifact} was run in {name} on no picture; expected at least one"
         )
     error, parity = _error(backend_runner(name, model), drawn, advance)
+    meaning = None
+    if any(picture.candidate is not picture.reference for picture in drawn):
+        means = [_error_of(d.name, d.reference, d.candidate).psnr_db for d in drawn]
+        meaning = float(np.mean(means))
     measured = BackendError(
         artifact,
         name,
         backend_version(name),
         error,
-        float(np.mean([_error_of(d.name, d.reference, d.candidate).psnr_db for d in drawn])),
+        meaning,
         parity,
         _activations(model),
         len(saturable_convolutions(QdqView(GraphIndex(model)))),
@@ -188,8 +195,7 @@ def machine_note(
         if not item.notable:
             continue
         lines.append(
-            f"{item.artifact}: {item.backend} {item.version} costs {item.cost_db:.1f} dB of parity "
-            f"on this machine; that is the backend's error, not the file's"
+            f"{item.artifact}: {_spoiled(item)}; that is the backend's error, not the file's"
         )
         if item.remedy is not None:
             key, value = item.remedy.setting
@@ -203,6 +209,18 @@ def machine_note(
                 "with --accumulator-bits 16 none could"
             )
     return lines
+
+
+def _spoiled(item: BackendError) -> str:
+    """Say what a backend that is notable does to a file."""
+    here = f"{item.backend} {item.version}"
+    if item.change_db is None:
+        return f"{here} draws float's picture at {item.parity_db:.1f} dB on this machine"
+    return f"{here} changes parity by {item.change_db:+.1f} dB on this machine"
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
 
 
 def _with_remedy(

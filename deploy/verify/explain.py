@@ -9,17 +9,17 @@ from calib.errors import EsrdeployError
 from calib.images import to_input
 from deploy.artifacts.build_folder import Build
 from deploy.artifacts.check import Check
-from deploy.artifacts.files import Artifact
-from deploy.artifacts.precision import judged_by_reference
 from deploy.metrics.layer_sqnr import LayerError, compare_layers
 from deploy.progress import Progress
-from deploy.runtime.backends import BACKENDS, BackendName, is_installed
+from deploy.runtime.backends import BackendName
 from deploy.runtime.outputs import Outputs
 from deploy.verify.backend_error import PICTURES, BackendError, measure_backend
+from deploy.verify.backends_of_file import backends_of, why_not_run
 from deploy.verify.contents import CheckedBuild
 
-LAYER_PICTURES = 2
-"""On how many pictures layers are compared: their figures are sums over millions of values."""
+LAYER_PICTURES = 1
+"""On how many pictures layers are compared, in ``--layers`` as in the report: the first of those
+that are compared at all. Their figures are sums over millions of values."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,12 @@ class VerifyOptions:
             (:func:`deploy.runtime.backends.backends_of`); empty: none.
         layers: on how many pictures to compare every tensor of each int8 file with the float
             network's; 0: on none.
+        latency: whether to time the files.
     """
 
     backends: tuple[BackendName, ...] | None = None
     layers: int = 0
+    latency: bool = False
 
 
 VERDICT_ONLY = VerifyOptions(backends=())
@@ -42,7 +44,7 @@ VERDICT_ONLY = VerifyOptions(backends=())
 
 def measure_backends(
     build: Build, outputs: Outputs, options: VerifyOptions, progress: Progress
-) -> tuple[tuple[BackendError, ...], list[Check]]:
+) -> tuple[tuple[BackendError, ...], list[Check], dict[str, str]]:
     """Run the files of a build in runtimes of this machine, one at a time.
 
     Args:
@@ -52,8 +54,11 @@ def measure_backends(
         progress: told what is going on.
 
     Returns:
-        The errors, and a skipped check for each file that a runtime refuses.
+        The errors, a skipped check for each file that a runtime refuses, and why the other files
+        were not run.
     """
+    reasons = {item.path: why_not_run(item, options.backends) for item in build.manifest.models()}
+    not_run = {path: reason for path, reason in reasons.items() if reason is not None}
     jobs = [
         (item.path, name)
         for item in build.manifest.models()
@@ -61,7 +66,7 @@ def measure_backends(
         for name in backends_of(item, options.backends)
     ]
     if not jobs:
-        return (), []
+        return (), [], not_run
     shown = outputs.first(PICTURES)
     reference = build.manifest.float_artifact.path
     measured: list[BackendError] = []
@@ -74,7 +79,7 @@ def measure_backends(
                 measured.append(measure_backend(name, path, build.models[path], pairs, advance))
             except EsrdeployError as error:
                 refused.append(Check.skipped(f"backend {name}", path, str(error)))
-    return tuple(measured), refused
+    return tuple(measured), refused, not_run
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,19 +130,3 @@ def measure_layers(
             errors[item.path], drawn[item.path] = found.errors, found.outputs
     names = tuple(patch.name for patch in patches)
     return Layers(errors, tuple(checks), Outputs(names, inputs, drawn))
-
-
-def backends_of(item: Artifact, asked: Sequence[BackendName] | None) -> tuple[BackendName, ...]:
-    """Return the runtimes to run a file in.
-
-    Args:
-        item: the file.
-        asked: what the user wants for every file; ``None``: each in the runtime it is made for,
-            where that is installed. A file for TensorRT or QNN has none here: what another
-            runtime makes of it says nothing about them.
-    """
-    if asked is None:
-        asked = [name for name in BACKENDS if name == item.target and is_installed(name)]
-    # float and fp16 files are judged as onnxruntime runs them: nothing is left to compare.
-    judged_there = not judged_by_reference(item.precision)
-    return tuple(name for name in asked if not (name == "ort" and judged_there))

@@ -11,6 +11,7 @@ from typing import Any
 
 from calib.dataset import PatchRef, PatchSet, folder_patches
 from calib.errors import UsageError
+from calib.images import to_input
 from calib.sample import verification_pictures
 from deploy.artifacts.build_folder import Build
 from deploy.artifacts.check import Check
@@ -18,7 +19,7 @@ from deploy.artifacts.files import MANIFEST_NAME
 from deploy.artifacts.manifest import find_builds, read_manifest
 from deploy.artifacts.parity_record import ParityFile
 from deploy.metrics.layer_sqnr import LayerError
-from deploy.metrics.parity import ParityResult
+from deploy.metrics.parity import UNSEEN_DB, Level, ParityResult, lowest_level
 from deploy.progress import Progress
 from deploy.runtime.backends import require_backends
 from deploy.runtime.cpu import this_machine
@@ -27,8 +28,10 @@ from deploy.verify.backend_error import BackendError
 from deploy.verify.compare_models import against_record, compare_models
 from deploy.verify.contents import CheckedBuild, check_contents
 from deploy.verify.explain import VERDICT_ONLY, VerifyOptions, measure_backends, measure_layers
+from deploy.verify.latency import Latency, measure_latencies
 from deploy.verify.torch_reference import Original, check_float_network, find_original
 from quant.fp16.range import Fp16Finding
+from quant.qdq.int8_share import Int8Share
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,11 @@ class Verification:
         parity: one result per judged model.
         fp16: how every value of the fp16 model fits fp16.
         backends: what runtimes on this machine make of the files, where that was asked for.
+        not_run: why a file was run in no backend, by file, where one was asked for.
+        latencies: how long files take for a picture here, where that was asked for.
+        shares: how many convolutions of each int8 file compute in integers.
         layers: error of every tensor by int8 file, where that was asked for.
+        layer_images: names of the pictures that those errors are of.
         outputs: what the models drew of the first pictures.
     """
 
@@ -54,7 +61,11 @@ class Verification:
     parity: tuple[ParityResult, ...] = ()
     fp16: tuple[Fp16Finding, ...] = ()
     backends: tuple[BackendError, ...] = ()
+    not_run: Mapping[str, str] = field(default_factory=dict)
+    latencies: tuple[Latency, ...] = field(default=(), compare=False)
+    shares: Mapping[str, Int8Share] = field(default_factory=dict)
     layers: Mapping[str, tuple[LayerError, ...]] = field(default_factory=dict)
+    layer_images: tuple[str, ...] = ()
     outputs: Outputs = field(default_factory=Outputs, compare=False)
 
     @property
@@ -64,6 +75,26 @@ class Verification:
             bool(self.parity)
             and all(result.passed for result in self.parity)
             and not any(check.status == "failed" for check in self.checks)
+        )
+
+    @property
+    def level(self) -> Level:
+        """The level that every model reaches; the lowest where something failed."""
+        if not self.passed:
+            return "not acceptable"
+        return lowest_level(result.summary() for result in self.parity)
+
+    @property
+    def banner(self) -> str:
+        """The verdict in one line, which claims the level that was reached and no more."""
+        if not self.passed:
+            return "VERIFICATION FAILED"
+        worst = min(result.summary().psnr_db_min for result in self.parity)
+        if self.level == "cannot be told apart":
+            return f"verified, cannot be told from float: at least {worst:.1f} dB on every picture"
+        return (
+            f"verified, acceptable: at least {worst:.1f} dB on every picture; from "
+            f"{UNSEEN_DB:g} dB on it could not be told from float"
         )
 
     def parity_record(self) -> ParityFile:
@@ -76,11 +107,20 @@ class Verification:
         return {
             "model": self.model,
             "passed": self.passed,
+            "level": self.level,
+            "levels": {result.candidate: result.level for result in self.parity},
             "checks": [asdict(check) for check in self.checks],
             "parity": asdict(self.parity_record()),
             "fp16": [finding.record() for finding in self.fp16],
-            "machine": this_machine().record() if self.backends else None,
+            "machine": this_machine().record() if self.backends or self.latencies else None,
             "backends": [item.record() for item in self.backends],
+            "not_run": dict(self.not_run),
+            "speed": [item.record() for item in self.latencies],
+            "convolutions_in_int8": {
+                name: {"int8": len(share.integer), "count": len(share.convolutions)}
+                for name, share in self.shares.items()
+            },
+            "layer_images": list(self.layer_images),
             "layers": {
                 name: [error.record() for error in errors] for name, errors in self.layers.items()
             },
@@ -161,7 +201,8 @@ def compare_build(
         skipped = Check.skipped("parity", build.manifest.float_artifact.path, reason)
         return replace(verification, checks=(*checked.checks, skipped), fp16=checked.fp16)
     layers = measure_layers(checked, held_out[: options.layers], progress)
-    compared = compare_models(build, held_out, progress, layers.outputs)
+    latencies, known = _timed(build, held_out[0], layers.outputs, progress, options)
+    compared = compare_models(build, held_out, progress, known)
     checks = [*checked.checks, original.check, *compared.checks]
     parity = list(compared.parity)
     checks += against_record(build.manifest, verification.images_digest, parity)
@@ -170,16 +211,35 @@ def compare_build(
         named, result = against_torch
         checks += named
         parity.insert(0, result)
-    backends, refused = measure_backends(build, compared.outputs, options, progress)
+    backends, refused, not_run = measure_backends(build, compared.outputs, options, progress)
     return replace(
         verification,
         checks=(*checks, *refused, *layers.checks),
         parity=tuple(parity),
         fp16=checked.fp16,
         backends=backends,
+        not_run=not_run,
+        latencies=latencies,
+        shares=build.shares,
         layers=layers.errors,
+        layer_images=layers.outputs.images if layers.errors else (),
         outputs=compared.outputs,
     )
+
+
+def _timed(
+    build: Build, patch: PatchRef, known: Outputs, progress: Progress, options: VerifyOptions
+) -> tuple[tuple[Latency, ...], Outputs]:
+    """Time the files on a picture, and add what the float file drew of it to what is known."""
+    if not options.latency:
+        return (), known
+    picture = to_input(patch.load())
+    latencies, drawn = measure_latencies(build, picture, progress)
+    reference = build.manifest.float_artifact.path
+    if drawn is None or known.images not in {(), (patch.name,)}:
+        return latencies, known
+    by_file = {**known.by_file, reference: (drawn,)}
+    return latencies, Outputs((patch.name,), (picture,), by_file)
 
 
 def _held_out(patches: Sequence[PatchRef], build: Build) -> tuple[PatchRef, ...]:

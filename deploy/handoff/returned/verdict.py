@@ -93,6 +93,20 @@ class Returned:
         return bool(self.images) and not self.problems and all(i.passed for i in self.images)
 
     @property
+    def reason(self) -> str:
+        """What a return that is not accepted fails by, in one sentence; empty where it passes."""
+        failed = [image for image in self.images if not image.passed]
+        parts = []
+        if failed:
+            parts.append(f"{len(failed)} of {len(self.images)} outputs do not pass")
+        if self.problems:
+            count = len(self.problems)
+            parts.append(f"{count} {'problem' if count == 1 else 'problems'} with the files")
+        if not self.images:
+            parts.append("no output could be judged")
+        return "; ".join(parts)
+
+    @property
     def cause(self) -> str | None:
         """The cause that most of the outputs that are too far off share."""
         failed = [image for image in self.images if not image.passed]

@@ -104,6 +104,12 @@ def test_verify_measures_backends_and_layers_where_asked(
     shown = run(*common, "--layers")
     assert shown.exit_code == 0, shown.output
     assert "no verdict rests on it" in shown.stdout
+    (image,) = build["layer_images"]
+    assert build["backends"][0]["images"] == [image]
+    said = " ".join(shown.stdout.split())
+    assert f"tensors, on {image}" in said
+    assert "tiny-fp16.onnx: not run beside its reference: judged as onnxruntime runs it" in said
+    assert set(build["not_run"]) == {"tiny-fp32.onnx", "tiny-fp16.onnx"}
     assert "this machine: " in shown.stdout
     assert f"the 10 worst of {len(layers)} tensors" in shown.stdout
 
@@ -117,6 +123,7 @@ def test_backends_and_layers_are_left_out_where_not_wanted(
     )  # fmt: skip
     (build,) = json.loads(result.stdout)["builds"]
     assert (build["backends"], build["layers"], build["machine"]) == ([], {}, None)
+    assert (build["speed"], build["not_run"]) == ([], {})
     refused = run("verify", built, "--backend", "none", "--backend", "ort")
     assert refused.exit_code == 2
     assert "none alone" in refused.stderr
@@ -133,3 +140,32 @@ def test_verifying_nothing_is_bad_input(tmp_path: Path) -> None:
     result = run("verify", tmp_path)
     assert result.exit_code == 2
     assert "nothing to verify" in result.stderr
+
+
+def test_the_verdict_claims_the_level_that_was_reached(built: Path, picture: Path) -> None:
+    common = ["verify", built, "--images", picture, "--backend", "none"]
+    (build,) = json.loads(run(*common, "--json").stdout)["builds"]
+    lowest = {name: item["psnr_db_min"] for name, item in build["parity"]["artifacts"].items()}
+    unseen = {name: level == "cannot be told apart" for name, level in build["levels"].items()}
+    assert unseen == {name: db >= 40.0 for name, db in lowest.items()}
+    last = run(*common).stdout.splitlines()[-1]
+    assert ("cannot be told from float" in last) == all(unseen.values())
+    assert f"at least {min(lowest.values()):.1f} dB" in last
+
+
+def test_the_table_shows_what_each_file_needs(built: Path, picture: Path) -> None:
+    shown = run("verify", built, "--images", picture, "--backend", "none").stdout
+    header = next(line for line in shown.splitlines() if "lowest" in line)
+    assert header.count("needs") == 2
+    lines = [line for line in shown.splitlines() if "\u2502" in line]
+    row = next(line for line in lines if "tiny-int8-ort.onnx" in line)
+    assert [cell.strip() for cell in row.split("\u2502")][5] == "27"
+
+
+def test_each_file_is_timed_or_says_why_not(built: Path, picture: Path) -> None:
+    (build,) = json.loads(run("verify", built, "--images", picture, "--json").stdout)["builds"]
+    speed = {item["artifact"]: item for item in build["speed"]}
+    assert set(speed) == {"tiny-fp32.onnx", "tiny-int8-ort.onnx"}
+    assert all(item["latency_s"] > 0 for item in speed.values())
+    assert speed["tiny-fp32.onnx"]["times_as_fast_as_float"] == 1.0
+    assert build["convolutions_in_int8"] == {"tiny-int8-ort.onnx": {"int8": 16, "count": 21}}

@@ -100,7 +100,10 @@ def test_fid_is_a_column_where_it_was_asked_for(table: VendorTable) -> None:
 
 
 def test_the_published_figures_are_the_known_ones() -> None:
-    drops = {name: (row.int8_psnr_less_float_db, row.int8_ssim_less_float) for name, row in PUBLISHED.items()}
+    drops = {
+        name: (row.int8_psnr_less_float_db, row.int8_ssim_less_float)
+        for name, row in PUBLISHED.items()
+    }
     assert drops == {
         "x4plus": (-0.214, -0.040),
         "x4plus-anime-6b": (-0.509, -0.045),

@@ -3,7 +3,15 @@ import pytest
 from numpy.typing import NDArray
 
 from calib.errors import VerificationError
-from deploy.metrics.parity import ImageParity, ParityResult, Threshold, compare
+from deploy.metrics.parity import (
+    LEVELS,
+    THRESHOLDS,
+    ImageParity,
+    ParityResult,
+    Threshold,
+    compare,
+    lowest_level,
+)
 
 
 def picture(seed: int, size: int = 24) -> NDArray[np.float32]:
@@ -57,3 +65,20 @@ def test_one_picture_below_the_threshold_fails_and_is_named(
     (line,) = result.failures
     assert line.startswith("bad: ")
     assert named in line
+
+
+@pytest.mark.parametrize(
+    ("lowest_db", "level"),
+    [(40.0, "cannot be told apart"), (39.9, "acceptable"), (27.0, "acceptable"),
+     (26.9, "not acceptable")],
+)  # fmt: skip
+def test_the_level_is_that_of_the_worst_picture(lowest_db: float, level: str) -> None:
+    images = (ImageParity("good", 60.0, 1.0, 0.0), ImageParity("worst", lowest_db, 1.0, 0.1))
+    result = ParityResult("int8", "float", THRESHOLDS["int8"], images)
+    assert result.level == level
+    best = ParityResult("fp16", "float", THRESHOLDS["fp16"], images[:1])
+    assert lowest_level([best.summary(), result.summary()]) == level
+
+
+def test_no_model_reaches_no_level() -> None:
+    assert lowest_level([]) == LEVELS[0]

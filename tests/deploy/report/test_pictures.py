@@ -113,3 +113,9 @@ def test_scenes_know_their_photograph() -> None:
     assert scenes[1].differences[0].max() == 1
     unknown = scene(name="mine.png")
     assert (unknown.subject, unknown.credit) == ("mine.png", "")
+
+
+def test_every_picture_of_the_sample_has_a_title_of_its_own() -> None:
+    names = [patch.name for patch in sample_patches("verification").patches]
+    titles = [scene((0, 0, 1), name=name).title for name in names]
+    assert len(set(titles)) == len(names) > 3

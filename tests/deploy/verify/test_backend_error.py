@@ -10,13 +10,14 @@ import pytest
 from calib.errors import GraphError, UsageError, VerificationError
 from deploy.artifacts.files import Artifact
 from deploy.runtime import backends
-from deploy.runtime.backends import is_installed, require_backends
+from deploy.runtime.backends import BACKENDS, is_installed, require_backends
 from deploy.runtime.cpu import InstructionSet
 from deploy.runtime.outputs import OutputPair
 from deploy.runtime.runner import model_runner
 from deploy.verify import backend_error
 from deploy.verify.backend_error import BackendError, PictureError, machine_note, measure_backend
-from deploy.verify.explain import backends_of
+from deploy.verify.backends_of_file import backends_of, why_not_run
+from quant.targets import PROFILES
 
 U8 = frozenset({"uint8"})
 AVX2 = InstructionSet("x86_64", "AVX2", (), saturates=True)
@@ -81,6 +82,35 @@ def test_a_runtime_asked_for_runs_every_file_but_the_reference_itself() -> None:
     assert backends_of(item("int8", "ort"), ()) == ()
 
 
+def test_a_file_that_is_not_run_has_a_reason() -> None:
+    """Every precision and target, with every choice of runtimes: run, refused by choice, or why."""
+    targets = [None, "ort", "openvino", *(name for name in PROFILES if name not in BACKENDS)]
+    files = [item("fp32"), item("fp16"), *(item("int8", name) for name in targets if name)]
+    for asked in (None, (), ("ort",), ("openvino",), BACKENDS):
+        for file in files:
+            run, reason = backends_of(file, asked), why_not_run(file, asked)
+            assert (reason is None) == (bool(run) or asked == ())
+    (qnn,) = (file for file in files if file.target == "qnn")
+    assert "no runtime of qnn here" in (why_not_run(qnn, None) or "")
+
+
+def test_a_runtime_that_misses_is_told_where_to_get(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backends, "find_spec", lambda _name: None)
+    reason = why_not_run(item("int8", "openvino"), None)
+    assert reason == "openvino is not installed; pip install 'esrdeploy[openvino]'"
+
+
+def test_the_float_file_has_no_parity_that_could_change() -> None:
+    model = saturating()
+    drawn = white(model)
+    exact = measure_backend("ort", "a.onnx", model, [drawn])
+    assert exact.record()["as_run_less_the_file_db"] is None
+    other = OutputPair("white", drawn.network_input, drawn.reference * 0.9, drawn.candidate)
+    changed = measure_backend("ort", "a.onnx", model, [other]).record()
+    difference = changed["parity_as_run_db_mean"] - changed["parity_of_the_file_db_mean"]
+    assert changed["as_run_less_the_file_db"] == pytest.approx(difference, abs=1e-3)
+
+
 def test_a_runtime_that_is_not_installed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backends, "find_spec", lambda _name: None)
     require_backends(["ort"])
@@ -91,7 +121,7 @@ def test_a_runtime_that_is_not_installed_is_refused(monkeypatch: pytest.MonkeyPa
 def test_the_error_is_the_runtimes_and_a_remedy_is_tried() -> None:
     model = saturating()
     measured = measure_backend("ort", "a.onnx", model, [white(model)])
-    assert measured.meaning_db == 200.0
+    assert measured.change_db is None
     # Exact here or not depends on the processor; the remedy leaves nothing either way.
     if measured.notable:
         assert measured.remedy is not None
@@ -101,7 +131,7 @@ def test_the_error_is_the_runtimes_and_a_remedy_is_tried() -> None:
         assert measured.remedy is None
     record = measured.record()
     assert json.loads(json.dumps(record)) == record
-    assert record["error_db_min"] == pytest.approx(measured.error[0].psnr_db, abs=1e-3)
+    assert record["agreement_db_min"] == pytest.approx(measured.error[0].psnr_db, abs=1e-3)
 
 
 @needs_openvino
@@ -173,7 +203,7 @@ def test_what_the_figures_mean_is_said_with_the_instruction_set() -> None:
     )
     lines = machine_note([error], AVX2)
     assert "AVX2, without VNNI: 8-bit products saturate at 16 bits" in lines[0]
-    assert "costs 7.2 dB" in lines[1]
+    assert "changes parity by -7.2 dB" in lines[1]
     assert "not the file's" in lines[1]
     assert "21 of its convolutions can saturate here" in lines[2]
     assert "--accumulator-bits 16" in lines[2]

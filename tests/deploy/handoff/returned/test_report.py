@@ -50,6 +50,8 @@ class TestCommand:
         assert page.with_suffix(".json").is_file()
         assert "Not accepted as int8" in html
         assert "Likely cause:" in html
+        # What is wrong is said before any figure, however good that is.
+        assert html.index("outputs do not pass") < html.index(" dB</b> returned against float")
         assert "<script" not in html
         assert "&lt;script&gt;.npy" in html
         sources = re.findall(r'(?:src|href|url)\s*[=(]\s*"?([^">)]*)', html)

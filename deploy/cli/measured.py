@@ -1,0 +1,80 @@
+"""Print what was measured of a build beside the verdict: speed, backends, layers."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import typer
+
+from deploy.cli.console import print_table
+
+if TYPE_CHECKING:
+    from deploy.metrics.layer_sqnr import LayerError
+    from deploy.verify.backend_error import BackendError
+    from deploy.verify.verdict import Verification
+
+WORST_LAYERS = 10
+SHOWN_NODES = 6
+
+
+def show_speed(verification: "Verification") -> None:
+    """Print how long each file takes here, and what of each int8 file is in 8 bits."""
+    from deploy.runtime.cpu import this_machine
+    from deploy.verify.latency import latencies_text
+
+    rows = latencies_text(verification.latencies)
+    if rows:
+        title = f"{verification.model}: one picture on this machine ({this_machine()})"
+        columns = ["file", "runtime", "ms", "times as fast as float there"]
+        print_table(title, columns, rows)
+    for name, share in verification.shares.items():
+        line = f"{name}: {share}"
+        outside = [node for node in share.convolutions if node not in share.integer]
+        if outside:
+            more = len(outside) - SHOWN_NODES
+            line += f"; in float: {', '.join(outside[:SHOWN_NODES])}"
+            line += f" and {more} more" if more > 0 else ""
+        typer.echo(line)
+
+
+def show_backends(verification: "Verification") -> None:
+    """Print what runtimes on this machine make of the files, and what that means."""
+    from deploy.verify.backend_error import machine_note
+
+    measured = verification.backends
+    if measured:
+        names = ", ".join(image.name for image in measured[0].error)
+        title = f"{verification.model}: as runtimes here run it, on {names}; no verdict rests on it"
+        columns = ["file", "runtime", "PSNR beside QDQ reference semantics, dB"]
+        columns += ["parity dB of the file", "as run here", "less the file's"]
+        print_table(title, columns, [_backend_row(item) for item in measured])
+    for name, reason in verification.not_run.items():
+        typer.echo(f"{name}: not run beside its reference: {reason}")
+    for line in machine_note(measured):
+        typer.echo(line)
+
+
+def _backend_row(item: "BackendError") -> list[str]:
+    beside = f"{item.record()['agreement_db_mean']:.2f}"
+    row = [item.artifact, f"{item.backend} {item.version}", beside]
+    if item.meaning_db is None or item.change_db is None:
+        return [*row, "-", f"{item.parity_db:.2f}", "-"]
+    return [*row, f"{item.meaning_db:.2f}", f"{item.parity_db:.2f}", f"{item.change_db:+.2f}"]
+
+
+def show_layers(name: str, errors: "Sequence[LayerError]", images: Sequence[str]) -> None:
+    """Print the worst tensors of one int8 file, on the pictures of those names."""
+    from deploy.metrics.layer_sqnr import worst_layers
+
+    worst = worst_layers(errors, WORST_LAYERS)
+    rows = [
+        [
+            error.tensor,
+            error.operator,
+            f"{error.sqnr_db:.2f}",
+            f"{error.cosine:.5f}",
+            error.decision,
+        ]
+        for error in worst
+    ]
+    title = f"{name}: the {len(worst)} worst of {len(errors)} tensors, on {', '.join(images)}"
+    print_table(title, ["tensor", "operator", "SQNR dB", "cosine", "what the plan did"], rows)
