@@ -50,6 +50,15 @@ def handoff(
     calib: Annotated[
         Path | None, typer.Option(help="The folder that the build was calibrated on.")
     ] = None,
+    weights_licence: Annotated[
+        str | None,
+        typer.Option(
+            "--weights-licence",
+            metavar="TEXT",
+            help="Licence of your own weights, for the bundle's LICENSES.md; without it that says "
+            "'licence not known'.",
+        ),
+    ] = None,
     check: Annotated[
         Path | None,
         typer.Option(help="Check this bundle instead of making one; exit 1 if it is not good."),
@@ -81,6 +90,7 @@ def handoff(
         count=count,
         calib=calib,
         include_images=include_images,
+        weights_licence=weights_licence,
     )
     outcome = make_handoff(request, make_progress())
     if as_json:

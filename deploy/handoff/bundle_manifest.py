@@ -2,6 +2,7 @@
 
 manifest.json                 this
 README.md, LICENSES.md        for people
+esrdeploy-VERSION-….whl       this package, as it made the bundle
 processing.py                 pre- and post-processing, numpy and cv2 alone
 models/                       the ONNX files
 golden/picture/NAME.png       uint8 RGB, 128x128
@@ -30,7 +31,7 @@ from deploy.artifacts.manifest import (
     written_as,
 )
 
-SCHEMA: Literal["esrdeploy.handoff/2"] = "esrdeploy.handoff/2"
+SCHEMA: Literal["esrdeploy.handoff/3"] = "esrdeploy.handoff/3"
 FLOAT_KIND = "float"
 INT8_PREFIX = "int8-"
 
@@ -106,6 +107,8 @@ class BundleManifest:
         golden: at least :data:`deploy.handoff.golden.FEWEST` vectors.
         vendors: what the bundle is for.
         files: every other file of the bundle.
+        wheel: path of the package that made the bundle, to be installed from.
+        weights_licence: what the builder says of the weights' licence, if anything.
         versions: of esrdeploy and the libraries that took part.
         schema: version of the format.
     """
@@ -121,8 +124,10 @@ class BundleManifest:
     golden: tuple[GoldenVector, ...]
     vendors: tuple[VendorRecord, ...]
     files: tuple[BundleFile, ...]
+    wheel: PlainPath
+    weights_licence: str | None = None
     versions: Mapping[str, str] = field(default_factory=library_versions)
-    schema: Literal["esrdeploy.handoff/2"] = SCHEMA
+    schema: Literal["esrdeploy.handoff/3"] = SCHEMA
 
     @property
     def scale(self) -> int:
@@ -206,7 +211,7 @@ def _problems(manifest: BundleManifest) -> Iterator[str]:
     kinds = ["input", "float", *map(int8_kind, manifest.int8_models)]
     needed = {golden_path(kind, name) for kind in kinds for name in names}
     needed |= {manifest.float_model, *manifest.equalized_models}
-    needed |= set(manifest.int8_models.values())
+    needed |= {*manifest.int8_models.values(), manifest.wheel}
     for path in sorted(needed - {item.path for item in manifest.files}):
         yield f"does not name {path}, which the rest of it needs"
     for vendor in manifest.vendors:

@@ -1,7 +1,8 @@
 """Pack a folder into a zip with the same bytes every time, and unpack a zip safely.
 
-Entries are stored, not compressed: weights and pictures hardly shrink, and the bytes then depend
-on no version of a compressor. They come in the order of their names, with one date and mode.
+Entries come in the order of their names, with one date and mode, deflated as every unzip can read.
+The same zlib gives the same bytes; another may pack the same contents otherwise, which is why a
+bundle's manifest has the digest of every file.
 
 Unpacking trusts nothing: an entry with an absolute path, a drive, a parent folder, a link, a name
 that differs from another by case alone, or a password refuses the whole zip, before anything is
@@ -44,7 +45,7 @@ def pack(folder: Path, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
-    with whole_file(path) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
+    with whole_file(path) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in sorted(files):
             if files[name].is_file():
                 _store(archive, name, files[name])
@@ -52,6 +53,7 @@ def pack(folder: Path, path: Path) -> None:
 
 def _store(archive: zipfile.ZipFile, name: str, file: Path) -> None:
     entry = zipfile.ZipInfo(name, _EPOCH)
+    entry.compress_type = zipfile.ZIP_DEFLATED
     entry.create_system = _UNIX
     entry.external_attr = (stat.S_IFREG | _MODE) << 16
     entry.file_size = file.stat().st_size

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
+from calib.digest import sha256_file
 from calib.sample import SAMPLE_PHOTOS
 from deploy.artifacts.templates import text_environment
 from deploy.handoff.acceptance import FLOAT_DB, LEAST_INT8_DB, MARGIN_DB
@@ -11,7 +12,7 @@ from deploy.handoff.bundle_manifest import BundleManifest
 from deploy.handoff.calibration_set import FOLDER, CalibrationSet
 from deploy.handoff.vendor import Vendor, copy_standalone
 from deploy.metrics.parity import THRESHOLDS
-from deploy.network.known_models import MODELS, WEIGHTS_PACKAGE
+from deploy.network.known_models import WEIGHTS_PACKAGE, trained_by_real_esrgan
 
 
 def write_common(
@@ -28,6 +29,7 @@ def write_common(
         manifest=manifest,
         calibration=calibration,
         vendors=vendors,
+        wheel_sha256=sha256_file(root / manifest.wheel),
         float_db=FLOAT_DB,
         fp16_db=THRESHOLDS["fp16"].psnr_db,
         margin_db=MARGIN_DB,
@@ -39,9 +41,9 @@ def write_common(
     )
     licences = jinja.get_template("LICENSES.md").render(
         manifest=manifest,
-        official=any(manifest.model == entry.name for entry in MODELS),
+        known=trained_by_real_esrgan(manifest.weights.sha256),
         weights_package=WEIGHTS_PACKAGE,
-        weights_licence=_declared_licence(WEIGHTS_PACKAGE),
+        package_licence=_declared_licence(WEIGHTS_PACKAGE),
         packaged=manifest.weights.origin.startswith(f"package {WEIGHTS_PACKAGE}"),
         photos=SAMPLE_PHOTOS if sample else (),
         own_calibration=calibration.included and calibration.record.origin != "sample",

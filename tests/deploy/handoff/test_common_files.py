@@ -1,0 +1,74 @@
+"""What a bundle says to people of whose it is and of the tool that made it."""
+
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from calib.digest import sha256_file
+from calib.sample import sample_patches
+from deploy.handoff.bundle_manifest import read_contents
+from deploy.handoff.bundle_zip import opened
+from deploy.handoff.calibration_set import CalibrationSet
+from deploy.handoff.common_files import write_common
+from deploy.network.known_models import MODELS
+from tests.deploy.builds import run
+
+
+def test_licences_name_the_photographs_and_the_weights(unpacked: Path) -> None:
+    text = (unpacked / "LICENSES.md").read_text()
+    assert "Apache License 2.0" in text
+    assert "small.safetensors" in text
+    assert "chelsea.png" in text
+    assert "CC0 1.0" in text
+    assert "Supplied by the builder, licence not known" in text
+    assert "trained by" not in text
+
+
+WEIGHTS = [
+    *((sha256, "trained by the Real-ESRGAN project")
+      for entry in MODELS for sha256 in (entry.sha256, entry.packaged_sha256) if sha256),
+    ("0" * 64, "licence not known"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("sha256", "words"), WEIGHTS, ids=[s[:8] for s, _ in WEIGHTS])
+@pytest.mark.parametrize("model", ["x4plus", "own"])
+def test_only_weights_of_a_known_digest_are_said_to_be_real_esrgans(
+    unpacked: Path, tmp_path: Path, model: str, sha256: str, words: str
+) -> None:
+    manifest = read_contents(unpacked)
+    weights = replace(manifest.weights, sha256=sha256)
+    named = replace(manifest, model=model, weights=weights)
+    shutil.copyfile(unpacked / manifest.wheel, tmp_path / manifest.wheel)
+    (tmp_path / "calibration").mkdir()
+    pictures = CalibrationSet(sample_patches("calibration", 2).record(), ())
+    write_common(tmp_path, named, pictures, ())
+    text = (tmp_path / "LICENSES.md").read_text()
+    assert words in text
+    assert ("Real-ESRGAN" in text) == (words != "licence not known")
+
+
+def test_a_licence_of_ones_own_weights_is_stated(small_build: Path, tmp_path: Path) -> None:
+    result = run(
+        "handoff", small_build, "--vendor", "vacc", "--out", tmp_path / "x.zip",
+        "--weights-licence", "CC BY 4.0, Example Studio",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    with opened(tmp_path / "x.zip") as root:
+        text = (root / "LICENSES.md").read_text()
+        assert "> CC BY 4.0, Example Studio" in text
+        assert "not known" not in text
+        assert read_contents(root).weights_licence == "CC BY 4.0, Example Studio"
+
+
+def test_the_readme_says_how_to_install_what_made_it(unpacked: Path) -> None:
+    manifest = read_contents(unpacked)
+    text = (unpacked / "README.md").read_text()
+    assert f"pip install {manifest.wheel}" in text
+    assert sha256_file(unpacked / manifest.wheel) in text
+    # Nothing is published under the name alone.
+    for path in unpacked.rglob("*.md"):
+        assert not re.search(r"pip install '?esrdeploy(?!-)", path.read_text()), path
