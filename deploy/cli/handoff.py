@@ -23,9 +23,16 @@ def handoff(
             "--target",
             "-t",
             help="Who gets the bundle: vacc (or vastai), rknn (or rockchip), tensorrt (or nvidia), "
-            "openvino (or intel), qnn (or qualcomm) or ncnn; repeatable. An "
-            "int8 model that a vendor takes and the build lacks is made from the build's "
-            "calibration table.",
+            "openvino (or intel), qnn (or qualcomm) or ncnn; repeatable.",
+        ),
+    ] = None,
+    profile: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--profile",
+            help="Target of an int8 model to put in, such as qnn-w8a16; repeatable. Default: "
+            "those of the vendor's that the build has, else the vendor's first. What the build "
+            "lacks is made from its calibration table.",
         ),
     ] = None,
     out: Annotated[
@@ -90,6 +97,7 @@ def handoff(
         count=count,
         calib=calib,
         include_images=include_images,
+        profiles=tuple(profile or ()),
         weights_licence=weights_licence,
     )
     outcome = make_handoff(request, make_progress())

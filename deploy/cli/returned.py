@@ -20,7 +20,7 @@ def verify_returned(request: "ReturnedRequest", report: Path | None, *, as_json:
     from deploy.handoff.returned.verdict import SCHEMA
 
     returned = judge_returned(request, make_progress())
-    page, record = write_report(returned, report or request.folder / f"{REPORT_STEM}.html")
+    page, record = write_report(returned, report or Path(f"{REPORT_STEM}.html"))
     if as_json:
         print_json(SCHEMA, returned.record())
     else:

@@ -109,7 +109,7 @@ def verify(
         Path | None,
         typer.Option(
             help="Page to write, with the record beside it as .json; default: "
-            "returned-report.html in the folder.",
+            "returned-report.html in the current folder.",
             rich_help_panel=_RETURNED,
         ),
     ] = None,

@@ -2,7 +2,7 @@
 
 A build that has no int8 model of the profile holds all that one is made of: the float model and
 the calibration table. What is made is what ``build --target PROFILE --calib-table`` would leave,
-with the options of the build. It goes into the bundle alone; the build stays as it was verified.
+with the options of the build. It goes into the bundle; the build stays as it was verified.
 """
 
 from calib.errors import UsageError
@@ -12,19 +12,23 @@ from deploy.artifacts.build_folder import Build
 from deploy.artifacts.files import model_file_name
 from deploy.build.pictures import pictures_of
 from deploy.build.quantize import QuantizedModel, Quantizer
+from deploy.handoff.kept_models import KeptModels
 from deploy.progress import Progress
 from quant.passes.equivalence import Probe
 from quant.passes.prepared import prepare
 from quant.targets import find_profile
 
 
-def int8_model(build: Build, profile: str, progress: Progress) -> QuantizedModel:
+def int8_model(
+    build: Build, profile: str, progress: Progress, kept: KeptModels | None = None
+) -> QuantizedModel:
     """Return the int8 model of a profile.
 
     Args:
         build: an intact build.
         profile: name of the target profile.
         progress: told what is going on, where it has to be made.
+        kept: models that were made before; what is made now is put there.
 
     Raises:
         UsageError: the build has no calibration table, or its options do not suit the profile.
@@ -37,6 +41,9 @@ def int8_model(build: Build, profile: str, progress: Progress) -> QuantizedModel
             f"{build.folder} was built without calibration, so it has no int8 model; build it "
             "with --precision int8"
         )
+    if kept is not None and (found := kept.find(build, build.float_graph, profile)) is not None:
+        progress.note(f"{build.manifest.model} for {profile}: as it was made for another bundle")
+        return found
     note = f"{build.manifest.model} was not built for {profile}: making that model now"
     if build.manifest.options.budget is not None:
         note += "; the build's budget is not held for it, --target at build time does that"
@@ -44,7 +51,10 @@ def int8_model(build: Build, profile: str, progress: Progress) -> QuantizedModel
     probe = Probe(to_input(verification_pictures().patches[0].load()))
     pictures = pictures_of(build.table, probe)
     quantizer = Quantizer(build.float_graph, build.table, find_profile(profile), pictures, progress)
-    return quantizer.quantize(build.manifest.options.quantization)
+    made = quantizer.quantize(build.manifest.options.quantization)
+    if kept is not None:
+        kept.keep(build, build.float_graph, profile, made)
+    return made
 
 
 def built_profiles(build: Build) -> tuple[str, ...]:

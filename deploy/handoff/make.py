@@ -25,6 +25,7 @@ from deploy.handoff.calibration_set import CalibrationSet, calibration_set
 from deploy.handoff.common_files import write_common
 from deploy.handoff.golden import FEWEST, golden_pictures, write_golden
 from deploy.handoff.int8_models import built_profiles, int8_model
+from deploy.handoff.kept_models import KeptModels, kept_folder
 from deploy.handoff.own_wheel import write_own_wheel
 from deploy.handoff.proof import Proof, prove_bundle
 from deploy.handoff.vendor import MODELS, BundleContext, Vendor, equalized_models
@@ -49,6 +50,7 @@ class HandoffRequest:
         count: how many golden pictures.
         calib: the user's calibration folder.
         include_images: calibration pictures of the user may be passed on.
+        profiles: int8 models to make for the vendors if the build has none of them.
         weights_licence: licence of weights that no known release has, in the user's words.
     """
 
@@ -59,6 +61,7 @@ class HandoffRequest:
     count: int = FEWEST
     calib: Path | None = None
     include_images: bool = False
+    profiles: tuple[str, ...] = ()
     weights_licence: str | None = None
 
 
@@ -102,14 +105,15 @@ def make_handoff(request: HandoffRequest, progress: Progress) -> HandoffOutcome:
     build = open_build(request.build)
     pictures = golden_pictures(build, request.images, request.count)
     calibration = calibration_set(build, request.calib, include_images=request.include_images)
-    profiles = _profiles(vendors, build)
+    profiles = _profiles(vendors, build, request.profiles)
     wanted = dict.fromkeys(name for names in profiles.values() for name in names)
-    int8 = {profile: int8_model(build, profile, progress) for profile in wanted}
     licence = _weights_licence(request, build)
     out = request.out or build.folder.parent / f"{build.manifest.model}-handoff.zip"
     with TemporaryDirectory(prefix="esrdeploy-handoff-") as temporary:
         root = Path(temporary)
-        wheel = write_own_wheel(root).name
+        wheel = write_own_wheel(root)
+        kept = KeptModels(kept_folder(), sha256_file(wheel))
+        int8 = {profile: int8_model(build, profile, progress, kept) for profile in wanted}
         float_model = _write_models(root, build, int8)
         qdq = {profile: entry.model for profile, entry in int8.items()}
         golden = write_golden(root, pictures, float_model, qdq, progress)
@@ -120,7 +124,7 @@ def make_handoff(request: HandoffRequest, progress: Progress) -> HandoffOutcome:
             vendor.write(context)
         proofs = prove_bundle(root, build.manifest.model, vendors, golden, progress)
         draft = _describe(root, build, golden, vendors, profiles, int8)
-        draft = replace(draft, wheel=wheel, weights_licence=licence)
+        draft = replace(draft, wheel=wheel.name, weights_licence=licence)
         write_common(root, draft, calibration, vendors)
         manifest = _with_files(root, draft)
         (root / MANIFEST_NAME).write_bytes(manifest.content())
@@ -153,12 +157,30 @@ def open_build(path: Path) -> Build:
     return build
 
 
-def _profiles(vendors: Sequence[Vendor], build: Build) -> dict[str, tuple[str, ...]]:
-    """Return the profiles of each vendor's int8 models, the one that stands for ours first."""
-    asked = [name for vendor in vendors for name in vendor.profiles]
-    at_hand = [*built_profiles(build), *asked]
+def _profiles(
+    vendors: Sequence[Vendor], build: Build, asked: Sequence[str]
+) -> dict[str, tuple[str, ...]]:
+    """Return the profiles of each vendor's int8 models, the one that stands for ours first.
+
+    These are the vendor's that were asked for or built; else its first.
+
+    Raises:
+        UsageError: a profile was asked for that none of the vendors takes.
+    """
+    built = built_profiles(build)
+    taken = {name for vendor in vendors for name in vendor.profiles}
+    for name in asked:
+        if name not in taken:
+            offered = ", ".join(sorted(taken)) or "no int8 model"
+            raise UsageError(f"found --profile {name}; what these vendors take is {offered}")
+    chosen = {
+        vendor.name: tuple(name for name in vendor.profiles if name in {*built, *asked})
+        or vendor.profiles[:1]
+        for vendor in vendors
+    }
+    at_hand = [*built, *(name for names in chosen.values() for name in names)]
     stand_in = _STAND_IN if _STAND_IN in at_hand or not at_hand else at_hand[0]
-    return {vendor.name: vendor.profiles or (stand_in,) for vendor in vendors}
+    return {name: profiles or (stand_in,) for name, profiles in chosen.items()}
 
 
 def _write_models(root: Path, build: Build, int8: dict[str, QuantizedModel]) -> onnx.ModelProto:

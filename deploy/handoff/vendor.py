@@ -186,8 +186,8 @@ class Vendor:
     Attributes:
         name: on the command line, and of the folder in the bundle.
         summary: one line for people.
-        profiles: int8 models that it takes; the first stands for ours when results come back.
-            Without any, the build's own does.
+        profiles: int8 models that it can take. A bundle has those that the build has or that
+            were asked for, else the first. Without any, the build's own stands for ours.
         write: writes the vendor's folder.
         quantizes_itself: the vendor's tools choose their own scales, so a result is held against
             a floor and not against ours.

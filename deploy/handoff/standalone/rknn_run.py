@@ -38,6 +38,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     settings = json.loads((HERE / "settings.json").read_text())
+    if arguments.route not in settings["routes"]:
+        raise SystemExit(f"this bundle has the routes {', '.join(settings['routes'])}")
     model = HERE / settings["routes"][arguments.route]
     dataset = HERE / "dataset.txt"
     quantize = arguments.route == "quantize"

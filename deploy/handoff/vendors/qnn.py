@@ -37,8 +37,9 @@ All commands are run in this folder.
 
 The QDQ files are its own input format:
 
-    python qnn_run.py {{ qdq.w8a8 }} --backend libQnnHtp.so --out returned-w8a8
-    python qnn_run.py {{ qdq.w8a16 }} --backend libQnnHtp.so --out returned-w8a16
+{% for name, path in qdq.items() %}
+    python qnn_run.py {{ path }} --backend libQnnHtp.so --out returned-{{ name }}
+{% endfor %}
 
 (`QnnHtp.dll` on Windows.) It needs `onnxruntime-qnn` and numpy. Send back each folder.
 
@@ -46,26 +47,31 @@ The QDQ files are its own input format:
 
 From the QDQ graph:
 
-    qairt-converter --input_network {{ qdq.w8a8 }} --output_path {{ model }}-w8a8.dlc
+{% for name, path in qdq.items() %}
+    qairt-converter --input_network {{ path }} --output_path {{ model }}-{{ name }}.dlc
+{% endfor %}
 
 Or from a float graph with our scales as overrides (AIMET's format); the weights of the graph are
 on the int8 grid already, so that rounding them gives ours:
 
-    qairt-converter --input_network {{ model }}-w8a8.onnx \\
-        --quantization_overrides {{ model }}-w8a8.encodings.json --output_path {{ model }}-float.dlc
-    qairt-quantizer --input_dlc {{ model }}-float.dlc --output_dlc {{ model }}-w8a8.dlc \\
-        --input_list input_list.txt --act_bitwidth 8 --weights_bitwidth 8 --bias_bitwidth 32
+{% for name in qdq %}
+    qairt-converter --input_network {{ model }}-{{ name }}.onnx \\
+        --quantization_overrides {{ model }}-{{ name }}.encodings.json --output_path {{ model }}-float.dlc
+    qairt-quantizer --input_dlc {{ model }}-float.dlc --output_dlc {{ model }}-{{ name }}.dlc \\
+        --input_list input_list.txt --act_bitwidth {{ "16" if name == "w8a16" else "8" }} --weights_bitwidth 8 --bias_bitwidth 32
+{% endfor %}
 
-For w8a16 take the files of that name and `--act_bitwidth 16`. The overrides name every tensor, so
-the list given to the quantizer decides nothing.
+The overrides name every tensor, so the list given to the quantizer decides nothing.
 
 Run the golden inputs:
 
-    qnn-net-run --backend libQnnHtp.so --dlc_path {{ model }}-w8a8.dlc \\
-        --input_list input_list.txt --output_dir returned-w8a8
+{% for name in qdq %}
+    qnn-net-run --backend libQnnHtp.so --dlc_path {{ model }}-{{ name }}.dlc \\
+        --input_list input_list.txt --output_dir returned-{{ name }}
+{% endfor %}
 
 `input_list.txt` names `raw/NAME.raw`: float32 [1,3,{{ input_px }},{{ input_px }}] without a header.
-Send back `returned-w8a8/`: `Result_0/output.raw` belongs to the first line of the list, and so on.
+Send back each folder: `Result_0/output.raw` belongs to the first line of the list, and so on.
 """
 
 
@@ -121,7 +127,8 @@ def _per_tensor(name: str, dtype: str, scale: float, zero_point: int) -> dict[st
 
 
 def _write(context: BundleContext) -> None:
-    for name, profile in _PROFILES.items():
+    profiles = {name: profile for name, profile in _PROFILES.items() if profile in context.int8}
+    for name, profile in profiles.items():
         float_model = context.quantizable(profile)
         convolutions = int8_convolutions(context.int8[profile].model)
         weights = {
@@ -140,7 +147,7 @@ def _write(context: BundleContext) -> None:
         "input_list.txt", "".join(f"raw/{vector.name}.raw\n" for vector in context.golden)
     )
     context.write_script("qnn_run.py")
-    qdq = {name: context.int8_path(profile) for name, profile in _PROFILES.items()}
+    qdq = {name: context.int8_path(profile) for name, profile in profiles.items()}
     context.write("README.md", context.render(README, qdq=qdq))
 
 

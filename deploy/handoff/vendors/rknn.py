@@ -39,15 +39,19 @@ All commands are run in this folder.
 {% if not calibration.included %}
     python ../calibration/prepare_calibration.py --photos FOLDER
 {% endif %}
-    venv/bin/python rknn_run.py --route quantize --out out-quantize
-    venv/bin/python rknn_run.py --route qdq --out out-qdq
-    venv/bin/python rknn_run.py --route qdq-mixed --out out-qdq-mixed
+{% for route in routes if route != "float" %}
+    venv/bin/python rknn_run.py --route {{ route }} --out out-{{ route }}
+{% endfor %}
 
 | route | ONNX | quantized by |
 |---|---|---|
 | `quantize` | `{{ routes["quantize"] }}` | rknn-toolkit2, on the {{ calibration.record.count }} pictures of `dataset.txt` |
+{% if "qdq" in routes %}
 | `qdq` | `{{ routes["qdq"] }}` | us, 8 bits on every activation: the scales are in the file, `do_quantization=False` |
-| `qdq-mixed` | `{{ routes["qdq-mixed"] }}` | us, likewise; residual additions and the ends of the network in fp16 |
+{% endif %}
+{% if "qdq-mixed" in routes %}
+| `qdq-mixed` | `{{ routes["qdq-mixed"] }}` | us, the scales are in the file; residual additions and the ends of the network in fp16 |
+{% endif %}
 | `float` | `{{ routes["float"] }}` | nobody: fp16 |
 
 {% if routes["quantize"] != routes["float"] %}
@@ -65,12 +69,12 @@ pictures, RGB, and clip its output to [0,1].
 
 
 def _write(context: BundleContext) -> None:
-    routes = {
-        "quantize": context.quantizable_path(_INT8),
-        "qdq": context.int8_path(_INT8),
-        "qdq-mixed": context.paired_path(_MIXED),
-        "float": context.float_path,
-    }
+    routes = {"quantize": context.quantizable_path(next(iter(context.int8)))}
+    if _INT8 in context.int8:
+        routes["qdq"] = context.int8_path(_INT8)
+    if _MIXED in context.int8:
+        routes["qdq-mixed"] = context.paired_path(_MIXED)
+    routes["float"] = context.float_path
     context.write_script("rknn_run.py")
     context.write_json("settings.json", {"model": context.model, "routes": routes})
     context.write("dataset.txt", "".join(f"../{file}\n" for file in context.calibration.files))

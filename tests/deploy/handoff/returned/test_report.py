@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from calib.images import to_picture
 from tests.deploy.builds import run
@@ -14,16 +15,37 @@ from tests.deploy.handoff.returned.returns import judge, save_all, shifted
 class TestCommand:
     """The command line: exit codes, JSON, and the page."""
 
-    def test_accepted(self, folder: Path, unpacked: Path, outputs) -> None:
+    @pytest.fixture(autouse=True)
+    def here(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """The current folder, where reports go; what was returned stays as it came."""
+        path = tmp_path / "here"
+        path.mkdir()
+        monkeypatch.chdir(path)
+        return path
+
+    def test_accepted(self, folder: Path, here: Path, unpacked: Path, outputs) -> None:
         save_all(folder, outputs)
+        before = sorted(folder.iterdir())
         result = run("verify", "--returned", folder, unpacked, "--vendor", "openvino")
         assert result.exit_code == 0, result.output
         assert "accepted" in result.stdout
         assert "beside our openvino" in result.stdout
-        again = run("verify", "--returned", folder, unpacked, "--vendor", "openvino")
-        assert again.exit_code == 0, "its own report is no extra file"
+        assert sorted(folder.iterdir()) == before
+        assert {path.name for path in here.iterdir()} == {
+            "returned-report.html",
+            "returned-report.json",
+        }
 
-    def test_not_accepted(self, folder: Path, unpacked: Path, outputs) -> None:
+    def test_a_report_among_the_outputs_is_no_extra_file(
+        self, folder: Path, unpacked: Path, outputs, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        save_all(folder, outputs)
+        monkeypatch.chdir(folder)
+        for _ in range(2):
+            result = run("verify", "--returned", ".", unpacked, "--vendor", "openvino")
+            assert result.exit_code == 0, result.output
+
+    def test_not_accepted(self, folder: Path, here: Path, unpacked: Path, outputs) -> None:
         save_all(folder, outputs, lambda array: array[:, ::-1])
         result = run("verify", "--returned", folder, unpacked, "--vendor", "openvino", "--json")
         assert result.exit_code == 1
@@ -31,7 +53,7 @@ class TestCommand:
         assert not found["passed"]
         assert "channels swapped" in found["cause"]
         assert found["images"][0]["finding"]["psnr_db_after"] > 50
-        assert json.loads((folder / "returned-report.json").read_text()) == found
+        assert json.loads((here / "returned-report.json").read_text()) == found
 
     def test_bad_usage(self, tmp_path: Path, unpacked: Path) -> None:
         result = run("verify", "--returned", tmp_path / "absent", unpacked, "--vendor", "rknn")
