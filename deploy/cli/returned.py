@@ -32,12 +32,11 @@ def verify_returned(request: "ReturnedRequest", report: Path | None, *, as_json:
 def _show(returned: "Returned") -> None:
     if not returned.passed:
         typer.echo(f"NOT ACCEPTED: {returned.reason}")
-    for problem in returned.problems:
+    for problem in (*returned.refusals, *returned.problems):
         typer.echo(f"FAIL  {problem}")
     if returned.cause is not None:
         typer.echo(f"likely cause: {returned.cause}")
-        finding = next(i.finding for i in returned.images if not i.passed and i.finding)
-        typer.echo(f"  {finding.explanation}")
+        typer.echo(f"  {returned.explanation}")
     photographed = any(image.photo for image in returned.images)
     columns = ["golden input", "returned dB", "needed", "our int8", "to our int8", "SSIM"]
     columns += ["PSNR to HR", "float's"] if photographed else []
@@ -65,4 +64,4 @@ def _row(image: "ReturnedImage", *, photographed: bool) -> list[str]:
     if photographed:
         scores = (image.photo.returned, image.photo.float_model) if image.photo else ()
         row += [f"{score[0]:.3f}" for score in scores] or ["-", "-"]
-    return [*row, "pass" if image.passed else "FAIL"]
+    return [*row, image.verdict]

@@ -4,6 +4,11 @@ fp32    80 dB: other kernels, another order of summation, nothing else
 fp16    as fp16 files are judged when they are built
 int8    our own int8 less 3 dB on each picture, so at most twice its squared error;
         from tools that choose their own scales, the floor that every int8 file must keep
+
+An int8 result can also be too good: nothing that rounds the operands of its convolutions to 8 bits
+comes nearer to float than deploy/handoff/nearest_int8.py says, with the same margin. Scales of
+another tool may be finer than ours, but not by a bit in every tensor, which is what
+:data:`BIT_DB` would take.
 """
 
 from deploy.artifacts.precision import ModelPrecision
@@ -12,6 +17,7 @@ from deploy.metrics.parity import THRESHOLDS
 
 FLOAT_DB = 80.0
 MARGIN_DB = 3.0
+BIT_DB = 6.02
 LEAST_INT8_DB = THRESHOLDS["int8"].psnr_db
 
 RERUN_FLOAT_DB = 100.0
@@ -38,6 +44,25 @@ def required_db(
     if vendor.quantizes_itself:
         return LEAST_INT8_DB
     return max(LEAST_INT8_DB, vector.psnr_db[profile] - MARGIN_DB)
+
+
+def most_db(
+    precision: ModelPrecision, vector: GoldenVector, vendor: VendorRecord, profile: str
+) -> float | None:
+    """Return the parity with float beyond which an output is none of this precision, in dB.
+
+    Args:
+        precision: that the vendor's model is said to have been built in.
+        vector: the golden vector.
+        vendor: whose result it is.
+        profile: of our int8 model that it is held against.
+
+    Returns:
+        ``None`` for float and fp16, which may be as near as they like.
+    """
+    if precision != "int8":
+        return None
+    return vector.operands_db[profile] + (BIT_DB if vendor.quantizes_itself else MARGIN_DB)
 
 
 def rerun_db(kind: str, vector: GoldenVector) -> float:

@@ -65,12 +65,15 @@ class GoldenVector:
         source: the picture it was made from.
         sha256: of the picture's uint8 RGB bytes in row order.
         psnr_db: parity with float of each int8 model, by profile.
+        operands_db: the same, with nothing rounded but the operands of int8 convolutions
+            (deploy/handoff/nearest_int8.py).
     """
 
     name: PlainName
     source: str
     sha256: Sha256
     psnr_db: Mapping[str, float]
+    operands_db: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,8 @@ class BundleManifest:
         golden: at least :data:`deploy.handoff.golden.FEWEST` vectors.
         vendors: what the bundle is for.
         files: every other file of the bundle.
+        saturable: by profile, how many convolutions of the int8 model saturate 16-bit sums on a CPU
+            without VNNI, if the pictures are so.
         wheel: path of the package that made the bundle, to be installed from.
         weights_licence: what the builder says of the weights' licence, if anything.
         versions: of esrdeploy and the libraries that took part.
@@ -124,6 +129,7 @@ class BundleManifest:
     golden: tuple[GoldenVector, ...]
     vendors: tuple[VendorRecord, ...]
     files: tuple[BundleFile, ...]
+    saturable: Mapping[str, Count]
     wheel: PlainPath
     weights_licence: str | None = None
     versions: Mapping[str, str] = field(default_factory=library_versions)
@@ -217,6 +223,9 @@ def _problems(manifest: BundleManifest) -> Iterator[str]:
     for vendor in manifest.vendors:
         if vendor.profile not in manifest.int8_models:
             yield f"has no int8 model {vendor.profile!r} to judge {vendor.name} by"
+    if set(manifest.saturable) != set(manifest.int8_models):
+        yield "does not say of each int8 model how many of its convolutions can saturate"
     for vector in manifest.golden:
-        if set(vector.psnr_db) != set(manifest.int8_models):
+        figures = (vector.psnr_db, vector.operands_db)
+        if any(set(figure) != set(manifest.int8_models) for figure in figures):
             yield f"has no parity figure of each int8 model for {vector.name}"

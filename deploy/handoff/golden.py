@@ -21,7 +21,9 @@ from calib.errors import UsageError, VerificationError
 from calib.images import read_image, to_input, write_image
 from calib.sample import sample_patches
 from deploy.artifacts.build_folder import Build
+from deploy.build.quantize import QuantizedModel
 from deploy.handoff.bundle_manifest import FLOAT_KIND, GoldenVector, golden_path, int8_kind
+from deploy.handoff.nearest_int8 import operands_alone
 from deploy.metrics.parity import compare
 from deploy.metrics.psnr_ssim import parity_db
 from deploy.progress import Advance, Progress
@@ -87,7 +89,7 @@ def write_golden(
     root: Path,
     pictures: Sequence[PatchRef],
     float_model: onnx.ModelProto,
-    int8_models: Mapping[str, onnx.ModelProto],
+    int8_models: Mapping[str, QuantizedModel],
     progress: Progress,
 ) -> tuple[GoldenVector, ...]:
     """Compute the golden vectors and write them below ``root``.
@@ -96,12 +98,17 @@ def write_golden(
         root: of the bundle.
         pictures: what to make them of.
         float_model: the network.
-        int8_models: its QDQ models by profile.
+        int8_models: its int8 models by profile.
         progress: told how far that is.
     """
     float_run = model_runner(float_model, optimized=True)
     int8_runs = {
-        profile: model_runner(model, optimized=False) for profile, model in int8_models.items()
+        profile: model_runner(entry.model, optimized=False)
+        for profile, entry in int8_models.items()
+    }
+    operand_runs = {
+        profile: model_runner(operands_alone(entry), optimized=False)
+        for profile, entry in int8_models.items()
     }
     vectors = []
     with progress.stage("computing golden vectors", len(pictures)) as advance:
@@ -113,28 +120,26 @@ def write_golden(
             write_image(file, picture)
             network_input = to_input(picture)
             save_array(root / golden_path("input", name), network_input)
-            found = _outputs(root, name, network_input, float_run, int8_runs)
-            vectors.append(GoldenVector(name, patch.name, patch.sha256, found))
+            expected = float_run(network_input)
+            save_array(root / golden_path(FLOAT_KIND, name), stored(expected, STEPS["float"]))
+            outputs = {profile: run(network_input) for profile, run in int8_runs.items()}
+            for profile, output in outputs.items():
+                kept = stored(output, STEPS["int8"])
+                save_array(root / golden_path(int8_kind(profile), name), kept)
+            operands = {profile: run(network_input) for profile, run in operand_runs.items()}
+            figures = (_parities(expected, found) for found in (outputs, operands))
+            vectors.append(GoldenVector(name, patch.name, patch.sha256, *figures))
             advance()
     return tuple(vectors)
 
 
-def _outputs(
-    root: Path,
-    name: str,
-    network_input: Float32,
-    float_run: Runner,
-    int8_runs: Mapping[str, Runner],
-) -> dict[str, float]:
-    """Write what each model makes of one input; return the parities with float, in dB."""
-    expected = float_run(network_input)
-    save_array(root / golden_path(FLOAT_KIND, name), stored(expected, STEPS["float"]))
-    parities = {}
-    for profile, run in int8_runs.items():
-        output = run(network_input)
-        save_array(root / golden_path(int8_kind(profile), name), stored(output, STEPS["int8"]))
-        parities[profile] = round(compare(name, expected, output).psnr_db, 4)
-    return parities
+def _parities(expected: Float32, outputs: Mapping[str, Float32]) -> dict[str, float]:
+    """Return the parity of each profile's output with float, in dB."""
+    seen = np.clip(expected, 0.0, 1.0)
+    return {
+        profile: round(parity_db(seen, np.clip(output, 0.0, 1.0)), 4)
+        for profile, output in outputs.items()
+    }
 
 
 def stored(output: Float32, step: float) -> Float32:

@@ -10,6 +10,7 @@ import onnx
 
 from calib.digest import sha256_file
 from calib.errors import UsageError, VerificationError
+from calib.graph import GraphIndex
 from deploy.artifacts.build_folder import Build, check_files, load_build
 from deploy.artifacts.files import MANIFEST_NAME, model_file_name, serialize
 from deploy.artifacts.manifest import read_manifest
@@ -32,6 +33,8 @@ from deploy.handoff.vendor import MODELS, BundleContext, Vendor, equalized_model
 from deploy.handoff.vendors import find_vendor
 from deploy.network.known_models import trained_by_real_esrgan
 from deploy.progress import Progress
+from quant.qdq.saturation import saturable_convolutions
+from quant.qdq.view import QdqView
 
 _STAND_IN = "qnn"
 """Profile made for a vendor that takes no int8 model, from a build without any: 8 bits on every
@@ -115,8 +118,7 @@ def make_handoff(request: HandoffRequest, progress: Progress) -> HandoffOutcome:
         kept = KeptModels(kept_folder(), sha256_file(wheel))
         int8 = {profile: int8_model(build, profile, progress, kept) for profile in wanted}
         float_model = _write_models(root, build, int8)
-        qdq = {profile: entry.model for profile, entry in int8.items()}
-        golden = write_golden(root, pictures, float_model, qdq, progress)
+        golden = write_golden(root, pictures, float_model, int8, progress)
         calibration.write(root)
         for vendor in vendors:
             chosen = {name: int8[name] for name in profiles[vendor.name]}
@@ -249,6 +251,10 @@ def _describe(  # noqa: PLR0913, PLR0917  # the columns of one record
             for vendor in vendors
         ),
         files=(),
+        saturable={
+            profile: len(saturable_convolutions(QdqView(GraphIndex(entry.model))))
+            for profile, entry in int8.items()
+        },
         wheel="",
     )
 

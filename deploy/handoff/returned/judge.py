@@ -16,8 +16,9 @@ from calib.errors import UsageError, VerificationError
 from calib.images import PATCH_PX, Picture, read_image, resize_area, to_picture
 from deploy.artifacts.precision import ModelPrecision
 from deploy.diagnosis.pictures import diagnose
-from deploy.handoff.acceptance import required_db
+from deploy.handoff.acceptance import most_db, required_db
 from deploy.handoff.bundle_manifest import (
+    FLOAT_KIND,
     BundleManifest,
     GoldenVector,
     VendorRecord,
@@ -35,6 +36,7 @@ from deploy.handoff.returned.files import (
 )
 from deploy.handoff.returned.photographs import photo_name, photographs
 from deploy.handoff.returned.recognise import shown_picture, thumb
+from deploy.handoff.returned.saturated import Worst, find_saturation
 from deploy.handoff.returned.verdict import PhotoScore, Returned, ReturnedImage
 from deploy.metrics.parity import compare
 from deploy.metrics.psnr_ssim import parity_db, psnr_db, ssim
@@ -89,6 +91,9 @@ def judge_returned(request: ReturnedRequest, progress: Progress) -> Returned:
             for name, path in matches.files.items():
                 problems += judge.look_at(name, path)
                 advance()
+        saturated = None
+        if request.precision == "int8" and manifest.saturable[profile]:
+            saturated = find_saturation(root, manifest, profile, judge.worst, progress)
         return Returned(
             manifest.model,
             vendor.name,
@@ -97,6 +102,7 @@ def judge_returned(request: ReturnedRequest, progress: Progress) -> Returned:
             tuple(judge.images),
             tuple(problems),
             judge.pictures,
+            saturated,
         )
 
 
@@ -124,6 +130,7 @@ class _Judge:
     ) -> None:
         self._root = root
         self._vectors = {vector.name: vector for vector in manifest.golden}
+        self._int8_models = manifest.int8_models
         self._vendor = vendor
         self._profile = profile
         self._request = request
@@ -133,6 +140,7 @@ class _Judge:
         self._photos = photographs(request.hr)
         self._thumbs = {name: thumb(self._golden("float", name)) for name in self._vectors}
         self.images: list[ReturnedImage] = []
+        self.worst: Worst | None = None
         self.pictures: dict[str, tuple[Picture, Picture]] = {}
 
     def stray(self, path: Path) -> str:
@@ -154,11 +162,13 @@ class _Judge:
             yield f"unusable: {file} {error}"
             return
         image = self._judged(self._vectors[name], file, output)
-        if not image.passed:
+        if image.far_off:
             shown = self._shows(output.array)
             if shown not in {None, name}:
                 yield f"misnamed: {file} belongs to {name} by its name, but shows {shown}"
         self.images.append(image)
+        if image.far_off and (self.worst is None or image.psnr_db < self.worst.psnr_db):
+            self.worst = Worst(name, image.psnr_db, output.array)
 
     def _judged(self, vector: GoldenVector, file: str, output: Output) -> ReturnedImage:
         expected = self._golden("float", vector.name)
@@ -186,7 +196,19 @@ class _Judge:
             max_abs_error=round(parity.max_abs_error, 6),
             finding=finding,
             photo=self._photo_score(vector, (pictures[1], pictures[0], to_picture(ours))),
+            most_db=most_db(self._request.precision, vector, self._vendor, self._profile),
+            copied=self._copied(vector.name, output.array),
         )
+
+    def _copied(self, name: str, array: Float32) -> str | None:
+        """Return the kind of golden file that an output is to the last bit, if it is one."""
+        for kind in (FLOAT_KIND, *map(int8_kind, self._int8_models)):
+            golden = self._golden(kind, name)
+            # Their rounding marks golden files, but not a picture of nothing but black and white.
+            marked = bool(((golden != 0.0) & (golden != 1.0)).any())
+            if marked and np.array_equal(golden, array):
+                return kind
+        return None
 
     def _photo_score(
         self, vector: GoldenVector, pictures: tuple[Picture, Picture, Picture]

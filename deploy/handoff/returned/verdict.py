@@ -45,6 +45,8 @@ class ReturnedImage:
         max_abs_error: largest difference from float of a clipped value, in [0, 1].
         finding: the likely cause, where it is too far off and the cause has a name.
         photo: scores against the HR photograph, where there is one.
+        most_db: what the parity can be at most in that precision; ``None``: anything.
+        copied: the kind of golden file that this is to the last bit, such as ``float``.
     """
 
     name: str
@@ -58,11 +60,32 @@ class ReturnedImage:
     max_abs_error: float
     finding: Finding | None = None
     photo: PhotoScore | None = None
+    most_db: float | None = None
+    copied: str | None = None
+
+    @property
+    def far_off(self) -> bool:
+        """Whether the output is not near enough to float."""
+        return not self.psnr_db >= self.required_db
+
+    @property
+    def too_near(self) -> bool:
+        """Whether the output is nearer to float than its precision can be."""
+        return self.most_db is not None and self.psnr_db > self.most_db
 
     @property
     def passed(self) -> bool:
-        """Whether the output is near enough to float."""
-        return self.psnr_db >= self.required_db
+        """Whether the output is what a model of its precision computes of the input."""
+        return not (self.far_off or self.too_near or self.copied)
+
+    @property
+    def verdict(self) -> str:
+        """The verdict in three words."""
+        if self.copied:
+            return f"copy of golden/{self.copied}"
+        if self.too_near:
+            return "not 8 bits"
+        return "too far off" if self.far_off else "pass"
 
 
 @dataclass(frozen=True)
@@ -77,6 +100,7 @@ class Returned:
         images: one entry per output that could be read.
         problems: one line per file that is missing, extra, misnamed or cannot be used.
         pictures: name to (float, returned) uint8 pictures, for a report.
+        saturated: what shows that 8-bit products saturated where this was computed, if anything.
     """
 
     model: str
@@ -86,10 +110,11 @@ class Returned:
     images: tuple[ReturnedImage, ...]
     problems: tuple[str, ...]
     pictures: Mapping[str, tuple[Picture, Picture]]
+    saturated: Finding | None = None
 
     @property
     def passed(self) -> bool:
-        """Whether every golden input came back, and near enough to float."""
+        """Whether every golden input came back as a model of the precision computes it."""
         return bool(self.images) and not self.problems and all(i.passed for i in self.images)
 
     @property
@@ -109,12 +134,45 @@ class Returned:
     @property
     def cause(self) -> str | None:
         """The cause that most of the outputs that are too far off share."""
-        failed = [image for image in self.images if not image.passed]
+        if self.saturated is not None:
+            return self.saturated.cause
+        failed = [image for image in self.images if image.far_off]
         causes = Counter(image.finding.cause for image in failed if image.finding is not None)
         if not causes:
             return None
         cause, count = causes.most_common(1)[0]
         return f"{cause} (in {count} of {len(failed)})"
+
+    @property
+    def explanation(self) -> str | None:
+        """The evidence for :attr:`cause`."""
+        if self.saturated is not None:
+            return self.saturated.explanation
+        found = [image.finding for image in self.images if image.far_off and image.finding]
+        return found[0].explanation if found else None
+
+    @property
+    def refusals(self) -> tuple[str, ...]:
+        """One line for each reason not to believe what is near enough."""
+        lines = []
+        for kind in sorted({image.copied for image in self.images if image.copied}):
+            copies = [image for image in self.images if image.copied == kind]
+            lines.append(
+                f"copied: {len(copies)} of {len(self.images)} outputs are the bundle's own "
+                f"golden/{kind} to the last bit, such as {copies[0].file}; send what your model "
+                "computes"
+            )
+        near = [image for image in self.images if image.too_near and not image.copied]
+        if near:
+            nearest = max(near, key=lambda image: image.psnr_db - (image.most_db or 0.0))
+            lines.append(
+                f"not int8: {len(near)} of {len(self.images)} outputs are nearer to float than "
+                f"any 8-bit computation of this model, such as {nearest.name}: "
+                f"{nearest.psnr_db:.1f} dB, at most {nearest.most_db:.1f} dB with the operands of "
+                "its int8 convolutions rounded and nothing else; if the model ran in float or "
+                "fp16, judge it with --precision fp32 or fp16"
+            )
+        return tuple(lines)
 
     def mean_db(self, figure: str) -> float:
         """Return the mean of ``psnr_db``, ``ours_db`` or ``between_db`` over the outputs."""
@@ -134,6 +192,8 @@ class Returned:
             "profile": self.profile,
             "passed": self.passed,
             "cause": self.cause,
+            "explanation": self.explanation,
+            "refusals": list(self.refusals),
             "problems": list(self.problems),
             "summary": summary,
             "images": [{**asdict(image), "passed": image.passed} for image in self.images],

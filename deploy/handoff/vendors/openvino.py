@@ -7,12 +7,9 @@ CPU's error and not the file's.
 
 from pathlib import Path
 
-from calib.graph import GraphIndex
 from deploy.handoff.acceptance import same_float, same_picture
 from deploy.handoff.vendor import BundleContext, Engine, Vendor
 from deploy.runtime.runner import Runner
-from quant.qdq.saturation import saturable_convolutions
-from quant.qdq.view import QdqView
 
 _PROFILE = "openvino"
 
@@ -57,9 +54,8 @@ def _write(context: BundleContext) -> None:
     for precision, model in (("fp32", context.float_model), ("int8", context.int8[_PROFILE].model)):
         write_ir(model, context.path(f"{context.model}-{precision}.xml"))
     context.write_script("openvino_run.py")
-    saturable = saturable_convolutions(QdqView(GraphIndex(context.int8[_PROFILE].model)))
     readme = context.render(
-        README, int8_onnx=context.int8_path(_PROFILE), saturable=bool(saturable)
+        README, int8_onnx=context.int8_path(_PROFILE), saturable=context.saturable(_PROFILE)
     )
     context.write("README.md", readme)
 

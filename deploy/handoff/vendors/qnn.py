@@ -43,6 +43,22 @@ The QDQ files are its own input format:
 
 (`QnnHtp.dll` on Windows.) It needs `onnxruntime-qnn` and numpy. Send back each folder.
 
+To try the files without a chip, in onnxruntime on this machine's CPU:
+
+{% for name, path in qdq.items() %}
+    python qnn_run.py {{ path }} --backend CPU --out returned-cpu-{{ name }}
+{% endfor %}
+{% if saturable %}
+
+**Not with onnxruntime's default settings on an x86-64 CPU without VNNI** (before Cascade Lake and
+Zen 4): {{ saturable }} convolutions of the w8a8 file have weights whose 8-bit products saturate at 16 bits there,
+and the picture is not the file's. `--backend CPU` sets `session.x64quantprecision` to `1`, which
+sums them in 32 bits; in your own program:
+
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.x64quantprecision", "1")
+{% endif %}
+
 ## With the QAIRT tools
 
 From the QDQ graph:
@@ -147,8 +163,9 @@ def _write(context: BundleContext) -> None:
         "input_list.txt", "".join(f"raw/{vector.name}.raw\n" for vector in context.golden)
     )
     context.write_script("qnn_run.py")
+    saturable = context.saturable("qnn") if "qnn" in context.int8 else 0
     qdq = {name: context.int8_path(profile) for name, profile in profiles.items()}
-    context.write("README.md", context.render(README, qdq=qdq))
+    context.write("README.md", context.render(README, qdq=qdq, saturable=saturable))
 
 
 VENDOR = Vendor(

@@ -95,7 +95,7 @@ class TestKeptModels:
             assert int8_model(build, "tensorrt", Silent(), kept).model == first.model
         assert makes == ["tensorrt"] * 4
 
-    def test_the_oldest_go(self, small_build, kept, makes) -> None:
+    def test_the_oldest_go(self, small_build, kept) -> None:
         build = open_build(small_build)
         made = int8_model(build, "openvino", Silent())
         for number in range(MOST_KEPT + 2):

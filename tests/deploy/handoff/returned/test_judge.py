@@ -131,5 +131,5 @@ def test_scores_against_photographs(folder: Path, unpacked: Path, outputs, tmp_p
     score = found["04-chelsea"]
     assert score is not None
     assert score.float_model[0] > 60  # the photograph is its own picture, enlarged and reduced
-    assert score.returned == score.int8_model
+    assert score.returned == pytest.approx(score.int8_model, abs=0.01)  # golden files are rounded
     assert score.returned[0] < score.float_model[0]
