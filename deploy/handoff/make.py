@@ -35,6 +35,7 @@ from deploy.network.known_models import trained_by_real_esrgan
 from deploy.progress import Progress
 from quant.qdq.saturation import saturable_convolutions
 from quant.qdq.view import QdqView
+from quant.targets import find_profile
 
 _STAND_IN = "qnn"
 """Profile made for a vendor that takes no int8 model, from a build without any: 8 bits on every
@@ -170,6 +171,7 @@ def _profiles(
         UsageError: a profile was asked for that none of the vendors takes.
     """
     built = built_profiles(build)
+    asked = [find_profile(name).name for name in asked]
     taken = {name for vendor in vendors for name in vendor.profiles}
     for name in asked:
         if name not in taken:

@@ -11,7 +11,7 @@ from calib.images import Picture
 from deploy.artifacts.precision import ModelPrecision
 from deploy.diagnosis.pictures import Finding
 
-SCHEMA = "esrdeploy.returned/1"
+SCHEMA = "esrdeploy.returned/2"
 
 
 @dataclass(frozen=True)
