@@ -23,6 +23,7 @@ from deploy.cli import app
 from deploy.handoff.bundle_manifest import golden_path, read_contents
 from deploy.handoff.bundle_zip import opened
 from deploy.handoff.vendors import vendors
+from deploy.runtime.runner import model_runner
 from quant.targets import PROFILES
 
 ROOT = Path(__file__).parents[1]
@@ -96,9 +97,10 @@ def return_ours(folder: Path) -> None:
     (folder / "returned").mkdir()
     with opened(folder / BUNDLE) as bundle:
         manifest = read_contents(bundle)
-        (profile,) = manifest.int8_models
+        (int8_model,) = manifest.int8_models.values()
+        compute = model_runner(bundle / int8_model, optimized=False)
         for vector in manifest.golden:
-            found = np.load(bundle / golden_path(f"int8-{profile}", vector.name))
+            found = compute(np.load(bundle / golden_path("input", vector.name)))
             np.save(folder / "returned" / f"{vector.name}.npy", found)
 
 
