@@ -62,7 +62,7 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
         InputError: the request, the weights or the images cannot be used.
     """
     request.require_possible()
-    network = load_network(request.model, request.weights)
+    network = _loaded(request, progress)
     source = request.calibration.source() if request.builds("fp16") else None
     folder = claim_folder(request.folder)
 
@@ -126,13 +126,21 @@ def calibrate_model(request: BuildRequest, progress: Progress) -> CalibrationOut
     Raises:
         InputError: the request, the weights or the images cannot be used.
     """
-    network = load_network(request.model, request.weights)
+    network = _loaded(request, progress)
     source = request.calibration.source()
     folder = claim_folder(request.folder)
     graph = GraphIndex(_export(network, progress).model)
     table = calibration_table(graph, source, folder, execution=request.execution, progress=progress)
     artifacts = write_fp32(folder, network.name, graph.model) + table_artifacts(folder)
     return CalibrationOutcome(table, tuple(artifacts), folder)
+
+
+def _loaded(request: BuildRequest, progress: Progress) -> Network:
+    """Load the network, and tell what was decided in reading its weights."""
+    network = load_network(request.model, request.weights)
+    for line in network.notes():
+        progress.note(line)
+    return network
 
 
 def _drawn(exported: ExportedModel, float_file: str) -> Outputs:

@@ -3,12 +3,13 @@
 Two architectures, as BasicSR and Real-ESRGAN define them. Both upsample; ``scale`` is output
 pixels per input pixel along one side.
 
-``RRDBNet`` (ESRGAN, Wang et al. 2018): a trunk of residual-in-residual dense blocks, then two
-nearest-neighbour doublings. Scales 2 and 1 put a pixel-unshuffle by 2 or 4 in front, so the
-first convolution then takes 12 or 48 channels and ``scale = 4 / unshuffle``.
+``RRDBNet`` (ESRGAN, Wang et al. 2018): a trunk of residual-in-residual dense blocks, then
+nearest-neighbour doublings: two in Real-ESRGAN, none to three elsewhere. Scales 2 and 1 of
+Real-ESRGAN put a pixel-unshuffle by 2 or 4 in front, so the first convolution then takes 12 or 48
+channels; in general ``scale = 2 ^ upsamplings / unshuffle``.
 
-``SRVGG`` (SRVGGNetCompact): plain convolutions with PReLU at input resolution, a pixel-shuffle
-at the end and the nearest-upsampled input added to it.
+``SRVGG`` (SRVGGNetCompact): plain convolutions with PReLU, ReLU or LeakyReLU at input resolution, a
+pixel-shuffle at the end and the nearest-upsampled input added to it.
 
 This is the one place that knows which tensors a checkpoint of each holds: checkpoints
 are recognised, networks are built and operations are counted from these lists.
@@ -25,11 +26,14 @@ INPUT_NAME = "input"
 OUTPUT_NAME = "output"
 
 
-Activation: TypeAlias = Literal["none", "leaky_relu", "prelu"]
+Activation: TypeAlias = Literal["none", "leaky_relu", "prelu", "relu"]
+SRVGGActivation: TypeAlias = Literal["prelu", "relu", "leaky_relu"]
 
 RGB = 3
+REAL_ESRGAN_UPSAMPLINGS = 2
 KERNEL = 3
 LEAKY_SLOPE = 0.2
+SRVGG_LEAKY_SLOPE = 0.1  # what SRVGGNetCompact gives its LeakyReLU
 RESIDUAL_SCALE = 0.2
 DENSE_BLOCKS = 3
 DENSE_CONVOLUTIONS = 5
@@ -75,17 +79,19 @@ class RRDBNet:
         features: channels of the trunk.
         growth: channels each dense convolution adds.
         unshuffle: pixel-unshuffle factor in front: 1, 2 or 4.
+        upsamplings: doublings behind the trunk; ``2 ** upsamplings >= unshuffle``.
     """
 
     blocks: int
     features: int
     growth: int
     unshuffle: int = 1
+    upsamplings: int = REAL_ESRGAN_UPSAMPLINGS
 
     @property
     def scale(self) -> int:
-        """Output pixels per input pixel along one side: 4, 2 or 1."""
-        return 4 // self.unshuffle
+        """Output pixels per input pixel along one side: 1, 2, 4 or 8."""
+        return int(2**self.upsamplings // self.unshuffle)
 
     @property
     def in_channels(self) -> int:
@@ -93,9 +99,11 @@ class RRDBNet:
         return RGB * self.unshuffle**2
 
     def __str__(self) -> str:
+        usual = self.upsamplings == REAL_ESRGAN_UPSAMPLINGS
         return (
             f"RRDBNet, {self.blocks} blocks, {self.features} features, "
             f"growth {self.growth}, x{self.scale}"
+            f"{'' if usual else f', upsamplings {self.upsamplings}'}"
         )
 
     def convolutions(self) -> Iterator[Convolution]:
@@ -107,10 +115,12 @@ class RRDBNet:
             for dense in range(1, DENSE_BLOCKS + 1):
                 yield from self._dense_block(f"body.{block}.rdb{dense}", trunk)
         yield Convolution("conv_body", features, features, trunk)
-        yield Convolution("conv_up1", features, features, 2 * trunk, "leaky_relu")
-        yield Convolution("conv_up2", features, features, 4 * trunk, "leaky_relu")
-        yield Convolution("conv_hr", features, features, 4 * trunk, "leaky_relu")
-        yield Convolution("conv_last", features, RGB, 4 * trunk)
+        for index in range(1, self.upsamplings + 1):
+            doubled = 2**index * trunk
+            yield Convolution(f"conv_up{index}", features, features, doubled, "leaky_relu")
+        full = Fraction(self.scale)
+        yield Convolution("conv_hr", features, features, full, "leaky_relu")
+        yield Convolution("conv_last", features, RGB, full)
 
     def _dense_block(self, name: str, resolution: Fraction) -> Iterator[Convolution]:
         for index in range(DENSE_CONVOLUTIONS - 1):
@@ -123,28 +133,35 @@ class RRDBNet:
 
 @dataclass(frozen=True)
 class SRVGG:
-    """Sizes of an SRVGGNetCompact with PReLU.
+    """Sizes of an SRVGGNetCompact.
 
     Attributes:
         convs: convolutions between the first and the last, as the official ``num_conv``.
         features: channels between them.
         scale: output pixels per input pixel along one side.
+        activation: behind every convolution but the last; LeakyReLU has ``SRVGG_LEAKY_SLOPE``.
     """
 
     convs: int
     features: int
     scale: int
+    activation: SRVGGActivation = "prelu"
 
     def __str__(self) -> str:
-        return f"SRVGGNetCompact, {self.convs} convs, {self.features} features, x{self.scale}"
+        named = {"prelu": "", "relu": ", ReLU", "leaky_relu": ", LeakyReLU"}[self.activation]
+        return (
+            f"SRVGGNetCompact, {self.convs} convs, {self.features} features, x{self.scale}{named}"
+        )
 
     def convolutions(self) -> Iterator[Convolution]:
         """Yield every convolution in order of execution."""
         one = Fraction(1)
         for index in range(self.convs + 1):
             inputs = RGB if index == 0 else self.features
-            prelu = f"body.{2 * index + 1}"
-            yield Convolution(f"body.{2 * index}", inputs, self.features, one, "prelu", prelu)
+            prelu = f"body.{2 * index + 1}" if self.activation == "prelu" else None
+            yield Convolution(
+                f"body.{2 * index}", inputs, self.features, one, self.activation, prelu
+            )
         yield Convolution(f"body.{2 * self.convs + 2}", self.features, RGB * self.scale**2, one)
 
 

@@ -4,7 +4,7 @@ With a 3x3 convolution's output of ``C`` channels and ``H x W`` pixels from ``D`
 
     MACs        9 * C * D * H * W
     bias adds   C * H * W
-    activation  C * H * W, where a LeakyReLU or PReLU follows
+    activation  C * H * W, where a LeakyReLU, PReLU or ReLU follows
 
 The "flops(G)" of the vendor table (VastAI's model zoo, 653.675 for x4plus and 208.149 for
 anime_6B at 128x128) is reproduced to the last digit by
@@ -21,7 +21,7 @@ from calib.errors import GraphError
 from calib.graph import GraphIndex
 from deploy.network.architecture import KERNEL, Architecture, tensor_shapes
 
-_COUNTED = frozenset({"Conv", "LeakyRelu", "PRelu"})
+_COUNTED = frozenset({"Conv", "LeakyRelu", "PRelu", "Relu"})
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Complexity:
         parameters: weights, biases and PReLU slopes.
         macs: multiply-accumulates of the convolutions.
         bias_adds: additions of a bias.
-        activations: elements through LeakyReLU or PReLU.
+        activations: elements through LeakyReLU, PReLU or ReLU.
     """
 
     parameters: int

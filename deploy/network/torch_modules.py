@@ -6,11 +6,11 @@ and give their parameters the same names, so official state dicts load strictly:
     RDB:   x + 0.2 * conv5([x, x1, x2, x3, x4]),  xk = lrelu(convk([x, x1, .. x(k-1)]))
     RRDB:  x + 0.2 * rdb3(rdb2(rdb1(x)))
     RRDBNet: f = conv_first(unshuffle(x));  f = f + conv_body(rrdbs(f))
-             f = lrelu(conv_up1(up2(f)));  f = lrelu(conv_up2(up2(f)))
+             f = lrelu(conv_upk(up2(f)))  for k = 1 .. upsamplings
              y = conv_last(lrelu(conv_hr(f)))
     SRVGGNetCompact: y = pixel_shuffle(body(x)) + nearest_upsample(x)
 
-with lrelu the LeakyReLU of slope 0.2 and up2 nearest-neighbour doubling.
+with lrelu the LeakyReLU of slope 0.2 (in SRVGGNetCompact 0.1) and up2 nearest-neighbour doubling.
 """
 
 from collections.abc import Mapping
@@ -26,6 +26,7 @@ from deploy.network.architecture import (
     RESIDUAL_SCALE,
     RGB,
     SRVGG,
+    SRVGG_LEAKY_SLOPE,
     Architecture,
     RRDBNet,
 )
@@ -120,8 +121,9 @@ class RRDBNetModule(nn.Module):
         blocks = (ResidualDenseBlock(features, sizes.growth) for _ in range(sizes.blocks))
         self.body = nn.Sequential(*blocks)
         self.conv_body = _conv(features, features)
-        self.conv_up1 = _conv(features, features)
-        self.conv_up2 = _conv(features, features)
+        self.upsampling = [f"conv_up{index}" for index in range(1, sizes.upsamplings + 1)]
+        for name in self.upsampling:
+            self.add_module(name, _conv(features, features))
         self.conv_hr = _conv(features, features)
         self.conv_last = _conv(features, RGB)
         self.lrelu = nn.LeakyReLU(LEAKY_SLOPE)
@@ -132,14 +134,14 @@ class RRDBNetModule(nn.Module):
             x = functional.pixel_unshuffle(x, self.unshuffle)
         x = self.conv_first(x)
         x = x + self.conv_body(self.body(x))
-        x = self.lrelu(self.conv_up1(_double(x)))
-        x = self.lrelu(self.conv_up2(_double(x)))
+        for name in self.upsampling:
+            x = self.lrelu(self.get_submodule(name)(_double(x)))
         y: torch.Tensor = self.conv_last(self.lrelu(self.conv_hr(x)))
         return y
 
 
 class SRVGGModule(nn.Module):
-    """SRVGGNetCompact with PReLU."""
+    """SRVGGNetCompact with any of its activations."""
 
     def __init__(self, sizes: SRVGG) -> None:
         super().__init__()
@@ -147,8 +149,13 @@ class SRVGGModule(nn.Module):
         body: list[nn.Module] = []
         for convolution in sizes.convolutions():
             body.append(_conv(convolution.inputs, convolution.outputs))
-            if convolution.prelu_name is not None:
-                body.append(nn.PReLU(convolution.outputs))
+            match convolution.activation:
+                case "prelu":
+                    body.append(nn.PReLU(convolution.outputs))
+                case "relu":
+                    body.append(nn.ReLU())
+                case "leaky_relu":
+                    body.append(nn.LeakyReLU(SRVGG_LEAKY_SLOPE))
         self.body = nn.Sequential(*body)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

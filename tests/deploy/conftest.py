@@ -18,7 +18,14 @@ from deploy.build.request import BuildRequest
 from deploy.handoff import make
 from deploy.handoff.bundle_zip import opened
 from deploy.handoff.make import HandoffOutcome, HandoffRequest, make_handoff
-from deploy.network.architecture import SRVGG, Architecture, RRDBNet, tensor_shapes
+from deploy.network.architecture import (
+    LEAKY_SLOPE,
+    SRVGG,
+    SRVGG_LEAKY_SLOPE,
+    Architecture,
+    RRDBNet,
+    tensor_shapes,
+)
 from deploy.pipeline import build_model
 from deploy.progress import Silent
 from quant.plan import QuantOptions
@@ -101,8 +108,9 @@ def ncnn_pair():
         *,
         half: bool = True,
         plain: bool = False,
+        clip: bool = False,
     ) -> tuple[str, bytes]:
-        writer = _NcnnWriter(tensors, half=half, plain=plain)
+        writer = _NcnnWriter(tensors, half=half, plain=plain, clip=clip)
         match architecture:
             case RRDBNet():
                 writer.rrdbnet(architecture)
@@ -115,11 +123,15 @@ def ncnn_pair():
 
 @dataclass
 class _NcnnWriter:
-    """Writes what ncnn's converters write: ``plain`` before, else after ncnnoptimize."""
+    """Writes what ncnn's converters write: ``plain`` before, else after ncnnoptimize.
+
+    With ``clip`` the picture is clipped to [0, 1] at the end, as many converted networks do it.
+    """
 
     tensors: Mapping[str, Array]
     half: bool
     plain: bool
+    clip: bool
     layers: list[tuple[str, list[str], str, str]] = field(
         default_factory=lambda: [("Input", [], "data", "")]
     )
@@ -146,11 +158,13 @@ class _NcnnWriter:
         self.layers.append((kind, [*inputs], output, options))
         return output
 
-    def conv(self, blob: str, name: str, *, leaky: bool = False) -> str:
+    def conv(self, blob: str, name: str, *, slope: float | None = None, clip: bool = False) -> str:
         weight, bias = self.tensors[f"{name}.weight"], self.tensors[f"{name}.bias"]
         options = f"0={len(bias)} 1=3 4=1 5=1 6={weight.size}"
-        if leaky and not self.plain:
-            options += " 9=2 -23310=1,2.000000e-01"
+        if slope is not None and not self.plain:
+            options += f" 9=2 -23310=1,{slope:e}" if slope else " 9=1"
+        if clip and not self.plain:
+            options += " 9=3 -23310=2,0.000000e+00,1.000000e+00"
         if self.half:
             stored = weight.astype("<f2").tobytes()
             self.content += FLOAT16_FLAG + stored + bytes(-len(stored) % 4)
@@ -158,9 +172,12 @@ class _NcnnWriter:
             self.content += FLOAT32_FLAG + weight.astype("<f4").tobytes()
         self.content += bias.astype("<f4").tobytes()
         made = self.layer("Convolution", [blob], options)
-        if leaky and self.plain:
-            made = self.layer("ReLU", [made], "0=2.000000e-01")
-        return made
+        if slope is not None and self.plain:
+            made = self.layer("ReLU", [made], f"0={slope:e}")
+        return self.clipped(made) if clip and self.plain else made
+
+    def clipped(self, blob: str) -> str:
+        return self.layer("Clip", [blob], "0=0.000000e+00 1=1.000000e+00")
 
     def residual(self, branch: str, skip: str) -> str:
         if not self.plain:
@@ -173,34 +190,41 @@ class _NcnnWriter:
         seen = [x]
         for index in range(1, 5):
             joined = self.layer("Concat", seen, "0=0") if len(seen) > 1 else x
-            seen.append(self.conv(joined, f"{name}.conv{index}", leaky=True))
+            seen.append(self.conv(joined, f"{name}.conv{index}", slope=LEAKY_SLOPE))
         joined = self.layer("Concat", seen, "0=0")
         return self.residual(self.conv(joined, f"{name}.conv5"), x)
 
     def rrdbnet(self, sizes: RRDBNet) -> None:
-        features = trunk = self.conv("data", "conv_first")
+        picture = "data"
+        if sizes.unshuffle > 1:
+            picture = self.layer("Reorg", [picture], f"0={sizes.unshuffle}")
+        features = trunk = self.conv(picture, "conv_first")
         for block in range(sizes.blocks):
             inner = trunk
             for index in range(1, 4):
                 inner = self.dense_block(inner, f"body.{block}.rdb{index}")
             trunk = self.residual(inner, trunk)
         x = self.layer("BinaryOp", [features, self.conv(trunk, "conv_body")], "0=0")
-        for name in ("conv_up1", "conv_up2"):
+        for index in range(1, sizes.upsamplings + 1):
             x = self.layer("Interp", [x], "0=1 1=2.000000e+00 2=2.000000e+00")
-            x = self.conv(x, name, leaky=True)
-        self.conv(self.conv(x, "conv_hr", leaky=True), "conv_last")
+            x = self.conv(x, f"conv_up{index}", slope=LEAKY_SLOPE)
+        self.conv(self.conv(x, "conv_hr", slope=LEAKY_SLOPE), "conv_last", clip=self.clip)
 
     def srvgg(self, sizes: SRVGG) -> None:
         x = "data"
         for index in range(sizes.convs + 1):
-            x = self.conv(x, f"body.{2 * index}")
-            slopes = self.tensors[f"body.{2 * index + 1}.weight"]
-            self.content += slopes.astype("<f4").tobytes()
-            x = self.layer("PReLU", [x], f"0={slopes.size}")
+            slope = {"relu": 0.0, "leaky_relu": SRVGG_LEAKY_SLOPE}.get(sizes.activation)
+            x = self.conv(x, f"body.{2 * index}", slope=slope)
+            if sizes.activation == "prelu":
+                slopes = self.tensors[f"body.{2 * index + 1}.weight"]
+                self.content += slopes.astype("<f4").tobytes()
+                x = self.layer("PReLU", [x], f"0={slopes.size}")
         x = self.conv(x, f"body.{2 * sizes.convs + 2}")
         details = self.layer("PixelShuffle", [x], f"0={sizes.scale}")
         base = self.layer("Interp", ["data"], f"0=1 1={sizes.scale}.0 2={sizes.scale}.0")
-        self.layer("BinaryOp", [details, base], "0=0")
+        made = self.layer("BinaryOp", [details, base], "0=0")
+        if self.clip:
+            self.clipped(made)
 
 
 @pytest.fixture(scope="session")

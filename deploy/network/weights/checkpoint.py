@@ -13,12 +13,15 @@ from calib.digest import sha256_bytes
 from calib.errors import WeightsError
 from deploy.artifacts.manifest import WeightsRecord
 from deploy.ncnn.read import attach_weights, parse_param
+from deploy.network.architecture import SRVGGActivation
 from deploy.network.known_models import WEIGHTS_PACKAGE, ModelEntry
 from deploy.network.weights.download import cached_file
 from deploy.network.weights.file_kinds import require_weights_file
-from deploy.network.weights.legacy_keys import current_names
-from deploy.network.weights.ncnn_state_dict import state_dict
+from deploy.network.weights.find_network import find_network
+from deploy.network.weights.ncnn_layers import require_known_layers
+from deploy.network.weights.ncnn_state_dict import ncnn_network
 from deploy.network.weights.read_safetensors import read_safetensors
+from deploy.network.weights.saved_tensors import Entries
 
 _TORCH_SUFFIXES = (".pth", ".pt", ".ckpt", ".bin")
 _ZIP_START = b"PK\x03\x04"
@@ -38,6 +41,9 @@ class Checkpoint:
         files: sha256 of every file that was read, by file name.
         official: whether the file is the official release to the byte; ``None`` where that
             cannot be said, because no hash is known or the file is a conversion.
+        activation: what stands behind the convolutions, where the file says it: an ncnn pair of an
+            SRVGGNetCompact does, a state dict does not.
+        notes: what was decided in reading, for the user to know.
     """
 
     tensors: Mapping[str, Float32] = field(repr=False)
@@ -45,9 +51,11 @@ class Checkpoint:
     sha256: str
     files: Mapping[str, str]
     official: bool | None = None
+    activation: SRVGGActivation | None = None
+    notes: tuple[str, ...] = ()
 
     def record(self) -> WeightsRecord:
-        """Return all but the tensors."""
+        """Return where the weights came from."""
         return WeightsRecord(self.origin, self.sha256, dict(self.files), self.official)
 
 
@@ -100,14 +108,16 @@ def load_checkpoint(path: Path) -> Checkpoint:
             not finite.
     """
     if path.suffix == ".param" or (path.suffix == ".bin" and path.with_suffix(".param").is_file()):
-        tensors, files = _read_ncnn_pair(path.with_suffix(".param"), path.with_suffix(".bin"))
-        weights_name = path.with_suffix(".bin").name
+        checkpoint = _read_ncnn_pair(path.with_suffix(".param"), path.with_suffix(".bin"))
     else:
         content = _content(path)
-        tensors = current_names(_read_single_file(content, path))
-        files, weights_name = {path.name: sha256_bytes(content)}, path.name
-    _require_finite(tensors, weights_name)
-    return Checkpoint(tensors, f"file {weights_name}", files[weights_name], files)
+        found = find_network(_read_single_file(content, path), path.name)
+        digest = sha256_bytes(content)
+        checkpoint = Checkpoint(
+            found.tensors, f"file {path.name}", digest, {path.name: digest}, notes=found.notes
+        )
+    _require_finite(checkpoint.tensors, path.name)
+    return checkpoint
 
 
 def packaged_pair(entry: ModelEntry) -> Path | None:
@@ -131,22 +141,32 @@ def _judged(checkpoint: Checkpoint, entry: ModelEntry) -> Checkpoint:
     return replace(checkpoint, official=checkpoint.sha256 == entry.sha256)
 
 
-def _read_ncnn_pair(param: Path, binary: Path) -> tuple[dict[str, Float32], dict[str, str]]:
-    for path, other in ((param, binary), (binary, param)):
-        if not path.is_file() and other.is_file():
-            raise WeightsError(
-                f"{other.name} has no {path.name} beside it; an ncnn pair is two files of one "
-                f"name: put the {path.suffix} there"
-            )
-    text, content = _content(param), _content(binary)
-    for path, raw in ((param, text), (binary, content)):
-        require_weights_file(raw, path)
+def _read_ncnn_pair(param: Path, binary: Path) -> Checkpoint:
+    _require_other_half(param, binary)
+    text = _content(param)
+    require_weights_file(text, param)
     layers = parse_param(text.decode("utf-8", errors="replace"), param.name)
-    tensors = state_dict(attach_weights(layers, content, binary.name), param.name)
-    return tensors, {param.name: sha256_bytes(text), binary.name: sha256_bytes(content)}
+    require_known_layers(layers, param.name)  # before the other file: its absence matters less
+    _require_other_half(binary, param)
+    content = _content(binary)
+    require_weights_file(content, binary)
+    found = ncnn_network(attach_weights(layers, content, binary.name), param.name)
+    digest = sha256_bytes(content)
+    files = {param.name: sha256_bytes(text), binary.name: digest}
+    return Checkpoint(
+        found.tensors, f"file {binary.name}", digest, files, activation=found.activation
+    )
 
 
-def _read_single_file(content: bytes, path: Path) -> dict[str, Float32]:
+def _require_other_half(path: Path, other: Path) -> None:
+    if not path.is_file() and other.is_file():
+        raise WeightsError(
+            f"{other.name} has no {path.name} beside it; an ncnn pair is two files of one "
+            f"name: put the {path.suffix} there"
+        )
+
+
+def _read_single_file(content: bytes, path: Path) -> Entries:
     require_weights_file(content, path)
     if path.suffix == ".bin" and not content.startswith((_ZIP_START, _PICKLE_START)):
         raise WeightsError(

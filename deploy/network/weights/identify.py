@@ -5,26 +5,39 @@ what was found, key by key and shape by shape. Anything else is refused: weights
 architecture loaded into another give neon pictures, not an error.
 """
 
+import math
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from calib.arrays import AnyArray
 from calib.errors import WeightsError
-from deploy.network.architecture import RGB, SRVGG, Architecture, RRDBNet, tensor_shapes
+from deploy.network.architecture import (
+    RGB,
+    SRVGG,
+    Architecture,
+    RRDBNet,
+    SRVGGActivation,
+    tensor_shapes,
+)
 from deploy.network.known_models import ModelEntry, models_of
+from deploy.network.weights.what_else import listed
 
 Shapes = Mapping[str, tuple[int, ...]]
 
-_UNSHUFFLE = {RGB * factor**2: factor for factor in (1, 2, 4)}
-_SHOWN = 4
+_UNSHUFFLE_FACTORS = (1, 2, 4)
+_GRAY, _RGBA = 1, 4
+_MOST_UPSAMPLINGS = 3
 
 
-def identify(tensors: Mapping[str, AnyArray]) -> Architecture:
+def identify(
+    tensors: Mapping[str, AnyArray], activation: SRVGGActivation | None = None
+) -> Architecture:
     """Recognise the generator a state dict belongs to.
 
     Args:
         tensors: arrays by state dict key.
+        activation: what stands behind the convolutions of an SRVGGNetCompact without PReLU slopes;
+            no tensor tells ReLU, which ``None`` stands for, from LeakyReLU.
 
     Returns:
         The architecture, whose tensors are exactly these.
@@ -37,11 +50,11 @@ def identify(tensors: Mapping[str, AnyArray]) -> Architecture:
     if "conv_first.weight" in shapes:
         architecture: Architecture = _rrdbnet(shapes)
     elif "body.0.weight" in shapes:
-        architecture = _srvgg(shapes)
+        architecture = _srvgg(shapes, activation)
     else:
         raise WeightsError(
             "the weights are of no architecture known here: found keys "
-            f"{_listed(shapes)}; expected 'conv_first.weight' (RRDBNet) or 'body.0.weight' "
+            f"{listed(shapes)}; expected 'conv_first.weight' (RRDBNet) or 'body.0.weight' "
             "(SRVGGNetCompact)"
         )
     _require_shapes(shapes, architecture)
@@ -66,28 +79,73 @@ def require_model(architecture: Architecture, entry: ModelEntry) -> None:
 
 
 def _rrdbnet(shapes: Shapes) -> RRDBNet:
+    blocks = _count(shapes, r"body\.(\d+)\.rdb\d\.")
+    if not blocks:
+        raise WeightsError(_other_trunk(shapes))
     features, in_channels = _kernel(shapes, "conv_first.weight")
-    if in_channels not in _UNSHUFFLE:
-        raise WeightsError(
-            f"conv_first.weight takes {in_channels} channels; expected 3 (x4), 12 (x2, behind "
-            "pixel-unshuffle 2) or 48 (x1, behind pixel-unshuffle 4)"
-        )
+    last = shapes.get("conv_last.weight")  # where it is missing, that is said later
+    outputs = last[0] if last else RGB
+    unshuffle = math.isqrt(in_channels // RGB)
+    if outputs != RGB or in_channels not in {RGB * factor**2 for factor in _UNSHUFFLE_FACTORS}:
+        raise WeightsError(_channels("conv_first.weight", in_channels, "conv_last", outputs))
     growth, _ = _kernel(shapes, "body.0.rdb1.conv1.weight")
-    blocks = _count(shapes, r"body\.(\d+)\.rdb\d")
-    return RRDBNet(blocks, features, growth, _UNSHUFFLE[in_channels])
+    upsamplings = _count(shapes, r"conv_up(\d)\.", start=1)
+    if upsamplings > _MOST_UPSAMPLINGS or 2**upsamplings % unshuffle:
+        raise WeightsError(
+            f"found {upsamplings} doublings (conv_up1 ..) behind a pixel-unshuffle by {unshuffle}; "
+            f"expected 0 to {_MOST_UPSAMPLINGS} that enlarge by as much at least"
+        )
+    return RRDBNet(blocks, features, growth, unshuffle, upsamplings)
 
 
-def _srvgg(shapes: Shapes) -> SRVGG:
-    features, _ = _kernel(shapes, "body.0.weight")
+def _srvgg(shapes: Shapes, activation: SRVGGActivation | None) -> SRVGG:
+    features, in_channels = _kernel(shapes, "body.0.weight")
     last = _count(shapes, r"body\.(\d+)\.") - 1
     outputs, _ = _kernel(shapes, f"body.{last}.weight")
     scale = round((outputs / RGB) ** 0.5)
+    if in_channels in {_GRAY, _RGBA}:
+        planes = outputs / in_channels
+        raise WeightsError(
+            _channels(
+                "body.0.weight", in_channels, f"body.{last}, at scale^2 = {planes:g},", in_channels
+            )
+        )
     if outputs != RGB * scale**2 or last % 2 or last < 2:
         raise WeightsError(
             f"body.{last}.weight, the last convolution, gives {outputs} channels; expected "
             "3 * scale^2 of an SRVGGNetCompact at an even position"
         )
-    return SRVGG((last - 2) // 2, features, scale)
+    convs = (last - 2) // 2
+    slopes = any(f"body.{2 * index + 1}.weight" in shapes for index in range(convs + 1))
+    return SRVGG(convs, features, scale, "prelu" if slopes else activation or "relu")
+
+
+def _other_trunk(shapes: Shapes) -> str:
+    own = {f"conv_{part}" for part in ("first", "body", "hr", "last", "up1", "up2", "up3")}
+    other = [name for name in shapes if name.rpartition(".")[0] not in own]
+    return (
+        "the weights are of another architecture: conv_first is there, as in RRDBNet, but no such "
+        f"tensor as 'body.0.rdb1.conv1.weight'; found {listed(other)}"
+    )
+
+
+def _channels(first: str, taken: int, last: str, given: int) -> str:
+    """Return what is wrong with the channels of a picture."""
+    found = f"{first} takes {taken} channels and {last} gives {given}"
+    if given == _GRAY and taken in {_GRAY * factor**2 for factor in _UNSHUFFLE_FACTORS}:
+        return (
+            f"the network is for gray pictures: {found}; only networks for RGB pictures are built: "
+            "reading, comparing and handing over gray pictures is missing here"
+        )
+    if taken == given == _RGBA:
+        return (
+            f"the network is for pictures with alpha: {found}; only networks for RGB are built: "
+            "enlarge alpha apart"
+        )
+    return (
+        f"{found}; expected 3 given, and 3, 12 (behind pixel-unshuffle 2) or 48 (behind "
+        "pixel-unshuffle 4) taken"
+    )
 
 
 def _kernel(shapes: Shapes, name: str) -> tuple[int, int]:
@@ -98,12 +156,13 @@ def _kernel(shapes: Shapes, name: str) -> tuple[int, int]:
     return shape[0], shape[1]
 
 
-def _count(shapes: Shapes, pattern: str) -> int:
-    """Return one more than the largest number that the pattern finds in the keys."""
+def _count(shapes: Shapes, pattern: str, *, start: int = 0) -> int:
+    """Return how many numbers there are up to the largest that the pattern finds in the keys."""
     matches = (re.match(pattern, name) for name in shapes)
-    count = 1 + max((int(match.group(1)) for match in matches if match), default=-1)
+    largest = max((int(match.group(1)) for match in matches if match), default=start - 1)
+    count = largest - start + 1
     if count > len(shapes):  # would make a list of expected tensors that never ends
-        raise WeightsError(f"{len(shapes)} tensors cannot be numbered up to {count - 1}")
+        raise WeightsError(f"{len(shapes)} tensors cannot be numbered up to {largest}")
     return count
 
 
@@ -114,7 +173,7 @@ def _require_shapes(shapes: Shapes, architecture: Architecture) -> None:
     if missing or unknown:
         raise WeightsError(
             f"the weights look like {architecture}, but do not fit it: "
-            f"missing keys {_listed(missing)}; keys not expected {_listed(unknown)}"
+            f"missing keys {listed(missing)}; keys not expected {listed(unknown)}"
         )
     for name, shape in expected.items():
         if shapes[name] != shape:
@@ -122,9 +181,3 @@ def _require_shapes(shapes: Shapes, architecture: Architecture) -> None:
                 f"the weights look like {architecture}, but {name} has shape "
                 f"{list(shapes[name])}, expected {list(shape)}"
             )
-
-
-def _listed(names: Mapping[str, Any] | list[str]) -> str:
-    first = ", ".join(repr(name) for name in list(names)[:_SHOWN])
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return (first or "none") + more

@@ -6,7 +6,8 @@ Three spellings of the same network are in circulation:
     ESRGAN, 2019           RRDB_trunk.0.RDB1.conv1     trunk_conv  upconv1   HRconv
     ESRGAN, 2018           model.1.sub.0.RDB1.conv1.0  model.1.sub.23  model.3  model.8
 
-each possibly behind the ``module.`` that torch's DataParallel puts in front.
+The last numbers its layers: ``conv_first`` is 0, the trunk 1, the k-th doubling ``3 k``. The
+largest number L is ``conv_last``, and ``L - 2`` is ``conv_hr``: 10 and 8 behind two doublings.
 """
 
 import re
@@ -18,20 +19,16 @@ Tensor = TypeVar("Tensor")
 _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), replacement)
     for pattern, replacement in (
-        (r"module\.(.+)", r"\1"),
         (r"RRDB_trunk\.(\d+)\.RDB(\d)\.(.+)", r"body.\1.rdb\2.\3"),
         (r"trunk_conv\.(weight|bias)", r"conv_body.\1"),
         (r"upconv(\d)\.(weight|bias)", r"conv_up\1.\2"),
         (r"HRconv\.(weight|bias)", r"conv_hr.\1"),
-        (r"model\.0\.(weight|bias)", r"conv_first.\1"),
         (r"model\.1\.sub\.(\d+)\.RDB(\d)\.conv(\d)\.0\.(.+)", r"body.\1.rdb\2.conv\3.\4"),
         (r"model\.1\.sub\.\d+\.(weight|bias)", r"conv_body.\1"),
-        (r"model\.3\.(weight|bias)", r"conv_up1.\1"),
-        (r"model\.6\.(weight|bias)", r"conv_up2.\1"),
-        (r"model\.8\.(weight|bias)", r"conv_hr.\1"),
-        (r"model\.10\.(weight|bias)", r"conv_last.\1"),
     )
 )
+_NUMBERED = re.compile(r"model\.(\d+)\.(weight|bias)")
+_NUMBERED_TRUNK = "model.1.sub."
 
 
 def current_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -39,15 +36,26 @@ def current_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     If two keys would become one, nothing is renamed: such a file is no old checkpoint.
 
-    >>> current_names({"RRDB_trunk.3.RDB1.conv5.bias": 1, "module.HRconv.weight": 2, "other": 3})
+    >>> current_names({"RRDB_trunk.3.RDB1.conv5.bias": 1, "HRconv.weight": 2, "other": 3})
     {'body.3.rdb1.conv5.bias': 1, 'conv_hr.weight': 2, 'other': 3}
+    >>> list(current_names({"model.1.sub.1.bias": 1, "model.5.bias": 2, "model.7.bias": 3}))
+    ['conv_body.bias', 'conv_hr.bias', 'conv_last.bias']
     """
-    renamed = {_current_name(name): tensor for name, tensor in tensors.items()}
+    numbers = [int(match.group(1)) for name in tensors if (match := _NUMBERED.fullmatch(name))]
+    numbered = any(name.startswith(_NUMBERED_TRUNK) for name in tensors)
+    last = max(numbers, default=0) if numbered else 0
+    renamed = {_current_name(name, last): tensor for name, tensor in tensors.items()}
     return renamed if len(renamed) == len(tensors) else dict(tensors)
 
 
-def _current_name(name: str) -> str:
+def _current_name(name: str, last: int) -> str:
+    if last and (match := _NUMBERED.fullmatch(name)):
+        number = int(match.group(1))
+        places = {0: "conv_first", last - 2: "conv_hr", last: "conv_last"}
+        if number % 3 == 0 and 0 < number < last - 2:
+            places[number] = f"conv_up{number // 3}"
+        return f"{places.get(number, f'model.{number}')}.{match.group(2)}"
     for pattern, replacement in _RULES:
         if match := pattern.fullmatch(name):
-            name = match.expand(replacement)
+            return match.expand(replacement)
     return name

@@ -2,6 +2,9 @@
 
 Two spellings of each operation are understood: ncnn's optimized one (activation inside the
 Convolution, ``a*x + b*y`` as one Eltwise) and the plain one (ReLU with slope; BinaryOp).
+
+A clip of the picture to [0, 1] at the end, inside the last Convolution or a layer of its own, is
+passed over: whoever shows the picture clips it, and the networks here leave that to them.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,13 +13,24 @@ from typing import NoReturn
 from calib.arrays import Float32
 from calib.errors import WeightsError
 from deploy.ncnn.read import Layer
-from deploy.network.architecture import LEAKY_SLOPE, RESIDUAL_SCALE
+from deploy.network.architecture import (
+    LEAKY_SLOPE,
+    RESIDUAL_SCALE,
+    SRVGG_LEAKY_SLOPE,
+    SRVGGActivation,
+)
+from deploy.network.weights.ncnn_layers import (
+    clips_to_picture,
+    fused_activation,
+    is_leaky,
+    is_plain_3x3,
+    multiplies,
+    near,
+)
 
-_TOLERANCE = 1e-6  # .param files print 2.000000e-01
 _ELTWISE_SUM = 1
-_BINARY_ADD, _BINARY_MULTIPLY = 0, 2
+_BINARY_ADD = 0
 _NEAREST = 1
-_FUSED_LEAKY = 2
 
 
 class NcnnGraph:
@@ -76,12 +90,9 @@ class NcnnGraph:
         """Tell whether a layer of this kind reads the blob."""
         return bool(self._layers(kind, blob))
 
-    def has_activated_convolution(self, blob: str) -> bool:
-        """Tell whether the blob goes through a Convolution and then a LeakyReLU."""
-        return any(
-            _is_leaky(layer) or self.has("ReLU", layer.outputs[0])
-            for layer in self._layers("Convolution", blob)
-        )
+    def begins_dense_block(self, blob: str) -> bool:
+        """Tell whether a Concat reads the blob, as it does a dense block's input."""
+        return self.has("Concat", blob)
 
     def convolution(self, blob: str, name: str) -> str:
         """Follow a Convolution without activation and name its weights."""
@@ -90,22 +101,60 @@ class NcnnGraph:
             self._refuse(f"{name} must have no activation", [layer])
         return layer.outputs[0]
 
+    def last_convolution(self, blob: str, name: str) -> str:
+        """Follow the Convolution that makes the picture, clipped to [0, 1] or not."""
+        layer = self._named_convolution(blob, name)
+        fused = fused_activation(layer)
+        if fused != "none" and not (fused == "clip" and clips_to_picture(layer.numbers(10))):
+            self._refuse(f"{name} must have no activation but a clip to [0, 1]", [layer])
+        return layer.outputs[0]
+
+    def clip(self, blob: str) -> str:
+        """Follow a clip to [0, 1], if there is one."""
+        clips = self._layers("Clip", blob)
+        if not clips:
+            return blob
+        fitting = [layer for layer in clips if clips_to_picture((layer.number(0), layer.number(1)))]
+        return self._use(fitting, "a clip to [0, 1]", blob).outputs[0]
+
     def leaky_convolution(self, blob: str, name: str) -> str:
         """Follow a Convolution with LeakyReLU(0.2), fused or apart, and name its weights."""
         layer = self._named_convolution(blob, name)
         output = layer.outputs[0]
-        if _is_leaky(layer):
+        if is_leaky(layer):
             return output
         if layer.number(9):
             self._refuse(f"{name} must have a LeakyReLU of slope {LEAKY_SLOPE}", [layer])
-        relus = (
-            relu for relu in self._layers("ReLU", output) if _near(relu.number(0), LEAKY_SLOPE)
-        )
+        relus = (relu for relu in self._layers("ReLU", output) if near(relu.number(0), LEAKY_SLOPE))
         return self._use(relus, f"a LeakyReLU of slope {LEAKY_SLOPE} for {name}", output).outputs[0]
+
+    def activated_convolution(self, blob: str, name: str) -> tuple[str, SRVGGActivation | None]:
+        """Follow a Convolution of an SRVGGNetCompact and name its weights.
+
+        Returns:
+            The blob behind it, and the ReLU or LeakyReLU inside it or behind it; ``None`` where
+            there is neither.
+        """
+        layer = self._named_convolution(blob, name)
+        output, fused = layer.outputs[0], fused_activation(layer)
+        slopes: tuple[float, ...] = (0.0,) if fused == "relu" else ()
+        if fused == "none":
+            if not self.has("ReLU", output):
+                return output, None
+            layer = self._use(self._layers("ReLU", output), f"one ReLU for {name}", output)
+            output, slopes = layer.outputs[0], (layer.number(0),)
+        elif fused == "leaky_relu":
+            slopes = layer.numbers(10)
+        known: dict[float, SRVGGActivation] = {0.0: "relu", SRVGG_LEAKY_SLOPE: "leaky_relu"}
+        found = [known[s] for s in known if len(slopes) == 1 and near(slopes[0], s)]
+        if not found:
+            expected = f"PReLU, ReLU or a LeakyReLU of slope {SRVGG_LEAKY_SLOPE}"
+            self._refuse(f"{name} must have {expected}", [layer])
+        return output, found[0]
 
     def _named_convolution(self, blob: str, name: str) -> Layer:
         layer = self._use(self._layers("Convolution", blob), f"one Convolution for {name}", blob)
-        if layer.weight is None or layer.bias is None or not _is_plain_3x3(layer):
+        if layer.weight is None or layer.bias is None or not is_plain_3x3(layer):
             self._refuse(f"{name} must be 3x3, stride 1, padding 1, with bias", [layer])
         self.tensors[f"{name}.weight"] = layer.weight
         self.tensors[f"{name}.bias"] = layer.bias
@@ -136,6 +185,13 @@ class NcnnGraph:
         )
         return self._use(layers, f"nearest-neighbour Interp x{factor}", blob).outputs[0]
 
+    def unshuffle(self, blob: str) -> str:
+        """Follow a Reorg that gathers pixels as torch's pixel_unshuffle does, if there is one."""
+        if not self.has("Reorg", blob):
+            return blob
+        layers = (layer for layer in self._layers("Reorg", blob) if layer.number(1) == 0)
+        return self._use(layers, "one Reorg in channel order", blob).outputs[0]
+
     def pixel_shuffle(self, blob: str) -> tuple[str, int]:
         """Follow a PixelShuffle; return its output and its factor."""
         layers = (layer for layer in self._layers("PixelShuffle", blob) if layer.number(1) == 0)
@@ -150,7 +206,7 @@ class NcnnGraph:
 
     def residual(self, branch: str, skip: str) -> str:
         """Follow ``0.2 * branch + skip``, as one layer or as two."""
-        scaled = [x for x in self._layers("BinaryOp", branch) if _multiplies(x, RESIDUAL_SCALE)]
+        scaled = [x for x in self._layers("BinaryOp", branch) if multiplies(x, RESIDUAL_SCALE)]
         if scaled:
             return self.sum(self._use(scaled, "one multiplication", branch).outputs[0], skip)
         weights = {branch: RESIDUAL_SCALE, skip: 1.0}
@@ -169,47 +225,21 @@ class NcnnGraph:
             adds = layer.kind == "Eltwise" and layer.number(0) == _ELTWISE_SUM
         if not adds or sorted(reads) != sorted(weights) or len(factors) != len(reads):
             return False
-        return all(_near(f, weights[blob]) for blob, f in zip(reads, factors, strict=True))
+        return all(near(f, weights[blob]) for blob, f in zip(reads, factors, strict=True))
+
+    def require_alike(self, first: SRVGGActivation, other: SRVGGActivation, name: str) -> None:
+        """Refuse an activation unlike the first; a state dict could not say which stands where."""
+        if other != first:
+            self._refuse(f"{name} must have {first}, as the first convolution, but has {other}", ())
 
     def require_finished(self, output: str) -> None:
         """Refuse layers that the generator's formula did not use."""
+        behind = self._consumers.get(output, [])
+        if [layer.kind for layer in behind] == ["Interp"] and len(self._unused) == 1:
+            raise WeightsError(
+                f"{self._source} is a generator with a resizing of its picture by "
+                f"{behind[0].number(1):g} behind it; only the generator can be built: take the "
+                "pair that holds it alone (realesr-animevideov3-x4, where this is -x2 or -x3)"
+            )
         if self._unused or self._consumers.get(output):
             self._refuse("every layer must belong to the generator", self._unused.values())
-
-
-def _is_plain_3x3(layer: Layer) -> bool:
-    # Keys of ncnn's Convolution: 1/11 kernel, 2/12 dilation, 3/13 stride, 4/14/15/16 padding,
-    # 7 groups (ConvolutionDepthWise), 8 int8 scales, 18 padding value, 19 dynamic weight.
-    expected = {
-        1: 3,
-        2: 1,
-        3: 1,
-        4: 1,
-        11: 3,
-        12: 1,
-        13: 1,
-        14: 1,
-        15: 1,
-        16: 1,
-        8: 0,
-        18: 0,
-        19: 0,
-    }
-    required = {1: 0.0, 4: 0.0}  # ncnn's defaults where they are not the value we need
-    return all(
-        layer.number(key, required.get(key, value)) == value for key, value in expected.items()
-    )
-
-
-def _is_leaky(layer: Layer) -> bool:
-    slopes = layer.numbers(10)
-    return layer.number(9) == _FUSED_LEAKY and len(slopes) == 1 and _near(slopes[0], LEAKY_SLOPE)
-
-
-def _multiplies(layer: Layer, factor: float) -> bool:
-    scalar = layer.number(0) == _BINARY_MULTIPLY and layer.number(1) == 1
-    return scalar and _near(layer.number(2), factor)
-
-
-def _near(value: float, expected: float) -> bool:
-    return abs(value - expected) <= _TOLERANCE

@@ -1,4 +1,4 @@
-"""Read the state dict of a ``.pth`` file as float32; the one reader that needs torch.
+"""Read the tensors of a ``.pth`` file; the one reader that needs torch.
 
 The file is opened with ``weights_only=True``: a checkpoint is a pickle, and a pickle can run
 code.
@@ -6,69 +6,127 @@ code.
 
 import io
 import pickle
+import re
 import warnings
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Iterator, Mapping
+from functools import partial
 
 import torch
 
 from calib.arrays import Float32
 from calib.errors import WeightsError
+from deploy.network.weights.saved_tensors import OtherValue, Saved, SavedTensor
 
-_NESTED = ("params_ema", "params")  # the moving average is what was released, so it comes first
+_DEEPEST = 6  # levels of mappings that are looked into
+_SAVE = "save the network alone: torch.save(model.state_dict(), FILE)"
 
 
-def read_torch_file(content: bytes, source: str) -> dict[str, Float32]:
-    """Read a checkpoint as BasicSR or ``torch.save`` writes it.
+def read_torch_file(content: bytes, source: str) -> dict[str, Saved]:
+    """Read a checkpoint as ``torch.save`` writes it.
 
     Args:
-        content: the whole file; its state dict may lie under ``params_ema``, ``params`` or bare.
+        content: the whole file.
         source: file name for messages.
 
     Returns:
-        float32 arrays by state dict key, in the order of the file.
+        Everything in it by the path of its keys, in the order of the file.
 
     Raises:
-        WeightsError: the file is corrupt, needs code to be loaded, or holds something other
-            than floating-point tensors.
+        WeightsError: the file is corrupt, needs code to be loaded, or is no mapping of names.
     """
-    saved = _state_dict(_load(content, source), source)
-    return {str(name): _array(name, value, source) for name, value in saved.items()}
+    saved = _load(content, source)
+    if isinstance(saved, torch.Tensor):
+        raise WeightsError(f"{source} holds one tensor without a name; {_SAVE}")
+    if isinstance(saved, list | tuple):
+        kinds = ", ".join(sorted({type(value).__name__ for value in saved}))
+        raise WeightsError(
+            f"{source} holds a {type(saved).__name__} ({len(saved)} values of type {kinds}), not "
+            f"named tensors; in the program that wrote it, {_SAVE}"
+        )
+    if not isinstance(saved, Mapping):
+        raise WeightsError(f"{source} holds a value of type {type(saved).__name__}; {_SAVE}")
+    return dict(_flattened(saved, "", _DEEPEST))
+
+
+def _flattened(
+    saved: Mapping[object, object], path: str, depth: int
+) -> Iterator[tuple[str, Saved]]:
+    for key, value in saved.items():
+        name = f"{path}{key}"
+        if isinstance(value, Mapping) and value and depth:
+            yield from _flattened(value, f"{name}.", depth - 1)
+        elif isinstance(value, torch.Tensor) and _has_values(value):
+            kind = str(value.dtype)
+            yield (
+                name,
+                SavedTensor(
+                    tuple(value.shape), kind, value.is_floating_point(), partial(_array, value)
+                ),
+            )
+        else:
+            yield name, OtherValue(type(value).__name__)
+
+
+def _has_values(tensor: torch.Tensor) -> bool:
+    """Tell whether the tensor is one of plain numbers: not sparse, quantized or on no device."""
+    dense = tensor.layout == torch.strided and not tensor.is_quantized
+    return dense and tensor.device.type == "cpu"
+
+
+def _array(tensor: torch.Tensor) -> Float32:
+    array: Float32 = tensor.detach().to(torch.float32).contiguous().numpy()
+    return array
 
 
 def _load(content: bytes, source: str) -> object:
+    if _is_torchscript(content):
+        raise WeightsError(
+            f"{source} is a TorchScript program, not a state dict; in the program that wrote it, "
+            f"{_SAVE}"
+        )
     try:
         with warnings.catch_warnings():
             # Damaged files make torch's unpickler warn about what it then refuses.
             warnings.simplefilter("ignore")
             return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
+        asked = _asked_for(content, str(error))
+        if not asked:
+            raise WeightsError(
+                f"{source} is no plain PyTorch checkpoint: it is damaged or asks for code to be "
+                "run; expected a file of tensors only"
+            ) from error
         raise WeightsError(
-            f"{source} is no plain PyTorch checkpoint: it is damaged or asks for code to be run; "
-            "expected a file of tensors only"
+            f"{source} holds {_kind(asked)} ({', '.join(asked[:3])}) and asks for code to be run, "
+            f"which is never done; in the program that wrote it, {_SAVE}"
         ) from error
     except Exception as error:  # what a damaged pickle raises depends on the byte that is wrong
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise WeightsError(f"{source} cannot be read as a PyTorch checkpoint: {reason}") from error
 
 
-def _state_dict(content: object, source: str) -> Mapping[object, object]:
-    if isinstance(content, Mapping):
-        nested = (content[key] for key in _NESTED if isinstance(content.get(key), Mapping))
-        content = next(nested, content)
-    if not isinstance(content, Mapping) or not content:
-        found = "an empty state dict" if isinstance(content, Mapping) else type(content).__name__
-        raise WeightsError(
-            f"{source} holds {found}; expected a state dict, bare or under {' or '.join(_NESTED)}"
-        )
-    return content
+def _is_torchscript(content: bytes) -> bool:
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
+        return False
+    return any(re.fullmatch(r"[^/]+/(?:constants\.pkl|code/.+)", name) for name in names)
 
 
-def _array(name: object, value: object, source: str) -> Float32:
-    if not isinstance(name, str) or not isinstance(value, torch.Tensor):
-        raise WeightsError(
-            f"{source}: entry {name!r} is a {type(value).__name__}; expected named tensors only"
-        )
-    if not value.is_floating_point():
-        raise WeightsError(f"{source}: tensor {name!r} is {value.dtype}; expected floating point")
-    array: Float32 = value.detach().to(torch.float32).contiguous().numpy()
-    return array
+def _asked_for(content: bytes, message: str) -> list[str]:
+    """Return the names of the functions and classes that the file wants called."""
+    try:
+        unsafe = torch.serialization.get_unsafe_globals_in_checkpoint(io.BytesIO(content))
+    except Exception:  # noqa: BLE001  # the file is of an older form, or damaged as well
+        unsafe = re.findall(r"GLOBAL ([\w.]+)", message)
+    return sorted(set(unsafe))
+
+
+def _kind(asked: list[str]) -> str:
+    if all(name.startswith("numpy.") for name in asked):
+        return "numpy values beside its tensors"
+    if any(re.match(r"torch\.nn\.modules\b|__main__\b", name) for name in asked):
+        return "a whole module, not its state dict"
+    return "objects beside its tensors"

@@ -1,14 +1,19 @@
-"""Read the state dict of a ``.safetensors`` file as float32."""
+"""Read the tensors of a ``.safetensors`` file."""
+
+from functools import partial
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load
+from safetensors import SafetensorError, deserialize
 
 from calib.arrays import Float32
 from calib.errors import WeightsError
+from deploy.network.weights.saved_tensors import Saved, SavedTensor
+
+_BFLOAT16 = "BF16"
+_NUMPY = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}
 
 
-def read_safetensors(content: bytes, source: str) -> dict[str, Float32]:
+def read_safetensors(content: bytes, source: str) -> dict[str, Saved]:
     """Read every tensor of the file.
 
     Args:
@@ -16,25 +21,32 @@ def read_safetensors(content: bytes, source: str) -> dict[str, Float32]:
         source: file name for messages.
 
     Returns:
-        float32 arrays by state dict key.
+        The tensors by key; those of float16, bfloat16, float32 and float64 are floating.
 
     Raises:
-        WeightsError: the file is corrupt, or holds something other than floating-point tensors
-            of a type that numpy has (float16, float32, float64).
+        WeightsError: the file is corrupt, or holds 8-bit floating point.
     """
     try:
-        tensors = load(content)
+        stored = deserialize(content)  # type: ignore[no-untyped-call]  # no types are shipped
     except SafetensorError as error:
         raise WeightsError(f"{source} cannot be read as safetensors: {error}") from error
-    except KeyError as error:
-        raise WeightsError(
-            f"{source} holds tensors of type {error}; expected float16, float32 or float64"
-        ) from error
-    if not tensors:
-        raise WeightsError(f"{source} holds no tensors; expected a state dict")
-    for name, tensor in tensors.items():
-        if not np.issubdtype(tensor.dtype, np.floating):
+    tensors: dict[str, Saved] = {}
+    for name, entry in stored:
+        dtype, shape = str(entry["dtype"]), tuple(entry["shape"])
+        floating = dtype in _NUMPY or dtype == _BFLOAT16
+        if dtype.startswith("F") and not floating:
             raise WeightsError(
-                f"{source}: tensor {name!r} is {tensor.dtype}; expected floating point"
+                f"{source}: tensor {name!r} is {dtype}; expected F16, BF16, F32 or F64"
             )
-    return {name: tensor.astype(np.float32) for name, tensor in tensors.items()}
+        read = partial(_array, bytes(entry["data"]), dtype, shape)
+        tensors[name] = SavedTensor(shape, dtype, floating, read)
+    return tensors
+
+
+def _array(stored: bytes, dtype: str, shape: tuple[int, ...]) -> Float32:
+    if dtype == _BFLOAT16:  # the upper half of a float32
+        upper = np.frombuffer(stored, "<u2").astype(np.uint32) << np.uint32(16)
+        widened: Float32 = upper.view(np.float32).reshape(shape)
+        return widened
+    values: Float32 = np.frombuffer(stored, _NUMPY[dtype]).astype(np.float32).reshape(shape)
+    return values

@@ -9,25 +9,39 @@ from calib.errors import WeightsError
 from deploy.ncnn.read import attach_weights, parse_param
 from deploy.network.architecture import SRVGG, RRDBNet
 from deploy.network.known_models import MODELS
-from deploy.network.weights.checkpoint import packaged_pair
-from deploy.network.weights.ncnn_state_dict import state_dict
+from deploy.network.weights.checkpoint import load_checkpoint, packaged_pair
+from deploy.network.weights.identify import identify
+from deploy.network.weights.ncnn_state_dict import ncnn_network
 
 # 3 features and growth 1 give odd weight counts, so float16 weights need padding.
 RRDB = RRDBNet(blocks=2, features=3, growth=1)
 COMPACT = SRVGG(convs=1, features=3, scale=2)
-NETWORKS = [pytest.param(RRDB, id="rrdbnet"), pytest.param(COMPACT, id="srvgg")]
+NETWORKS = [
+    *(RRDBNet(1, 3, 1, upsamplings=count) for count in range(4)),
+    *(RRDBNet(1, 3, 1, unshuffle=factor) for factor in (2, 4)),
+    RRDB,
+    *(SRVGG(1, 3, 2, activation) for activation in ("prelu", "relu", "leaky_relu")),
+    SRVGG(2, 3, 1),
+]
 
 
 def read(text: str, content: bytes):
-    return state_dict(attach_weights(parse_param(text, "x.param"), content, "x.bin"), "x.param")
+    return network(text, content).tensors
 
 
-@pytest.mark.parametrize("architecture", NETWORKS)
+def network(text: str, content: bytes):
+    return ncnn_network(attach_weights(parse_param(text, "x.param"), content, "x.bin"), "x.param")
+
+
+@pytest.mark.parametrize("architecture", NETWORKS, ids=str)
+@pytest.mark.parametrize("clip", [True, False], ids=["clipped", "unclipped"])
 @pytest.mark.parametrize("half", [True, False], ids=["float16", "float32"])
 @pytest.mark.parametrize("plain", [True, False], ids=["plain", "optimized"])
-def test_written_pair_reads_back(architecture, half, plain, random_tensors, ncnn_pair):
+def test_written_pair_reads_back(architecture, half, plain, clip, random_tensors, ncnn_pair):  # noqa: PLR0917  # two fixtures, four ways to write
     tensors = random_tensors(architecture)
-    read_back = read(*ncnn_pair(architecture, tensors, half=half, plain=plain))
+    found = network(*ncnn_pair(architecture, tensors, half=half, plain=plain, clip=clip))
+    assert identify(found.tensors, found.activation) == architecture
+    read_back = found.tensors
     assert read_back.keys() == tensors.keys()
     for name, tensor in tensors.items():
         stored = tensor.astype(np.float16) if half and tensor.ndim == 4 else tensor
@@ -93,9 +107,9 @@ def test_malformed_param_is_refused(pattern, replacement, message, random_tensor
         pytest.param(
             r"2,2\.000000e-01,1", "2,3.000000e-01,1", "expected 0.2 times it", id="residual scale"
         ),
-        pytest.param(
-            r"9=2 -23310=1,2\.0", "9=2 -23310=1,1.0", "one Convolution|no activation", id="slope"
-        ),
+        pytest.param(r"9=2 -23310=1,2\.0", "9=2 -23310=1,1.0", "LeakyReLU of slope", id="slope"),
+        pytest.param(r"6=81\n\Z", "6=81 9=3 -23310=2,0,2\n", "clip to .0, 1.", id="clip to 2"),
+        pytest.param(r"6=81\n\Z", "6=81 9=1\n", "clip to .0, 1.", id="picture through ReLU"),
         pytest.param(r"(Concat_\d+ 2 1) (\w+) (\w+)", r"\1 \3 \2", "the Concat of", id="order"),
         pytest.param(r"0=1 1=2\.0", "0=2 1=2.0", "nearest-neighbour Interp x2", id="bilinear"),
         pytest.param(r"4=1 5=1", "4=0 5=1", "padding 1", id="padding"),
@@ -117,9 +131,39 @@ def test_layers_the_generator_does_not_have_are_named(random_tensors, ncnn_pair)
     layers, blobs = text.splitlines()[1].split()
     last_blob = text.split()[-2]
     longer = text.replace(f"\n{layers} {blobs}\n", f"\n{int(layers) + 1} {int(blobs) + 1}\n")
-    longer += f"Interp shrink 1 1 {last_blob} end 0=3 1=0.5 2=0.5\n"
-    with pytest.raises(WeightsError, match=r"every layer must belong .* found Interp shrink"):
+    longer += f"Convolution more 1 1 {last_blob} end 0=3 1=3 4=1 6=81\n"
+    content += bytes(4 + 4 * 81)
+    with pytest.raises(WeightsError, match=r"every layer must belong .* found Convolution more"):
         read(longer, content)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        pytest.param({"9=1": "9=5"}, "body.0 must have PReLU, ReLU or a LeakyReLU", id="other"),
+        pytest.param({"9=1": "9=2 -23310=1,0.3"}, "LeakyReLU of slope 0.1", id="slope"),
+        pytest.param(
+            {"9=1": "9=2 -23310=1,0.1"}, "body.2 must have leaky_relu, as the first", id="mixed"
+        ),
+    ],
+)
+def test_an_activation_that_no_state_dict_can_say_is_refused(
+    changes, message, random_tensors, ncnn_pair
+):
+    compact = SRVGG(2, 3, 2, "relu")
+    text, content = ncnn_pair(compact, random_tensors(compact))
+    for found, other in changes.items():
+        text = text.replace(found, other, 1)
+    with pytest.raises(WeightsError, match=message):
+        read(text, content)
+
+
+def test_another_network_is_named_by_its_layers_without_its_weights(tmp_path):
+    lines = ["Input in 0 1 a", "Convolution c 1 1 a b 0=64 1=7 6=9408", "Pooling p 1 1 b d"]
+    path = tmp_path / "realesrgan-plus-x2.param"
+    path.write_text("\n".join(["7767517", "3 3", *lines]) + "\n")
+    with pytest.raises(WeightsError, match=r"is another network.*\(1 Pooling\)"):
+        load_checkpoint(path)
 
 
 @pytest.mark.parametrize("entry", [m for m in MODELS if m.packaged_stem], ids=lambda m: m.name)
@@ -135,5 +179,6 @@ def test_packaged_pair_has_every_layer(entry):
 def test_packaged_network_with_a_resize_behind_it_is_refused():
     binary = packaged_pair(next(entry for entry in MODELS if entry.name == "animevideov3"))
     binary = binary.with_name("REALESRGAN_ANIMAVIDEOV3_UP2X.bin")
-    with pytest.raises(WeightsError, match="found Interp"):
+    message = r"resizing of its picture by 0\.5 .* take the pair .*realesr-animevideov3-x4"
+    with pytest.raises(WeightsError, match=message):
         read(binary.with_suffix(".param").read_text(), binary.read_bytes())

@@ -42,7 +42,8 @@ def run_ncnn(binary: Path, network_input: np.ndarray) -> np.ndarray:
 
 def exported(binary: Path, photo: np.ndarray) -> onnx.ModelProto:
     checkpoint = load_checkpoint(binary)
-    return export_float(identify(checkpoint.tensors), checkpoint.tensors, [photo]).model
+    architecture = identify(checkpoint.tensors, checkpoint.activation)
+    return export_float(architecture, checkpoint.tensors, [photo]).model
 
 
 def assert_same_picture(binary: Path, model: onnx.ModelProto | Path, photo: np.ndarray) -> None:
@@ -58,7 +59,18 @@ def assert_same_picture(binary: Path, model: onnx.ModelProto | Path, photo: np.n
         assert MIN_PARITY_DB <= parity_db < math.inf
 
 
-@pytest.mark.parametrize("architecture", [RRDBNet(2, 16, 8), SRVGG(3, 16, 4)], ids=str)
+SMALL = [
+    RRDBNet(2, 16, 8),
+    RRDBNet(1, 8, 4, unshuffle=2),
+    RRDBNet(1, 8, 4, upsamplings=0),
+    RRDBNet(1, 8, 4, upsamplings=3),
+    SRVGG(3, 16, 4),
+    SRVGG(2, 8, 2, "relu"),
+    SRVGG(2, 8, 3, "leaky_relu"),
+]
+
+
+@pytest.mark.parametrize("architecture", SMALL, ids=str)
 def test_small_random_network(architecture, random_tensors, ncnn_pair, photo, tmp_path):
     # Halved, so that outputs stay near [0, 1] and the decibels mean what they do for pictures.
     tensors = {name: tensor / 2 for name, tensor in random_tensors(architecture).items()}

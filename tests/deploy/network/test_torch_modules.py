@@ -6,7 +6,15 @@ from deploy.network.architecture import SRVGG, RRDBNet, tensor_shapes
 from deploy.network.torch_modules import build_generator, torch_runner
 
 SMALL = RRDBNet(blocks=2, features=6, growth=3)
-ALL = [SMALL, RRDBNet(1, 4, 2, unshuffle=2), RRDBNet(1, 4, 2, unshuffle=4), SRVGG(2, 5, 3)]
+ALL = [
+    SMALL,
+    RRDBNet(1, 4, 2, unshuffle=2),
+    RRDBNet(1, 4, 2, unshuffle=4),
+    *(RRDBNet(1, 4, 2, upsamplings=count) for count in (0, 1, 3)),
+    SRVGG(2, 5, 3),
+    SRVGG(2, 5, 2, "relu"),
+    SRVGG(2, 5, 1, "leaky_relu"),
+]
 
 
 def convolve(x, tensors, name):
@@ -17,8 +25,8 @@ def convolve(x, tensors, name):
     return np.einsum("chwij,ocij->ohw", windows, weight) + bias[:, None, None]
 
 
-def leaky(x):
-    return np.where(x > 0, x, 0.2 * x)
+def leaky(x, slope=0.2):
+    return np.where(x > 0, x, slope * x)
 
 
 def enlarge(x, factor):
@@ -44,8 +52,8 @@ def rrdbnet_by_formula(x, sizes, tensors):
             inner = inner + 0.2 * convolve(np.concatenate(seen), tensors, name)
         trunk = trunk + 0.2 * inner
     y = features + convolve(trunk, tensors, "conv_body")
-    y = leaky(convolve(enlarge(y, 2), tensors, "conv_up1"))
-    y = leaky(convolve(enlarge(y, 2), tensors, "conv_up2"))
+    for index in range(1, sizes.upsamplings + 1):
+        y = leaky(convolve(enlarge(y, 2), tensors, f"conv_up{index}"))
     return convolve(leaky(convolve(y, tensors, "conv_hr")), tensors, "conv_last")
 
 
@@ -53,8 +61,10 @@ def srvgg_by_formula(x, sizes, tensors):
     y = x
     for index in range(sizes.convs + 1):
         y = convolve(y, tensors, f"body.{2 * index}")
-        slope = tensors[f"body.{2 * index + 1}.weight"][:, None, None]
-        y = np.where(y > 0, y, slope * y)
+        slope = {"relu": 0.0, "leaky_relu": 0.1}.get(sizes.activation)
+        if slope is None:
+            slope = tensors[f"body.{2 * index + 1}.weight"][:, None, None]
+        y = leaky(y, slope)
     y = convolve(y, tensors, f"body.{2 * sizes.convs + 2}")
     s = sizes.scale
     blocks = y.reshape(3, s, s, *x.shape[1:]).transpose(0, 3, 1, 4, 2)

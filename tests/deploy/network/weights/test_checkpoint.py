@@ -9,7 +9,7 @@ import torch
 from calib.digest import sha256_bytes
 from calib.errors import WeightsError
 from deploy.artifacts.manifest import WeightsRecord
-from deploy.network.architecture import SRVGG, RRDBNet
+from deploy.network.architecture import SRVGG
 from deploy.network.known_models import WEIGHTS_PACKAGE, ModelEntry, find_model
 from deploy.network.weights import checkpoint as checkpoint_module
 from deploy.network.weights.checkpoint import (
@@ -124,9 +124,10 @@ def write_safetensors(path, value):
             "x.pth", lambda p: p.write_bytes(pickle.dumps({"a": 1})), "x.pth", id="bare pickle"
         ),
         pytest.param("x.pth", lambda p: torch.save({}, p), "an empty state dict", id="no entries"),
-        pytest.param("x.pth", lambda p: torch.save([1], p), "holds list", id="list"),
+        pytest.param("x.pth", lambda p: torch.save([1], p), "holds a list", id="list"),
         pytest.param(
-            "x.pth", lambda p: torch.save({"params": {"a": 1}}, p), "entry 'a' is a int", id="int"
+            "x.pth", lambda p: torch.save({"params": {"a": 1}}, p),
+            "entry 'params.a' is of type int", id="int",
         ),
         pytest.param(
             "x.pth", lambda p: torch.save({"a": torch.zeros(2, dtype=torch.int64)}, p),
@@ -136,18 +137,22 @@ def write_safetensors(path, value):
             "x.safetensors", lambda p: p.write_bytes(b"broken"), "as safetensors", id="broken"
         ),
         pytest.param(
-            "x.safetensors", lambda p: write_safetensors(p, torch.zeros(2, dtype=torch.bfloat16)),
-            "type 'BF16'; expected float16", id="bfloat16",
+            "x.safetensors", lambda p: write_safetensors(p, torch.zeros(2).to(torch.float8_e5m2)),
+            "is F8_E5M2; expected F16, BF16",
+            id="8-bit floating point",
         ),
         pytest.param(
             "x.safetensors", lambda p: write_safetensors(p, torch.zeros(2, dtype=torch.int8)),
-            "tensor 'a' is int8", id="int8",
+            "tensor 'a' is I8", id="int8",
         ),
         pytest.param(
-            "x.safetensors", lambda p: safetensors.numpy.save_file({}, p), "no tensors", id="void"
+            "x.safetensors", lambda p: safetensors.numpy.save_file({}, p), "an empty state dict",
+            id="void",
         ),
         pytest.param("x.onnx", lambda p: p.write_bytes(b"\x08\x08"), "no form known", id="onnx"),
-        pytest.param("x.param", lambda p: p.write_text("7767517"), "x.bin", id="half a pair"),
+        pytest.param(
+            "x.param", lambda p: p.write_text("7767517\n0 0\n"), "x.bin", id="half a pair"
+        ),
     ],
 )  # fmt: skip
 def test_unusable_file_is_one_clear_line(name, write, message, tmp_path, capfd):
@@ -229,50 +234,3 @@ def test_missing_package_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(checkpoint_module, "find_spec", lambda _: None)
     with pytest.raises(WeightsError, match=f"the package {WEIGHTS_PACKAGE} is"):
         load_model_checkpoint(find_model("x4plus"))
-
-
-OLD_NAMES_2019 = {
-    "body.{b}.rdb{d}.conv{c}": "RRDB_trunk.{b}.RDB{d}.conv{c}",
-    "conv_body": "trunk_conv",
-    "conv_up1": "upconv1",
-    "conv_up2": "upconv2",
-    "conv_hr": "HRconv",
-}
-OLD_NAMES_2018 = {
-    "conv_first": "model.0",
-    "body.{b}.rdb{d}.conv{c}": "model.1.sub.{b}.RDB{d}.conv{c}.0",
-    "conv_body": "model.1.sub.2",
-    "conv_up1": "model.3",
-    "conv_up2": "model.6",
-    "conv_hr": "model.8",
-    "conv_last": "model.10",
-}
-
-
-@pytest.mark.parametrize(
-    ("names", "prefix"),
-    [
-        pytest.param(OLD_NAMES_2019, "", id="2019"),
-        pytest.param(OLD_NAMES_2018, "", id="2018"),
-        pytest.param({}, "module.", id="data parallel"),
-        pytest.param(OLD_NAMES_2019, "module.", id="2019, data parallel"),
-    ],
-)
-def test_older_key_spellings_are_read(names, prefix, random_tensors, tmp_path):
-    architecture = RRDBNet(blocks=2, features=4, growth=2)
-    tensors = random_tensors(architecture)
-    spelled = {}
-    for conv in architecture.convolutions():
-        old = conv.name
-        for key, pattern in names.items():
-            for block, dense, index in np.ndindex(2, 3, 5):
-                place = {"b": block, "d": dense + 1, "c": index + 1}
-                if key.format(**place) == conv.name:
-                    old = pattern.format(**place)
-        for kind in ("weight", "bias"):
-            spelled[f"{prefix}{old}.{kind}"] = tensors[f"{conv.name}.{kind}"]
-    assert spelled.keys() != tensors.keys()
-    safetensors.numpy.save_file(spelled, tmp_path / "old.safetensors")
-    found = load_checkpoint(tmp_path / "old.safetensors").tensors
-    assert_same(found, tensors)
-    assert identify(found) == architecture

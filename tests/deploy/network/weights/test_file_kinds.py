@@ -65,7 +65,9 @@ def test_half_a_safetensors_is_named(share: float, tiny_weights: Path, tmp_path:
 @pytest.mark.parametrize(("given", "lacking"), [(".bin", ".param"), (".param", ".bin")])
 def test_half_an_ncnn_pair_is_named(given: str, lacking: str, tmp_path: Path) -> None:
     path = tmp_path / f"net{given}"
-    path.write_bytes(bytes.fromhex("476b3001") + bytes(64))
+    path.write_bytes(
+        b"7767517\n0 0\n" if given == ".param" else bytes.fromhex("476b3001") + bytes(64)
+    )
     with pytest.raises(WeightsError, match=rf"net{given} has no net{lacking} beside it"):
         load_checkpoint(path)
 

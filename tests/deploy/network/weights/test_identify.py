@@ -19,7 +19,17 @@ architectures = st.one_of(
         growth=sizes,
         unshuffle=st.sampled_from([1, 2, 4]),
     ),
-    st.builds(SRVGG, convs=st.integers(0, 40), features=sizes, scale=st.integers(1, 4)),
+    st.builds(
+        RRDBNet, blocks=st.just(1), features=sizes, growth=sizes, upsamplings=st.integers(0, 3)
+    ),
+    # With one PReLU alone, a network that lost it is one with ReLU.
+    st.builds(
+        SRVGG,
+        convs=st.integers(1, 40),
+        features=sizes,
+        scale=st.integers(1, 8),
+        activation=st.sampled_from(["prelu", "relu", "leaky_relu"]),
+    ),
 )
 SMALL = RRDBNet(blocks=1, features=4, growth=2)
 
@@ -31,7 +41,8 @@ def empty_tensors(architecture):
 
 @given(architecture=architectures)
 def test_sizes_are_read_back_from_tensors(architecture):
-    assert identify(empty_tensors(architecture)) == architecture
+    told = getattr(architecture, "activation", None)
+    assert identify(empty_tensors(architecture), told) == architecture
 
 
 @given(architecture=architectures, choice=st.integers(min_value=0))
@@ -59,7 +70,26 @@ def test_any_lost_tensor_is_noticed(architecture, choice):
             id="transposed",
         ),
         pytest.param(
-            {"conv_first.weight": (4, 1, 3, 3)}, "takes 1 channels; expected 3", id="gray"
+            {"conv_first.weight": (4, 1, 3, 3)}, "takes 1 channels .*expected 3", id="1 to 3"
+        ),
+        pytest.param(
+            {"conv_first.weight": (4, 1, 3, 3), "conv_last.weight": (1, 4, 3, 3)},
+            "for gray pictures: .*only networks for RGB",
+            id="gray",
+        ),
+        pytest.param(
+            {"conv_first.weight": (4, 4, 3, 3), "conv_last.weight": (4, 4, 3, 3)},
+            "pictures with alpha: .*only networks for RGB",
+            id="RGBA",
+        ),
+        pytest.param({"conv_up4.weight": (4, 4, 3, 3)}, "4 doublings .*expected 0 to 3", id="x16"),
+        pytest.param(
+            {
+                "conv_first.weight": (4, 48, 3, 3),
+                **{f"conv_up2.{part}": None for part in ("weight", "bias")},
+            },
+            "1 doublings .* pixel-unshuffle by 4",
+            id="x1/2",
         ),
         pytest.param(
             {"conv_first.weight": (0, 3, 3, 3)}, r"found shape \[0, 3, 3, 3\]", id="empty"
@@ -85,6 +115,24 @@ def test_what_does_not_fit_is_named(change, message):
             tensors[name] = np.zeros(shape, np.float32)
     with pytest.raises(WeightsError, match=message):
         identify(tensors)
+
+
+@pytest.mark.parametrize(
+    ("channels", "message"), [(1, "for gray pictures"), (4, "for pictures with alpha")]
+)
+def test_srvgg_of_other_pictures_is_refused_as_that(channels, message):
+    tensors = empty_tensors(SRVGG(convs=1, features=4, scale=2))
+    tensors["body.0.weight"] = np.zeros((4, channels, 3, 3), np.float32)
+    tensors["body.4.weight"] = np.zeros((4 * channels, 4, 3, 3), np.float32)
+    with pytest.raises(WeightsError, match=message):
+        identify(tensors)
+
+
+def test_another_trunk_is_told_by_its_keys():
+    tensors = empty_tensors(SMALL)
+    changed = {name.replace("rdb", "srdb"): tensor for name, tensor in tensors.items()}
+    with pytest.raises(WeightsError, match=r"another architecture.*found 'body\.0\.srdb1\.conv1"):
+        identify(changed)
 
 
 @pytest.mark.parametrize("outputs", [1, 5, 24])
