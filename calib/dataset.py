@@ -22,11 +22,11 @@ from typing import Protocol
 
 import numpy as np
 
-from calib.digest import canonical_json, sha256_bytes
+from calib.digest import sha256_bytes
 from calib.div2k import calibration_images, image_files, is_div2k
 from calib.errors import ImageError, UsageError
 from calib.images import PATCH_PX, Picture, read_image, resize_area
-from calib.images_record import ImagesRecord, Mode, Origin, PatchRecord
+from calib.images_record import ImagesRecord, Mode, Origin, PatchRecord, images_digest
 
 # The generator's second seed word: the order of the images and the cuts are drawn apart.
 _ORDER, _CUTS = 0, 1
@@ -175,8 +175,9 @@ class PatchSet:
     @cached_property
     def digest(self) -> str:
         """Sha256 over the mode and every patch's name and sha256, in order."""
-        patches = [[patch.name, patch.sha256] for patch in self.patches]
-        return sha256_bytes(canonical_json({"mode": self.mode, "patches": patches}))
+        return images_digest(
+            self.mode, (PatchRecord(patch.name, patch.sha256) for patch in self.patches)
+        )
 
     def record(self) -> ImagesRecord:
         """Return what a calibration table keeps about its images."""
@@ -215,15 +216,34 @@ def folder_patches(
         ImageSetError: the folder holds no image that may be used.
         ImageError: a chosen file does not decode.
     """
-    if mode not in ("whole", "crop"):
-        raise UsageError(f"patch mode {mode!r}; expected 'whole' or 'crop'")
-    if count is not None and count < 1:
-        raise UsageError(f"{count} patches asked for; expected at least 1")
+    return cut_patches(shuffled_photos(folder, seed), mode=mode, count=count, seed=seed)
+
+
+def shuffled_photos(folder: Path, seed: int) -> list[PhotoFile]:
+    """Return the photographs of a folder that patches are chosen from, in the order of the choice.
+
+    Raises:
+        UsageError: the seed is negative.
+        ImageSetError: the folder holds no image that may be used.
+    """
     if seed < 0:
         raise UsageError(f"seed {seed}; expected 0 or more")
     photos = _candidates(folder)
     order = np.random.default_rng([seed, _ORDER]).permutation(len(photos))
-    shuffled = [photos[index] for index in order]
+    return [photos[index] for index in order]
+
+
+def cut_patches(shuffled: list[PhotoFile], *, mode: Mode, count: int | None, seed: int) -> PatchSet:
+    """Cut patches from photographs, the first ones first; see :func:`folder_patches`.
+
+    Raises:
+        UsageError: the count, the seed or the mode cannot be honoured.
+        ImageError: a chosen file does not decode.
+    """
+    if mode not in ("whole", "crop"):
+        raise UsageError(f"patch mode {mode!r}; expected 'whole' or 'crop'")
+    if count is not None and count < 1:
+        raise UsageError(f"{count} patches asked for; expected at least 1")
     if mode == "whole":
         patches = [
             PatchRef.describe(photo, WholeView(), photo.read()) for photo in shuffled[:count]

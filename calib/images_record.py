@@ -1,8 +1,10 @@
 """Name what a calibration table keeps of the images it was made from: JSON values, no paths."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from calib.digest import canonical_json, sha256_bytes
 from calib.records import Count, Positive, Sha256
 
 Mode = Literal["whole", "crop"]
@@ -20,6 +22,12 @@ class PatchRecord:
 
     name: str
     sha256: Sha256
+
+
+def images_digest(mode: Mode, patches: Iterable[PatchRecord]) -> str:
+    """Return the sha256 over the mode and every patch's name and sha256, in order."""
+    named = [[patch.name, patch.sha256] for patch in patches]
+    return sha256_bytes(canonical_json({"mode": mode, "patches": named}))
 
 
 @dataclass(frozen=True)
@@ -68,3 +76,19 @@ class ImagesRecord(ImagesSummary):
         return ImagesSummary(
             self.origin, self.mode, self.seed, self.requested, self.count, self.digest
         )
+
+
+_SHOWN_NAMES = 3
+
+
+def described(images: ImagesRecord) -> str:
+    """Return in words which pictures these are.
+
+    >>> described(ImagesRecord("sample", "crop", 0, 1, 1, "0" * 64, (PatchRecord("a.png", "0"),)))
+    '1 picture of the embedded sample (a.png)'
+    """
+    plural = "" if images.count == 1 else "s"
+    source = "the embedded sample" if images.origin == "sample" else "your own"
+    names = [patch.name for patch in images.patches[:_SHOWN_NAMES]]
+    names += ["..."] if images.count > _SHOWN_NAMES else []
+    return f"{images.count} picture{plural} of {source} ({', '.join(names)})"

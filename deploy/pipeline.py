@@ -9,10 +9,18 @@ from calib.graph import GraphIndex
 from calib.images import to_input
 from calib.sample import verification_pictures
 from calib.table import CalibrationTable
-from deploy.artifacts.files import MANIFEST_NAME, REPORT_NAME, Artifact, claim_folder
+from deploy.artifacts.files import MANIFEST_NAME, Artifact, claim_folder
 from deploy.artifacts.manifest import Manifest
-from deploy.build.calibrate import calibration_table, require_fitting, table_artifacts
+from deploy.artifacts.staging import open_stage, publish
+from deploy.build.calibrate import (
+    ChosenImages,
+    calibration_table,
+    require_fitting,
+    resumable_files,
+    table_artifacts,
+)
 from deploy.build.describe import describe
+from deploy.build.earlier import find_earlier
 from deploy.build.idle_options import parts_without_nodes
 from deploy.build.lower import Lowered, lower
 from deploy.build.request import BuildRequest
@@ -24,6 +32,7 @@ from deploy.report import write_report
 from deploy.runtime.outputs import Outputs
 from deploy.verify.contents import check_contents
 from deploy.verify.explain import LAYER_PICTURES, VerifyOptions
+from deploy.verify.judges import Judges, folder_judges, sample_judges
 from deploy.verify.torch_reference import REFERENCE, held_original
 from deploy.verify.verdict import Verification, compare_build
 from quant.fp16.range import require_nodes
@@ -37,11 +46,13 @@ class BuildOutcome:
         folder: where the artifacts lie.
         manifest: what they are.
         verification: what was checked of them.
+        warnings: what the pictures at hand cost, one line each.
     """
 
     folder: Path
     manifest: Manifest
     verification: Verification
+    warnings: tuple[str, ...] = ()
 
     def record(self) -> dict[str, Any]:
         """Return everything as a JSON-able mapping."""
@@ -49,49 +60,71 @@ class BuildOutcome:
             "folder": str(self.folder),
             "manifest": self.manifest.record(),
             "verification": self.verification.record(),
+            "warnings": list(self.warnings),
         }
 
 
 def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
     """Build, verify and record one model.
 
-    All input is read and judged before the first file is written. The manifest is written when
-    all it names is there: a folder without one holds no finished build. The report is a view of it.
+    All input is read and judged before the first file is written. What is made lies apart until it
+    is whole and verified: whatever refuses or interrupts it leaves the build before it as it was.
 
     Raises:
         InputError: the request, the weights or the images cannot be used.
     """
     request.require_possible()
     network = _loaded(request, progress)
-    source = request.calibration.source() if request.builds("fp16") else None
+    hold_back = request.verify_images is None
+    chosen = request.calibration.chosen(hold_back=hold_back) if request.builds("fp16") else None
+    source = None if chosen is None else chosen.source
+    judges = _judges(request, chosen)
+    earlier = find_earlier(request, network, source)
     folder = claim_folder(request.folder)
 
     exported = _export(network, progress)
     graph = GraphIndex(exported.model)
-    require_nodes(graph.model, request.fp16_keep)
+    require_nodes(graph.model, earlier.fp16_keep)
     for line in parts_without_nodes(request.quantization, graph):
         progress.note(line)
     require_fitting(source, graph)
-    for name in (MANIFEST_NAME, REPORT_NAME):
-        (folder / name).unlink(missing_ok=True)
+    earlier.require_float_model(graph)
+    stage = open_stage(folder, [item.path for item in earlier.kept], resumable_files(folder))
     lowered = Lowered()
     if source is not None:
-        lowered = lower(request, graph, source, exported.probes[0], progress)
-    artifacts = [*write_fp32(folder, network.name, graph.model), *lowered.artifacts]
+        lowered = lower(earlier, stage, graph, source, exported.probes[0], progress)
+    artifacts = [*write_fp32(stage, network.name, graph.model), *lowered.artifacts]
 
-    draft = describe(network, request, lowered, artifacts)
-    checked = check_contents(folder, draft, progress)
+    draft = describe(network, earlier, lowered, artifacts)
+    checked = check_contents(stage, draft, progress)
     drawn = _drawn(exported, draft.float_artifact.path)
     original = replace(held_original(checked.build, network), drawn=drawn)
     options = VerifyOptions((), LAYER_PICTURES if request.report else 0, latency=True)
-    verification = compare_build(checked, verification_pictures(), original, progress, options)
+    verification = compare_build(checked, judges, original, progress, options)
     parity = verification.parity_record()
-    artifacts += write_parity(folder, parity)
-    manifest = replace(draft, artifacts=tuple(artifacts), parity=parity.figures)
-    write_atomically(folder / MANIFEST_NAME, manifest.content())
+    written = (*draft.artifacts, *write_parity(stage, parity))
+    verified_on = verification.judges.record()
+    manifest = replace(draft, artifacts=written, parity=parity.figures, verified_on=verified_on)
+    write_atomically(stage / MANIFEST_NAME, manifest.content())
     if request.report:
         write_report(checked, verification, manifest, progress)
-    return BuildOutcome(folder, manifest, verification)
+    publish(stage, manifest.files(report=request.report), instead=True)
+    warnings = () if chosen is None else chosen.warnings(hold_back=hold_back)
+    return BuildOutcome(folder, manifest, verification, warnings)
+
+
+def _judges(request: BuildRequest, chosen: ChosenImages | None) -> Judges:
+    """Return the pictures that a build is compared on: named, held back, or of the sample.
+
+    Raises:
+        UsageError: every picture named is calibrated on.
+    """
+    if request.verify_images is not None:
+        judges = folder_judges(request.verify_images)
+        return judges if chosen is None else judges.unseen(chosen.seen)
+    if chosen is not None and chosen.held_back is not None:
+        return Judges("held-back", chosen.held_back)
+    return sample_judges()
 
 
 @dataclass(frozen=True)
@@ -126,18 +159,24 @@ def calibrate_model(request: BuildRequest, progress: Progress) -> CalibrationOut
     Raises:
         InputError: the request, the weights or the images cannot be used.
     """
+    request = replace(request, precision="fp16")  # what needs a table, and no target
     network = _loaded(request, progress)
-    source = request.calibration.source()
+    source = request.calibration.chosen().source
+    earlier = find_earlier(request, network, source)
     folder = claim_folder(request.folder)
     graph = GraphIndex(_export(network, progress).model)
-    table = calibration_table(graph, source, folder, execution=request.execution, progress=progress)
-    artifacts = write_fp32(folder, network.name, graph.model) + table_artifacts(folder)
+    earlier.require_float_model(graph)
+    stage = open_stage(folder, (), resumable_files(folder))
+    table = calibration_table(graph, source, stage, execution=request.execution, progress=progress)
+    earlier.require_table(table)
+    artifacts = write_fp32(stage, network.name, graph.model) + table_artifacts(stage)
+    publish(stage, [item.path for item in artifacts], instead=request.replace)
     return CalibrationOutcome(table, tuple(artifacts), folder)
 
 
 def _loaded(request: BuildRequest, progress: Progress) -> Network:
     """Load the network, and tell what was decided in reading its weights."""
-    network = load_network(request.model, request.weights)
+    network = load_network(request.model, request.weights).called(request.name)
     for line in network.notes():
         progress.note(line)
     return network

@@ -16,6 +16,7 @@ from deploy.artifacts.files import (
     PARITY_NAME,
     TABLE_NAME,
     Artifact,
+    build_files,
     plan_file_name,
     sensitivity_file_name,
 )
@@ -61,6 +62,15 @@ class Build:
         """The index of the float model, if it is intact."""
         return None if self.float_model is None else GraphIndex(self.float_model)
 
+    @cached_property
+    def int8_shares(self) -> dict[str, str]:
+        """How much of each int8 model is in integers, and its size beside the float file's."""
+        float_bytes = self.manifest.float_artifact.size_bytes
+        sizes = {item.path: item.size_bytes for item in self.manifest.models()}
+        return {
+            path: share.of_size(sizes[path], float_bytes) for path, share in self.shares.items()
+        }
+
     @property
     def fitting_table(self) -> CalibrationTable | None:
         """The calibration table, if it was taken on the float model that is shipped."""
@@ -84,6 +94,19 @@ class Build:
         if self.table is None:
             return frozenset()
         return frozenset(entry.sha256 for entry in self.table.images.patches)
+
+
+def check_named(folder: Path, manifest: Manifest) -> Iterator[Check]:
+    """Ask whether the manifest names every file of a build's kind in the folder."""
+    strangers = sorted({*build_files(folder)} - {item.path for item in manifest.artifacts})
+    for name in strangers:
+        yield Check.of(
+            False,
+            "unnamed file",
+            name,
+            "is not in the manifest, so nothing says what it was made from; build again with "
+            "--replace, or remove it",
+        )
 
 
 def check_files(folder: Path, manifest: Manifest) -> Iterator[Check]:

@@ -1,5 +1,6 @@
 """Name, write and record the files of a build, each with its digest."""
 
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,14 @@ MANIFEST_NAME = "manifest.json"
 PARITY_NAME = "parity.json"
 REPORT_NAME = "report.html"
 TABLE_NAME = "calibration.json"
+TABLE_ARRAYS_NAME = "calibration.npz"
+UNFINISHED_NAME = ".unfinished"
+"""Folder within a build's folder that holds what is made of the next one, until that is whole."""
+
+_SINGLE_NAMES = frozenset({PARITY_NAME, TABLE_NAME, TABLE_ARRAYS_NAME})
+_NAMES_OF_MODELS = re.compile(
+    r".+-(fp32|fp16|int8-[a-z0-9-]+)\.onnx|.+-int8-[a-z0-9-]+\.(plan|sensitivity)\.json"
+)
 
 
 @dataclass(frozen=True)
@@ -37,6 +46,21 @@ class Artifact:
     precision: ModelPrecision | None = None
     target: str | None = None
     opset: Count | None = None
+
+
+def is_build_file(name: str) -> bool:
+    """Tell whether a file is of the kind that manifests name, by its name.
+
+    >>> [is_build_file(name) for name in ("a-int8-qnn.onnx", "parity.json", "report.html")]
+    [True, True, False]
+    """
+    return name in _SINGLE_NAMES or _NAMES_OF_MODELS.fullmatch(name) is not None
+
+
+def build_files(folder: Path) -> tuple[str, ...]:
+    """Return the names of the files in ``folder`` that are of a build's kind, sorted."""
+    names = sorted(path.name for path in folder.iterdir() if path.is_file())
+    return tuple(name for name in names if is_build_file(name))
 
 
 def model_file_name(model: str, precision: ModelPrecision, target: str | None = None) -> str:

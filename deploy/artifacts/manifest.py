@@ -8,28 +8,31 @@ no absolute path, so the same inputs give the same bytes.
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
 from calib.errors import UsageError, VerificationError
-from calib.images_record import ImagesSummary
+from calib.images_record import ImagesSummary, images_digest
 from calib.records import Count, PlainName, Scale, Sha256, encode, read
 from deploy import __version__
+from deploy.artifacts.build_options import BuildOptions
 from deploy.artifacts.files import (
     MANIFEST_NAME,
     PARITY_NAME,
+    REPORT_NAME,
+    TABLE_ARRAYS_NAME,
     TABLE_NAME,
+    UNFINISHED_NAME,
     Artifact,
     model_file_name,
     plan_file_name,
 )
-from deploy.artifacts.parity_record import ParityFigures
-from deploy.artifacts.precision import PRECISIONS, ModelPrecision
-from quant.plan import QuantOptions
+from deploy.artifacts.parity_record import ParityFigures, VerifiedOn
+from deploy.artifacts.precision import PRECISIONS
 
-SCHEMA_VERSION: Literal[2] = 2
+SCHEMA_VERSION: Literal[3] = 3
 BUNDLE_SCHEMA = "esrdeploy.handoff/"
 _CHECK_BUNDLE = "'esrdeploy handoff --check' checks a bundle"
 _VERSIONED = ("numpy", "onnx", "onnxruntime", "onnxsim", "opencv-python", "torch")
@@ -50,12 +53,14 @@ class NetworkRecord:
 
     Attributes:
         architecture: its kind and sizes, for people.
+        known_as: its name in the model table; ``None`` for a network of one's own.
         scale: output pixels per input pixel along one side.
         parameters: how many it has.
         macs: multiply-accumulates for one input.
     """
 
     architecture: str
+    known_as: str | None
     scale: Scale
     parameters: Count
     macs: Count
@@ -92,33 +97,6 @@ class CalibrationRecord:
 
 
 @dataclass(frozen=True)
-class BuildOptions:
-    """Every choice that shapes the artifacts; no path is one.
-
-    Attributes:
-        precision: the lowest that was built.
-        targets: target profiles of the int8 models.
-        quantization: how to quantize.
-        budget: what the int8 models may lose, in the words it was asked for in, or ``None``.
-        fp16_keep: nodes that the fp16 model was asked to compute in float32.
-        promoted: by target, the nodes that the budget promoted to a higher precision, with the
-            reason.
-    """
-
-    precision: ModelPrecision = "int8"
-    targets: tuple[str, ...] = ()
-    quantization: QuantOptions = field(default_factory=QuantOptions)
-    budget: str | None = None
-    fp16_keep: tuple[str, ...] = ()
-    promoted: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-
-    def quantization_for(self, target: str) -> QuantOptions:
-        """Return how the int8 model of a target is quantized, what the budget did included."""
-        promoted = self.promoted.get(target, self.quantization.promoted)
-        return replace(self.quantization, promoted=promoted)
-
-
-@dataclass(frozen=True)
 class Manifest:
     """What ``manifest.json`` says.
 
@@ -131,6 +109,7 @@ class Manifest:
         artifacts: every other file of the build.
         fp16_kept: nodes that the fp16 model computes in float32, each with its reason.
         parity: per ONNX file the overall figures of its verification.
+        verified_on: the pictures that these are of; ``None`` where nothing was compared.
         versions: of esrdeploy and the libraries that took part.
         schema_version: version of the format.
     """
@@ -143,8 +122,9 @@ class Manifest:
     artifacts: tuple[Artifact, ...]
     fp16_kept: Mapping[str, str] = field(default_factory=dict)
     parity: ParityFigures = field(default_factory=ParityFigures)
+    verified_on: VerifiedOn | None = None
     versions: Mapping[str, str] = field(default_factory=library_versions)
-    schema_version: Literal[2] = SCHEMA_VERSION
+    schema_version: Literal[3] = SCHEMA_VERSION
 
     def artifact(self, path: str) -> Artifact | None:
         """Return the artifact of that path, or ``None``."""
@@ -162,6 +142,11 @@ class Manifest:
                 return item
         raise VerificationError(f"the manifest of {self.model} names no fp32 model; build again")
 
+    def files(self, *, report: bool) -> tuple[str, ...]:
+        """Return the names of all files of the build, its manifest and, if it has one, report."""
+        extra = (MANIFEST_NAME, REPORT_NAME) if report else (MANIFEST_NAME,)
+        return (*(item.path for item in self.artifacts), *extra)
+
     def models(self) -> tuple[Artifact, ...]:
         """Return the artifacts that are ONNX models."""
         return tuple(item for item in self.artifacts if item.precision is not None)
@@ -175,6 +160,12 @@ class Manifest:
         return encode(self)
 
 
+def build_folders(path: Path) -> list[Path]:
+    """Return the folders at or under ``path`` that hold a manifest, sorted, unfinished ones not."""
+    folders = sorted(manifest.parent for manifest in path.rglob(MANIFEST_NAME))
+    return [folder for folder in folders if folder.name != UNFINISHED_NAME]
+
+
 def find_builds(path: Path) -> list[Path]:
     """List the folders of all builds at or under ``path``, sorted.
 
@@ -185,7 +176,7 @@ def find_builds(path: Path) -> list[Path]:
         raise UsageError(f"{path} is a zip, not a folder of builds; {_CHECK_BUNDLE}")
     if not path.is_dir():
         raise UsageError(f"found no folder {path}; run 'esrdeploy build' first or name its output")
-    folders = sorted(manifest.parent for manifest in path.rglob(MANIFEST_NAME))
+    folders = build_folders(path)
     if not folders:
         raise UsageError(
             f"found no {MANIFEST_NAME} under {path}, so there is nothing to verify or report; "
@@ -245,14 +236,27 @@ def _contradictions(manifest: Manifest) -> Iterator[str]:
         state = "null" if calibrated else "given"
         yield f"calibration is {state}, options.precision is {manifest.options.precision}"
     targets = {item.target for item in manifest.artifacts if item.precision == "int8"}
-    if manifest.options.precision == "int8" and targets != {*manifest.options.targets}:
+    if targets != {*manifest.options.targets}:
         asked, built = ", ".join(manifest.options.targets), ", ".join(map(str, targets))
         yield f"options.targets is {asked or 'empty'}, int8 models are of {built or 'none'}"
+    yield from _other_pictures(manifest)
     names = [item.path for item in manifest.artifacts]
     for name in sorted(_needed(manifest) - {*names}):
         yield f"artifacts does not name {name}, which the rest of it needs"
     if len({*names}) != len(names):
         yield "artifacts names a file twice"
+
+
+def _other_pictures(manifest: Manifest) -> Iterator[str]:
+    """Say where the parity figures are of other pictures than the manifest lists."""
+    judged = None
+    if manifest.verified_on is not None:
+        images = manifest.verified_on.images
+        judged = images_digest(images.mode, images.patches)
+    if judged != manifest.parity.images_digest:
+        yield f"parity.images_digest is {manifest.parity.images_digest}, verified_on is of {judged}"
+    if manifest.verified_on is not None and manifest.verified_on.images.digest != judged:
+        yield f"verified_on.images.digest is not {judged}, which its pictures give"
 
 
 def _needed(manifest: Manifest) -> set[str]:
@@ -261,7 +265,7 @@ def _needed(manifest: Manifest) -> set[str]:
     built = PRECISIONS[: PRECISIONS.index(options.precision) + 1]
     needed = {PARITY_NAME, *(model_file_name(model, item) for item in built if item != "int8")}
     if "fp16" in built:
-        needed |= {TABLE_NAME, Path(TABLE_NAME).with_suffix(".npz").name}
+        needed |= {TABLE_NAME, TABLE_ARRAYS_NAME}
     if "int8" in built:
         needed |= {model_file_name(model, "int8", target) for target in options.targets}
         needed |= {plan_file_name(model, target) for target in options.targets}

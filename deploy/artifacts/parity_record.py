@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from calib.errors import VerificationError
+from calib.images_record import ImagesRecord, described
 from calib.records import Positive, Sha256, read
 from deploy.artifacts.files import PARITY_NAME
 
@@ -85,6 +86,25 @@ class ParityRecord(ParitySummary):
     def summary(self) -> ParitySummary:
         """The overall figures alone."""
         return ParitySummary(*(getattr(self, item.name) for item in fields(ParitySummary)))
+
+
+@dataclass(frozen=True)
+class VerifiedOn:
+    """Which pictures the models of a build were compared on.
+
+    Attributes:
+        choice: those of the embedded ``sample``; a part of the user's calibration pictures that
+            was ``held-back`` from calibration; or another ``folder`` of the user.
+        images: the pictures; none was calibrated on.
+    """
+
+    choice: Literal["sample", "held-back", "folder"]
+    images: ImagesRecord
+
+    def __str__(self) -> str:
+        """Return in words which pictures these are."""
+        held = ", held back from calibration" if self.choice == "held-back" else ""
+        return f"{described(self.images)}{held}"
 
 
 @dataclass(frozen=True)

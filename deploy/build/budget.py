@@ -14,6 +14,7 @@ import math
 from dataclasses import dataclass
 
 from calib.errors import UsageError
+from quant.qdq.int8_share import Int8Share
 from quant.sensitivity import GroupCost, Sensitivity
 
 FLOAT_PSNR_DB = 24.0
@@ -26,14 +27,27 @@ class Budget:
     Attributes:
         min_parity_db: smallest PSNR between its pictures and the float model's, peak 1.
         asked: the words it was asked for in, for reasons.
+        mostly_promoted: it may be held by an int8 model that computes little in 8 bits.
     """
 
     min_parity_db: float
     asked: str
+    mostly_promoted: bool = False
 
     @classmethod
-    def of(cls, max_drop_db: float | None, min_parity_db: float | None) -> "Budget | None":
+    def of(
+        cls,
+        max_drop_db: float | None,
+        min_parity_db: float | None,
+        *,
+        mostly_promoted: bool = False,
+    ) -> "Budget | None":
         """Return the stricter of two wishes, or ``None`` for none.
+
+        Args:
+            max_drop_db: most PSNR to lose against a photograph.
+            min_parity_db: least parity.
+            mostly_promoted: it may be held by an int8 model that computes little in 8 bits.
 
         Raises:
             UsageError: a wish is not a positive number.
@@ -50,8 +64,34 @@ class Budget:
             if not (math.isfinite(value) and value > 0.0):
                 raise UsageError(f"found {name} {value}; give a positive number of dB")
             parity = parity_for_drop(value) if name == "max drop" else value
-            wishes.append(cls(parity, f"{name} {value:g} dB"))
+            wishes.append(cls(parity, f"{name} {value:g} dB", mostly_promoted))
         return max(wishes, key=lambda wish: wish.min_parity_db, default=None)
+
+
+LEAST_LEFT = 0.5
+"""Share of the multiply-accumulates in 8 bits that a budget has to leave there: with less, most of
+the work that int8 was asked for is done in a higher precision, and so are time and energy."""
+
+
+def require_int8(budget: Budget, before: Int8Share, after: Int8Share) -> None:
+    """Refuse a budget that undoes int8, unless it may.
+
+    Args:
+        budget: what was asked for.
+        before: what is in integers without the budget.
+        after: what is with it.
+
+    Raises:
+        UsageError: of the multiply-accumulates that were in 8 bits, less than `LEAST_LEFT` is.
+    """
+    left = after.macs_in_8_bits / max(before.macs_in_8_bits, 1)
+    if left >= LEAST_LEFT or budget.mostly_promoted:
+        return
+    raise UsageError(
+        f"{budget.asked} undoes int8: it leaves {100 * left:.0f} % of the multiply-accumulates in "
+        f"8 bits ({after}, without it {before}), expected at least {100 * LEAST_LEFT:.0f} %; ask "
+        "for less, hand over the fp16 model, or allow it with --allow-mostly-promoted"
+    )
 
 
 def parity_for_drop(drop_db: float) -> float:

@@ -4,9 +4,11 @@ A finished table of the same graph and images is read back; an interrupted one g
 journal; anything else starts anew.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import onnx
 
@@ -14,14 +16,19 @@ from calib.calibrate import OnImage, calibrate
 from calib.dataset import PatchSet, folder_patches
 from calib.errors import CalibrationError
 from calib.graph import GraphIndex
+from calib.held_back import ONE_IN, split_folder
 from calib.images_record import Mode
 from calib.sample import sample_patches
 from calib.table import CalibrationTable
-from deploy.artifacts.files import TABLE_NAME, Artifact, artifact_of
+from deploy.artifacts.files import TABLE_ARRAYS_NAME, TABLE_NAME, Artifact, artifact_of
 from deploy.progress import Advance, Progress
 from quant.analysis.tensor_distributions import observed_tensors
 
 JOURNAL_NAME = "calibration.journal"
+
+FEW_PICTURES_DB = {1: 45.04, 50: 0.0}
+"""Parity of animevideov3 for `ort` by how many DIV2K pictures it was calibrated on, dB, on the six
+pictures of the embedded sample (docs/results.md)."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +64,11 @@ class CalibrationRequest:
     seed: int = 0
     table: Path | None = None
 
-    def source(self) -> PatchSet | CalibrationTable:
+    def chosen(self, *, hold_back: bool = True) -> "ChosenImages":
         """Return the images, each decoded once to prove that it can be, or the finished table.
+
+        Args:
+            hold_back: part of the user's own images, to judge on them.
 
         Raises:
             ImageSetError: the folder holds no images.
@@ -66,10 +76,61 @@ class CalibrationRequest:
             CalibrationError: the table is missing or damaged.
         """
         if self.table is not None:
-            return CalibrationTable.load(self.table)
+            return ChosenImages(CalibrationTable.load(self.table))
         if self.folder is None:
-            return sample_patches("calibration", self.count)
-        return folder_patches(self.folder, mode=self.mode, count=self.count, seed=self.seed)
+            return ChosenImages(sample_patches("calibration", self.count))
+        how: Any = {"mode": self.mode, "count": self.count, "seed": self.seed}
+        if not hold_back:
+            return ChosenImages(folder_patches(self.folder, **how))
+        split = split_folder(self.folder, **how)
+        return ChosenImages(split.calibration, split.held_back)
+
+
+@dataclass(frozen=True, eq=False)
+class ChosenImages:
+    """What to calibrate on, and what was held back from that.
+
+    Attributes:
+        source: the images, or a finished table.
+        held_back: the user's images that were held back; ``None`` where none were.
+    """
+
+    source: PatchSet | CalibrationTable
+    held_back: PatchSet | None = None
+
+    @property
+    def seen(self) -> frozenset[str]:
+        """Digests of the pictures to calibrate on."""
+        if isinstance(self.source, CalibrationTable):
+            return frozenset(entry.sha256 for entry in self.source.images.patches)
+        return frozenset(patch.sha256 for patch in self.source.patches)
+
+    def warnings(self, *, hold_back: bool) -> tuple[str, ...]:
+        """Say what too few images cost, one line for each reason.
+
+        Args:
+            hold_back: whether images should have been held back.
+        """
+        if isinstance(self.source, CalibrationTable):
+            return ()
+        patches = self.source
+        count, own = len(patches), patches.origin == "folder"
+        asked = patches.requested or count
+        lines = []
+        if count == 1 or (own and count < asked):
+            wanted = f" where {asked} were asked for" if count < asked else ""
+            back = 0 if self.held_back is None else len(self.held_back)
+            held = f" ({back} are held back)" if back and count < asked else ""
+            lines.append(
+                f"calibrated on {count} picture{'s' if count > 1 else ''}{wanted}{held}: "
+                f"{_cost_of(count)}"
+            )
+        if own and hold_back and self.held_back is None:
+            lines.append(
+                f"too few pictures to hold any back ({ONE_IN} are enough for one): judged on the "
+                "embedded sample instead; --verify-images DIR names others"
+            )
+        return tuple(lines)
 
 
 def calibration_note(patches: PatchSet) -> str:
@@ -80,6 +141,17 @@ def calibration_note(patches: PatchSet) -> str:
             "name your own images with --calib DIR"
         )
     return f"calibrating on {len(patches.patches)} images ({patches.mode})"
+
+
+def _cost_of(count: int) -> str:
+    """Say what so few pictures cost, by the nearest count that was measured."""
+    near = min(FEW_PICTURES_DB, key=lambda known: abs(math.log(known / count)))
+    many = max(FEW_PICTURES_DB)
+    picture = "picture" if near == 1 else "pictures"
+    return (
+        f"ranges rest on what these show; animevideov3 has {FEW_PICTURES_DB[near]:.1f} dB parity "
+        f"from {near} {picture} and {FEW_PICTURES_DB[many]:.1f} dB from {many}"
+    )
 
 
 def require_fitting(source: PatchSet | CalibrationTable | None, graph: GraphIndex) -> None:
@@ -152,6 +224,12 @@ def _steps(advance: Advance) -> OnImage:
             advance()
 
     return on_image
+
+
+def resumable_files(folder: Path) -> tuple[str, ...]:
+    """Return the names of files in a folder that spare work where they are of the same job."""
+    costs = [path.name for path in folder.glob("*.sensitivity.json")]
+    return (TABLE_NAME, TABLE_ARRAYS_NAME, JOURNAL_NAME, *costs)
 
 
 def table_artifacts(folder: Path) -> list[Artifact]:

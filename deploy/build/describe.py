@@ -3,36 +3,52 @@
 from collections.abc import Sequence
 
 from calib.images import PATCH_PX
-from deploy.artifacts.files import Artifact
+from deploy.artifacts.files import TABLE_ARRAYS_NAME, TABLE_NAME, Artifact
 from deploy.artifacts.manifest import CalibrationRecord, Manifest, NetworkRecord
+from deploy.artifacts.precision import PRECISIONS
+from deploy.build.earlier import Earlier
 from deploy.build.lower import Lowered
-from deploy.build.request import BuildRequest
 from deploy.network.load import Network
 from deploy.network.macs import architecture_complexity
 
 
 def describe(
-    network: Network, request: BuildRequest, lowered: Lowered, artifacts: Sequence[Artifact]
+    network: Network, earlier: Earlier, lowered: Lowered, artifacts: Sequence[Artifact]
 ) -> Manifest:
     """Return the manifest of a build that is not verified yet.
 
     Args:
         network: what was built.
-        request: every choice that shaped the artifacts.
+        earlier: every choice that shaped the artifacts, and what is kept of the build before.
         lowered: what was made of the float model.
-        artifacts: the files so far.
+        artifacts: the files so far, without those that are kept.
     """
     table = lowered.table
-    calibration = None if table is None else CalibrationRecord(table.digest, table.images.summary)
+    calibration, fp16_kept = earlier.calibration, lowered.fp16_kept
+    if table is not None:
+        calibration = CalibrationRecord(table.digest, table.images.summary)
+    elif earlier.manifest is not None:
+        fp16_kept = earlier.manifest.fp16_kept
     cost = architecture_complexity(network.architecture, PATCH_PX, PATCH_PX)
     return Manifest(
         model=network.name,
         network=NetworkRecord(
-            str(network.architecture), network.architecture.scale, cost.parameters, cost.macs
+            str(network.architecture),
+            network.known_as,
+            network.architecture.scale,
+            cost.parameters,
+            cost.macs,
         ),
         weights=network.checkpoint.record(),
         calibration=calibration,
-        options=request.choices(lowered.promoted),
-        artifacts=tuple(artifacts),
-        fp16_kept=dict(lowered.fp16_kept),
+        options=earlier.options(lowered.targets),
+        artifacts=tuple(sorted((*earlier.kept, *artifacts), key=_place)),
+        fp16_kept=dict(fp16_kept),
     )
+
+
+def _place(item: Artifact) -> int:
+    """Return where the manifest names a file: float, table, fp16, int8 with its records."""
+    if item.precision is not None:
+        return 2 * PRECISIONS.index(item.precision)
+    return 1 if item.path in {TABLE_NAME, TABLE_ARRAYS_NAME} else 2 * len(PRECISIONS)

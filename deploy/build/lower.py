@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from calib.dataset import PatchSet
 from calib.graph import GraphIndex
 from calib.table import CalibrationTable
+from deploy.artifacts.build_options import TargetOptions
 from deploy.artifacts.files import Artifact, sensitivity_file_name
 from deploy.build.calibrate import calibration_table, table_artifacts
-from deploy.build.pictures import Pictures, pictures_of
+from deploy.build.earlier import Earlier
+from deploy.build.pictures import pictures_of
 from deploy.build.quantize import QuantizedModel, Quantizer
 from deploy.build.request import BuildRequest
 from deploy.build.write_models import write_fp16, write_quantized
@@ -16,7 +19,6 @@ from deploy.progress import Progress
 from quant.fp16.convert import to_fp16
 from quant.fp16.range import nodes_to_keep
 from quant.passes.equivalence import Probe
-from quant.targets import TargetProfile
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,18 +28,19 @@ class Lowered:
     Attributes:
         table: the calibration table.
         fp16_kept: nodes that the fp16 model computes in float32, each with its reason.
-        promoted: by target, the nodes that a budget promoted to a higher precision, likewise.
+        targets: how the int8 model of each was made.
         artifacts: the files written.
     """
 
     table: CalibrationTable | None = None
     fp16_kept: Mapping[str, str] = field(default_factory=dict)
-    promoted: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    targets: Mapping[str, TargetOptions] = field(default_factory=dict)
     artifacts: tuple[Artifact, ...] = ()
 
 
-def lower(
-    request: BuildRequest,
+def lower(  # noqa: PLR0913, PLR0917  # what models are made from
+    earlier: Earlier,
+    folder: Path,
     graph: GraphIndex,
     source: PatchSet | CalibrationTable,
     probe: Probe,
@@ -46,7 +49,8 @@ def lower(
     """Make and write the fp16 and int8 models of a float model.
 
     Args:
-        request: what is built, and where it goes.
+        earlier: what is built, and what it is added to.
+        folder: where it goes.
         graph: the float model.
         source: the images to calibrate on, or a finished table of this model.
         probe: a picture to prove rewritten graphs on.
@@ -55,30 +59,27 @@ def lower(
     Raises:
         InputError: the images, the table or the request cannot be used.
     """
-    folder, name = request.folder, request.model
+    request = earlier.request
+    name = request.name
     table = calibration_table(graph, source, folder, execution=request.execution, progress=progress)
-    kept = nodes_to_keep(graph.model, table, request.fp16_keep)
+    earlier.require_table(table)
+    kept = nodes_to_keep(graph.model, table, earlier.fp16_keep)
     artifacts = table_artifacts(folder)
     artifacts += write_fp16(folder, name, to_fp16(graph.model, table, keep=kept))
     pictures = pictures_of(source, probe)
-    promoted: dict[str, Mapping[str, str]] = {}
+    targets: dict[str, TargetOptions] = {}
     for profile in request.profiles() if request.builds("int8") else ():
-        quantized = _quantized(request, graph, table, profile, pictures, progress)
+        quantizer = Quantizer(graph, table, profile, pictures, progress)
+        quantized = _quantized(request, quantizer, folder)
         artifacts += write_quantized(folder, name, quantized)
-        promoted[profile.name] = dict(quantized.plan.options.promoted)
-    return Lowered(table, kept, promoted, tuple(artifacts))
+        targets[profile.name] = TargetOptions(
+            request.quantization, quantized.budget, dict(quantized.plan.options.promoted)
+        )
+    return Lowered(table, kept, targets, tuple(artifacts))
 
 
-def _quantized(  # noqa: PLR0913, PLR0917  # what a Quantizer is made from
-    request: BuildRequest,
-    graph: GraphIndex,
-    table: CalibrationTable,
-    profile: TargetProfile,
-    pictures: Pictures,
-    progress: Progress,
-) -> QuantizedModel:
-    quantizer = Quantizer(graph, table, profile, pictures, progress)
+def _quantized(request: BuildRequest, quantizer: Quantizer, folder: Path) -> QuantizedModel:
     if request.budget is None:
         return quantizer.quantize(request.quantization)
-    cache = request.folder / sensitivity_file_name(request.model, profile.name)
+    cache = folder / sensitivity_file_name(request.name, quantizer.profile.name)
     return quantizer.within(request.quantization, request.budget, cache)

@@ -5,19 +5,23 @@ group is measured once (quant/sensitivity.py) and the most costly ones are promo
 the pictures hold the budget.
 """
 
+import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import onnx
 
 from calib.arrays import Float32
+from calib.dataset import PatchSet
 from calib.digest import canonical_json, sha256_bytes
 from calib.errors import CalibrationError, UsageError
 from calib.files import write_atomically
 from calib.graph import GraphIndex
+from calib.images_record import described
 from calib.records import encode
 from calib.table import CalibrationTable
-from deploy.build.budget import Budget, promoted_nodes
+from deploy.artifacts.build_options import BudgetRecord
+from deploy.build.budget import Budget, promoted_nodes, require_int8
 from deploy.build.pictures import Pictures, inputs_of
 from deploy.progress import Progress
 from quant.analysis.layer_groups import find_layer_groups
@@ -26,7 +30,9 @@ from quant.passes.prepared import PreparedGraph
 from quant.plan import QuantOptions, QuantPlan
 from quant.planner import plan_graph
 from quant.qdq.emit import emit_qdq
+from quant.qdq.int8_share import Int8Share, int8_share
 from quant.qdq.int8_weights import RoundedWeights
+from quant.qdq.view import QdqView
 from quant.rounding.recorded_codes import record_rounding
 from quant.rounding.round_weights import round_weights
 from quant.sensitivity import Sensitivity, SensitivityFile, measure_sensitivity, quantized_parity_db
@@ -43,11 +49,18 @@ class QuantizedModel:
         model: the QDQ graph.
         prepared: the float graph that it rounds, under its plan.
         sensitivity: what each layer group costs, where a budget asked for it.
+        budget: the budget that it holds, if one was asked for.
     """
 
     model: onnx.ModelProto
     prepared: PreparedGraph
     sensitivity: Sensitivity | None = None
+    budget: BudgetRecord | None = None
+
+    @property
+    def share(self) -> Int8Share:
+        """How much of it computes in integers."""
+        return int8_share(QdqView(GraphIndex(self.model)))
 
     @property
     def plan(self) -> QuantPlan:
@@ -92,15 +105,19 @@ class Quantizer:
                 plan and pictures.
 
         Raises:
-            UsageError: the target has no higher precision, or all of it is not enough.
+            UsageError: the target has no higher precision, all of it is not enough, or so much of
+                it is needed that little is left in 8 bits.
         """
         self.profile.higher_precision(full_integer=options.full_integer)
-        inputs = inputs_of(self.pictures.held_out)
+        judges = self.pictures.held_out
+        inputs = inputs_of(judges)
+        self.progress.note(f"{budget.asked} is judged on {described(judges.record())}")
         prepared, weights = self._rounded(options)
         found = _emitted(prepared, weights)
         parity_db = self._parity_db(found, inputs)
+        without = found.share
         if parity_db >= budget.min_parity_db:
-            return found
+            return replace(found, budget=_held(budget, parity_db, judges))
         sensitivity = self._sensitivity(prepared, weights, inputs, cache)
         aim = budget.min_parity_db
         for _ in range(_ATTEMPTS):
@@ -112,7 +129,9 @@ class Quantizer:
             found = self.quantize(replace(options, promoted={**options.promoted, **promoted}))
             parity_db = self._parity_db(found, inputs)
             if parity_db >= budget.min_parity_db:
-                return replace(found, sensitivity=sensitivity)
+                require_int8(budget, without, found.share)
+                held = _held(budget, parity_db, judges)
+                return replace(found, sensitivity=sensitivity, budget=held)
             if len(promoted) == sum(len(group.nodes) for group in sensitivity.groups):
                 break
             aim += budget.min_parity_db - parity_db + 0.1
@@ -163,6 +182,11 @@ class Quantizer:
             measured = measure_sensitivity(prepared, weights, inputs, on_step=advance)
         write_atomically(cache, encode(SensitivityFile(key, measured)))
         return measured
+
+
+def _held(budget: Budget, parity_db: float, judges: PatchSet) -> BudgetRecord:
+    found = parity_db if math.isfinite(parity_db) else None
+    return BudgetRecord(budget.asked, found, judges.record())
 
 
 def _emitted(prepared: PreparedGraph, weights: RoundedWeights) -> QuantizedModel:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from deploy.artifacts.manifest import BuildOptions
+from deploy.artifacts.build_options import BuildOptions, TargetOptions
 from deploy.artifacts.precision import PRECISIONS, ModelPrecision
 from deploy.build.budget import Budget
 from deploy.build.calibrate import CalibrationRequest, Execution
@@ -18,7 +18,7 @@ class BuildRequest:
     """What to build.
 
     Attributes:
-        model: name in the model table.
+        model: name in the model table, or of one's own network.
         precision: the lowest one wanted; every higher one is built beside it.
         targets: target profiles of the int8 models.
         weights: the user's checkpoint, or ``None`` for the one that comes with the installation.
@@ -27,8 +27,12 @@ class BuildRequest:
         quantization: how to quantize.
         budget: what the int8 models may lose, or ``None``.
         fp16_keep: names of nodes that the fp16 model is to compute in float32.
-        out: the build goes to ``out/model``.
+        out: the build goes to a folder in it.
         report: make ``report.html`` as well.
+        own_name: what that folder and the files are called; ``None``: ``model``.
+        verify_images: folder of pictures to compare on; ``None``: those held back from the user's
+            calibration pictures, or else the embedded sample.
+        replace: build in the place of whatever build the folder holds.
     """
 
     model: str
@@ -42,11 +46,19 @@ class BuildRequest:
     fp16_keep: tuple[str, ...] = ()
     out: Path = Path("dist")
     report: bool = True
+    own_name: str | None = None
+    verify_images: Path | None = None
+    replace: bool = False
+
+    @property
+    def name(self) -> str:
+        """What the folder and the files are called."""
+        return self.own_name or self.model
 
     @property
     def folder(self) -> Path:
         """Where the build goes."""
-        return self.out / self.model
+        return self.out / self.name
 
     def profiles(self) -> tuple[TargetProfile, ...]:
         """Return the target profiles of the int8 models.
@@ -77,17 +89,10 @@ class BuildRequest:
         """
         return PRECISIONS.index(precision) <= PRECISIONS.index(self.precision)
 
-    def choices(self, promoted: Mapping[str, Mapping[str, str]]) -> BuildOptions:
+    def choices(self, targets: Mapping[str, TargetOptions]) -> BuildOptions:
         """Return every choice that shapes the artifacts, for the manifest.
 
         Args:
-            promoted: by target, the nodes that the budget promoted, with the reason.
+            targets: how the int8 model of each was made.
         """
-        return BuildOptions(
-            self.precision,
-            self.targets,
-            self.quantization,
-            None if self.budget is None else self.budget.asked,
-            self.fp16_keep,
-            promoted,
-        )
+        return BuildOptions(self.precision, targets, self.fp16_keep)

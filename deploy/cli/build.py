@@ -14,9 +14,11 @@ from deploy.cli.options import (
     EqualizationChoice,
     Mode,
     Model,
+    Name,
     Out,
     PartPrecision,
     PrecisionChoice,
+    Replace,
     Resume,
     RoundingChoice,
     Scheduler,
@@ -55,9 +57,16 @@ def build(
         ),
     ] = None,
     weights: Weights = None,
-    calib: Calib = "sample",
+    calib: Calib = None,
     calib_count: CalibCount = 50,
     calib_table: CalibTable = None,
+    verify_images: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of pictures to verify on; then nothing is held back from --calib.",
+            show_default="one in five of --calib, at most 8, else the embedded sample",
+        ),
+    ] = None,
     mode: Mode = "whole",
     percentile: Annotated[
         float | None,
@@ -131,6 +140,14 @@ def build(
             help="Likewise, until parity with the float model (PSNR in dB) is at least this."
         ),
     ] = None,
+    allow_mostly_promoted: Annotated[
+        bool,
+        typer.Option(
+            "--allow-mostly-promoted",
+            help="Let a budget promote more than half of what is computed in 8 bits without it "
+            "(multiply-accumulates), instead of failing.",
+        ),
+    ] = False,
     fp16_keep: Annotated[
         list[str] | None,
         typer.Option(
@@ -143,7 +160,9 @@ def build(
     seed: Seed = 0,
     workers: Workers = None,
     scheduler: Scheduler = None,
+    name: Name = None,
     out: Out = Path("dist"),
+    replace: Replace = False,
     resume: Resume = True,
     report: Annotated[bool, typer.Option(help="Make report.html, a page to look at.")] = True,
     as_json: AsJson = False,
@@ -165,7 +184,7 @@ def build(
         targets=tuple(dict.fromkeys(find_profile(name).name for name in target or ["ort"])),
         weights=weights,
         calibration=CalibrationRequest(
-            calibration_folder(calib), calib_count, mode, seed, calib_table
+            calibration_folder(calib, calib_table), calib_count, mode, seed, calib_table
         ),
         execution=Execution(workers, scheduler, resume),
         quantization=QuantOptions(
@@ -178,10 +197,13 @@ def build(
             rounding="gptq" if rounding == "second-order" else rounding,
             equalization=equalization,
         ),
-        budget=Budget.of(max_drop, min_parity),
+        budget=Budget.of(max_drop, min_parity, mostly_promoted=allow_mostly_promoted),
         fp16_keep=tuple(dict.fromkeys(fp16_keep or [])),
         out=out,
         report=report,
+        own_name=name,
+        verify_images=verify_images,
+        replace=replace,
     )
     # What cannot be done is refused before torch, which the pipeline needs, is loaded.
     request.require_possible()
@@ -197,7 +219,12 @@ def build(
             typer.echo(f"{artifact.size_bytes / 1e6:9.2f} MB  {outcome.folder / artifact.path}")
         for node, reason in outcome.manifest.fp16_kept.items():
             typer.echo(f"fp16: node {node} stays in float32, {reason}")
+        for profile, made in outcome.manifest.options.targets.items():
+            if made.budget is not None:
+                typer.echo(f"int8 {profile}: {made.budget}")
         show_verification(outcome.verification)
+        for warning in outcome.warnings:
+            typer.echo(f"warning: {warning}")
         if report:
             typer.echo(f"see {outcome.folder / REPORT_NAME}")
     if not outcome.verification.passed:

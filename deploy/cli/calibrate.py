@@ -11,7 +11,9 @@ from deploy.cli.options import (
     CalibCount,
     Mode,
     Model,
+    Name,
     Out,
+    Replace,
     Resume,
     Scheduler,
     Seed,
@@ -24,13 +26,15 @@ from deploy.cli.options import (
 def calibrate(
     model: Model = None,
     weights: Weights = None,
-    calib: Calib = "sample",
+    calib: Calib = None,
     calib_count: CalibCount = 50,
     mode: Mode = "whole",
     seed: Seed = 0,
     workers: Workers = None,
     scheduler: Scheduler = None,
+    name: Name = None,
     out: Out = Path("dist"),
+    replace: Replace = False,
     resume: Resume = True,
     as_json: AsJson = False,
 ) -> None:
@@ -47,6 +51,8 @@ def calibrate(
         calibration=images,
         execution=Execution(workers, scheduler, resume),
         out=out,
+        own_name=name,
+        replace=replace,
     )
     from deploy.pipeline import calibrate_model
 

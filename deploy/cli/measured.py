@@ -27,7 +27,7 @@ def show_speed(verification: "Verification") -> None:
         columns = ["file", "runtime", "ms", "times as fast as float there"]
         print_table(title, columns, rows)
     for name, share in verification.shares.items():
-        line = f"{name}: {share}"
+        line = f"{name}: {verification.int8[name]}"
         outside = [node for node in share.convolutions if node not in share.integer]
         if outside:
             more = len(outside) - SHOWN_NODES

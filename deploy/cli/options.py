@@ -45,10 +45,12 @@ Weights = Annotated[
     ),
 ]
 Calib = Annotated[
-    str,
+    str | None,
     typer.Option(
         help="Folder of calibration images (DIV2K layout or any), or 'sample' for the embedded "
-        "photographs."
+        "photographs. One in five of a folder, at most 8, is held back to verify on; of a DIV2K "
+        "layout 8 pictures of its evaluation pairs.",
+        show_default="sample",
     ),
 ]
 CalibCount = Annotated[int, typer.Option(min=1, help="How many images to calibrate on.")]
@@ -57,7 +59,22 @@ Mode = Annotated[
     typer.Option(help="whole: resize each image to 128x128 (INTER_AREA); crop: cut 128x128."),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of every random choice.")]
-Out = Annotated[Path, typer.Option("--out", "-o", help="Output folder; files go to OUT/MODEL.")]
+Out = Annotated[Path, typer.Option("--out", "-o", help="Output folder; files go to OUT/NAME.")]
+Name = Annotated[
+    str | None,
+    typer.Option(
+        help="What your network is called: files go to OUT/NAME and begin with it.",
+        show_default="the model's",
+    ),
+]
+Replace = Annotated[
+    bool,
+    typer.Option(
+        "--replace",
+        help="Build in the place of what the folder holds. Without it a build of the same weights "
+        "and calibration gets what is asked for, and any other is refused.",
+    ),
+]
 Resume = Annotated[
     bool, typer.Option(help="Go on from an interrupted calibration of the same job.")
 ]
@@ -82,13 +99,21 @@ def lowest(choices: Sequence[PrecisionChoice]) -> ModelPrecision:
     return PRECISIONS[max(list(PrecisionChoice).index(choice) for choice in choices)]
 
 
-def calibration_folder(calib: str) -> Path | None:
+def calibration_folder(calib: str | None, table: Path | None = None) -> Path | None:
     """Return the folder that ``--calib`` names, or ``None`` for the embedded sample.
 
+    Args:
+        calib: what ``--calib`` was given.
+        table: what ``--calib-table`` was given, where there is such an option.
+
     Raises:
-        UsageError: there is no such folder.
+        UsageError: there is no such folder, or a table is given beside it.
     """
-    if calib == "sample":
+    if calib is not None and table is not None:
+        raise UsageError(
+            "found --calib beside --calib-table, whose pictures were seen already; give one of them"
+        )
+    if calib is None or calib == "sample":
         return None
     folder = Path(calib)
     if not folder.is_dir():

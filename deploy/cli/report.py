@@ -11,6 +11,13 @@ from deploy.cli.options import AsJson
 
 def report(
     path: Annotated[Path, typer.Argument(help="Folder with one or more builds.")] = Path("dist"),
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder that holds your own pictures that the build was verified on, to show "
+            "them instead of the embedded sample."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make report.html of every build under PATH; exit 1 if one shows a failure."""
@@ -20,7 +27,7 @@ def report(
 
     progress = make_progress()
     manifests = {folder: read_manifest(folder / MANIFEST_NAME) for folder in find_builds(path)}
-    made = {folder: remake_report(folder, progress) for folder in manifests}
+    made = {folder: remake_report(folder, progress, images) for folder in manifests}
     if as_json:
         shown = [
             {"path": str(folder / REPORT_NAME), "passed": passed} for folder, passed in made.items()

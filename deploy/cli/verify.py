@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from deploy.verify.verdict import Verification
 
 _RETURNED = "Results of a vendor"
+_NOT_ASKED = {
+    "weights": "not compared with the original weights in torch",
+    "backend ort": "not run in onnxruntime",
+    "backend openvino": "not run in OpenVINO",
+    "recorded parity": "the figures of the build not taken again",
+}
+"""Names of checks that may be skipped in a build that holds, with what then was not asked."""
 
 
 class BackendChoice(str, Enum):
@@ -189,8 +196,18 @@ def show_verification(verification: "Verification") -> None:
     counted = [check.status for check in verification.checks]
     typer.echo(
         f"{counted.count('passed')} checks passed, {counted.count('failed')} failed, "
-        f"{counted.count('skipped')} skipped: {verification.banner}"
+        f"{counted.count('skipped')} skipped: {verdict_line(verification)}"
     )
+
+
+def verdict_line(verification: "Verification") -> str:
+    """Return the verdict in words, with what was not asked."""
+    if not verification.passed:
+        return verification.banner
+    skipped = {check.name for check in verification.checks if check.status == "skipped"}
+    left_out = [_NOT_ASKED.get(name, name) for name in sorted(skipped)]
+    but = f"; but {', '.join(left_out)} (see above)" if left_out else ""
+    return verification.banner + but
 
 
 def chosen_backends(choices: list[BackendChoice] | None) -> tuple["BackendName", ...] | None:

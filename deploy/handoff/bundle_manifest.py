@@ -21,9 +21,9 @@ from typing import Any, Literal
 from calib.digest import sha256_file
 from calib.errors import UsageError, VerificationError
 from calib.records import Count, PlainName, PlainPath, Sha256, encode, read
+from deploy.artifacts.build_options import BuildOptions
 from deploy.artifacts.files import MANIFEST_NAME
 from deploy.artifacts.manifest import (
-    BuildOptions,
     CalibrationRecord,
     NetworkRecord,
     WeightsRecord,

@@ -8,9 +8,10 @@ makes the very same pictures from the user's folder.
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from calib.dataset import PatchRef, folder_patches
+from calib.dataset import PatchRef
 from calib.digest import canonical_json
 from calib.errors import StaleTableError, UsageError
+from calib.held_back import found_patches
 from calib.images import write_image
 from calib.images_record import ImagesRecord
 from calib.sample import sample_patches
@@ -79,8 +80,7 @@ def calibration_set(build: Build, folder: Path | None, *, include_images: bool) 
         return CalibrationSet(record, ())
     if folder is None:
         raise UsageError("--include-images needs the calibration folder: name it with --calib")
-    found = folder_patches(folder, mode=record.mode, count=record.requested, seed=record.seed)
-    return CalibrationSet(record, _in_order(record, found.patches))
+    return CalibrationSet(record, _in_order(record, found_patches(folder, record)))
 
 
 def _in_order(record: ImagesRecord, patches: tuple[PatchRef, ...]) -> tuple[PatchRef, ...]:

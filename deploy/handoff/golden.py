@@ -18,6 +18,7 @@ from calib.arrays import Float32
 from calib.dataset import PatchRef, PhotoFile, WholeView, folder_patches
 from calib.div2k import evaluation_pairs, is_div2k
 from calib.errors import UsageError, VerificationError
+from calib.held_back import found_patches
 from calib.images import read_image, to_input, write_image
 from calib.sample import sample_patches
 from deploy.artifacts.build_folder import Build
@@ -41,8 +42,10 @@ def golden_pictures(build: Build, images: Path | None, count: int) -> tuple[Patc
 
     Args:
         build: whose calibration pictures are left out.
-        images: folder to choose from, each picture reduced to 128x128; of a DIV2K layout the LR
-            files of its evaluation pairs. ``None`` takes the embedded sample.
+        images: folder to choose from. Where it holds the user's pictures that the build was
+            verified on, those are taken, and as many of the embedded sample as are missing. Else
+            each picture is reduced to 128x128; of a DIV2K layout the LR files of its evaluation
+            pairs. ``None`` takes the embedded sample.
         count: how many.
 
     Raises:
@@ -52,7 +55,8 @@ def golden_pictures(build: Build, images: Path | None, count: int) -> tuple[Patc
     """
     if count < FEWEST:
         raise UsageError(f"found --count {count}; a bundle has at least {FEWEST} golden vectors")
-    pictures = _candidates(images)
+    own = () if images is None else _verified_on(build, images)
+    pictures = [*own, *sample_patches("verification").patches] if own else _candidates(images)
     unseen = [patch for patch in pictures if patch.sha256 not in build.calibrated_on]
     if len(unseen) < count:
         source = "the embedded sample" if images is None else str(images)
@@ -61,6 +65,14 @@ def golden_pictures(build: Build, images: Path | None, count: int) -> tuple[Patc
             "name a folder with more of them with --images"
         )
     return tuple(unseen[:count])
+
+
+def _verified_on(build: Build, images: Path) -> tuple[PatchRef, ...]:
+    """Return the user's pictures that a build was verified on, as far as a folder holds them."""
+    verified_on = build.manifest.verified_on
+    if verified_on is None or verified_on.choice == "sample" or not images.is_dir():
+        return ()
+    return found_patches(images, verified_on.images)
 
 
 def _candidates(images: Path | None) -> Sequence[PatchRef]:

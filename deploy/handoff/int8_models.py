@@ -45,13 +45,13 @@ def int8_model(
         progress.note(f"{build.manifest.model} for {profile}: as it was made for another bundle")
         return found
     note = f"{build.manifest.model} was not built for {profile}: making that model now"
-    if build.manifest.options.budget is not None:
+    if build.manifest.options.has_budget:
         note += "; the build's budget is not held for it, --target at build time does that"
     progress.note(note)
     probe = Probe(to_input(verification_pictures().patches[0].load()))
     pictures = pictures_of(build.table, probe)
     quantizer = Quantizer(build.float_graph, build.table, find_profile(profile), pictures, progress)
-    made = quantizer.quantize(build.manifest.options.quantization)
+    made = quantizer.quantize(build.manifest.options.quantization_for(profile))
     if kept is not None:
         kept.keep(build, build.float_graph, profile, made)
     return made

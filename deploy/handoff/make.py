@@ -11,9 +11,9 @@ import onnx
 from calib.digest import sha256_file
 from calib.errors import UsageError, VerificationError
 from calib.graph import GraphIndex
-from deploy.artifacts.build_folder import Build, check_files, load_build
+from deploy.artifacts.build_folder import Build, check_files, check_named, load_build
 from deploy.artifacts.files import MANIFEST_NAME, model_file_name, serialize
-from deploy.artifacts.manifest import read_manifest
+from deploy.artifacts.manifest import build_folders, read_manifest
 from deploy.build.quantize import QuantizedModel
 from deploy.handoff.bundle_manifest import (
     BundleFile,
@@ -142,16 +142,17 @@ def open_build(path: Path) -> Build:
         UsageError: there is none, or there are several.
         VerificationError: a file is not the one that the manifest names.
     """
-    manifests = sorted(path.rglob(MANIFEST_NAME)) if path.is_dir() else []
-    if len(manifests) != 1:
-        found = ", ".join(str(item.parent) for item in manifests) or "none"
+    folders = build_folders(path) if path.is_dir() else []
+    if len(folders) != 1:
+        found = ", ".join(map(str, folders)) or "none"
         raise UsageError(
             f"expected one build at {path}, found {found}; name the folder of one, such as "
             "dist/x4plus"
         )
-    folder = manifests[0].parent
-    manifest = read_manifest(manifests[0])
-    failed = [check for check in check_files(folder, manifest) if check.status != "passed"]
+    (folder,) = folders
+    manifest = read_manifest(folder / MANIFEST_NAME)
+    asked = (*check_files(folder, manifest), *check_named(folder, manifest))
+    failed = [check for check in asked if check.status != "passed"]
     build, unreadable = load_build(folder, manifest, [item.path for item in manifest.artifacts])
     for check in (*failed, *unreadable):
         raise VerificationError(

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from calib.errors import UsageError
@@ -19,7 +19,8 @@ class Network:
     """Weights that have proved to be a generator.
 
     Attributes:
-        name: of the model; file names begin with it.
+        name: file names begin with it.
+        known_as: name in the model table; ``None`` for a network of one's own.
         architecture: its sizes, read from the tensors.
         checkpoint: its tensors and where they came from.
     """
@@ -27,6 +28,17 @@ class Network:
     name: str
     architecture: Architecture
     checkpoint: Checkpoint
+    known_as: str | None = None
+
+    def called(self, name: str) -> "Network":
+        """Return the same network under another name.
+
+        Raises:
+            UsageError: the name cannot begin a file name, or is another network's.
+        """
+        if name != self.known_as and any(entry.name == name for entry in MODELS):
+            raise UsageError(f"--name {name} is the name of another network; choose a new one")
+        return replace(self, name=_plain(name, "--name"))
 
     def notes(self) -> Iterator[str]:
         """Yield what was decided in reading the weights, for the user to know."""
@@ -56,10 +68,15 @@ def load_network(name: str, weights: Path | None) -> Network:
         checkpoint = load_model_checkpoint(entry, weights)
         architecture = identify(checkpoint.tensors, checkpoint.activation)
         require_model(architecture, entry)
-        return Network(name, architecture, checkpoint)
-    if not _OWN_NAME.fullmatch(name):
-        raise UsageError(
-            f"--model {name!r} cannot begin a file name; use letters, digits, '.', '_' and '-'"
-        )
+        return Network(name, architecture, checkpoint, name)
+    _plain(name, "--model")
     checkpoint = load_checkpoint(weights)
     return Network(name, identify(checkpoint.tensors, checkpoint.activation), checkpoint)
+
+
+def _plain(name: str, option: str) -> str:
+    if not _OWN_NAME.fullmatch(name):
+        raise UsageError(
+            f"{option} {name!r} cannot begin a file name; use letters, digits, '.', '_' and '-'"
+        )
+    return name

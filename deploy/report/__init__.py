@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from calib.dataset import PatchRef
 from calib.files import write_atomically
-from calib.sample import verification_pictures
 from deploy.artifacts.files import REPORT_NAME
 from deploy.artifacts.manifest import Manifest
 from deploy.metrics.layer_sqnr import LayerError
@@ -25,6 +25,7 @@ from deploy.report.render import render
 from deploy.runtime.outputs import Outputs
 from deploy.verify.contents import CheckedBuild
 from deploy.verify.explain import LAYER_PICTURES, measure_layers
+from deploy.verify.judges import judges_of
 from deploy.verify.verdict import Verification
 
 __all__ = ["REPORT_NAME", "remake_report", "write_report"]
@@ -48,16 +49,19 @@ def write_report(
         UsageError: the file cannot be written.
     """
     content = content_of(checked.under(manifest, verification.parity_record()))
+    patches = verification.judges.patches.patches
     measured = verification.layers, verification.layer_images
-    return _write(content, verification.outputs, *measured, progress)
+    return _write(content, patches, verification.outputs, measured, progress)
 
 
-def remake_report(folder: Path, progress: Progress) -> bool:
+def remake_report(folder: Path, progress: Progress, images: Path | None = None) -> bool:
     """Make the report of the build in ``folder`` again.
 
     Args:
         folder: of the build, with its manifest.
         progress: told what is going on.
+        images: folder that holds the user's pictures that the build was verified on; without it
+            the page shows the embedded sample's.
 
     Returns:
         Whether everything that the report shows holds.
@@ -67,21 +71,22 @@ def remake_report(folder: Path, progress: Progress) -> bool:
         UsageError: the file cannot be written.
     """
     content = read_content(folder, progress)
-    pictures = verification_pictures().patches[:LAYER_PICTURES]
-    layers = measure_layers(content.checked, pictures, progress)
+    patches = judges_of(content.manifest, images).unseen_by(content.build).patches.patches
+    layers = measure_layers(content.checked, patches[:LAYER_PICTURES], progress)
     content = replace(content, checks=(*content.checks, *layers.checks))
     shown = layers.outputs.images if layers.errors else ()
-    return _write(content, layers.outputs, layers.errors, shown, progress)
+    return _write(content, patches, layers.outputs, (layers.errors, shown), progress)
 
 
 def _write(
     content: Content,
+    patches: Sequence[PatchRef],
     outputs: Outputs,
-    errors: Mapping[str, Sequence[LayerError]],
-    layer_images: Sequence[str],
+    measured: tuple[Mapping[str, Sequence[LayerError]], Sequence[str]],
     progress: Progress,
 ) -> bool:
-    scenes = draw_scenes(content, outputs, progress)
+    errors, layer_images = measured
+    scenes = draw_scenes(content, patches, outputs, progress)
     layers = {card.label: errors.get(card.artifact.path, ()) for card in content.cards}
     page = render(content, scenes, layers, layer_images, choose_ranges(content))
     write_atomically(content.build.folder / REPORT_NAME, page)

@@ -19,7 +19,7 @@ from deploy.artifacts.parity_record import ParityRecord
 from deploy.metrics.parity import THRESHOLDS, Level, level_of, lowest_level
 from deploy.progress import Progress
 from deploy.report.plans import Reason, grouped
-from deploy.verify.contents import CheckedBuild, check_contents
+from deploy.verify.contents import CheckedBuild, check_folder
 from quant.fp16.range import Fp16Finding
 from quant.plan import QuantPlan
 from quant.qdq.int8_share import Int8Share
@@ -218,7 +218,7 @@ def read_content(folder: Path, progress: Progress) -> Content:
     Raises:
         VerificationError: there is no manifest, or it is broken.
     """
-    checked = check_contents(folder, read_manifest(folder / MANIFEST_NAME), progress)
+    checked = check_folder(folder, read_manifest(folder / MANIFEST_NAME), progress)
     return content_of(checked)
 
 

@@ -6,7 +6,6 @@ from contextlib import suppress
 from calib.dataset import PatchRef
 from calib.errors import GraphError, VerificationError
 from calib.images import Picture, to_input, to_picture
-from calib.sample import verification_pictures
 from deploy.artifacts.files import Artifact
 from deploy.artifacts.precision import judged_by_reference
 from deploy.progress import Progress
@@ -17,11 +16,14 @@ from deploy.runtime.outputs import Outputs
 from deploy.runtime.runner import Runner, model_runner
 
 
-def draw_scenes(content: Content, outputs: Outputs, progress: Progress) -> tuple[Scene, ...]:
+def draw_scenes(
+    content: Content, pictures: Sequence[PatchRef], outputs: Outputs, progress: Progress
+) -> tuple[Scene, ...]:
     """Let every model draw the chosen pictures.
 
     Args:
         content: the build.
+        pictures: to choose from.
         outputs: what its models drew a moment ago, if they were run.
         progress: told what is going on.
 
@@ -32,7 +34,7 @@ def draw_scenes(content: Content, outputs: Outputs, progress: Progress) -> tuple
     models = content.build.models
     if content.build.float_model is None:
         return ()
-    patches = {patch.name: patch for patch in verification_pictures().patches}
+    patches = {patch.name: patch for patch in pictures}
     parity_db = {name: db for name, db in content.parity_db.items() if name in patches}
     roles = choose(parity_db) if parity_db else [(name, "") for name in list(patches)[:PICTURES]]
     chosen = [(patches[name], role) for name, role in roles]

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from deploy.artifacts.build_folder import Build, check_files, load_build
+from deploy.artifacts.build_folder import Build, check_files, check_named, load_build
 from deploy.artifacts.check import Check
 from deploy.artifacts.manifest import Manifest
 from deploy.artifacts.parity_record import ParityFile
@@ -48,6 +48,7 @@ class CheckedBuild:
         ranges: do int8 ranges hold what calibration saw?
         fp16_range: does every value of the fp16 model fit fp16?
         report: does the report show this manifest?
+        unnamed: files of a build's kind that the manifest does not name; each of them fails.
         fp16: how every value of the fp16 model fits fp16.
         prepared: by int8 file, the float graph under its plan.
     """
@@ -67,11 +68,13 @@ class CheckedBuild:
     fp16: tuple[Fp16Finding, ...]
     prepared: Mapping[str, PreparedGraph]
     report: tuple[Check, ...] = ()
+    unnamed: tuple[Check, ...] = ()
 
     @property
     def checks(self) -> tuple[Check, ...]:
         """All checks, in the order of trust."""
-        well_formed = (self.files, self.parsing, self.structure, self.values, self.network)
+        files = (self.files, self.unnamed, self.parsing)
+        well_formed = (*files, self.structure, self.values, self.network)
         made_of = (self.rules, self.calibration, self.derivation, self.ranges, self.fp16_range)
         return tuple(itertools.chain(*well_formed, *made_of, self.parity, self.report))
 
@@ -99,6 +102,12 @@ class CheckedBuild:
     def with_report(self) -> "CheckedBuild":
         """Return the same with the report in the build's folder checked as well."""
         return replace(self, report=tuple(check_report(self.build.folder)))
+
+
+def check_folder(folder: Path, manifest: Manifest, progress: Progress) -> CheckedBuild:
+    """Make every check of a finished build that runs no network, its folder's other files too."""
+    checked = check_contents(folder, manifest, progress)
+    return replace(checked, unnamed=tuple(check_named(folder, manifest)))
 
 
 def check_contents(folder: Path, manifest: Manifest, progress: Progress) -> CheckedBuild:

@@ -110,19 +110,26 @@ def find_original(build: Build, weights: Path | None) -> Original:
         UsageError, WeightsError: ``weights`` cannot be used.
     """
     try:
-        network = load_network(build.manifest.model, weights)
+        network = load_network(build.manifest.network.known_as or build.manifest.model, weights)
     except (UsageError, WeightsError) as error:
         if weights is not None:
             raise
-        artifact = build.manifest.float_artifact.path
-        return Original(
-            None, Check.skipped("weights", artifact, f"not compared with torch: {error}")
-        )
+        return _not_at_hand(build, str(error))
     found = held_original(build, network)
     if found.network is not None or weights is not None:
         return found
-    detail = f"not compared with torch: {found.check.detail}; name yours with --weights"
-    return Original(None, Check.skipped("weights", found.check.artifact, detail))
+    return _not_at_hand(build, found.check.detail)
+
+
+def _not_at_hand(build: Build, reason: str) -> Original:
+    """Say which checkpoint a build was made from, for whoever has it to find it."""
+    weights = build.manifest.weights
+    files = ", ".join(f"{name} (sha256 {digest})" for name, digest in weights.files.items())
+    detail = (
+        f"not compared with torch: {reason}; the build was made from {files}: name that file with "
+        "--weights"
+    )
+    return Original(None, Check.skipped("weights", build.manifest.float_artifact.path, detail))
 
 
 def held_original(build: Build, network: Network) -> Original:

@@ -4,15 +4,13 @@ First the files are checked as far as that goes without running a network
 (deploy/verify/contents.py), then what the models draw is compared with the float network's.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from calib.dataset import PatchRef, PatchSet, folder_patches
-from calib.errors import UsageError
+from calib.dataset import PatchRef
 from calib.images import to_input
-from calib.sample import verification_pictures
 from deploy.artifacts.build_folder import Build
 from deploy.artifacts.check import Check
 from deploy.artifacts.files import MANIFEST_NAME
@@ -26,8 +24,9 @@ from deploy.runtime.cpu import this_machine
 from deploy.runtime.outputs import Outputs
 from deploy.verify.backend_error import BackendError
 from deploy.verify.compare_models import against_record, compare_models
-from deploy.verify.contents import CheckedBuild, check_contents
+from deploy.verify.contents import CheckedBuild, check_folder
 from deploy.verify.explain import VERDICT_ONLY, VerifyOptions, measure_backends, measure_layers
+from deploy.verify.judges import Judges, judges_of
 from deploy.verify.latency import Latency, measure_latencies
 from deploy.verify.torch_reference import Original, check_float_network, find_original
 from quant.fp16.range import Fp16Finding
@@ -40,8 +39,7 @@ class Verification:
 
     Attributes:
         model: name in the model table.
-        image_note: which pictures the parity figures come from, for a reader.
-        images_digest: digest of that set of pictures.
+        judges: the pictures that the parity figures come from.
         checks: every check that was made or skipped, with its reason.
         parity: one result per judged model.
         fp16: how every value of the fp16 model fits fp16.
@@ -52,11 +50,11 @@ class Verification:
         layers: error of every tensor by int8 file, where that was asked for.
         layer_images: names of the pictures that those errors are of.
         outputs: what the models drew of the first pictures.
+        int8: by int8 file, how much of it is in integers, and its size.
     """
 
     model: str
-    image_note: str
-    images_digest: str
+    judges: Judges
     checks: tuple[Check, ...]
     parity: tuple[ParityResult, ...] = ()
     fp16: tuple[Fp16Finding, ...] = ()
@@ -67,6 +65,21 @@ class Verification:
     layers: Mapping[str, tuple[LayerError, ...]] = field(default_factory=dict)
     layer_images: tuple[str, ...] = ()
     outputs: Outputs = field(default_factory=Outputs, compare=False)
+    int8: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def image_note(self) -> str:
+        """Which pictures the parity figures come from, for a reader."""
+        return str(self.judges.record())
+
+    @property
+    def not_asked(self) -> tuple[str, ...]:
+        """What could not be asked, one line each: the verdict says nothing of that."""
+        return tuple(
+            f"{check.artifact}, {check.name}: {check.detail}"
+            for check in self.checks
+            if check.status == "skipped"
+        )
 
     @property
     def passed(self) -> bool:
@@ -100,7 +113,7 @@ class Verification:
     def parity_record(self) -> ParityFile:
         """Return the content of ``parity.json``: every figure of every picture."""
         records = {result.candidate: result.record() for result in self.parity}
-        return ParityFile(self.images_digest, records)
+        return ParityFile(self.judges.patches.digest, records)
 
     def record(self) -> dict[str, Any]:
         """Return everything as a JSON-able mapping."""
@@ -109,6 +122,9 @@ class Verification:
             "passed": self.passed,
             "level": self.level,
             "levels": {result.candidate: result.level for result in self.parity},
+            "pictures": asdict(self.judges.record()),
+            "not_asked": list(self.not_asked),
+            "int8": dict(self.int8),
             "checks": [asdict(check) for check in self.checks],
             "parity": asdict(self.parity_record()),
             "fp16": [finding.record() for finding in self.fp16],
@@ -139,7 +155,8 @@ def verify_tree(
 
     Args:
         path: a build's folder, or one above it.
-        images: folder of pictures to compare on; ``None`` takes the embedded sample.
+        images: folder of pictures to compare on; those that a build was verified on, where it
+            holds them. ``None`` takes the embedded sample.
         weights: the checkpoint the builds were made from, where it did not come with the
             installation.
         progress: told what is going on.
@@ -152,23 +169,19 @@ def verify_tree(
     """
     require_backends(options.backends or ())
     folders = find_builds(path)
-    patches = verification_pictures() if images is None else _user_patches(images)
     manifests = [read_manifest(folder / MANIFEST_NAME) for folder in folders]
     verifications = []
     for folder, manifest in zip(folders, manifests, strict=True):
-        checked = check_contents(folder, manifest, progress).with_report()
+        checked = check_folder(folder, manifest, progress).with_report()
         original = find_original(checked.build, weights)
-        verifications.append(compare_build(checked, patches, original, progress, options))
+        judges = judges_of(manifest, images)
+        verifications.append(compare_build(checked, judges, original, progress, options))
     return tuple(verifications)
-
-
-def _user_patches(images: Path) -> PatchSet:
-    return folder_patches(images, mode="whole", count=None, seed=0)
 
 
 def compare_build(
     checked: CheckedBuild,
-    patches: PatchSet,
+    judges: Judges,
     original: Original,
     progress: Progress,
     options: VerifyOptions = VERDICT_ONLY,
@@ -177,7 +190,7 @@ def compare_build(
 
     Args:
         checked: the build and what was asked of its files.
-        patches: pictures to compare on; those that were calibrated on are left out.
+        judges: pictures to compare on; those that were calibrated on are left out.
         original: the network it was built from, if it is at hand, and how it was matched.
         progress: told what is going on.
         options: what to measure beyond the verdict.
@@ -190,10 +203,9 @@ def compare_build(
         UsageError: the build was calibrated on every picture.
     """
     build = checked.build
-    held_out = _held_out(patches.patches, build)
-    verification = Verification(
-        build.manifest.model, _note(patches, held_out), _digest(patches, held_out), checked.checks
-    )
+    judges = judges.unseen_by(build)
+    held_out = judges.patches.patches
+    verification = Verification(build.manifest.model, judges, checked.checks)
     if build.float_model is None or checked.unreadable_records:
         reason = "the float model it rests on is not intact"
         if checked.unreadable_records:
@@ -205,7 +217,7 @@ def compare_build(
     compared = compare_models(build, held_out, progress, known)
     checks = [*checked.checks, original.check, *compared.checks]
     parity = list(compared.parity)
-    checks += against_record(build.manifest, verification.images_digest, parity)
+    checks += against_record(build.manifest, judges.patches.digest, parity)
     against_torch = check_float_network(build, original, compared.outputs, progress)
     if against_torch is not None:
         named, result = against_torch
@@ -224,6 +236,7 @@ def compare_build(
         layers=layers.errors,
         layer_images=layers.outputs.images if layers.errors else (),
         outputs=compared.outputs,
+        int8=build.int8_shares,
     )
 
 
@@ -240,24 +253,3 @@ def _timed(
         return latencies, known
     by_file = {**known.by_file, reference: (drawn,)}
     return latencies, Outputs((patch.name,), (picture,), by_file)
-
-
-def _held_out(patches: Sequence[PatchRef], build: Build) -> tuple[PatchRef, ...]:
-    """Drop the pictures that the build was calibrated on: they would flatter it."""
-    seen = build.calibrated_on
-    held_out = tuple(patch for patch in patches if patch.sha256 not in seen)
-    if not held_out:
-        raise UsageError(
-            f"{build.manifest.model} was calibrated on all {len(patches)} pictures it should be "
-            "verified on; pass others with --images"
-        )
-    return held_out
-
-
-def _digest(patches: PatchSet, held_out: tuple[PatchRef, ...]) -> str:
-    return replace(patches, patches=held_out).digest
-
-
-def _note(patches: PatchSet, held_out: Sequence[PatchRef]) -> str:
-    source = "embedded sample" if patches.origin == "sample" else "folder"
-    return f"{len(held_out)} held-out pictures, {source} {patches.digest[:12]}"

@@ -27,6 +27,7 @@ class Int8Share:
         wide: those of them whose data has more than 8 bits, such as ``qnn-w8a16``'s.
         macs: multiply-accumulates of all convolutions; 0 where a shape is not known.
         integer_macs: of the integer ones.
+        wide_macs: of those whose data has more than 8 bits.
     """
 
     convolutions: tuple[str, ...]
@@ -34,6 +35,12 @@ class Int8Share:
     wide: tuple[str, ...]
     macs: int
     integer_macs: int
+    wide_macs: int = 0
+
+    @property
+    def macs_in_8_bits(self) -> int:
+        """Multiply-accumulates whose both factors have 8 bits."""
+        return self.integer_macs - self.wide_macs
 
     def __str__(self) -> str:
         """Return the sentence that builds, reports and inspections say.
@@ -65,6 +72,7 @@ def int8_share(view: QdqView) -> Int8Share:
     wide: list[str] = []
     work: list[int] = []
     integer_work: list[int] = []
+    wide_work: list[int] = []
     for node in view.operators:
         if node.op_type not in _FLOAT_OPERATORS | _INTEGER_OPERATORS:
             continue
@@ -77,12 +85,14 @@ def int8_share(view: QdqView) -> Int8Share:
             integer_work.append(work[-1])
         if paired.get(made, "int8") not in _BYTES:
             wide.append(name)
+            wide_work.append(work[-1])
     return Int8Share(
         tuple(convolutions),
         tuple(integer),
         tuple(wide),
         sum(work) if all(work) else 0,
         sum(integer_work),
+        sum(wide_work),
     )
 
 

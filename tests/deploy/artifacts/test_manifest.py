@@ -5,20 +5,15 @@ from pathlib import Path
 import pytest
 
 from calib.errors import VerificationError
+from deploy.artifacts.build_options import BuildOptions
 from deploy.artifacts.files import Artifact
-from deploy.artifacts.manifest import (
-    BuildOptions,
-    Manifest,
-    NetworkRecord,
-    WeightsRecord,
-    read_manifest,
-)
+from deploy.artifacts.manifest import Manifest, NetworkRecord, WeightsRecord, read_manifest
 
 
 def manifest() -> Manifest:
     return Manifest(
         model="tiny",
-        network=NetworkRecord("a network", 4, 1, 1),
+        network=NetworkRecord("a network", None, 4, 1, 1),
         weights=WeightsRecord("file", "0" * 64, {}, None),
         calibration=None,
         options=BuildOptions("fp32"),
@@ -51,7 +46,7 @@ def spoiled(**changes: object) -> bytes:
     [
         (b"\x00not json", "manifest.json is not JSON"),
         (b"[]", r"manifest.json is \[\], expected an object; build again"),
-        (spoiled(schema_version=1, network={}), "json: schema_version is 1, expected 2; build"),
+        (spoiled(schema_version=2, network={}), "json: schema_version is 2, expected 3; build"),
         (spoiled(surprise=1), "json: surprise is not expected"),
         (spoiled(artifacts=[{"path": "a"}]), r"json: artifacts\[0\].sha256 is missing and 1 more"),
         (

@@ -8,11 +8,12 @@ import pytest
 
 from calib.errors import UsageError
 from calib.sample import sample_patches
-from deploy.build.budget import FLOAT_PSNR_DB, Budget, parity_for_drop, promoted_nodes
+from deploy.build.budget import FLOAT_PSNR_DB, Budget, parity_for_drop, promoted_nodes, require_int8
 from deploy.build.pictures import pictures_of
 from deploy.cli.console import make_progress
 from deploy.progress import Silent
 from deploy.report import remake_report
+from quant.qdq.int8_share import Int8Share
 from quant.sensitivity import GroupCost, Sensitivity, SensitivityFile
 
 
@@ -63,6 +64,24 @@ def test_rounding_and_holding_a_budget_never_share_a_picture() -> None:
     assert verified.isdisjoint(rounds | holds)
 
 
+@pytest.mark.parametrize("allowed", [True, False])
+@pytest.mark.parametrize(("left", "holds"), [(0, False), (49, False), (50, True), (100, True)])
+def test_a_budget_that_leaves_less_than_half_in_8_bits_has_to_be_allowed(
+    left: int, holds: bool, allowed: bool
+) -> None:
+    names = tuple(map(str, range(100)))
+    before = Int8Share(names, names, (), 100, 100)
+    after = Int8Share(names, names[:left], (), 100, left)
+    wide = Int8Share(names, names, names[left:], 100, 100, 100 - left)
+    budget = Budget.of(None, 40.0, mostly_promoted=allowed)
+    for found in (after, wide):
+        if holds or allowed:
+            require_int8(budget, before, found)
+        else:
+            with pytest.raises(UsageError, match=f"leaves {left} % of the multiply-accumulates"):
+                require_int8(budget, before, found)
+
+
 def test_a_build_holds_its_budget_and_says_what_it_cost(tiny_weights: Path, tmp_path: Path) -> None:
     from deploy.build.calibrate import CalibrationRequest
     from deploy.build.request import BuildRequest
@@ -83,10 +102,10 @@ def test_a_build_holds_its_budget_and_says_what_it_cost(tiny_weights: Path, tmp_
     free = build(None)
     name = "tiny-int8-ort.onnx"
     parity = free.manifest.parity.artifacts[name].psnr_db_mean
-    assert free.manifest.options.promoted == {"ort": {}}
+    assert free.manifest.options.targets["ort"].promoted == {}
     held = build(Budget.of(None, parity + 6.0))
     assert held.verification.passed
-    promoted = held.manifest.options.promoted["ort"]
+    promoted = held.manifest.options.targets["ort"].promoted
     assert promoted
     assert held.manifest.parity.artifacts[name].psnr_db_mean > parity + 3.0
     plan = json.loads((tmp_path / "tiny" / "tiny-int8-ort.plan.json").read_text())
@@ -101,5 +120,10 @@ def test_a_build_holds_its_budget_and_says_what_it_cost(tiny_weights: Path, tmp_
     (spoilt / name).write_bytes((spoilt / name).read_bytes()[:-1])
     assert remake_report(spoilt, Silent()) is False
     assert 'class="cost' not in (spoilt / "report.html").read_text()
+    before = {path.name: path.read_bytes() for path in (tmp_path / "tiny").iterdir()}
     with pytest.raises(UsageError, match=r"asks for 900\.00 dB"):
         build(Budget.of(None, 900.0))
+    with pytest.raises(UsageError, match=r"undoes int8.*--allow-mostly-promoted"):
+        build(Budget.of(None, 70.0))
+    after = (path for path in (tmp_path / "tiny").iterdir() if path.is_file())
+    assert {path.name: path.read_bytes() for path in after} == before

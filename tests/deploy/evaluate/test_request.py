@@ -14,19 +14,14 @@ from calib.images import read_image, write_image
 from calib.images_record import ImagesSummary
 from calib.statistics import TensorStatistics
 from calib.table import CalibrationTable
+from deploy.artifacts.build_options import BuildOptions, TargetOptions
 from deploy.artifacts.files import (
     MANIFEST_NAME,
     Artifact,
     model_file_name,
     plan_file_name,
 )
-from deploy.artifacts.manifest import (
-    BuildOptions,
-    CalibrationRecord,
-    Manifest,
-    NetworkRecord,
-    WeightsRecord,
-)
+from deploy.artifacts.manifest import CalibrationRecord, Manifest, NetworkRecord, WeightsRecord
 from deploy.artifacts.precision import ModelPrecision
 from deploy.evaluate.request import (
     BuiltModel,
@@ -50,7 +45,7 @@ def manifest_of(
     model: str, files: Sequence[tuple[ModelPrecision, str | None]], scale: int = 4
 ) -> Manifest:
     """Return the manifest of a build of such models, with the records that belong to them."""
-    targets = tuple(target for _, target in files if target)
+    targets = [target for _, target in files if target]
     records = ["parity.json", "calibration.json", "calibration.npz"]
     records += [plan_file_name(model, target) for target in targets]
     models = [
@@ -59,10 +54,10 @@ def manifest_of(
     ]
     return Manifest(
         model,
-        NetworkRecord("a network", scale, 1, 1),
+        NetworkRecord("a network", None, scale, 1, 1),
         WeightsRecord("file", NOTHING, {}, None),
         CalibrationRecord(NOTHING, ImagesSummary("sample", "crop", 0, 1, 1, NOTHING)),
-        BuildOptions(files[-1][0], targets),
+        BuildOptions(files[-1][0], dict.fromkeys(targets, TargetOptions())),
         (*models, *(Artifact(name, NOTHING, 0) for name in records)),
     )
 

@@ -30,9 +30,13 @@ MANIFEST, PARITY = "manifest.json", "parity.json"
 FREE = {
     MANIFEST: {
         "network.architecture": "a description",
-        "options.budget": "the words that the budget was asked for in",
-        "options.promoted": "absent stands for no promoted node",
-        "options.quantization": "null stands for a default, which gives the same plan",
+        "options.targets.ort.promoted": "absent stands for no promoted node",
+        "options.targets.ort.quantization": "null stands for a default, which gives the same plan",
+        "network.known_as": "says where to look for the weights, whose digest is judged",
+        "verified_on.choice": "how the pictures were chosen; which they are is judged",
+        "verified_on.images.origin": "likewise",
+        "verified_on.images.requested": "likewise",
+        "verified_on.images.seed": "likewise",
         "versions": "what it was built with",
         "weights": "judged where the weights are at hand",
     },

@@ -1,0 +1,109 @@
+"""Hold back part of a user's pictures from calibration, to judge on them what it came to.
+
+Of the photographs of a folder, in their shuffled order, the last one in five is held back, at most
+eight; fewer than five are all calibrated on. A photograph whose file is also among those calibrated
+on is not held back. A DIV2K layout has its own: the LR files of its evaluation pairs, which
+calibration never sees.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from calib.dataset import (
+    CropView,
+    PatchRef,
+    PatchSet,
+    PhotoFile,
+    View,
+    WholeView,
+    cut_patches,
+    shuffled_photos,
+)
+from calib.digest import sha256_file
+from calib.div2k import evaluation_pairs, is_div2k
+from calib.errors import ImageSetError
+from calib.images_record import ImagesRecord, Mode
+
+ONE_IN = 5
+MOST = 8
+
+_CROPPED = re.compile(r"(?P<photo>.+)@(?P<top>\d+),(?P<left>\d+)")
+
+
+@dataclass(frozen=True)
+class SplitFolder:
+    """The pictures of a folder, in two parts that share no photograph.
+
+    Attributes:
+        calibration: to calibrate on.
+        held_back: to judge on; ``None`` where the folder holds too few.
+    """
+
+    calibration: PatchSet
+    held_back: PatchSet | None
+
+
+def split_folder(folder: Path, *, mode: Mode, count: int, seed: int) -> SplitFolder:
+    """Choose pictures to calibrate on, and hold others back.
+
+    Args:
+        folder: where the images are.
+        mode: ``whole`` or ``crop``, of both parts.
+        count: how many patches to calibrate on.
+        seed: of the choice.
+
+    Raises:
+        UsageError: the count, the seed or the mode cannot be honoured.
+        ImageSetError: the folder holds no image that may be used.
+        ImageError: a chosen file does not decode.
+    """
+    photos = shuffled_photos(folder, seed)
+    judges = _evaluated(folder)
+    if not judges:
+        back = min(MOST, len(photos) // ONE_IN)
+        photos, judges = photos[: len(photos) - back], photos[len(photos) - back :]
+    calibration = cut_patches(photos, mode=mode, count=count, seed=seed)
+    used = {patch.photo.name for patch in calibration.patches}
+    seen = {sha256_file(photo.path) for photo in photos if photo.name in used}
+    judges = [photo for photo in judges if sha256_file(photo.path) not in seen]
+    if not judges:
+        return SplitFolder(calibration, None)
+    return SplitFolder(calibration, cut_patches(judges, mode=mode, count=len(judges), seed=seed))
+
+
+def _evaluated(folder: Path) -> list[PhotoFile]:
+    """Return the first LR files of a DIV2K layout's evaluation pairs; none in another folder."""
+    if not is_div2k(folder):
+        return []
+    try:
+        pairs = evaluation_pairs(folder)
+    except ImageSetError:
+        return []
+    return [PhotoFile(pair.lr.relative_to(folder).as_posix(), pair.lr) for pair in pairs[:MOST]]
+
+
+def found_patches(folder: Path, images: ImagesRecord) -> tuple[PatchRef, ...]:
+    """Return those of recorded patches that a folder holds, by name and digest, in their order.
+
+    Raises:
+        ImageError: a file of that name does not decode.
+    """
+    found = []
+    for entry in images.patches:
+        name, view = _seen_through(entry.name)
+        photo = PhotoFile(name, folder / name)
+        if not photo.path.is_file():
+            continue
+        patch = PatchRef.describe(photo, view, photo.read())
+        if patch.sha256 == entry.sha256:
+            found.append(patch)
+    return tuple(found)
+
+
+def _seen_through(name: str) -> tuple[str, View]:
+    """Return the photograph and the view that a patch of a folder is named after."""
+    cropped = _CROPPED.fullmatch(name)
+    if cropped is None:
+        return name, WholeView()
+    return cropped["photo"], CropView(int(cropped["top"]), int(cropped["left"]))

@@ -1,0 +1,211 @@
+"""Say what becomes of the build that a folder holds when another is made there.
+
+A build of the same weights and calibration gets what the new request adds: targets that it does
+not name are kept. Any other is refused before anything is written.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from calib.dataset import PatchSet
+from calib.digest import sha256_bytes
+from calib.errors import UsageError, VerificationError
+from calib.graph import GraphIndex
+from calib.table import CalibrationTable
+from deploy.artifacts.build_folder import check_files
+from deploy.artifacts.build_options import BuildOptions, TargetOptions
+from deploy.artifacts.files import (
+    MANIFEST_NAME,
+    PARITY_NAME,
+    TABLE_ARRAYS_NAME,
+    TABLE_NAME,
+    Artifact,
+    build_files,
+    model_file_name,
+    plan_file_name,
+    sensitivity_file_name,
+    serialize,
+)
+from deploy.artifacts.manifest import CalibrationRecord, Manifest, read_manifest
+from deploy.artifacts.precision import PRECISIONS
+from deploy.build.request import BuildRequest
+from deploy.network.load import Network
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """The build that a new one adds to, if any.
+
+    Attributes:
+        request: what is built now.
+        manifest: of the build in the folder; ``None`` where there is none, or it is replaced.
+    """
+
+    request: BuildRequest
+    manifest: Manifest | None = None
+
+    @property
+    def calibration(self) -> CalibrationRecord | None:
+        """Its calibration table."""
+        return None if self.manifest is None else self.manifest.calibration
+
+    @property
+    def kept(self) -> tuple[Artifact, ...]:
+        """Its files that the request does not make again."""
+        if self.manifest is None:
+            return ()
+        again = {PARITY_NAME, *_made(self.request), *map(self._costs, self.request.targets)}
+        return tuple(item for item in self.manifest.artifacts if item.path not in again)
+
+    @property
+    def fp16_keep(self) -> tuple[str, ...]:
+        """Nodes of the fp16 model that are asked to compute in float32, now or then."""
+        if self.request.fp16_keep or self.manifest is None:
+            return self.request.fp16_keep
+        return self.manifest.options.fp16_keep
+
+    def options(self, targets: Mapping[str, TargetOptions]) -> BuildOptions:
+        """Return every choice that shapes the artifacts, those of kept ones included.
+
+        Args:
+            targets: how the int8 model of each was made.
+        """
+        now = self.request.choices(targets)
+        if self.manifest is None:
+            return now
+        before = self.manifest.options
+        return BuildOptions(
+            max(now.precision, before.precision, key=PRECISIONS.index),
+            {**before.targets, **now.targets},
+            self.fp16_keep,
+        )
+
+    def _costs(self, target: str) -> str:
+        return sensitivity_file_name(self.request.name, target)
+
+    def require_float_model(self, graph: GraphIndex) -> None:
+        """Refuse to keep models beside a float model that they were not made from.
+
+        Raises:
+            UsageError: the float model came out other than it was.
+        """
+        if self.manifest is None or not self.kept:
+            return
+        found, before = sha256_bytes(serialize(graph.model)), self.manifest.float_artifact.sha256
+        if found != before:
+            raise _refused(
+                self.request,
+                f"its float model has sha256 {before}, the same weights now give {found} with "
+                "other versions of the libraries",
+            )
+
+    def require_table(self, table: CalibrationTable) -> None:
+        """Refuse to keep models beside a table that they were not made from.
+
+        Raises:
+            UsageError: the table is another one.
+        """
+        if self.calibration is None or not self.kept:
+            return
+        if table.digest != self.calibration.digest:
+            raise _refused(
+                self.request,
+                f"its calibration table is {self.calibration.digest}, the same pictures now give "
+                f"{table.digest}",
+            )
+
+
+def find_earlier(
+    request: BuildRequest, network: Network, source: PatchSet | CalibrationTable | None
+) -> Earlier:
+    """Return the build that a request adds to.
+
+    Args:
+        request: what is asked for.
+        network: what it builds.
+        source: what it calibrates on; ``None`` where it does not.
+
+    Raises:
+        UsageError: the folder holds a build, or files of one, that nothing can be added to.
+    """
+    path = request.folder / MANIFEST_NAME
+    if request.replace or not request.folder.is_dir():
+        return Earlier(request)
+    manifest: Manifest | None = None
+    if path.exists():
+        try:
+            manifest = read_manifest(path)
+        except VerificationError as error:
+            raise _refused(request, f"that cannot be read: {error}") from error
+    earlier = Earlier(request, manifest)
+    for problem in _conflicts(earlier, network, source):
+        raise _refused(request, problem)
+    return earlier
+
+
+def _conflicts(
+    earlier: Earlier, network: Network, source: PatchSet | CalibrationTable | None
+) -> Iterator[str]:
+    """Say why nothing can be added to what the folder holds."""
+    request, manifest = earlier.request, earlier.manifest
+    made = _made(request)
+    strange = {*build_files(request.folder)} - made
+    if manifest is None:
+        strange = {name for name in strange if not _of_network(name, request.name)}
+    else:
+        strange -= {item.path for item in manifest.artifacts}
+    if strange:
+        yield f"no manifest names {', '.join(sorted(strange))}"
+    if manifest is None:
+        return
+    found, before = network.checkpoint.sha256, manifest.weights.sha256
+    if found != before:
+        yield f"it was built from weights {before} ({manifest.weights.origin}), these are {found}"
+    calibration = earlier.calibration
+    if calibration is not None and source is not None:
+        yield from _other_calibration(calibration, source)
+    for check in check_files(request.folder, replace(manifest, artifacts=earlier.kept)):
+        if check.status != "passed":
+            yield f"{check.artifact}: {check.detail}"
+
+
+def _other_calibration(
+    before: CalibrationRecord, source: PatchSet | CalibrationTable
+) -> Iterator[str]:
+    if isinstance(source, CalibrationTable):
+        same = source.digest == before.digest
+        now = f"the table {source.digest}"
+    else:
+        same = source.digest == before.images.digest
+        now = f"{len(source)} images of digest {source.digest}"
+    if not same:
+        yield (
+            f"it was calibrated on {before.images.count} images of digest "
+            f"{before.images.digest} (table {before.digest}), asked for is {now}"
+        )
+
+
+def _made(request: BuildRequest) -> set[str]:
+    """Return the names of the files that a request writes in any case."""
+    name = request.name
+    names = {PARITY_NAME, model_file_name(name, "fp32")}
+    if request.builds("fp16"):
+        names |= {model_file_name(name, "fp16"), TABLE_NAME, TABLE_ARRAYS_NAME}
+    if request.builds("int8"):
+        names |= {model_file_name(name, "int8", target) for target in request.targets}
+        names |= {plan_file_name(name, target) for target in request.targets}
+    return names
+
+
+def _of_network(name: str, network: str) -> bool:
+    """Tell whether an interrupted build of a network may have left a file of that name."""
+    return name in {PARITY_NAME, TABLE_NAME, TABLE_ARRAYS_NAME} or any(
+        name.startswith(f"{network}-{precision}") for precision in ("fp32.", "fp16.", "int8-")
+    )
+
+
+def _refused(request: BuildRequest, problem: str) -> UsageError:
+    return UsageError(
+        f"{request.folder} holds a build that this one cannot be added to: {problem}; build in its "
+        "place with --replace, or beside it with --name NAME"
+    )

@@ -1,0 +1,93 @@
+"""Choose the pictures that the models of a build are compared on."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from calib.dataset import PatchSet, folder_patches
+from calib.errors import UsageError
+from calib.held_back import found_patches
+from calib.sample import verification_pictures
+from deploy.artifacts.build_folder import Build
+from deploy.artifacts.manifest import Manifest
+from deploy.artifacts.parity_record import VerifiedOn
+
+
+@dataclass(frozen=True, eq=False)
+class Judges:
+    """Pictures to compare on.
+
+    Attributes:
+        choice: where they are from.
+        patches: the pictures.
+    """
+
+    choice: Literal["sample", "held-back", "folder"]
+    patches: PatchSet
+
+    def unseen_by(self, build: Build) -> "Judges":
+        """Return the same without those that a build was calibrated on: they would flatter it.
+
+        Raises:
+            UsageError: it was calibrated on all of them.
+        """
+        return self.unseen(build.calibrated_on)
+
+    def unseen(self, seen: Collection[str]) -> "Judges":
+        """Return the same without pictures of these digests.
+
+        Raises:
+            UsageError: none is left.
+        """
+        unseen = tuple(patch for patch in self.patches.patches if patch.sha256 not in seen)
+        if not unseen:
+            raise UsageError(
+                f"the build was calibrated on all {len(self.patches)} pictures it should be "
+                "verified on; name others"
+            )
+        return replace(self, patches=replace(self.patches, patches=unseen))
+
+    def record(self) -> VerifiedOn:
+        """Return what a manifest keeps of them."""
+        return VerifiedOn(self.choice, self.patches.record())
+
+
+def sample_judges() -> Judges:
+    """Return the photographs of the embedded sample that nothing is calibrated on."""
+    return Judges("sample", verification_pictures())
+
+
+def folder_judges(folder: Path) -> Judges:
+    """Return every picture of a folder, each reduced to 128x128.
+
+    Raises:
+        ImageSetError: the folder holds no images.
+        ImageError: an image does not decode.
+    """
+    return Judges("folder", folder_patches(folder, mode="whole", count=None, seed=0))
+
+
+def judges_of(manifest: Manifest, images: Path | None) -> Judges:
+    """Return the pictures to compare a finished build on.
+
+    Args:
+        manifest: of the build.
+        images: a folder; where it holds the user's pictures that the build was verified on, those
+            are taken. ``None``: the embedded sample.
+
+    Raises:
+        ImageSetError: the folder holds no images.
+        ImageError: an image does not decode.
+    """
+    if images is None:
+        return sample_judges()
+    before = manifest.verified_on
+    if before is not None and before.choice != "sample" and images.is_dir():
+        found = found_patches(images, before.images)
+        if len(found) == before.images.count:
+            kept = before.images
+            return Judges(
+                before.choice, PatchSet(kept.origin, kept.mode, kept.seed, kept.requested, found)
+            )
+    return folder_judges(images)

@@ -1,0 +1,145 @@
+"""Builds calibrated on one's own pictures: judged on those held back, and saying so."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from calib.dataset import PatchSet
+from calib.images import write_image
+from calib.sample import sample_patches
+from deploy.artifacts.manifest import read_manifest
+from deploy.build.calibrate import CalibrationRequest, ChosenImages
+from deploy.handoff.golden import golden_pictures
+from deploy.handoff.make import open_build
+from tests.deploy.builds import run
+
+
+@pytest.fixture(scope="module")
+def mine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five pictures of one's own."""
+    folder = tmp_path_factory.mktemp("mine")
+    for number, patch in enumerate(sample_patches("calibration", 5).patches):
+        write_image(folder / f"{number}.png", np.ascontiguousarray(patch.load()[::-1]))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def own(mine: Path, tiny_x2_weights: Path, tmp_path_factory: pytest.TempPathFactory):
+    """A build calibrated on them, and what it printed."""
+    out = tmp_path_factory.mktemp("dist")
+    result = run(
+        "build", "--model", "small", "--weights", tiny_x2_weights, "--calib", mine,
+        "--rounding", "nearest", "--out", out,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    return out / "small", result.stdout
+
+
+def test_one_in_five_is_held_back_and_every_figure_says_so(own) -> None:
+    folder, shown = own
+    manifest = read_manifest(folder / "manifest.json")
+    assert manifest.verified_on is not None
+    assert manifest.verified_on.choice == "held-back"
+    (judge,) = manifest.verified_on.images.patches
+    table = json.loads((folder / "calibration.json").read_text())
+    assert judge.sha256 not in {patch["sha256"] for patch in table["images"]["patches"]}
+    assert len(table["images"]["patches"]) == 4
+    parity = json.loads((folder / "parity.json").read_text())
+    judged = {
+        image["name"]
+        for name, record in parity["artifacts"].items()
+        if "fp32" not in name
+        for image in record["per_image"]
+    }
+    assert judged == {judge.name}
+    words = " ".join(shown.split())
+    assert f"1 picture of your own ({judge.name}), held back from calibration" in words
+    assert "warning: calibrated on 4 pictures where 50 were asked for (1 are held back)" in words
+    assert judge.name in (folder / "report.html").read_text()
+
+
+def test_verify_finds_them_again_or_says_on_what_it_judged(
+    own, mine: Path, tiny_x2_weights: Path
+) -> None:
+    folder, _ = own
+    common = ["verify", folder, "--weights", tiny_x2_weights, "--backend", "none", "--json"]
+    (there,) = json.loads(run(*common, "--images", mine).stdout)["builds"]
+    assert there["passed"]
+    assert there["pictures"]["choice"] == "held-back"
+    assert there["not_asked"] == []
+    assert "recorded parity" in {check["name"] for check in there["checks"]}
+    (away,) = json.loads(run(*common).stdout)["builds"]
+    assert away["passed"]
+    assert away["pictures"]["choice"] == "sample"
+    (line,) = away["not_asked"]
+    assert "held back from calibration" in line
+    assert "--images" in line
+
+
+def test_golden_vectors_are_taken_on_them_where_their_folder_is_named(own, mine: Path) -> None:
+    build = open_build(own[0])
+    names = [patch.name for patch in golden_pictures(build, mine, 8)]
+    assert build.manifest.verified_on is not None
+    assert names[0] == build.manifest.verified_on.images.patches[0].name
+    assert len(set(names)) == 8
+    assert names[0] not in {patch.name for patch in golden_pictures(build, None, 8)}
+
+
+def test_pictures_to_verify_on_may_be_named(
+    own, mine: Path, picture: Path, tiny_x2_weights: Path, tmp_path: Path
+) -> None:
+    common = ["build", "--model", "small", "--weights", tiny_x2_weights, "--out", tmp_path]
+    common += ["--precision", "fp16", "--calib", mine, "--no-report"]
+    result = run(*common, "--verify-images", picture)
+    assert result.exit_code == 0, result.output
+    manifest = read_manifest(tmp_path / "small" / "manifest.json")
+    assert manifest.verified_on is not None
+    assert (manifest.verified_on.choice, manifest.verified_on.images.count) == ("folder", 1)
+    assert manifest.calibration is not None
+    assert manifest.calibration.images.count == 5
+    refused = run(*common, "--verify-images", mine, "--name", "again")
+    assert refused.exit_code == 2
+    assert "calibrated on all 5 pictures" in refused.stderr
+
+
+def test_a_folder_of_pictures_beside_a_finished_table_is_refused(
+    own, mine: Path, tiny_x2_weights: Path, tmp_path: Path
+) -> None:
+    result = run(
+        "build", "--model", "small", "--weights", tiny_x2_weights, "--out", tmp_path,
+        "--calib", mine, "--calib-table", own[0] / "calibration.json",
+    )  # fmt: skip
+    assert result.exit_code == 2
+    assert "--calib beside --calib-table" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("count", "asked", "own", "warned"),
+    [
+        (1, 1, True, True),
+        (1, 1, False, True),
+        (4, 50, True, True),
+        (20, 50, True, True),
+        (32, 50, False, False),
+        (8, 8, True, False),
+    ],
+)
+def test_too_few_pictures_are_warned_of_with_what_they_cost(
+    count: int, asked: int, own: bool, warned: bool
+) -> None:
+    patches: PatchSet = replace(sample_patches("calibration", count), requested=asked)
+    if own:
+        patches = replace(patches, origin="folder")
+    lines = ChosenImages(patches, patches if own else None).warnings(hold_back=True)
+    assert bool(lines) == warned
+    assert all("dB" in line for line in lines)
+
+
+def test_too_few_to_hold_any_back_says_on_what_is_judged(mine: Path, tmp_path: Path) -> None:
+    (tmp_path / "0.png").write_bytes((mine / "0.png").read_bytes())
+    chosen = CalibrationRequest(tmp_path).chosen()
+    assert chosen.held_back is None
+    assert any("embedded sample" in line for line in chosen.warnings(hold_back=True))
