@@ -4,7 +4,6 @@ A finished table of the same graph and images is read back; an interrupted one g
 journal; anything else starts anew.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,10 +24,6 @@ from deploy.progress import Advance, Progress
 from quant.analysis.tensor_distributions import observed_tensors
 
 JOURNAL_NAME = "calibration.journal"
-
-FEW_PICTURES_DB = {1: 45.04, 50: 0.0}
-"""Parity of animevideov3 for `ort` by how many DIV2K pictures it was calibrated on, dB, on the six
-pictures of the embedded sample (docs/results.md)."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +118,7 @@ class ChosenImages:
             held = f" ({back} are held back)" if back and count < asked else ""
             lines.append(
                 f"calibrated on {count} picture{'s' if count > 1 else ''}{wanted}{held}: "
-                f"{_cost_of(count)}"
+                "what these do not show is outside the ranges, and clipped; give more of them"
             )
         if own and hold_back and self.held_back is None:
             lines.append(
@@ -141,17 +136,6 @@ def calibration_note(patches: PatchSet) -> str:
             "name your own images with --calib DIR"
         )
     return f"calibrating on {len(patches.patches)} images ({patches.mode})"
-
-
-def _cost_of(count: int) -> str:
-    """Say what so few pictures cost, by the nearest count that was measured."""
-    near = min(FEW_PICTURES_DB, key=lambda known: abs(math.log(known / count)))
-    many = max(FEW_PICTURES_DB)
-    picture = "picture" if near == 1 else "pictures"
-    return (
-        f"ranges rest on what these show; animevideov3 has {FEW_PICTURES_DB[near]:.1f} dB parity "
-        f"from {near} {picture} and {FEW_PICTURES_DB[many]:.1f} dB from {many}"
-    )
 
 
 def require_fitting(source: PatchSet | CalibrationTable | None, graph: GraphIndex) -> None:
