@@ -76,7 +76,7 @@ class KeptModels:
         made_from = {
             "graph": graph.digest,
             "table": build.table.digest,
-            "quantization": asdict(build.manifest.options.quantization),
+            "quantization": asdict(build.manifest.options.quantization_for(profile)),
             "target": profile,
             "made by": self.made_by,
             "versions": library_versions(),
