@@ -128,7 +128,7 @@ def test_a_golden_output_that_is_no_array_fails(folder: Path) -> None:
     assert "02-coins.npy is no array file" in found["models/small-int8-openvino.onnx"]
 
 
-SMALL = {"architecture": "", "scale": 2, "parameters": 1, "macs": 1}
+SMALL = {"known_as": None, "architecture": "", "scale": 2, "parameters": 1, "macs": 1}
 
 
 def edited(folder: Path, **fields: object) -> None:
@@ -146,7 +146,7 @@ def edited(folder: Path, **fields: object) -> None:
         ({"float_model": "models/other.onnx"}, "does not name models/other.onnx"),
         ({"int8_models": {}}, "has no int8 model 'openvino' to judge vacc by"),
         ({"network": SMALL | {"scale": 0}}, "network.scale is 0, expected greater than"),
-        ({"network": {}}, "network.architecture is missing and 3 more"),
+        ({"network": {}}, "network.architecture is missing and 4 more"),
         (
             {"files": [{"path": "../x", "sha256": "0" * 64, "size_bytes": 1}]},
             r'files\[0\]\.path is "\.\./x", expected plain names joined',
