@@ -61,9 +61,7 @@ def arguments(command: str) -> list[str]:
     words = [known.get(word, word) for word in words]
     if words[0] not in {"build", "calibrate"}:
         return words
-    if "--weights" in words:
-        words[words.index("x4plus")] = "finetune"
-    else:
+    if "--weights" not in words:
         words = [word for word in words if word not in {"--model", "x4plus"}]
         words += ["--model", "tiny", "--weights", "tiny.safetensors"]
     if "--calib-count" in words:
@@ -120,7 +118,8 @@ def test_every_command_runs_in_the_order_of_the_page(place: Path) -> None:
             return_ours(place)
         result = ran(command)
         assert result.code == 0, f"{command}\n{result.output}\n{result.error!r}"
-    assert (place / "dist/finetune/finetune-int8-ort.onnx").is_file()
+    assert (place / "dist/my-finetune/my-finetune-int8-qnn.onnx").is_file()
+    assert (place / "dist/my-finetune-handoff.zip").is_file()
     named = {span for span in SPANS if span.startswith("x4plus-") and "." in span}
     named |= {"calibration.json", "calibration.npz", "parity.json", "manifest.json", "report.html"}
     assert named <= set(SPANS)
