@@ -80,9 +80,10 @@ def place(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     lr, hr = folder / "DIV2K/DIV2K_valid_LR_bicubic/X4", folder / "DIV2K/DIV2K_valid_HR"
     for path in (folder / "photos", lr, hr):
         path.mkdir(parents=True)
-    for number in range(2):
-        view = np.ascontiguousarray(np.rot90(photograph, number))
+    for number in range(5):  # enough of them for one to be held back
+        view = np.ascontiguousarray(np.roll(photograph, 40 * number, axis=1))
         write_image(folder / "photos" / f"{number}.png", view)
+    for number in range(2):
         write_image(hr / f"080{number}.png", resize_area(data.coffee(), 256, 256 + 8 * number))
         write_image(lr / f"080{number}x4.png", resize_area(data.coffee(), 64, 64 + 2 * number))
     with pytest.MonkeyPatch.context() as patch:
