@@ -173,7 +173,10 @@ def low_percentile(folders: Folders, *, announced: bool) -> None:
     assert old.rounded is not None
     plan = record_rounding(model, plan, rounded, old.rounded.images)
     if announced:
-        edit_manifest(folders.build, lambda m: m["options"]["quantization"].update(percentile=60.0))
+        edit_manifest(
+            folders.build,
+            lambda m: m["options"]["targets"]["ort"]["quantization"].update(percentile=60.0),
+        )
     else:
         plan = replace(plan, options=old.options)
     store(folders.build, INT8, emit_qdq(model, plan, rounded))

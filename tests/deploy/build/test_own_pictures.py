@@ -124,6 +124,8 @@ def test_a_folder_of_pictures_beside_a_finished_table_is_refused(
         (4, 50, True, True),
         (20, 50, True, True),
         (32, 50, False, False),
+        (2, 2, False, True),
+        (7, 7, True, True),
         (8, 8, True, False),
     ],
 )
@@ -134,6 +136,7 @@ def test_too_few_pictures_are_warned_of(count: int, asked: int, own: bool, warne
     lines = ChosenImages(patches, patches if own else None).warnings(hold_back=True)
     assert bool(lines) == warned
     assert all(f"calibrated on {count} picture" in line for line in lines)
+    assert any("dB of parity less" in line for line in lines) == (count <= 4)
 
 
 def test_too_few_to_hold_any_back_says_on_what_is_judged(mine: Path, tmp_path: Path) -> None:

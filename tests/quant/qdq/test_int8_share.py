@@ -51,9 +51,11 @@ def test_what_is_computed_in_integers_is_counted(
     second: str, data: str, integer: tuple[str, ...], wide: tuple[str, ...]
 ) -> None:
     share = share_of(second, data)
+    wide_macs = SECOND_MACS if wide else 0
     assert share == Int8Share(
-        ("float_conv", "conv"), integer, wide, FIRST_MACS + SECOND_MACS, SECOND_MACS
+        ("float_conv", "conv"), integer, wide, FIRST_MACS + SECOND_MACS, SECOND_MACS, wide_macs
     )
+    assert share.macs_in_8_bits == SECOND_MACS - wide_macs
     assert str(share).startswith("1 of 2 convolutions in int8")
 
 
