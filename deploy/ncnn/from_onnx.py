@@ -2,8 +2,8 @@
 
 | ONNX                                  | ncnn                                                 |
 |---------------------------------------|------------------------------------------------------|
-| Conv 3x3, LeakyRelu behind it         | Convolution with the activation inside (``9=2``)     |
-| LeakyRelu elsewhere                   | ReLU with a slope                                    |
+| Conv 3x3, LeakyRelu or Relu behind it | Convolution with it inside (``9=2``, ``9=1``)        |
+| LeakyRelu, Relu elsewhere             | ReLU with a slope, 0 for Relu                        |
 | PRelu                                 | PReLU                                                |
 | Concat on axis 1                      | Concat                                               |
 | Add                                   | BinaryOp add                                         |
@@ -29,7 +29,7 @@ from calib.errors import GraphError
 from calib.graph import GraphIndex, attribute_of
 from deploy.ncnn.read import Layer, Value
 
-_LEAKY_ACTIVATION = 2
+_RELU_ACTIVATION, _LEAKY_ACTIVATION = 1, 2
 _BINARY_ADD, _BINARY_MULTIPLY = 0, 2
 _NEAREST = 1
 _UNSHUFFLE = [0, 1, 3, 5, 2, 4]
@@ -97,6 +97,7 @@ class _Translation:
         translations = {
             "Conv": self._convolution,
             "LeakyRelu": self._leaky,
+            "Relu": self._relu,
             "PRelu": self._prelu,
             "Concat": self._concat,
             "Add": self._sum,
@@ -111,6 +112,9 @@ class _Translation:
 
     def _leaky(self, node: onnx.NodeProto) -> Layer:
         return self._made(node, "ReLU", node.input, {0: float(attribute_of(node, "alpha", 0.01))})
+
+    def _relu(self, node: onnx.NodeProto) -> Layer:
+        return self._made(node, "ReLU", node.input, {0: 0.0})
 
     def _prelu(self, node: onnx.NodeProto) -> Layer:
         slopes = self._constant(node, 1).reshape(-1)
@@ -144,8 +148,12 @@ class _Translation:
         options: dict[int, Value] = {0: len(bias), 1: 3, 4: 1, 5: 1, 6: weight.size}
         output = node.output[0]
         readers = self._index.consumers(output)
-        if len(readers) == 1 and readers[0].op_type == "LeakyRelu":
-            options |= {9: _LEAKY_ACTIVATION, 10: (float(attribute_of(readers[0], "alpha", 0.01)),)}
+        if len(readers) == 1 and readers[0].op_type in {"LeakyRelu", "Relu"}:
+            if readers[0].op_type == "Relu":
+                options[9] = _RELU_ACTIVATION
+            else:
+                slope = float(attribute_of(readers[0], "alpha", 0.01))
+                options |= {9: _LEAKY_ACTIVATION, 10: (slope,)}
             self._done.add(readers[0].name)
             output = readers[0].output[0]
         return self._made(node, "Convolution", node.input[:1], options, output, weight, bias)

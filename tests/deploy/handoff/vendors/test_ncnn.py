@@ -17,7 +17,7 @@ from deploy.ncnn.from_onnx import layer_name, ncnn_layers
 from deploy.ncnn.write import bin_content, input_scale, param_text
 from deploy.network.architecture import SRVGG, RRDBNet
 from deploy.network.export import export_float
-from deploy.network.weights.checkpoint import load_checkpoint
+from deploy.network.load import load_network
 from quant.qdq.int8_convolutions import Int8Convolution, int8_convolutions
 
 ARCHITECTURES = [
@@ -26,6 +26,9 @@ ARCHITECTURES = [
     RRDBNet(1, 8, 4, unshuffle=4),
     SRVGG(3, 16, 4),
     SRVGG(2, 8, 2),
+    SRVGG(2, 8, 2, "relu"),
+    SRVGG(2, 8, 1, "leaky_relu"),
+    *(RRDBNet(1, 8, 4, upsamplings=count) for count in (0, 1, 3)),
 ]
 
 
@@ -52,13 +55,16 @@ def test_a_float_pair_is_the_float_network(architecture, random_tensors, photo, 
     np.testing.assert_array_equal(ncnn_runner(tmp_path / "x.param")(view), found)
 
 
-@pytest.mark.parametrize("architecture", [RRDBNet(2, 16, 8), SRVGG(3, 16, 4)], ids=str)
+@pytest.mark.parametrize("architecture", ARCHITECTURES, ids=str)
 def test_our_own_reader_reads_the_pair_back(architecture, random_tensors, photo, tmp_path) -> None:
     tensors = random_tensors(architecture)
-    layers = ncnn_layers(export_float(architecture, tensors, [photo]).model)
+    patch = np.ascontiguousarray(photo[:, :, :16, :16])
+    layers = ncnn_layers(export_float(architecture, tensors, [patch]).model)
     (tmp_path / "x.param").write_text(param_text(layers))
     (tmp_path / "x.bin").write_bytes(bin_content(layers))
-    found = load_checkpoint(tmp_path / "x.bin").tensors
+    network = load_network("mine", tmp_path / "x.bin")
+    assert network.architecture == architecture
+    found = network.checkpoint.tensors
     assert set(found) == set(tensors)
     for name, tensor in tensors.items():
         np.testing.assert_array_equal(found[name], tensor)
