@@ -217,7 +217,13 @@ def models_of(folder: Path) -> tuple[Path, ...]:
     Raises:
         UsageError: there is none.
     """
-    found = tuple(sorted(folder.rglob("*.onnx")))
+    models = sorted(folder.rglob("*.onnx"))
+    # What lies in a hidden folder is no finished build's.
+    found = tuple(
+        path
+        for path in models
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
     if not found:
         raise UsageError(f"found no .onnx file in the folder {folder}; name a file, or a build")
     return found

@@ -138,7 +138,7 @@ class Quantizer:
         raise UsageError(
             f"target {self.profile.name} reaches {parity_db:.2f} dB on the held-out pictures with "
             f"{len(found.plan.options.promoted)} convolutions promoted; {budget.asked} asks for "
-            f"{budget.min_parity_db:.2f} dB"
+            f"{budget.min_parity_db:.2f} dB; ask for less, or hand over the fp16 model"
         )
 
     def _rounded(self, options: QuantOptions) -> tuple[PreparedGraph, RoundedWeights]:

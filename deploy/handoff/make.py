@@ -29,6 +29,7 @@ from deploy.handoff.int8_models import built_profiles, int8_model
 from deploy.handoff.kept_models import KeptModels, kept_folder
 from deploy.handoff.own_wheel import write_own_wheel
 from deploy.handoff.proof import Proof, prove_bundle
+from deploy.handoff.usual_place import usual_place
 from deploy.handoff.vendor import MODELS, BundleContext, Vendor, equalized_models
 from deploy.handoff.vendors import find_vendor
 from deploy.network.known_models import trained_by_real_esrgan
@@ -112,7 +113,7 @@ def make_handoff(request: HandoffRequest, progress: Progress) -> HandoffOutcome:
     profiles = _profiles(vendors, build, request.profiles)
     wanted = dict.fromkeys(name for names in profiles.values() for name in names)
     licence = _weights_licence(request, build)
-    out = request.out or build.folder.parent / f"{build.manifest.model}-handoff.zip"
+    out = request.out or usual_place(build, chosen_vendors)
     with TemporaryDirectory(prefix="esrdeploy-handoff-") as temporary:
         root = Path(temporary)
         wheel = write_own_wheel(root)

@@ -114,7 +114,8 @@ def find_original(build: Build, weights: Path | None) -> Original:
     except (UsageError, WeightsError) as error:
         if weights is not None:
             raise
-        return _not_at_hand(build, str(error))
+        own = build.manifest.network.known_as is None
+        return _not_at_hand(build, "a network of one's own" if own else str(error))
     found = held_original(build, network)
     if found.network is not None or weights is not None:
         return found
@@ -126,8 +127,8 @@ def _not_at_hand(build: Build, reason: str) -> Original:
     weights = build.manifest.weights
     files = ", ".join(f"{name} (sha256 {digest})" for name, digest in weights.files.items())
     detail = (
-        f"not compared with torch: {reason}; the build was made from {files}: name that file with "
-        "--weights"
+        f"not compared with torch: {reason}; name the weights it was built from with --weights: "
+        f"{files}"
     )
     return Original(None, Check.skipped("weights", build.manifest.float_artifact.path, detail))
 

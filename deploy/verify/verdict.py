@@ -4,6 +4,7 @@ First the files are checked as far as that goes without running a network
 (deploy/verify/contents.py), then what the models draw is compared with the float network's.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -102,7 +103,7 @@ class Verification:
         """The verdict in one line, which claims the level that was reached and no more."""
         if not self.passed:
             return "VERIFICATION FAILED"
-        worst = min(result.summary().psnr_db_min for result in self.parity)
+        worst = math.floor(10.0 * min(result.summary().psnr_db_min for result in self.parity)) / 10
         if self.level == "cannot be told apart":
             return f"verified, cannot be told from float: at least {worst:.1f} dB on every picture"
         return (

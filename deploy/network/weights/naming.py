@@ -37,6 +37,6 @@ def named_model(model: str | None, weights: Path | None, progress: Progress) -> 
             return entry.name
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", weights.stem).strip("-._")
     if not name:
-        raise UsageError(f"{weights.name} gives no name for files; name the network with --model")
-    progress.note(f"the build is called {name}, as {weights.name} is; --model gives another name")
+        raise UsageError(f"{weights.name} gives no name for files; name the network with --name")
+    progress.note(f"the build is called {name}, as {weights.name} is; --name gives another")
     return name

@@ -60,11 +60,14 @@ def test_inspect_of_a_folder_lists_its_models(built: Path, tmp_path: Path) -> No
     shown = run("inspect", built).stdout
     assert all(name in shown for name in names)
 
+    (tmp_path / ".unfinished").mkdir()
+    shutil.copy(built / "tiny-fp32.onnx", tmp_path / ".unfinished")
     (tmp_path / "damaged.onnx").write_text("not a model")
     shutil.copy(built / "tiny-fp16.onnx", tmp_path)
     broken = run("inspect", tmp_path)
     assert broken.exit_code == 2
     assert "tiny-fp16.onnx" in broken.stdout
+    assert "tiny-fp32.onnx" not in broken.stdout
     assert "damaged.onnx is no ONNX model" in broken.stderr
 
 

@@ -1,0 +1,28 @@
+"""A bundle is put beside its build, and takes no other vendor's away."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from calib.errors import UsageError
+from deploy.handoff.make import HandoffOutcome, open_build
+from deploy.handoff.usual_place import usual_place
+
+
+def test_a_bundle_for_other_vendors_is_not_written_over(
+    small_build: Path, handed_over: HandoffOutcome, tmp_path: Path
+) -> None:
+    build = replace(open_build(small_build), folder=tmp_path / small_build.name)
+    held = {vendor.name for vendor in handed_over.manifest.vendors}
+    some = min(held)
+    place = usual_place(build, {some})
+    assert place == tmp_path / f"{build.manifest.model}-handoff.zip"
+    shutil.copyfile(handed_over.path, place)
+    assert usual_place(build, held) == place
+    with pytest.raises(UsageError, match=r"is a bundle for .*--out.*--vendor") as refused:
+        usual_place(build, {some})
+    assert all(name in str(refused.value) for name in held - {some})
+    place.write_bytes(b"no bundle")
+    assert usual_place(build, {some}) == place
