@@ -209,9 +209,13 @@ def read_manifest(path: Path) -> Manifest:
         VerificationError: the file is missing, not JSON, of another schema, no manifest, or
             contradicts itself.
     """
-    if written_as(path) == "bundle":
-        raise UsageError(f"{path.parent} is a handoff bundle, not a build; {_CHECK_BUNDLE}")
-    manifest = read(path, Manifest, VerificationError, "build again")
+    try:
+        manifest = read(path, Manifest, VerificationError, "build again")
+    except VerificationError:
+        if written_as(path) == "bundle":
+            message = f"{path.parent} is a handoff bundle, not a build; {_CHECK_BUNDLE}"
+            raise UsageError(message) from None
+        raise
     for problem in _contradictions(manifest):
         raise VerificationError(f"{path}: {problem}; build again")
     return manifest

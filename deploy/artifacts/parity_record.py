@@ -5,7 +5,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal
 
+from calib.dataset import PatchRef
 from calib.errors import VerificationError
+from calib.held_back import found_patches
 from calib.images_record import ImagesRecord, described
 from calib.records import Positive, Sha256, read
 from deploy.artifacts.files import PARITY_NAME
@@ -100,6 +102,16 @@ class VerifiedOn:
 
     choice: Literal["sample", "held-back", "folder"]
     images: ImagesRecord
+
+    def found_in(self, folder: Path) -> tuple[PatchRef, ...]:
+        """Return those of the user's own pictures that a folder holds; of the sample's none.
+
+        Raises:
+            ImageError: a file of that name does not decode.
+        """
+        if self.choice == "sample" or not folder.is_dir():
+            return ()
+        return found_patches(folder, self.images)
 
     def __str__(self) -> str:
         """Return in words which pictures these are."""

@@ -39,8 +39,8 @@ def open_stage(folder: Path, kept: Iterable[str], resumed: Iterable[str]) -> Pat
     return stage
 
 
-def publish(stage: Path, named: Collection[str], *, instead: bool) -> Path:
-    """Move what was made into the folder of the build, the manifest last, and return that folder.
+def publish(stage: Path, named: Collection[str], *, instead: bool) -> None:
+    """Move what was made into the folder of the build, the manifest last.
 
     Args:
         stage: where it was made.
@@ -62,7 +62,6 @@ def publish(stage: Path, named: Collection[str], *, instead: bool) -> Path:
         shutil.rmtree(stage)
     except OSError as error:
         raise UsageError(f"cannot finish {folder}: {error.strerror or error}") from error
-    return folder
 
 
 def _link(source: Path, target: Path) -> None:

@@ -233,8 +233,7 @@ def resumable_files(folder: Path) -> tuple[str, ...]:
 
 def table_artifacts(folder: Path) -> list[Artifact]:
     """Return what the manifest says of the calibration table in ``folder``."""
-    path = folder / TABLE_NAME
-    return [artifact_of(path), artifact_of(path.with_suffix(".npz"))]
+    return [artifact_of(folder / name) for name in (TABLE_NAME, TABLE_ARRAYS_NAME)]
 
 
 def _observe(  # noqa: PLR0913  # one job, wherever it runs

@@ -7,6 +7,7 @@ the pictures hold the budget.
 
 import math
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import onnx
@@ -32,6 +33,7 @@ from quant.planner import plan_graph
 from quant.qdq.emit import emit_qdq
 from quant.qdq.int8_share import Int8Share, int8_share
 from quant.qdq.int8_weights import RoundedWeights
+from quant.qdq.saturation import saturable_convolutions
 from quant.qdq.view import QdqView
 from quant.rounding.recorded_codes import record_rounding
 from quant.rounding.round_weights import round_weights
@@ -57,10 +59,20 @@ class QuantizedModel:
     sensitivity: Sensitivity | None = None
     budget: BudgetRecord | None = None
 
+    @cached_property
+    def view(self) -> QdqView:
+        """Its QDQ pairs."""
+        return QdqView(GraphIndex(self.model))
+
     @property
     def share(self) -> Int8Share:
         """How much of it computes in integers."""
-        return int8_share(QdqView(GraphIndex(self.model)))
+        return int8_share(self.view)
+
+    @cached_property
+    def saturable(self) -> int:
+        """How many of its convolutions can saturate on a CPU without VNNI."""
+        return len(saturable_convolutions(self.view))
 
     @property
     def plan(self) -> QuantPlan:

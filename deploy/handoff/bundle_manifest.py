@@ -192,13 +192,16 @@ def read_contents(root: Path) -> BundleManifest:
         raise UsageError(
             f"found no {MANIFEST_NAME} in the bundle; make it with 'esrdeploy handoff'"
         )
-    if written_as(path) == "build":
-        raise UsageError(
-            f"{root} is a build, not a bundle; 'esrdeploy handoff --vendor NAME {root}' makes a "
-            "bundle of it"
-        )
     source, remedy = f"the bundle's {MANIFEST_NAME}", "make the bundle again"
-    manifest = read(path, BundleManifest, VerificationError, remedy, source)
+    try:
+        manifest = read(path, BundleManifest, VerificationError, remedy, source)
+    except VerificationError:
+        if written_as(path) == "build":
+            raise UsageError(
+                f"{root} is a build, not a bundle; 'esrdeploy handoff --vendor NAME {root}' makes "
+                "a bundle of it"
+            ) from None
+        raise
     for problem in _problems(manifest):
         raise VerificationError(f"{source} {problem}; {remedy}")
     return manifest

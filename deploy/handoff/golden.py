@@ -18,7 +18,6 @@ from calib.arrays import Float32
 from calib.dataset import PatchRef, PhotoFile, WholeView, folder_patches
 from calib.div2k import evaluation_pairs, is_div2k
 from calib.errors import UsageError, VerificationError
-from calib.held_back import found_patches
 from calib.images import read_image, to_input, write_image
 from calib.sample import sample_patches
 from deploy.artifacts.build_folder import Build
@@ -55,7 +54,8 @@ def golden_pictures(build: Build, images: Path | None, count: int) -> tuple[Patc
     """
     if count < FEWEST:
         raise UsageError(f"found --count {count}; a bundle has at least {FEWEST} golden vectors")
-    own = () if images is None else _verified_on(build, images)
+    before = build.manifest.verified_on
+    own = () if images is None or before is None else before.found_in(images)
     pictures = [*own, *sample_patches("verification").patches] if own else _candidates(images)
     unseen = [patch for patch in pictures if patch.sha256 not in build.calibrated_on]
     if len(unseen) < count:
@@ -65,14 +65,6 @@ def golden_pictures(build: Build, images: Path | None, count: int) -> tuple[Patc
             "name a folder with more of them with --images"
         )
     return tuple(unseen[:count])
-
-
-def _verified_on(build: Build, images: Path) -> tuple[PatchRef, ...]:
-    """Return the user's pictures that a build was verified on, as far as a folder holds them."""
-    verified_on = build.manifest.verified_on
-    if verified_on is None or verified_on.choice == "sample" or not images.is_dir():
-        return ()
-    return found_patches(images, verified_on.images)
 
 
 def _candidates(images: Path | None) -> Sequence[PatchRef]:

@@ -10,7 +10,6 @@ import onnx
 
 from calib.digest import sha256_file
 from calib.errors import UsageError, VerificationError
-from calib.graph import GraphIndex
 from deploy.artifacts.build_folder import Build, check_files, check_named, load_build
 from deploy.artifacts.files import MANIFEST_NAME, model_file_name, serialize
 from deploy.artifacts.manifest import build_folders, read_manifest
@@ -34,8 +33,6 @@ from deploy.handoff.vendor import MODELS, BundleContext, Vendor, equalized_model
 from deploy.handoff.vendors import find_vendor
 from deploy.network.known_models import trained_by_real_esrgan
 from deploy.progress import Progress
-from quant.qdq.saturation import saturable_convolutions
-from quant.qdq.view import QdqView
 from quant.targets import find_profile
 
 _STAND_IN = "qnn"
@@ -105,15 +102,15 @@ def make_handoff(request: HandoffRequest, progress: Progress) -> HandoffOutcome:
         VerificationError: a file of the build was changed, or a vendor's engine does not compute
             from the bundle what it should.
     """
-    chosen_vendors = {find_vendor(name).name: find_vendor(name) for name in request.vendors}
-    vendors = list(chosen_vendors.values())
+    found = map(find_vendor, request.vendors)
+    vendors = list({vendor.name: vendor for vendor in found}.values())
     build = open_build(request.build)
     pictures = golden_pictures(build, request.images, request.count)
     calibration = calibration_set(build, request.calib, include_images=request.include_images)
     profiles = _profiles(vendors, build, request.profiles)
     wanted = dict.fromkeys(name for names in profiles.values() for name in names)
     licence = _weights_licence(request, build)
-    out = request.out or usual_place(build, chosen_vendors)
+    out = request.out or usual_place(build, [vendor.name for vendor in vendors])
     with TemporaryDirectory(prefix="esrdeploy-handoff-") as temporary:
         root = Path(temporary)
         wheel = write_own_wheel(root)
@@ -255,10 +252,7 @@ def _describe(  # noqa: PLR0913, PLR0917  # the columns of one record
             for vendor in vendors
         ),
         files=(),
-        saturable={
-            profile: len(saturable_convolutions(QdqView(GraphIndex(entry.model))))
-            for profile, entry in int8.items()
-        },
+        saturable={profile: entry.saturable for profile, entry in int8.items()},
         wheel="",
     )
 

@@ -12,7 +12,6 @@ import onnx
 from calib.archive import write_archive
 from calib.arrays import AnyArray, Float32
 from calib.digest import canonical_json
-from calib.graph import GraphIndex
 from calib.images import PATCH_PX, Picture, read_image
 from calib.table import CalibrationTable
 from deploy.artifacts.files import model_file_name, serialize
@@ -22,8 +21,6 @@ from deploy.handoff.bundle_manifest import GoldenVector, golden_path
 from deploy.handoff.calibration_set import CalibrationSet
 from deploy.runtime.runner import Runner
 from quant.qdq.emit import emit_qdq
-from quant.qdq.saturation import saturable_convolutions
-from quant.qdq.view import QdqView
 from quant.rounding.recorded_codes import stored_weights
 
 MODELS = "models"
@@ -130,11 +127,6 @@ class BundleContext:
         name = f"{self.model}-int8-{profile}-paired.onnx"
         self.write(name, serialize(paired))
         return name
-
-    def saturable(self, profile: str) -> int:
-        """Return how many convolutions of an int8 model can saturate on a CPU without VNNI."""
-        view = QdqView(GraphIndex(self.int8[profile].model))
-        return len(saturable_convolutions(view))
 
     def quantizable(self, profile: str) -> onnx.ModelProto:
         """Return the float graph whose tensors and weights a profile's plan quantizes.

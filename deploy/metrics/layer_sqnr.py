@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import onnx
 
+from calib.ahead import ahead
 from calib.arrays import Float32, Float64
 from calib.errors import GraphError, UsageError
 from calib.graph import GraphIndex
@@ -115,7 +116,7 @@ def compare_layers(
     with ThreadPoolExecutor(len(graphs)) as pool:
         for picture in inputs:
             float_run, int8_run = (
-                _ahead(pool, graph.run(dict.fromkeys(index.inputs, picture)))
+                ahead(pool, graph.run(dict.fromkeys(index.inputs, picture)))
                 for graph, index in zip(graphs, (float_index, int8_index), strict=True)
             )
             for tensor, wanted, found in _side_by_side(float_run, int8_run, counterparts):
@@ -201,16 +202,6 @@ def decision(plan: QuantPlan, node: onnx.NodeProto, tensor: str) -> str:
     if node.name in plan.kept_float:
         return "; ".join([f"computed in float: {plan.kept_float[node.name]}", *pairs])
     return "; ".join(pairs) or "no QDQ pair: every reader takes the float tensor"
-
-
-def _ahead(
-    pool: ThreadPoolExecutor, run: Iterator[dict[str, Float32]]
-) -> Iterator[dict[str, Float32]]:
-    """Yield what a run gives out, its next segment being computed meanwhile."""
-    pending = pool.submit(next, run, None)
-    while (appeared := pending.result()) is not None:
-        pending = pool.submit(next, run, None)
-        yield appeared
 
 
 def _side_by_side(

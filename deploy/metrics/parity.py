@@ -8,6 +8,7 @@ What passes reaches one of two levels, by its worst picture. From 40 dB on, valu
 255 grey levels in the root mean square, which nobody sees in a photograph; below, they may.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal
@@ -29,6 +30,7 @@ __all__ = [
     "Level",
     "ParityResult",
     "Threshold",
+    "at_least",
     "compare",
     "level_of",
     "lowest_level",
@@ -61,6 +63,12 @@ def level_of(summary: ParitySummary) -> Level:
 def lowest_level(summaries: Iterable[ParitySummary]) -> Level:
     """Return the level that every one of some models reaches; the lowest for no model at all."""
     return min(map(level_of, summaries), key=LEVELS.index, default=LEVELS[0])
+
+
+def at_least(summaries: Iterable[ParitySummary]) -> str:
+    """Return the parity that some models reach on every picture, in dB, rounded down to a tenth."""
+    lowest_db = min(summary.psnr_db_min for summary in summaries)
+    return f"{math.floor(10.0 * lowest_db) / 10.0:.1f}"
 
 
 @dataclass(frozen=True)

@@ -53,16 +53,20 @@ class ExportedModel:
         architecture: what was exported.
         against_torch: the model in onnxruntime beside the torch module.
         probes: what it was proven on, each with what the model gave out.
-        outputs: float32 ``[1,3,H*scale,W*scale]``, what the model gave out for each probe.
-        torch_outputs: the same of torch.
+        torch_outputs: float32 ``[1,3,H*scale,W*scale]``, what torch gave out for each probe.
     """
 
     model: onnx.ModelProto
     architecture: Architecture
     against_torch: Equivalence
     probes: tuple[Probe, ...]
-    outputs: tuple[Float32, ...]
     torch_outputs: tuple[Float32, ...]
+
+    @property
+    def outputs(self) -> tuple[Float32, ...]:
+        """What the model gave out for each probe, in the shape of torch's."""
+        given = (probe.outputs for probe in self.probes)
+        return tuple(outputs[OUTPUT_NAME] for outputs in given if outputs is not None)
 
 
 def export_float(
@@ -95,8 +99,8 @@ def export_float(
     expected += _run_torch(generator, inputs[1:])
     against_torch = _against_torch(outputs, expected, traced, inputs)
     probes = tuple(map(Probe, inputs, outputs))
-    drawn, by_torch = (tuple(out[OUTPUT_NAME] for out in outs) for outs in (outputs, expected))
-    return ExportedModel(model, architecture, against_torch, probes, drawn, by_torch)
+    by_torch = tuple(output[OUTPUT_NAME] for output in expected)
+    return ExportedModel(model, architecture, against_torch, probes, by_torch)
 
 
 def _half_noise(probes: Sequence[Float32], architecture: Architecture) -> list[Float32]:

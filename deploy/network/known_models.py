@@ -125,7 +125,7 @@ def find_model(name: str) -> ModelEntry:
     'x4plus-anime-6b'
     """
     for entry in MODELS:
-        if name in {entry.name, entry.official_file, entry.official_name}:
+        if entry.name == model_name(name):
             return entry
     known = ", ".join(entry.name for entry in MODELS)
     raise UsageError(f"unknown model {name!r}; expected one of {known}")

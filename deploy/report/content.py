@@ -16,7 +16,7 @@ from deploy.artifacts.check import Check
 from deploy.artifacts.files import MANIFEST_NAME, Artifact
 from deploy.artifacts.manifest import Manifest, read_manifest
 from deploy.artifacts.parity_record import ParityRecord
-from deploy.metrics.parity import THRESHOLDS, Level, level_of, lowest_level
+from deploy.metrics.parity import THRESHOLDS, Level, at_least, level_of, lowest_level
 from deploy.progress import Progress
 from deploy.report.plans import Reason, grouped
 from deploy.verify.contents import CheckedBuild, check_folder
@@ -142,9 +142,9 @@ class Content:
         return "Verified: acceptable"
 
     @property
-    def lowest_db(self) -> float:
-        """Lowest parity of any model on any picture, in dB; only where one was compared."""
-        return min(card.parity.psnr_db_min for card in self.cards if card.parity is not None)
+    def at_least_db(self) -> str:
+        """The parity that every model reaches on every picture; only where one was compared."""
+        return at_least(card.parity for card in self.cards if card.parity is not None)
 
     @cached_property
     def cards(self) -> tuple[FileCard, ...]:

@@ -86,8 +86,7 @@ def run_models(
         rows = [
             {
                 file: pool.submit(run, values)
-                # int8 files come last and take longest: first, so that none is left over alone.
-                for file, run in reversed(list(runners.items()))
+                for file, run in runners.items()
                 if known.output(file, name) is None
             }
             for name, values in zip(names, inputs, strict=True)

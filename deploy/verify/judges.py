@@ -7,7 +7,6 @@ from typing import Literal
 
 from calib.dataset import PatchSet, folder_patches
 from calib.errors import UsageError
-from calib.held_back import found_patches
 from calib.sample import verification_pictures
 from deploy.artifacts.build_folder import Build
 from deploy.artifacts.manifest import Manifest
@@ -83,11 +82,8 @@ def judges_of(manifest: Manifest, images: Path | None) -> Judges:
     if images is None:
         return sample_judges()
     before = manifest.verified_on
-    if before is not None and before.choice != "sample" and images.is_dir():
-        found = found_patches(images, before.images)
-        if len(found) == before.images.count:
-            kept = before.images
-            return Judges(
-                before.choice, PatchSet(kept.origin, kept.mode, kept.seed, kept.requested, found)
-            )
-    return folder_judges(images)
+    found = () if before is None else before.found_in(images)
+    if before is None or len(found) < before.images.count:
+        return folder_judges(images)
+    kept = before.images
+    return Judges(before.choice, PatchSet(kept.origin, kept.mode, kept.seed, kept.requested, found))

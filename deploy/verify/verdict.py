@@ -4,7 +4,6 @@ First the files are checked as far as that goes without running a network
 (deploy/verify/contents.py), then what the models draw is compared with the float network's.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from deploy.artifacts.files import MANIFEST_NAME
 from deploy.artifacts.manifest import find_builds, read_manifest
 from deploy.artifacts.parity_record import ParityFile
 from deploy.metrics.layer_sqnr import LayerError
-from deploy.metrics.parity import UNSEEN_DB, Level, ParityResult, lowest_level
+from deploy.metrics.parity import UNSEEN_DB, Level, ParityResult, at_least, lowest_level
 from deploy.progress import Progress
 from deploy.runtime.backends import require_backends
 from deploy.runtime.cpu import this_machine
@@ -103,11 +102,11 @@ class Verification:
         """The verdict in one line, which claims the level that was reached and no more."""
         if not self.passed:
             return "VERIFICATION FAILED"
-        worst = math.floor(10.0 * min(result.summary().psnr_db_min for result in self.parity)) / 10
+        reached = at_least(result.summary() for result in self.parity)
         if self.level == "cannot be told apart":
-            return f"verified, cannot be told from float: at least {worst:.1f} dB on every picture"
+            return f"verified, cannot be told from float: at least {reached} dB on every picture"
         return (
-            f"verified, acceptable: at least {worst:.1f} dB on every picture; from "
+            f"verified, acceptable: at least {reached} dB on every picture; from "
             f"{UNSEEN_DB:g} dB on it could not be told from float"
         )
 

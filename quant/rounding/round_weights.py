@@ -13,13 +13,14 @@ memory is a few activations per image.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 import onnx
 
+from calib.ahead import ahead
 from calib.arrays import AnyArray, Float32, Float64, Int8
 from calib.errors import UsageError
 from calib.graph import GraphIndex
@@ -70,16 +71,14 @@ def round_weights(
     refiner = _Refiner(index, plan, prepared.distributions(table), rng, nearest=nearest)
     (entry,) = index.inputs
     walk = _Walk(index, groups, threads)
+    arrivals = walk.arrivals([{entry: values} for values in inputs])
+    moments = ((group, refiner.moment(group, states)) for group, states in arrivals)
     # A group's weights are rounded while the walk goes on to the next.
-    rounding: Future[None] | None = None
-    with one_blas_thread(), ThreadPoolExecutor(1) as beside:
-        for group, states in walk.arrivals([{entry: values} for values in inputs]):
-            moment = refiner.moment(group, states)
-            if rounding is not None:
-                rounding.result()
-            rounding = beside.submit(refiner.refine, group, moment, on_step)
-        if rounding is not None:
-            rounding.result()
+    with one_blas_thread(), ThreadPoolExecutor(1) as pool:
+        for group, matrix in ahead(pool, moments):
+            refiner.refine(group, SecondMoment.of(matrix))
+            for _ in group.nodes:
+                on_step()
     return RoundedWeights(refiner.codes, refiner.biases, refiner.nearest)
 
 
@@ -178,15 +177,13 @@ class _Refiner:
         matrix /= np.float32(columns.shape[1])
         return matrix
 
-    def refine(self, group: LayerGroup, matrix: Float32, on_step: Callable[[], None]) -> None:
+    def refine(self, group: LayerGroup, moment: SecondMoment) -> None:
         """Choose int8 weights and biases of the convolutions of the group whose moment it is."""
-        moment = SecondMoment.of(matrix)
         weights = [self._weight(node) for node in group.nodes]
         for node, weight, codes in zip(
             group.nodes, weights, gptq_together(weights, moment), strict=True
         ):
             self._choose(node, weight, codes)
-            on_step()
 
     def _weight(self, node: onnx.NodeProto) -> ScaledWeight:
         name, quant = self._weights[node.name]

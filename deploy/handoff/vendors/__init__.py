@@ -34,9 +34,10 @@ def find_vendor(name: str) -> Vendor:
         UsageError: there is none.
     """
     known = vendors()
-    if vendor_name(name) not in known:
+    found = known.get(vendor_name(name))
+    if found is None:
         raise UsageError(
             f"unknown vendor {name!r}; choose one of {', '.join(known)}; 'esrdeploy targets' says "
             "who takes what"
         )
-    return known[vendor_name(name)]
+    return found

@@ -55,7 +55,7 @@ def _write(context: BundleContext) -> None:
         write_ir(model, context.path(f"{context.model}-{precision}.xml"))
     context.write_script("openvino_run.py")
     readme = context.render(
-        README, int8_onnx=context.int8_path(_PROFILE), saturable=context.saturable(_PROFILE)
+        README, int8_onnx=context.int8_path(_PROFILE), saturable=context.int8[_PROFILE].saturable
     )
     context.write("README.md", readme)
 

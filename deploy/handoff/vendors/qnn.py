@@ -163,7 +163,7 @@ def _write(context: BundleContext) -> None:
         "input_list.txt", "".join(f"raw/{vector.name}.raw\n" for vector in context.golden)
     )
     context.write_script("qnn_run.py")
-    saturable = context.saturable("qnn") if "qnn" in context.int8 else 0
+    saturable = context.int8["qnn"].saturable if "qnn" in context.int8 else 0
     qdq = {name: context.int8_path(profile) for name, profile in profiles.items()}
     context.write("README.md", context.render(README, qdq=qdq, saturable=saturable))
 

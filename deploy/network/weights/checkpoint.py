@@ -160,19 +160,20 @@ def _read_ncnn_pair(param: Path, binary: Path) -> Checkpoint:
 
 def _require_other_half(path: Path, other: Path) -> None:
     if not path.is_file() and other.is_file():
-        raise WeightsError(
-            f"{other.name} has no {path.name} beside it; an ncnn pair is two files of one "
-            f"name: put the {path.suffix} there"
-        )
+        raise _half_a_pair(other, path)
+
+
+def _half_a_pair(path: Path, missing: Path) -> WeightsError:
+    return WeightsError(
+        f"{path.name} has no {missing.name} beside it; an ncnn pair is two files of one name: put "
+        f"the {missing.suffix} there"
+    )
 
 
 def _read_single_file(content: bytes, path: Path) -> Entries:
     require_weights_file(content, path)
     if path.suffix == ".bin" and not content.startswith((_ZIP_START, _PICKLE_START)):
-        raise WeightsError(
-            f"{path.name} has no {path.with_suffix('.param').name} beside it; an ncnn pair is two "
-            "files of one name: put the .param there"
-        )
+        raise _half_a_pair(path, path.with_suffix(".param"))
     start = _SAFETENSORS_HEADER_OFFSET
     if path.suffix == ".safetensors" or content[start : start + 1] == _JSON_START:
         return read_safetensors(content, path.name)
