@@ -34,7 +34,8 @@ from calib.dataset import PatchSet, folder_patches
 from calib.digest import sha256_bytes, sha256_file
 from calib.div2k import Pair, evaluation_pairs
 from calib.errors import VerificationError
-from calib.images import PATCH_PX, Picture, read_image, resize_area, to_input, to_picture
+from calib.images import Picture, read_image, resize_area, to_input, to_picture
+from calib.tile import USUAL_PX
 from deploy.artifacts.files import MANIFEST_NAME
 from deploy.artifacts.manifest import read_manifest
 from deploy.evaluate.protocols import reference_picture
@@ -152,12 +153,12 @@ def prepared_pairs(
     run = model_runner(float_model, optimized=True)
     prepared = []
     for pair in pairs:
-        small = resize_area(read_image(pair.lr), PATCH_PX, PATCH_PX)
+        small = resize_area(read_image(pair.lr), USUAL_PX, USUAL_PX)
         if sha256_bytes(small.tobytes()) in known:
             raise VerificationError(f"{pair.name} was calibrated on; score on others")
         network_input = to_input(small)
         expected = np.clip(run(network_input), 0.0, 1.0)
-        scale = expected.shape[-1] // PATCH_PX
+        scale = expected.shape[-1] // USUAL_PX
         photograph = reference_picture(pair, scale)
         prepared.append(Scored(pair.name, network_input, photograph, expected))
     return prepared

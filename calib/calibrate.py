@@ -14,7 +14,7 @@ from calib.arrays import AnyArray
 from calib.dataset import PatchRef, PatchSet
 from calib.digest import canonical_json, sha256_bytes
 from calib.errors import CalibrationError, GraphError
-from calib.graph import graph_digest
+from calib.graph import graph_digest, network_digest
 from calib.images import Picture, to_input
 from calib.journal import Journal
 from calib.observe import SegmentedGraph, observe
@@ -103,6 +103,7 @@ class Tally:
             "images": patches.digest,
             "onnxruntime": ORT_VERSION,
         }
+        self._network = network_digest(model)
         self._patches = patches
         self._on_image = on_image
         self._journal = None if journal is None else Journal(journal, self.job)
@@ -155,7 +156,7 @@ class Tally:
                 f"{len(self._done)} of {len(self._patches.patches)} images were observed; "
                 "a calibration table needs all, and at least one"
             )
-        return CalibrationTable(self.job["graph"], self._patches.record(), self._statistics)
+        return CalibrationTable(self._network, self._patches.record(), self._statistics)
 
 
 def feed_picture(graph: SegmentedGraph, picture: Picture, name: str) -> dict[str, AnyArray]:

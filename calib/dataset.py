@@ -1,20 +1,20 @@
-"""Choose 128x128 patches from a folder of images, reproducibly.
+"""Choose patches of one size from a folder of images, reproducibly.
 
 A `PatchRef` holds no pixels: it knows how to make its patch again and which sha256 the patch
 must then have, so a list of 1,000 costs no more memory than its names, and a file that
 changed in the meantime is noticed. The two ways of making a patch:
 
-- ``whole``: the picture reduced to 128x128 by area, aspect ratio not kept (the vendor table's
-  protocol). A smaller picture is enlarged.
-- ``crop``: 128x128 pixels cut out as they are, what tiled inference sees. A picture with a
-  side under 128 px is first continued below and to the right by reflection, as tiles are.
+- ``whole``: the picture reduced to the size by area, aspect ratio not kept (the vendor table's
+  protocol, at 128x128). A smaller picture is enlarged.
+- ``crop``: that many pixels cut out as they are, what tiled inference sees. A picture that ends
+  inside the crop is first continued below and to the right by reflection, as tiles are.
 
 Order and cuts come from ``numpy.random.default_rng`` seeded with the seed and the image's
 rank, so a larger count begins with the same patches as a smaller one.
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,8 +25,9 @@ import numpy as np
 from calib.digest import sha256_bytes
 from calib.div2k import calibration_images, image_files, is_div2k
 from calib.errors import ImageError, UsageError
-from calib.images import PATCH_PX, Picture, read_image, resize_area
+from calib.images import Picture, read_image, resize_area
 from calib.images_record import ImagesRecord, Mode, Origin, PatchRecord, images_digest
+from calib.tile import USUAL_SIZE, Size
 
 # The generator's second seed word: the order of the images and the cuts are drawn apart.
 _ORDER, _CUTS = 0, 1
@@ -46,15 +47,15 @@ class Photo(Protocol):
 
 
 class View(Protocol):
-    """Which 128x128 pixels of a photograph make the patch."""
+    """Which pixels of a photograph make the patch."""
 
     @property
     def suffix(self) -> str:
         """What tells this view from others of the same photograph in a patch's name."""
         ...
 
-    def of(self, picture: Picture) -> Picture:
-        """Return the patch, uint8 [128, 128, 3]."""
+    def of(self, picture: Picture, size: Size = USUAL_SIZE) -> Picture:
+        """Return the patch, uint8 [H, W, 3] of that size."""
         ...
 
 
@@ -72,18 +73,18 @@ class PhotoFile:
 
 @dataclass(frozen=True)
 class WholeView:
-    """The whole picture, reduced to 128x128 by area."""
+    """The whole picture, reduced by area."""
 
     suffix: str = ""
 
-    def of(self, picture: Picture) -> Picture:
-        """Return the patch, uint8 [128, 128, 3]."""
-        return resize_area(picture, PATCH_PX, PATCH_PX)
+    def of(self, picture: Picture, size: Size = USUAL_SIZE) -> Picture:
+        """Return the patch, uint8 [H, W, 3] of that size."""
+        return resize_area(picture, *size.sides)
 
 
 @dataclass(frozen=True)
 class CropView:
-    """128x128 pixels from row ``top`` and column ``left`` on, after reduction by area.
+    """The pixels from row ``top`` and column ``left`` on, after reduction by area.
 
     Attributes:
         top: first row, in pixels of the reduced picture.
@@ -101,16 +102,16 @@ class CropView:
         scale = f"/{self.reduction}" if self.reduction > 1 else ""
         return f"@{self.top},{self.left}{scale}"
 
-    def of(self, picture: Picture) -> Picture:
-        """Return the patch, uint8 [128, 128, 3]."""
+    def of(self, picture: Picture, size: Size = USUAL_SIZE) -> Picture:
+        """Return the patch, uint8 [H, W, 3] of that size."""
         if self.reduction > 1:
             height, width, _ = picture.shape
             picture = resize_area(picture, height // self.reduction, width // self.reduction)
-        missing = [max(0, PATCH_PX - side) for side in picture.shape[:2]]
+        bottom, right = self.top + size.height_px, self.left + size.width_px
+        missing = [max(0, e - s) for e, s in zip((bottom, right), picture.shape, strict=False)]
         if any(missing):
             picture = np.pad(picture, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="reflect")
-        rows, columns = slice(self.top, self.top + PATCH_PX), slice(self.left, self.left + PATCH_PX)
-        return np.ascontiguousarray(picture[rows, columns])
+        return np.ascontiguousarray(picture[self.top : bottom, self.left : right])
 
 
 @dataclass(frozen=True)
@@ -122,26 +123,36 @@ class PatchRef:
         sha256: digest of the patch's uint8 RGB bytes in row order.
         photo: where the pixels come from.
         view: which of them.
+        size: of the patch.
     """
 
     name: str
     sha256: str
     photo: Photo
     view: View
+    size: Size = USUAL_SIZE
 
     @classmethod
-    def describe(cls, photo: Photo, view: View, picture: Picture) -> "PatchRef":
+    def describe(
+        cls, photo: Photo, view: View, picture: Picture, size: Size = USUAL_SIZE
+    ) -> "PatchRef":
         """Make the reference to a view of ``photo``, whose pixels are ``picture``."""
-        patch = view.of(picture)
-        return cls(photo.name + view.suffix, sha256_bytes(patch.tobytes()), photo, view)
+        patch = view.of(picture, size)
+        return cls(photo.name + view.suffix, sha256_bytes(patch.tobytes()), photo, view, size)
+
+    def resized(self, size: Size) -> "PatchRef":
+        """Return the reference to the same view of the photograph at that size."""
+        if size == self.size:
+            return self
+        return PatchRef.describe(self.photo, self.view, self.photo.read(), size)
 
     def load(self) -> Picture:
-        """Make the patch, uint8 [128, 128, 3] in RGB, and check that it is the same as before.
+        """Make the patch, uint8 [H, W, 3] in RGB, and check that it is the same as before.
 
         Raises:
             ImageError: the image cannot be read any more, or is not the same.
         """
-        patch = self.view.of(self.photo.read())
+        patch = self.view.of(self.photo.read(), self.size)
         found = sha256_bytes(patch.tobytes())
         if found != self.sha256:
             raise ImageError(
@@ -161,6 +172,7 @@ class PatchSet:
         seed: what the choice was drawn with.
         requested: how many were asked for; ``None`` is all there are.
         patches: at least one reference; fewer than ``requested`` where there are no more.
+        size: of every patch.
     """
 
     origin: Origin
@@ -168,6 +180,7 @@ class PatchSet:
     seed: int
     requested: int | None
     patches: tuple[PatchRef, ...]
+    size: Size = USUAL_SIZE
 
     def __len__(self) -> int:
         return len(self.patches)
@@ -187,9 +200,23 @@ class PatchSet:
             self.seed,
             self.requested,
             len(self.patches),
+            self.size,
             self.digest,
             tuple(PatchRecord(patch.name, patch.sha256) for patch in self.patches),
         )
+
+
+def unseen_patches(
+    patches: Iterable[PatchRef], calibrated_on: ImagesRecord
+) -> tuple[PatchRef, ...]:
+    """Return the patches that are none of those calibrated on, at whichever size that was.
+
+    Raises:
+        ImageError: a photograph cannot be read, where the sizes differ.
+    """
+    seen = {entry.sha256 for entry in calibrated_on.patches}
+    size = calibrated_on.size
+    return tuple(patch for patch in patches if patch.resized(size).sha256 not in seen)
 
 
 def folder_patches(
@@ -198,6 +225,7 @@ def folder_patches(
     mode: Mode,
     count: int | None,
     seed: int,
+    size: Size = USUAL_SIZE,
 ) -> PatchSet:
     """Choose patches from a folder of images.
 
@@ -210,13 +238,15 @@ def folder_patches(
         count: how many patches; ``None`` takes one of every image. ``whole`` stops at one per
             image and ``crop`` at all different cuts: then the set is smaller, and says so.
         seed: not negative; a different seed chooses other images and cuts.
+        size: of every patch.
 
     Raises:
         UsageError: the count, the seed or the mode cannot be honoured.
         ImageSetError: the folder holds no image that may be used.
         ImageError: a chosen file does not decode.
     """
-    return cut_patches(shuffled_photos(folder, seed), mode=mode, count=count, seed=seed)
+    photos = shuffled_photos(folder, seed)
+    return cut_patches(photos, mode=mode, count=count, seed=seed, size=size)
 
 
 def shuffled_photos(folder: Path, seed: int) -> list[PhotoFile]:
@@ -233,7 +263,14 @@ def shuffled_photos(folder: Path, seed: int) -> list[PhotoFile]:
     return [photos[index] for index in order]
 
 
-def cut_patches(shuffled: list[PhotoFile], *, mode: Mode, count: int | None, seed: int) -> PatchSet:
+def cut_patches(
+    shuffled: list[PhotoFile],
+    *,
+    mode: Mode,
+    count: int | None,
+    seed: int,
+    size: Size = USUAL_SIZE,
+) -> PatchSet:
     """Cut patches from photographs, the first ones first; see :func:`folder_patches`.
 
     Raises:
@@ -246,11 +283,11 @@ def cut_patches(shuffled: list[PhotoFile], *, mode: Mode, count: int | None, see
         raise UsageError(f"{count} patches asked for; expected at least 1")
     if mode == "whole":
         patches = [
-            PatchRef.describe(photo, WholeView(), photo.read()) for photo in shuffled[:count]
+            PatchRef.describe(photo, WholeView(), photo.read(), size) for photo in shuffled[:count]
         ]
     else:
-        patches = _crops(shuffled, len(shuffled) if count is None else count, seed)
-    return PatchSet("folder", mode, seed, count, tuple(patches))
+        patches = _crops(shuffled, len(shuffled) if count is None else count, seed, size)
+    return PatchSet("folder", mode, seed, count, tuple(patches), size)
 
 
 def _candidates(folder: Path) -> list[PhotoFile]:
@@ -258,22 +295,22 @@ def _candidates(folder: Path) -> list[PhotoFile]:
     return [PhotoFile(path.relative_to(folder).as_posix(), path.resolve()) for path in paths]
 
 
-def _crops(photos: list[PhotoFile], count: int, seed: int) -> list[PatchRef]:
+def _crops(photos: list[PhotoFile], count: int, seed: int, size: Size) -> list[PatchRef]:
     """Deal ``count`` crops to the photographs in rounds, each photograph being read once."""
     each, left_over = divmod(count, len(photos))
     rounds: list[list[PatchRef]] = []
     for rank, photo in enumerate(photos[:count]):
         picture = photo.read()
         generator = np.random.default_rng([seed, _CUTS, rank])
-        cuts = itertools.islice(_cuts(picture.shape, generator), each + (rank < left_over))
-        rounds.append([PatchRef.describe(photo, cut, picture) for cut in cuts])
+        cuts = itertools.islice(_cuts(picture.shape, size, generator), each + (rank < left_over))
+        rounds.append([PatchRef.describe(photo, cut, picture, size) for cut in cuts])
     dealt = itertools.chain.from_iterable(itertools.zip_longest(*rounds))
     return [patch for patch in dealt if patch is not None]
 
 
-def _cuts(shape: tuple[int, ...], generator: np.random.Generator) -> Iterator[CropView]:
+def _cuts(shape: tuple[int, ...], size: Size, generator: np.random.Generator) -> Iterator[CropView]:
     """Yield every possible crop of a picture once, in random order."""
-    rows, columns = (max(1, side - PATCH_PX + 1) for side in shape[:2])
+    rows, columns = (max(1, s - e + 1) for s, e in zip(shape, size.sides, strict=False))
     seen: set[tuple[int, int]] = set()
     while len(seen) < rows * columns:
         corner = int(generator.integers(rows)), int(generator.integers(columns))

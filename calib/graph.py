@@ -33,6 +33,32 @@ def graph_digest(model: onnx.ModelProto) -> str:
     return sha256_bytes(model.SerializeToString(deterministic=True))
 
 
+_SHAPE_INPUTS = {("Reshape", 1), ("Expand", 1), ("Resize", 3)}
+"""Operator and position of the inputs that state a shape."""
+
+
+def network_digest(model: onnx.ModelProto) -> str:
+    """Return a sha256 of a graph that is the same for the same network at any input size and batch.
+
+    It covers operator sets, nodes with their wiring and attributes, names and types of the ends,
+    and every constant. Left out are the dimensions of tensors that are no constants, and the values
+    of constants that nothing but a Reshape, an Expand or a Resize reads, as a shape.
+    """
+    graph = model.graph
+    readers = defaultdict(set)
+    for node in graph.node:
+        for position, name in enumerate(node.input):
+            readers[name].add((node.op_type, position) in _SHAPE_INPUTS)
+    ends = [(end.name, end.type.tensor_type.elem_type) for end in (*graph.input, *graph.output)]
+    parts = [repr((ends, sorted((o.domain, o.version) for o in model.opset_import))).encode()]
+    parts += [node.SerializeToString(deterministic=True) for node in graph.node]
+    for tensor in graph.initializer:
+        is_shape = readers[tensor.name] == {True}
+        stated = repr((tensor.name, tensor.data_type, tuple(tensor.dims))).encode()
+        parts.append(stated if is_shape else tensor.SerializeToString(deterministic=True))
+    return sha256_bytes(b"".join(sha256_bytes(part).encode() for part in parts))
+
+
 def attribute_of(node: onnx.NodeProto, name: str, default: object) -> Any:
     """Return the value of a node's attribute, or ``default`` where it is not stated."""
     for attribute in node.attribute:
@@ -86,6 +112,11 @@ class GraphIndex:
     def digest(self) -> str:
         """The model's :func:`graph_digest`, taken once: a big model takes a third of a second."""
         return graph_digest(self.model)
+
+    @cached_property
+    def network_digest(self) -> str:
+        """The model's :func:`network_digest`, taken once."""
+        return network_digest(self.model)
 
     @cached_property
     def inputs(self) -> tuple[str, ...]:

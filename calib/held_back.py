@@ -24,6 +24,7 @@ from calib.digest import sha256_file
 from calib.div2k import evaluation_pairs, is_div2k
 from calib.errors import ImageSetError
 from calib.images_record import ImagesRecord, Mode
+from calib.tile import USUAL_SIZE, Size
 
 ONE_IN = 5
 MOST = 8
@@ -44,7 +45,9 @@ class SplitFolder:
     held_back: PatchSet | None
 
 
-def split_folder(folder: Path, *, mode: Mode, count: int, seed: int) -> SplitFolder:
+def split_folder(
+    folder: Path, *, mode: Mode, count: int, seed: int, size: Size = USUAL_SIZE
+) -> SplitFolder:
     """Choose pictures to calibrate on, and hold others back.
 
     Args:
@@ -52,6 +55,7 @@ def split_folder(folder: Path, *, mode: Mode, count: int, seed: int) -> SplitFol
         mode: ``whole`` or ``crop``, of both parts.
         count: how many patches to calibrate on.
         seed: of the choice.
+        size: of every patch.
 
     Raises:
         UsageError: the count, the seed or the mode cannot be honoured.
@@ -63,13 +67,14 @@ def split_folder(folder: Path, *, mode: Mode, count: int, seed: int) -> SplitFol
     if not judges:
         back = min(MOST, len(photos) // ONE_IN)
         photos, judges = photos[: len(photos) - back], photos[len(photos) - back :]
-    calibration = cut_patches(photos, mode=mode, count=count, seed=seed)
+    calibration = cut_patches(photos, mode=mode, count=count, seed=seed, size=size)
     used = {patch.photo.name for patch in calibration.patches}
     seen = {sha256_file(photo.path) for photo in photos if photo.name in used}
     judges = [photo for photo in judges if sha256_file(photo.path) not in seen]
     if not judges:
         return SplitFolder(calibration, None)
-    return SplitFolder(calibration, cut_patches(judges, mode=mode, count=len(judges), seed=seed))
+    back_patches = cut_patches(judges, mode=mode, count=len(judges), seed=seed, size=size)
+    return SplitFolder(calibration, back_patches)
 
 
 def _evaluated(folder: Path) -> list[PhotoFile]:
@@ -95,7 +100,7 @@ def found_patches(folder: Path, images: ImagesRecord) -> tuple[PatchRef, ...]:
         photo = PhotoFile(name, folder / name)
         if not photo.path.is_file():
             continue
-        patch = PatchRef.describe(photo, view, photo.read())
+        patch = PatchRef.describe(photo, view, photo.read(), images.size)
         if patch.sha256 == entry.sha256:
             found.append(patch)
     return tuple(found)

@@ -35,8 +35,6 @@ from calib.files import write_atomically
 
 Picture = UInt8
 
-PATCH_PX = 128
-
 # Not IMREAD_UNCHANGED: that one flag also switches EXIF orientation off (OpenCV 4.10 to 5.0).
 # These two keep gray gray and 16 bits 16, drop alpha, and turn the picture upright.
 _AS_STORED_UPRIGHT = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
@@ -154,6 +152,15 @@ def to_picture(output: Floating) -> Picture:
         )
     scaled = np.rint(np.clip(output[0], 0, 1).astype(np.float32) * np.float32(255))
     return np.ascontiguousarray(scaled.transpose(1, 2, 0), dtype=np.uint8)
+
+
+def to_pictures(outputs: Floating) -> list[Picture]:
+    """Turn an output of several pictures, float [N, 3, H, W], into them; see :func:`to_picture`.
+
+    Raises:
+        VerificationError: the array has another shape or type, or holds NaN or infinity.
+    """
+    return [to_picture(outputs[number : number + 1]) for number in range(len(outputs))]
 
 
 def resize_area(picture: Picture, height: int, width: int) -> Picture:

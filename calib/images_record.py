@@ -6,6 +6,7 @@ from typing import Literal
 
 from calib.digest import canonical_json, sha256_bytes
 from calib.records import Count, Positive, Sha256
+from calib.tile import Size
 
 Mode = Literal["whole", "crop"]
 Origin = Literal["sample", "folder"]
@@ -40,6 +41,7 @@ class ImagesSummary:
         seed: what the choice was drawn with.
         requested: how many were asked for; ``None`` is all there are.
         count: how many there are.
+        size: of every patch.
         digest: sha256 over the mode and every patch's name and sha256, in order.
     """
 
@@ -48,6 +50,7 @@ class ImagesSummary:
     seed: Count
     requested: Positive | None
     count: Positive
+    size: Size
     digest: Sha256
 
 
@@ -74,7 +77,13 @@ class ImagesRecord(ImagesSummary):
     def summary(self) -> ImagesSummary:
         """The same without the list of patches."""
         return ImagesSummary(
-            self.origin, self.mode, self.seed, self.requested, self.count, self.digest
+            self.origin,
+            self.mode,
+            self.seed,
+            self.requested,
+            self.count,
+            self.size,
+            self.digest,
         )
 
 
@@ -84,7 +93,8 @@ _SHOWN_NAMES = 3
 def described(images: ImagesRecord) -> str:
     """Return in words which pictures these are.
 
-    >>> described(ImagesRecord("sample", "crop", 0, 1, 1, "0" * 64, (PatchRecord("a.png", "0"),)))
+    >>> one = (PatchRecord("a.png", "0"),)
+    >>> described(ImagesRecord("sample", "crop", 0, 1, 1, Size(), "0" * 64, one))
     '1 picture of the embedded sample (a.png)'
     """
     plural = "" if images.count == 1 else "s"

@@ -83,6 +83,7 @@ class Session:
             reason = str(error).strip().splitlines()[0]
             raise GraphError(f"onnxruntime cannot load the graph: {reason}") from error
         self.inputs = tuple(node.name for node in self._session.get_inputs())
+        self.input_shapes = {n.name: tuple(n.shape) for n in self._session.get_inputs()}
         self.outputs = tuple(node.name for node in self._session.get_outputs())
 
     def run(

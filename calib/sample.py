@@ -7,8 +7,9 @@ licence scikit-image does not state (moon, motorcycle) stay out. Licences, as th
 ``skimage.data`` give them, are in `SAMPLE_PHOTOS`.
 
 Calibration (32 patches) and verification (8 patches) use different photographs. Patches are
-128x128 pixels of the photograph as it is or reduced by area, without overlap at the same
-reduction, and the whole photograph reduced to 128x128.
+pieces of the photograph as it is or reduced by area, and the whole photograph reduced to the size
+of a patch. At 128x128 no two pieces of the same reduction overlap; at another size they begin at
+the same pixels, and reflection continues a photograph that ends inside one.
 """
 
 import importlib.resources
@@ -19,6 +20,7 @@ from typing import Literal
 from calib.dataset import CropView, PatchRef, PatchSet, View, WholeView
 from calib.errors import ImageSetError, UsageError
 from calib.images import Picture, decode_image
+from calib.tile import USUAL_SIZE, Size
 
 VERIFICATION_PICTURES = 6
 """How many embedded pictures a build is compared on: each costs an inference of every model."""
@@ -197,12 +199,13 @@ SAMPLE_PHOTOS: tuple[SamplePhoto, ...] = (
 )
 
 
-def sample_patches(split: Split, count: int | None = None) -> PatchSet:
+def sample_patches(split: Split, count: int | None = None, size: Size = USUAL_SIZE) -> PatchSet:
     """Return the embedded sample's patches of one split, one photograph after the other in turn.
 
     Args:
         split: ``calibration`` or ``verification``; no photograph is in both.
         count: how many; ``None`` or more than there are takes all (32 and 8).
+        size: of every patch.
 
     Raises:
         UsageError: the split or the count cannot be honoured.
@@ -217,12 +220,12 @@ def sample_patches(split: Split, count: int | None = None) -> PatchSet:
         if entry.split == split:
             photo = PackagedPhoto(entry.file)
             picture = photo.read()
-            turns.append([PatchRef.describe(photo, view, picture) for view in entry.views])
+            turns.append([PatchRef.describe(photo, view, picture, size) for view in entry.views])
     dealt = itertools.chain.from_iterable(itertools.zip_longest(*turns))
     patches = tuple(patch for patch in dealt if patch is not None)
-    return PatchSet("sample", "crop", 0, count, patches[:count])
+    return PatchSet("sample", "crop", 0, count, patches[:count], size)
 
 
-def verification_pictures() -> PatchSet:
+def verification_pictures(size: Size = USUAL_SIZE) -> PatchSet:
     """Return the embedded photographs that builds are compared on; none is calibrated on."""
-    return sample_patches("verification", VERIFICATION_PICTURES)
+    return sample_patches("verification", VERIFICATION_PICTURES, size)

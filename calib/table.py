@@ -4,7 +4,8 @@ A table is two files: ``NAME.json``, which a person can read (digests of graph a
 for each tensor its extremes, percentile ranges and grid), and ``NAME.npz`` beside it with the
 histograms' counts and the per-channel figures, the tensors' arrays one after another in the
 JSON's order. The JSON holds a digest of the arrays, so neither file passes with another's half.
-Any percentile and any target can be derived from a table without an image.
+Any percentile and any target can be derived from a table without an image, at any input size: what
+counts is how values are distributed, and the table says at which size that was seen.
 """
 
 from collections.abc import Mapping
@@ -25,7 +26,7 @@ from calib.tensor_records import TensorRecord, pack, unpack
 
 __all__ = ["CalibrationTable", "TensorStatistics"]
 
-SCHEMA: Literal["esrdeploy.calibration/2"] = "esrdeploy.calibration/2"
+SCHEMA: Literal["esrdeploy.calibration/3"] = "esrdeploy.calibration/3"
 _SHOWN_PERCENTILES = (99.9, 99.99, 99.999)
 
 
@@ -34,12 +35,14 @@ class CalibrationTable:
     """What calibration knows of a graph.
 
     Attributes:
-        graph_digest: of the graph that was run (:func:`calib.graph.graph_digest`).
-        images: the images that were run (:meth:`calib.dataset.PatchSet.record`).
+        network_digest: of the graph that was run (:func:`calib.graph.network_digest`); it is the
+            same at any input size.
+        images: the images that were run (:meth:`calib.dataset.PatchSet.record`), and at which
+            size.
         tensors: statistics by tensor, in the order they were asked for.
     """
 
-    graph_digest: str
+    network_digest: str
     images: ImagesRecord
     tensors: Mapping[str, TensorStatistics]
 
@@ -48,16 +51,16 @@ class CalibrationTable:
         """Sha256 of the JSON file, which holds a digest of everything else."""
         return sha256_bytes(self._json)
 
-    def require_graph(self, digest: str) -> None:
-        """Make sure that the table was made from the graph with ``digest``.
+    def require_network(self, digest: str) -> None:
+        """Make sure that the table was made from the network with ``digest``, at whatever size.
 
         Raises:
             StaleTableError: it was not; the message holds both digests.
         """
-        if digest != self.graph_digest:
+        if digest != self.network_digest:
             raise StaleTableError(
-                f"the calibration table was made from graph {self.graph_digest}, "
-                f"this graph is {digest}; calibrate again"
+                f"the calibration table was made from network {self.network_digest}, "
+                f"this network is {digest}; calibrate again"
             )
 
     def save(self, path: Path) -> tuple[Path, Path]:
@@ -90,7 +93,7 @@ class CalibrationTable:
             tensors = unpack(document.tensors, arrays)
         except CalibrationError as error:
             raise CalibrationError(f"{path}: {error}; calibrate again") from error
-        table = cls(document.graph_digest, document.images, tensors)
+        table = cls(document.network_digest, document.images, tensors)
         pairs = zip(document.tensors, table._document.tensors, strict=True)
         for position, (shown, follows) in enumerate(pairs):
             if shown != follows:
@@ -113,7 +116,7 @@ class CalibrationTable:
             )
             for record, statistics in zip(records, self.tensors.values(), strict=True)
         )
-        return TableDocument(self.graph_digest, self.images, content_digest(arrays), shown)
+        return TableDocument(self.network_digest, self.images, content_digest(arrays), shown)
 
     @cached_property
     def _json(self) -> bytes:
@@ -136,15 +139,15 @@ class TableDocument:
     """What the JSON file of a table says.
 
     Attributes:
-        graph_digest: of the graph that was run.
+        network_digest: of the graph that was run, whatever its input size.
         images: the images that were run.
         arrays_sha256: digest of the arrays beside it.
         tensors: in the order of the arrays.
         schema: version of the format.
     """
 
-    graph_digest: Sha256
+    network_digest: Sha256
     images: ImagesRecord
     arrays_sha256: Sha256
     tensors: tuple[ShownTensor, ...]
-    schema: Literal["esrdeploy.calibration/2"] = SCHEMA
+    schema: Literal["esrdeploy.calibration/3"] = SCHEMA

@@ -9,6 +9,7 @@ from calib.graph import GraphIndex
 from calib.images import to_input
 from calib.sample import verification_pictures
 from calib.table import CalibrationTable
+from calib.tile import Tile
 from deploy.artifacts.files import MANIFEST_NAME, Artifact, claim_folder
 from deploy.artifacts.manifest import Manifest
 from deploy.artifacts.staging import open_stage, publish
@@ -25,6 +26,7 @@ from deploy.build.idle_options import parts_without_nodes
 from deploy.build.lower import Lowered, lower
 from deploy.build.request import BuildRequest
 from deploy.build.write_models import write_fp32, write_parity
+from deploy.network.architecture import require_divisible
 from deploy.network.export import ExportedModel, export_float
 from deploy.network.load import Network, load_network
 from deploy.progress import Progress
@@ -36,6 +38,7 @@ from deploy.verify.judges import Judges, folder_judges, sample_judges
 from deploy.verify.torch_reference import REFERENCE, held_original
 from deploy.verify.verdict import Verification, compare_build
 from quant.fp16.range import require_nodes
+from quant.passes.rebatch import with_batch
 
 
 @dataclass(frozen=True)
@@ -75,29 +78,33 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
     """
     request.require_possible()
     network = _loaded(request, progress)
+    require_divisible(network.architecture, request.tile)
     hold_back = request.verify_images is None
-    chosen = request.calibration.chosen(hold_back=hold_back) if request.builds("fp16") else None
+    chosen: ChosenImages | None = None
+    if request.builds("fp16"):
+        chosen = request.calibration.chosen(request.tile.size, hold_back=hold_back)
     source = None if chosen is None else chosen.source
     judges = _judges(request, chosen)
     earlier = find_earlier(request, network, source)
     folder = claim_folder(request.folder)
 
-    exported = _export(network, progress)
+    exported = _export(network, request.tile, progress)
     graph = GraphIndex(exported.model)
     require_nodes(graph.model, earlier.fp16_keep)
     for line in parts_without_nodes(request.quantization, graph):
         progress.note(line)
     require_fitting(source, graph)
-    earlier.require_float_model(graph)
+    shipped = GraphIndex(with_batch(graph.model, request.tile.batch))
+    earlier.require_float_model(shipped)
     stage = open_stage(folder, [item.path for item in earlier.kept], resumable_files(folder))
     lowered = Lowered()
     if source is not None:
         lowered = lower(earlier, stage, graph, source, exported.probes[0], progress)
-    artifacts = [*write_fp32(stage, network.name, graph.model), *lowered.artifacts]
+    artifacts = [*write_fp32(stage, request.stem, shipped.model), *lowered.artifacts]
 
     draft = describe(network, earlier, lowered, artifacts)
     checked = check_contents(stage, draft, progress)
-    drawn = _drawn(exported, draft.float_artifact.path)
+    drawn = _drawn(exported, draft.float_artifact.path) if request.tile.batch == 1 else Outputs()
     original = replace(held_original(checked.build, network), drawn=drawn)
     options = VerifyOptions((), LAYER_PICTURES if request.report else 0, latency=True)
     verification = compare_build(checked, judges, original, progress, options)
@@ -120,11 +127,11 @@ def _judges(request: BuildRequest, chosen: ChosenImages | None) -> Judges:
         UsageError: every picture named is calibrated on.
     """
     if request.verify_images is not None:
-        judges = folder_judges(request.verify_images)
-        return judges if chosen is None else judges.unseen(chosen.seen)
+        judges = folder_judges(request.verify_images, request.tile.size)
+        return judges if chosen is None else judges.unseen(chosen.images)
     if chosen is not None and chosen.held_back is not None:
         return Judges("held-back", chosen.held_back)
-    return sample_judges()
+    return sample_judges(request.tile.size)
 
 
 @dataclass(frozen=True)
@@ -145,7 +152,7 @@ class CalibrationOutcome:
         """Return everything as a JSON-able mapping."""
         return {
             "folder": str(self.folder),
-            "graph_digest": self.table.graph_digest,
+            "network_digest": self.table.network_digest,
             "digest": self.table.digest,
             "images": asdict(self.table.images),
             "tensors": len(self.table.tensors),
@@ -161,15 +168,17 @@ def calibrate_model(request: BuildRequest, progress: Progress) -> CalibrationOut
     """
     request = replace(request, precision="fp16")  # what needs a table, and no target
     network = _loaded(request, progress)
-    source = request.calibration.chosen().source
+    require_divisible(network.architecture, request.tile)
+    source = request.calibration.chosen(request.tile.size).source
     earlier = find_earlier(request, network, source)
     folder = claim_folder(request.folder)
-    graph = GraphIndex(_export(network, progress).model)
-    earlier.require_float_model(graph)
+    graph = GraphIndex(_export(network, request.tile, progress).model)
+    shipped = GraphIndex(with_batch(graph.model, request.tile.batch))
+    earlier.require_float_model(shipped)
     stage = open_stage(folder, (), resumable_files(folder))
     table = calibration_table(graph, source, stage, execution=request.execution, progress=progress)
     earlier.require_table(table)
-    artifacts = write_fp32(stage, network.name, graph.model) + table_artifacts(stage)
+    artifacts = write_fp32(stage, request.stem, shipped.model) + table_artifacts(stage)
     publish(stage, [item.path for item in artifacts], instead=request.replace)
     return CalibrationOutcome(table, tuple(artifacts), folder)
 
@@ -189,10 +198,10 @@ def _drawn(exported: ExportedModel, float_file: str) -> Outputs:
     return Outputs(("half picture, half noise",) * len(inputs), inputs, by_file)
 
 
-def _export(network: Network, progress: Progress) -> ExportedModel:
+def _export(network: Network, tile: Tile, progress: Progress) -> ExportedModel:
     """Trace and simplify the float model, proven on a real picture."""
     with progress.stage(f"exporting {network.name}: {network.architecture}", 1) as advance:
-        probe = to_input(verification_pictures().patches[0].load())
+        probe = to_input(verification_pictures(tile.size).patches[0].load())
         exported = export_float(network.architecture, network.checkpoint.tensors, [probe])
         advance()
     return exported

@@ -22,7 +22,7 @@ from quant.targets import ComputePrecision, Equalization
 GRAPH_OUTPUT = "<graph output>"
 
 
-PLAN_SCHEMA: Literal[7] = 7
+PLAN_SCHEMA: Literal[8] = 8
 
 Rounding = Literal["nearest", "gptq"]
 
@@ -216,7 +216,8 @@ class QuantPlan:
 
     Attributes:
         target: name of the target profile.
-        graph_digest: digest of the float graph.
+        network_digest: of the float graph (:func:`calib.graph.network_digest`), the same at any
+            input size.
         table_digest: digest of the calibration table.
         options: what was asked for, defaults filled in.
         edges: QDQ pairs by name: the tensor's, with the precision behind it for a second pair.
@@ -238,7 +239,7 @@ class QuantPlan:
     """
 
     target: str
-    graph_digest: Sha256
+    network_digest: Sha256
     table_digest: Sha256
     options: QuantOptions
     edges: Mapping[str, EdgeQuant]
@@ -251,7 +252,7 @@ class QuantPlan:
     equalization: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     proofs: tuple[ProofRecord, ...] = ()
     rounded: RoundingRecord | None = None
-    schema: Literal[7] = PLAN_SCHEMA
+    schema: Literal[8] = PLAN_SCHEMA
 
     def to_record(self) -> dict[str, Any]:
         """Return the plan as JSON-able values."""

@@ -54,7 +54,7 @@ def plan_graph(
         UsageError: the options ask for what the target cannot do.
         GraphError: a node has no name of its own, or a convolution no weight of its own.
     """
-    table.require_graph(graph.digest)
+    table.require_network(graph.network_digest)
     parts = part_precisions(profile, options)
     equalization = options.equalization or profile.equalization
     folded = fold(graph.model, _to_fold(graph, profile, parts, equalization))
@@ -70,7 +70,7 @@ def plan_graph(
     weights = plan_weights(placement, edges, limits, distributions)
     plan = QuantPlan(
         target=profile.name,
-        graph_digest=graph.digest,
+        network_digest=graph.network_digest,
         table_digest=table.digest,
         options=QuantOptions(
             percentile=options.percentile,

@@ -76,7 +76,7 @@ class Build:
         """The calibration table, if it was taken on the float model that is shipped."""
         if self.float_graph is None or self.table is None:
             return None
-        return self.table if self.table.graph_digest == self.float_graph.digest else None
+        return self.table if self.table.network_digest == self.float_graph.network_digest else None
 
     @cached_property
     def shares(self) -> dict[str, Int8Share]:
@@ -87,13 +87,6 @@ class Build:
                 with suppress(GraphError):  # a finding of the checks, which name its cause
                     shares[item.path] = int8_share(QdqView(GraphIndex(self.models[item.path])))
         return shares
-
-    @property
-    def calibrated_on(self) -> frozenset[str]:
-        """Digests of the pictures that the calibration saw."""
-        if self.table is None:
-            return frozenset()
-        return frozenset(entry.sha256 for entry in self.table.images.patches)
 
 
 def check_named(folder: Path, manifest: Manifest) -> Iterator[Check]:
@@ -154,7 +147,7 @@ def load_build(
 
 def _load_records(build: Build, item: Artifact, intact: Collection[str]) -> Iterator[Check]:
     """Parse the plan of an int8 model, and what its layer groups cost, where that was measured."""
-    model, target = build.manifest.model, item.target or ""
+    model, target = build.manifest.stem, item.target or ""
     plan, costs = plan_file_name(model, target), sensitivity_file_name(model, target)
     if plan in intact:
         try:

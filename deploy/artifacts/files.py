@@ -64,7 +64,7 @@ def build_files(folder: Path) -> tuple[str, ...]:
 
 
 def model_file_name(model: str, precision: ModelPrecision, target: str | None = None) -> str:
-    """Return the file name of a model.
+    """Return the file name of a model; ``model`` is what the build's file names begin with.
 
     >>> model_file_name("x4plus", "int8", "ort")
     'x4plus-int8-ort.onnx'

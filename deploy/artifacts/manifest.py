@@ -16,6 +16,7 @@ from typing import Any, Literal
 from calib.errors import UsageError, VerificationError
 from calib.images_record import ImagesSummary, images_digest
 from calib.records import Count, PlainName, Scale, Sha256, encode, read
+from calib.tile import Tile
 from deploy import __version__
 from deploy.artifacts.build_options import BuildOptions
 from deploy.artifacts.files import (
@@ -32,7 +33,7 @@ from deploy.artifacts.files import (
 from deploy.artifacts.parity_record import ParityFigures, VerifiedOn
 from deploy.artifacts.precision import PRECISIONS
 
-SCHEMA_VERSION: Literal[3] = 3
+SCHEMA_VERSION: Literal[4] = 4
 BUNDLE_SCHEMA = "esrdeploy.handoff/"
 _CHECK_BUNDLE = "'esrdeploy handoff --check' checks a bundle"
 _VERSIONED = ("numpy", "onnx", "onnxruntime", "onnxsim", "opencv-python", "torch")
@@ -56,7 +57,8 @@ class NetworkRecord:
         known_as: its name in the model table; ``None`` for a network of one's own.
         scale: output pixels per input pixel along one side.
         parameters: how many it has.
-        macs: multiply-accumulates for one input.
+        macs: multiply-accumulates for one input, all pictures of its batch together.
+        tile: its fixed input.
     """
 
     architecture: str
@@ -64,6 +66,7 @@ class NetworkRecord:
     scale: Scale
     parameters: Count
     macs: Count
+    tile: Tile
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,12 @@ class Manifest:
     parity: ParityFigures = field(default_factory=ParityFigures)
     verified_on: VerifiedOn | None = None
     versions: Mapping[str, str] = field(default_factory=library_versions)
-    schema_version: Literal[3] = SCHEMA_VERSION
+    schema_version: Literal[4] = SCHEMA_VERSION
+
+    @property
+    def stem(self) -> str:
+        """What file names of the build begin with: the model, and its input where unusual."""
+        return self.network.tile.named(self.model)
 
     def artifact(self, path: str) -> Artifact | None:
         """Return the artifact of that path, or ``None``."""
@@ -265,7 +273,7 @@ def _other_pictures(manifest: Manifest) -> Iterator[str]:
 
 def _needed(manifest: Manifest) -> set[str]:
     """Return the files that follow from what was asked for."""
-    model, options = manifest.model, manifest.options
+    model, options = manifest.stem, manifest.options
     built = PRECISIONS[: PRECISIONS.index(options.precision) + 1]
     needed = {PARITY_NAME, *(model_file_name(model, item) for item in built if item != "int8")}
     if "fp16" in built:

@@ -16,9 +16,10 @@ from calib.dataset import PatchSet, folder_patches
 from calib.errors import CalibrationError
 from calib.graph import GraphIndex
 from calib.held_back import ONE_IN, split_folder
-from calib.images_record import Mode
+from calib.images_record import ImagesRecord, Mode
 from calib.sample import sample_patches
 from calib.table import CalibrationTable
+from calib.tile import USUAL_SIZE, Size
 from deploy.artifacts.files import TABLE_ARRAYS_NAME, TABLE_NAME, Artifact, artifact_of
 from deploy.progress import Advance, Progress
 from quant.analysis.tensor_distributions import observed_tensors
@@ -63,10 +64,11 @@ class CalibrationRequest:
     seed: int = 0
     table: Path | None = None
 
-    def chosen(self, *, hold_back: bool = True) -> "ChosenImages":
+    def chosen(self, size: Size = USUAL_SIZE, *, hold_back: bool = True) -> "ChosenImages":
         """Return the images, each decoded once to prove that it can be, or the finished table.
 
         Args:
+            size: of the pictures that the network takes.
             hold_back: part of the user's own images, to judge on them.
 
         Raises:
@@ -77,8 +79,8 @@ class CalibrationRequest:
         if self.table is not None:
             return ChosenImages(CalibrationTable.load(self.table))
         if self.folder is None:
-            return ChosenImages(sample_patches("calibration", self.count))
-        how: Any = {"mode": self.mode, "count": self.count, "seed": self.seed}
+            return ChosenImages(sample_patches("calibration", self.count, size))
+        how: Any = {"mode": self.mode, "count": self.count, "seed": self.seed, "size": size}
         if not hold_back:
             return ChosenImages(folder_patches(self.folder, **how))
         split = split_folder(self.folder, **how)
@@ -98,11 +100,11 @@ class ChosenImages:
     held_back: PatchSet | None = None
 
     @property
-    def seen(self) -> frozenset[str]:
-        """Digests of the pictures to calibrate on."""
+    def images(self) -> ImagesRecord:
+        """The pictures to calibrate on."""
         if isinstance(self.source, CalibrationTable):
-            return frozenset(entry.sha256 for entry in self.source.images.patches)
-        return frozenset(patch.sha256 for patch in self.source.patches)
+            return self.source.images
+        return self.source.record()
 
     def warnings(self, *, hold_back: bool) -> tuple[str, ...]:
         """Say what too few images cost, one line for each reason.
@@ -160,7 +162,7 @@ def require_fitting(source: PatchSet | CalibrationTable | None, graph: GraphInde
         StaleTableError: it is of another graph.
     """
     if isinstance(source, CalibrationTable):
-        source.require_graph(graph.digest)
+        source.require_network(graph.network_digest)
 
 
 def calibration_table(
@@ -185,7 +187,7 @@ def calibration_table(
         StaleTableError: the finished table is of another graph.
     """
     if isinstance(source, CalibrationTable):
-        source.require_graph(graph.digest)
+        source.require_network(graph.network_digest)
         source.save(folder / TABLE_NAME)
         return source
     patches = source
@@ -272,8 +274,9 @@ def _finished_table(
     except CalibrationError:
         return None
     same_job = (
-        table.graph_digest == graph.digest
+        table.network_digest == graph.network_digest
         and table.images.digest == patches.digest
+        and table.images.size == patches.size
         and set(table.tensors) == set(tensors)
     )
     return table if same_job else None

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from calib.images import PATCH_PX
 from deploy.artifacts.files import TABLE_ARRAYS_NAME, TABLE_NAME, Artifact
 from deploy.artifacts.manifest import CalibrationRecord, Manifest, NetworkRecord
 from deploy.artifacts.precision import PRECISIONS
@@ -29,7 +28,8 @@ def describe(
         calibration = CalibrationRecord(table.digest, table.images.summary)
     elif earlier.manifest is not None:
         fp16_kept = earlier.manifest.fp16_kept
-    cost = architecture_complexity(network.architecture, PATCH_PX, PATCH_PX)
+    tile = earlier.request.tile
+    cost = architecture_complexity(network.architecture, *tile.sides)
     return Manifest(
         model=network.name,
         network=NetworkRecord(
@@ -37,7 +37,8 @@ def describe(
             network.known_as,
             network.architecture.scale,
             cost.parameters,
-            cost.macs,
+            cost.macs * tile.batch,
+            tile,
         ),
         weights=network.checkpoint.record(),
         calibration=calibration,

@@ -81,7 +81,7 @@ class Earlier:
         )
 
     def _costs(self, target: str) -> str:
-        return sensitivity_file_name(self.request.name, target)
+        return sensitivity_file_name(self.request.stem, target)
 
     def require_float_model(self, graph: GraphIndex) -> None:
         """Refuse to keep models beside a float model that they were not made from.
@@ -151,13 +151,16 @@ def _conflicts(
     made = _made(request)
     strange = {*build_files(request.folder)} - made
     if manifest is None:
-        strange = {name for name in strange if not _of_network(name, request.name)}
+        strange = {name for name in strange if not _of_network(name, request.stem)}
     else:
         strange -= {item.path for item in manifest.artifacts}
     if strange:
         yield f"no manifest names {', '.join(sorted(strange))}"
     if manifest is None:
         return
+    if request.tile != manifest.network.tile:
+        was, asked = manifest.network.tile.shape, request.tile.shape
+        yield f"its input is {list(was)}, asked for is {list(asked)}"
     found, before = network.checkpoint.sha256, manifest.weights.sha256
     if found != before:
         yield f"it was built from weights {before} ({manifest.weights.origin}), these are {found}"
@@ -187,7 +190,7 @@ def _other_calibration(
 
 def _made(request: BuildRequest) -> set[str]:
     """Return the names of the files that a request writes in any case."""
-    name = request.name
+    name = request.stem
     names = {PARITY_NAME, model_file_name(name, "fp32")}
     if request.builds("fp16"):
         names |= {model_file_name(name, "fp16"), TABLE_NAME, TABLE_ARRAYS_NAME}

@@ -19,6 +19,7 @@ from deploy.progress import Progress
 from quant.fp16.convert import to_fp16
 from quant.fp16.range import nodes_to_keep
 from quant.passes.equivalence import Probe
+from quant.passes.rebatch import with_batch
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +52,7 @@ def lower(  # noqa: PLR0913, PLR0917  # what models are made from
     Args:
         earlier: what is built, and what it is added to.
         folder: where it goes.
-        graph: the float model.
+        graph: the float model, for one picture at a time: what is measured does not depend on it.
         source: the images to calibrate on, or a finished table of this model.
         probe: a picture to prove rewritten graphs on.
         progress: told what is going on.
@@ -60,17 +61,19 @@ def lower(  # noqa: PLR0913, PLR0917  # what models are made from
         InputError: the images, the table or the request cannot be used.
     """
     request = earlier.request
-    name = request.name
+    name, batch = request.stem, request.tile.batch
+    shipped = GraphIndex(with_batch(graph.model, batch))
     table = calibration_table(graph, source, folder, execution=request.execution, progress=progress)
     earlier.require_table(table)
     kept = nodes_to_keep(graph.model, table, earlier.fp16_keep)
     artifacts = table_artifacts(folder)
-    artifacts += write_fp16(folder, name, to_fp16(graph.model, table, keep=kept))
-    pictures = pictures_of(source, probe)
+    artifacts += write_fp16(folder, name, to_fp16(shipped.model, table, keep=kept))
+    pictures = pictures_of(source, request.tile.size, probe)
     targets: dict[str, TargetOptions] = {}
     for profile in request.profiles() if request.builds("int8") else ():
         quantizer = Quantizer(graph, table, profile, pictures, progress)
         quantized = _quantized(request, quantizer, folder)
+        quantized = quantized if batch == 1 else quantized.on(shipped)
         artifacts += write_quantized(folder, name, quantized)
         targets[profile.name] = TargetOptions(
             request.quantization, quantized.budget, dict(quantized.plan.options.promoted)
@@ -81,5 +84,5 @@ def lower(  # noqa: PLR0913, PLR0917  # what models are made from
 def _quantized(request: BuildRequest, quantizer: Quantizer, folder: Path) -> QuantizedModel:
     if request.budget is None:
         return quantizer.quantize(request.quantization)
-    cache = folder / sensitivity_file_name(request.name, quantizer.profile.name)
+    cache = folder / sensitivity_file_name(request.stem, quantizer.profile.name)
     return quantizer.within(request.quantization, request.budget, cache)

@@ -7,6 +7,7 @@ from calib.dataset import PatchSet
 from calib.images import to_input
 from calib.sample import sample_patches
 from calib.table import CalibrationTable
+from calib.tile import Size
 from quant.passes.equivalence import Probe
 from quant.rounding.round_weights import IMAGES
 
@@ -28,7 +29,7 @@ class Pictures:
     probe: Probe
 
 
-def pictures_of(source: PatchSet | CalibrationTable, probe: Probe) -> Pictures:
+def pictures_of(source: PatchSet | CalibrationTable, size: Size, probe: Probe) -> Pictures:
     """Split calibration images: the first 6 for GPTQ, the next 2 held out for a budget.
 
     Where there are too few, and with a finished table, whose pictures are not at hand, the
@@ -36,9 +37,10 @@ def pictures_of(source: PatchSet | CalibrationTable, probe: Probe) -> Pictures:
 
     Args:
         source: the calibration images, or the finished table.
+        size: of the pictures that the network takes.
         probe: a picture to prove rewritten graphs on.
     """
-    sample = sample_patches("calibration", IMAGES + HELD_OUT)
+    sample = sample_patches("calibration", IMAGES + HELD_OUT, size)
     if isinstance(source, CalibrationTable):
         known = source.images.origin == "sample"
         count = min(IMAGES, source.images.count) if known else IMAGES
@@ -52,5 +54,5 @@ def _some(patches: PatchSet, first: int, count: int) -> PatchSet:
 
 
 def inputs_of(patches: PatchSet) -> list[Float32]:
-    """Return each picture as float32 ``[1,3,128,128]`` in [0,1]."""
+    """Return each picture as float32 ``[1,3,H,W]`` in [0,1]."""
     return [to_input(patch.load()) for patch in patches.patches]

@@ -27,7 +27,7 @@ from deploy.build.pictures import Pictures, inputs_of
 from deploy.progress import Progress
 from quant.analysis.layer_groups import find_layer_groups
 from quant.passes.driver import prove_rewrites
-from quant.passes.prepared import PreparedGraph
+from quant.passes.prepared import PreparedGraph, prepare
 from quant.plan import QuantOptions, QuantPlan
 from quant.planner import plan_graph
 from quant.qdq.emit import emit_qdq
@@ -35,7 +35,7 @@ from quant.qdq.int8_share import Int8Share, int8_share
 from quant.qdq.int8_weights import RoundedWeights
 from quant.qdq.saturation import saturable_convolutions
 from quant.qdq.view import QdqView
-from quant.rounding.recorded_codes import record_rounding
+from quant.rounding.recorded_codes import record_rounding, stored_weights
 from quant.rounding.round_weights import round_weights
 from quant.sensitivity import Sensitivity, SensitivityFile, measure_sensitivity, quantized_parity_db
 from quant.targets import TargetProfile
@@ -78,6 +78,16 @@ class QuantizedModel:
     def plan(self) -> QuantPlan:
         """Why each tensor has the scale it has."""
         return self.prepared.plan
+
+    def on(self, graph: GraphIndex) -> "QuantizedModel":
+        """Return the same for the float graph of the same network with another input.
+
+        Raises:
+            StaleTableError: it is of another network.
+        """
+        prepared = prepare(graph, self.plan)
+        weights = stored_weights(self.prepared, self.model)
+        return replace(self, model=emit_qdq(prepared, weights), prepared=prepared)
 
 
 @dataclass(frozen=True, eq=False)

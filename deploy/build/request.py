@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from calib.tile import Tile
 from deploy.artifacts.build_options import BuildOptions, TargetOptions
 from deploy.artifacts.precision import PRECISIONS, ModelPrecision
 from deploy.build.budget import Budget
@@ -29,9 +30,10 @@ class BuildRequest:
         fp16_keep: names of nodes that the fp16 model is to compute in float32.
         out: the build goes to a folder in it.
         report: make ``report.html`` as well.
-        own_name: what that folder and the files are called; ``None``: ``model``.
+        own_name: what the network is called; ``None``: ``model``.
         verify_images: folder of pictures to compare on; ``None``: those held back from the user's
             calibration pictures, or else the embedded sample.
+        tile: the fixed input that the network is built for.
         replace: build in the place of whatever build the folder holds.
     """
 
@@ -48,17 +50,23 @@ class BuildRequest:
     report: bool = True
     own_name: str | None = None
     verify_images: Path | None = None
+    tile: Tile = field(default_factory=Tile)
     replace: bool = False
 
     @property
     def name(self) -> str:
-        """What the folder and the files are called."""
+        """What the network is called."""
         return self.own_name or self.model
+
+    @property
+    def stem(self) -> str:
+        """What the folder is called and its files begin with: the tile stands in it if unusual."""
+        return self.tile.named(self.name)
 
     @property
     def folder(self) -> Path:
         """Where the build goes."""
-        return self.out / self.name
+        return self.out / self.stem
 
     def profiles(self) -> tuple[TargetProfile, ...]:
         """Return the target profiles of the int8 models.

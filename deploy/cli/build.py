@@ -23,6 +23,7 @@ from deploy.cli.options import (
     RoundingChoice,
     Scheduler,
     Seed,
+    SizeText,
     Weights,
     Workers,
     calibration_folder,
@@ -57,6 +58,8 @@ def build(
         ),
     ] = None,
     weights: Weights = None,
+    size: SizeText = "128",
+    batch: Annotated[int, typer.Option(help="Pictures that one inference takes, 1 to 64.")] = 1,
     calib: Calib = None,
     calib_count: CalibCount = 50,
     calib_table: CalibTable = None,
@@ -168,6 +171,7 @@ def build(
     as_json: AsJson = False,
 ) -> None:
     """Build fp32, fp16 and int8 ONNX models and verify that they draw the same picture."""
+    from calib.tile import Tile
     from deploy.artifacts.files import REPORT_NAME
     from deploy.build.budget import Budget
     from deploy.build.calibrate import CalibrationRequest, Execution
@@ -203,6 +207,7 @@ def build(
         report=report,
         own_name=name,
         verify_images=verify_images,
+        tile=Tile.parse(size, batch),
         replace=replace,
     )
     # What cannot be done is refused before torch, which the pipeline needs, is loaded.

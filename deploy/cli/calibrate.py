@@ -17,6 +17,7 @@ from deploy.cli.options import (
     Resume,
     Scheduler,
     Seed,
+    SizeText,
     Weights,
     Workers,
     calibration_folder,
@@ -29,6 +30,7 @@ def calibrate(
     calib: Calib = None,
     calib_count: CalibCount = 50,
     mode: Mode = "whole",
+    size: SizeText = "128",
     seed: Seed = 0,
     workers: Workers = None,
     scheduler: Scheduler = None,
@@ -39,6 +41,7 @@ def calibrate(
     as_json: AsJson = False,
 ) -> None:
     """Observe the activation ranges of the float model over a folder of images."""
+    from calib.tile import Tile
     from deploy.build.calibrate import CalibrationRequest, Execution
     from deploy.build.request import BuildRequest
     from deploy.network.weights.naming import named_model
@@ -47,6 +50,7 @@ def calibrate(
     images = CalibrationRequest(calibration_folder(calib), calib_count, mode, seed)
     request = BuildRequest(
         named_model(model, weights, progress),
+        tile=Tile.parse(size),
         weights=weights,
         calibration=images,
         execution=Execution(workers, scheduler, resume),
@@ -58,10 +62,13 @@ def calibrate(
 
     outcome = calibrate_model(request, progress)
     if as_json:
-        print_json("esrdeploy.cli.calibrate/1", outcome.record())
+        print_json("esrdeploy.cli.calibrate/2", outcome.record())
         return
     table = outcome.table
-    typer.echo(f"{len(table.tensors)} tensors over {len(table.images.patches)} images")
-    typer.echo(f"table {table.digest} of graph {table.graph_digest}")
+    images_seen = table.images
+    typer.echo(
+        f"{len(table.tensors)} tensors over {images_seen.count} images of {images_seen.size}"
+    )
+    typer.echo(f"table {table.digest} of network {table.network_digest}")
     for artifact in outcome.artifacts:
         typer.echo(f"{artifact.size_bytes / 1e6:9.2f} MB  {outcome.folder / artifact.path}")

@@ -33,8 +33,8 @@ def evaluate(
     shape: Annotated[
         Literal["fixed", "source"],
         typer.Option(
-            help="fixed: everything at 128x128, VastAI's protocol; source: the LR picture's "
-            "own size in tiles, against the full HR picture."
+            help="fixed: everything at the size built for (128x128: VastAI's protocol); source: "
+            "the LR picture's own size in tiles, against the full HR picture."
         ),
     ] = "fixed",
     whole: Annotated[

@@ -56,10 +56,23 @@ Calib = Annotated[
 CalibCount = Annotated[int, typer.Option(min=1, help="How many images to calibrate on.")]
 Mode = Annotated[
     ModeName,
-    typer.Option(help="whole: resize each image to 128x128 (INTER_AREA); crop: cut 128x128."),
+    typer.Option(
+        help="whole: resize each image to --size (INTER_AREA); crop: cut that many pixels."
+    ),
+]
+SizeText = Annotated[
+    str,
+    typer.Option(
+        "--size",
+        metavar="SIDE|HEIGHTxWIDTH",
+        help="Fixed input of the network in pixels: 256 is 256x256, 180x320 is 180 rows of 320. "
+        "Larger pictures are enlarged in tiles of this size.",
+    ),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of every random choice.")]
-Out = Annotated[Path, typer.Option("--out", "-o", help="Output folder; files go to OUT/NAME.")]
+Out = Annotated[
+    Path, typer.Option("--out", "-o", help="Output folder; files go to OUT/NAME (and --size).")
+]
 Name = Annotated[
     str | None,
     typer.Option(
@@ -82,7 +95,10 @@ Resume = Annotated[
 
 CalibTable = Annotated[
     Path | None,
-    typer.Option(help="A finished calibration.json of the same graph, instead of any images."),
+    typer.Option(
+        help="A finished calibration.json of the same network, at whatever --size it was taken, "
+        "instead of any images."
+    ),
 ]
 Workers = Annotated[
     int | None,

@@ -17,10 +17,10 @@ def plan_faults(expected: QuantPlan, found: QuantPlan) -> Iterator[str]:
         expected: made again from the build's float model, calibration table and options.
         found: the record beside the int8 model.
     """
-    if found.graph_digest != expected.graph_digest:
+    if found.network_digest != expected.network_digest:
         yield (
-            f"plan of another model: made for graph {found.graph_digest}, the float model is "
-            f"{expected.graph_digest}"
+            f"plan of another model: made for network {found.network_digest}, the float model is "
+            f"{expected.network_digest}"
         )
     if found.table_digest != expected.table_digest:
         yield (

@@ -2,8 +2,8 @@
 
 ``fixed``, the vendor table's protocol; both pictures lose their aspect ratio alike:
 
-    LR file  -> 128x128 by INTER_AREA -> / 255 -> network -> clip, * 255, round -> uint8
-    HR file  -> 128*scale x 128*scale by INTER_AREA  (512x512 at scale 4)  -> uint8
+    LR file  -> input size (128x128), INTER_AREA -> / 255 -> network -> clip, * 255, round -> uint8
+    HR file  -> that size times scale by INTER_AREA  (512x512 at scale 4)  -> uint8
 
 ``source``, what a user sees; a network of fixed size runs in tiles (`deploy.runtime.tiling`):
 
@@ -24,7 +24,8 @@ import numpy as np
 from calib.arrays import Float32
 from calib.div2k import Pair
 from calib.errors import ImageSetError, VerificationError
-from calib.images import PATCH_PX, Picture, read_image, resize_area, to_input, to_picture
+from calib.images import Picture, read_image, resize_area, to_input, to_picture
+from calib.tile import USUAL_SIZE, Size
 from deploy.metrics.psnr_ssim import psnr_db, ssim
 from deploy.progress import Advance
 from deploy.runtime.runner import Runner
@@ -84,22 +85,22 @@ class Scores:
         }
 
 
-def evaluation_input(pair: Pair) -> Float32:
-    """Return the network's input for a pair, float32 [1, 3, 128, 128] in [0, 1].
+def evaluation_input(pair: Pair, size: Size = USUAL_SIZE) -> Float32:
+    """Return the network's input for a pair, float32 [1, 3, H, W] of that size in [0, 1].
 
     Raises:
         ImageError: the LR file does not decode.
     """
-    return to_input(resize_area(read_image(pair.lr), PATCH_PX, PATCH_PX))
+    return to_input(resize_area(read_image(pair.lr), *size.sides))
 
 
-def reference_picture(pair: Pair, scale: int) -> Picture:
-    """Return what the network's picture is compared with, uint8 [128*scale, 128*scale, 3].
+def reference_picture(pair: Pair, scale: int, size: Size = USUAL_SIZE) -> Picture:
+    """Return what the network's picture is compared with, uint8 [H*scale, W*scale, 3].
 
     Raises:
         ImageError: the HR file does not decode.
     """
-    return resize_area(read_image(pair.hr), PATCH_PX * scale, PATCH_PX * scale)
+    return resize_area(read_image(pair.hr), *(side * scale for side in size.sides))
 
 
 def source_pictures(pair: Pair, scale: int) -> tuple[Float32, Picture]:
@@ -129,17 +130,19 @@ def evaluate(  # noqa: PLR0913  # four of them have defaults
     *,
     scale: int = 4,
     shape: Shape = "fixed",
+    size: Size = USUAL_SIZE,
     on_picture: OnPicture | None = None,
     advance: Advance = lambda: None,
 ) -> Scores:
     """Score a network on every pair.
 
     Args:
-        run: maps float32 [1, 3, H, W] to float32 [1, 3, H*scale, W*scale]; of 128x128 if the
-            shape is fixed, else of any size (`deploy.runtime.tiling.tiled_runner`).
+        run: maps float32 [1, 3, H, W] to float32 [1, 3, H*scale, W*scale]; of ``size`` if the
+            shape is fixed, else of any (`deploy.runtime.tiling.tiled_runner`).
         pairs: what to score on; nothing of it may have been calibrated on.
         scale: the network's enlargement.
         shape: which of the two protocols.
+        size: of the input, where the shape is fixed.
         on_picture: called with each pair and its two pictures.
         advance: called after each image.
 
@@ -151,7 +154,8 @@ def evaluate(  # noqa: PLR0913  # four of them have defaults
     scores = []
     for pair in pairs:
         if shape == "fixed":
-            network_input, reference = evaluation_input(pair), reference_picture(pair, scale)
+            network_input = evaluation_input(pair, size)
+            reference = reference_picture(pair, scale, size)
         else:
             network_input, reference = source_pictures(pair, scale)
         picture = to_picture(run(network_input))

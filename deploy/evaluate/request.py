@@ -11,8 +11,9 @@ from pathlib import Path, PurePosixPath
 from calib.digest import sha256_bytes
 from calib.div2k import Pair, evaluation_pairs
 from calib.errors import UsageError
-from calib.images import PATCH_PX, read_image, resize_area
+from calib.images import read_image, resize_area
 from calib.table import CalibrationTable
+from calib.tile import Tile
 from deploy.artifacts.files import MANIFEST_NAME, TABLE_NAME, Artifact
 from deploy.artifacts.manifest import Manifest, read_manifest
 from deploy.artifacts.precision import ModelPrecision
@@ -64,6 +65,11 @@ class BuiltModel:
     def scale(self) -> int:
         """Output pixels per input pixel along one side."""
         return self.manifest.network.scale
+
+    @property
+    def tile(self) -> Tile:
+        """The fixed input of the file."""
+        return self.manifest.network.tile
 
 
 def find_built_models(request: ScoringRequest) -> list[BuiltModel]:
@@ -117,7 +123,7 @@ def chosen_pairs(request: ScoringRequest, scale: int) -> tuple[Pair, ...]:
     Raises:
         ImageSetError: the folder holds no pair.
     """
-    # At a fixed size every LR picture is reduced to 128x128 anyway: the vendor's are the X4 ones.
+    # At a fixed size every LR picture is resized to the input anyway: the vendor's are the X4 ones.
     folder_scale = _USUAL_SCALE if request.shape == "fixed" else scale
     return evaluation_pairs(request.data, folder_scale)[: request.count]
 
@@ -140,7 +146,7 @@ def require_held_out(item: BuiltModel, pairs: Sequence[Pair]) -> None:
         if images.origin == "folder" and images.mode == "crop"
     }
     for pair in pairs:
-        whole = resize_area(read_image(pair.lr), PATCH_PX, PATCH_PX)
+        whole = resize_area(read_image(pair.lr), *images.size.sides)
         if sha256_bytes(whole.tobytes()) in digests or pair.lr.name in crops:
             raise UsageError(
                 f"{item.artifact.path} was calibrated on {pair.lr.name}, which it would be scored "

@@ -4,6 +4,7 @@ fp16 and int8 files are run in QDQ reference semantics, the float file as fast a
 A file that is not the one its manifest names is refused.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +16,8 @@ from calib.arrays import Float32, Float64
 from calib.digest import canonical_json, sha256_bytes, sha256_file
 from calib.div2k import Pair
 from calib.errors import UsageError, VerificationError
-from calib.images import PATCH_PX, Picture
+from calib.images import Picture
+from calib.tile import Tile
 from deploy.artifacts.check import check_digest
 from deploy.artifacts.onnx_files import read_model
 from deploy.artifacts.precision import judged_by_reference
@@ -35,6 +37,7 @@ from deploy.network.macs import Complexity, complexity
 from deploy.progress import Progress
 from deploy.runtime.runner import Runner, model_runner
 from deploy.runtime.tiling import MARGIN_PX, Tiling, resized_model, tiled_runner
+from quant.passes.rebatch import with_batch
 
 FEWEST_FOR_FID = 2
 
@@ -88,9 +91,9 @@ def _score_one(
             f"{path} is not the file that the manifest names; run 'esrdeploy verify {item.folder}'"
         )
     assert artifact.precision is not None
-    model = read_model(path)
+    model = with_batch(read_model(path), 1)  # it draws the same, and no picture twice
     run = _SizedRunner(
-        model, item.scale, request, optimized=not judged_by_reference(artifact.precision)
+        model, item.scale, item.tile, request, optimized=not judged_by_reference(artifact.precision)
     )
     on_picture = None if fid is None else fid.scored(item.scale)
     with progress.stage(f"scoring {artifact.path}", len(pairs)) as advance:
@@ -99,12 +102,13 @@ def _score_one(
             pairs,
             scale=item.scale,
             shape=request.shape,
+            size=item.tile.size,
             on_picture=on_picture,
             advance=advance,
         )
     cost = complexity(model)
     return Entry(
-        model=item.manifest.model,
+        model=item.manifest.stem,
         path=artifact.path,
         sha256=artifact.sha256,
         precision=artifact.precision,
@@ -122,9 +126,16 @@ class _SizedRunner:
     """Runs a model at the size that is asked for, and keeps count of the pixels it ran on."""
 
     def __init__(
-        self, model: onnx.ModelProto, scale: int, request: ScoringRequest, *, optimized: bool
+        self,
+        model: onnx.ModelProto,
+        scale: int,
+        tile: Tile,
+        request: ScoringRequest,
+        *,
+        optimized: bool,
     ) -> None:
         self._model, self._scale, self._optimized = model, scale, optimized
+        self._tile = tile
         self._in_tiles = request.shape == "source" and not request.whole
         self._whole = request.shape == "source" and request.whole
         self._runs: dict[tuple[int, ...], Runner] = {}
@@ -132,28 +143,32 @@ class _SizedRunner:
 
     def __call__(self, network_input: Float32) -> Float32:
         height, width = network_input.shape[2:]
-        size = (height, width) if self._whole else (PATCH_PX, PATCH_PX)
+        size = (height, width) if self._whole else self._tile.sides
         if size not in self._runs:
             model = self._model
             if self._whole:
                 model = resized_model(model, height, width, self._scale)
             runner = model_runner(model, optimized=self._optimized)
             # One size at a time: a session of a large picture holds gigabytes.
-            self._runs = {size: tiled_runner(runner, self._scale) if self._in_tiles else runner}
-        tiles = len(Tiling(height, width)) if self._in_tiles else 1
+            self._runs = {
+                size: tiled_runner(runner, self._scale, self._tile.size)
+                if self._in_tiles
+                else runner
+            }
+        tiles = len(Tiling(height, width, self._tile.size)) if self._in_tiles else 1
         self._pixels.append(tiles * size[0] * size[1])
         return self._runs[size](network_input)
 
     def gflops(self, fixed: Complexity) -> float:
-        """Return the vendor's count for a picture, given that for 128x128; the mean of all."""
-        return fixed.vendor_gflops * float(np.mean(self._pixels)) / PATCH_PX**2
+        """Return the vendor's count for a picture, given that at the fixed size; the mean."""
+        return fixed.vendor_gflops * float(np.mean(self._pixels)) / math.prod(self._tile.sides)
 
     @property
     def shape_text(self) -> str:
         """What the column shape says."""
         if self._in_tiles:
-            return f"source, tiles of 3x{PATCH_PX}x{PATCH_PX}"
-        return "source, whole" if self._whole else f"3x{PATCH_PX}x{PATCH_PX}"
+            return f"source, tiles of 3x{self._tile.size}"
+        return "source, whole" if self._whole else f"3x{self._tile.size}"
 
 
 @dataclass
@@ -197,13 +212,17 @@ def _notes(
     counts = sorted({len(chosen) for chosen in pairs.values()})
     yield f"{', '.join(map(str, counts))} evaluation pairs; RGB, 8 bits; means over the images"
     if request.shape == "fixed":
-        yield "LR to 128x128 and HR to the output's size, both by INTER_AREA: the vendor's protocol"
+        yield (
+            "LR to the input's size and HR to the output's, both by INTER_AREA: the vendor's "
+            "protocol, whose input is 128x128"
+        )
     elif request.whole:
         yield "the network run at the LR picture's own size; compared at full HR size"
     else:
         yield (
-            f"tiles of {PATCH_PX} pixels, the outer {MARGIN_PX} discarded, the rest blended; "
-            "compared at full HR size; flops over all tiles of a picture"
+            f"tiles of the input's size, the outer {MARGIN_PX} pixels discarded (a quarter of a "
+            "side, where that is less), the rest blended; compared at full HR size; flops over "
+            "all tiles of a picture"
         )
     yield "fp16 and int8 in QDQ reference semantics, every graph optimization off"
     yield "less float's: the figure less that of float on the same pictures; below 0 is a loss"

@@ -5,9 +5,9 @@ README.md, LICENSES.md        for people
 esrdeploy-VERSION-….whl       this package, as it made the bundle
 processing.py                 pre- and post-processing, numpy and cv2 alone
 models/                       the ONNX files
-golden/picture/NAME.png       uint8 RGB, 128x128
-golden/input/NAME.npy         the same as network input, float32 [1,3,128,128]
-golden/float/NAME.npy         what the float model makes of it, float32 [1,3,H,W]
+golden/picture/NAME.png       uint8 RGB, of the network's input size
+golden/input/NAME.npy         the same as network input, float32 [1,3,H,W]
+golden/float/NAME.npy         what the float model makes of it, float32 [1,3,H*scale,W*scale]
 golden/int8-PROFILE/NAME.npy  what that QDQ model makes of it, in QDQ reference semantics
 calibration/                  the calibration set, or how to make it
 VENDOR/                       what that vendor's tools take, with a README.md
@@ -31,7 +31,7 @@ from deploy.artifacts.manifest import (
     written_as,
 )
 
-SCHEMA: Literal["esrdeploy.handoff/3"] = "esrdeploy.handoff/3"
+SCHEMA: Literal["esrdeploy.handoff/4"] = "esrdeploy.handoff/4"
 FLOAT_KIND = "float"
 INT8_PREFIX = "int8-"
 
@@ -133,7 +133,12 @@ class BundleManifest:
     wheel: PlainPath
     weights_licence: str | None = None
     versions: Mapping[str, str] = field(default_factory=library_versions)
-    schema: Literal["esrdeploy.handoff/3"] = SCHEMA
+    schema: Literal["esrdeploy.handoff/4"] = SCHEMA
+
+    @property
+    def stem(self) -> str:
+        """What the names of model files begin with: the model, and its input where unusual."""
+        return self.network.tile.named(self.model)
 
     @property
     def scale(self) -> int:

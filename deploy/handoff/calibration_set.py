@@ -49,6 +49,7 @@ class CalibrationSet:
             for file, patch in zip(self.files, self.record.patches, strict=True)
         ]
         kept = {key: getattr(self.record, key) for key in ("origin", "mode", "seed", "digest")}
+        kept["size"] = list(self.record.size.sides)
         (root / FOLDER).mkdir(parents=True)
         (root / FOLDER / "patches.json").write_bytes(canonical_json({**kept, "patches": entries}))
         if self.included:
@@ -75,7 +76,9 @@ def calibration_set(build: Build, folder: Path | None, *, include_images: bool) 
         )
     record = build.table.images
     if record.origin == "sample":
-        return CalibrationSet(record, _in_order(record, sample_patches("calibration").patches))
+        return CalibrationSet(
+            record, _in_order(record, sample_patches("calibration", size=record.size).patches)
+        )
     if not include_images:
         return CalibrationSet(record, ())
     if folder is None:

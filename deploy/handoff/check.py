@@ -16,7 +16,7 @@ import onnx
 
 from calib.digest import sha256_bytes
 from calib.errors import EsrdeployError
-from calib.images import read_image, to_input
+from calib.images import read_image
 from deploy.artifacts.check import Check, check_digest
 from deploy.artifacts.files import MANIFEST_NAME
 from deploy.artifacts.onnx_files import load_model
@@ -30,7 +30,7 @@ from deploy.handoff.bundle_manifest import (
     read_contents,
 )
 from deploy.handoff.bundle_zip import opened
-from deploy.handoff.golden import FEWEST, agreement, load_array
+from deploy.handoff.golden import FEWEST, agreement, golden_input, load_array
 from deploy.handoff.proof import prove
 from deploy.handoff.vendors import vendors
 from deploy.progress import Advance, Progress
@@ -139,20 +139,21 @@ def _check_outputs(
 
 
 def _check_inputs(root: Path, manifest: BundleManifest) -> Iterator[Check]:
-    for vector in manifest.golden:
+    folder, batch = root / "golden" / "picture", manifest.network.tile.batch
+    for position, vector in enumerate(manifest.golden):
         path = golden_path("input", vector.name)
         try:
-            picture = read_image(root / "golden" / "picture" / f"{vector.name}.png")
+            pictures = [read_image(folder / f"{one.name}.png") for one in manifest.golden]
             found = load_array(root / path)
         except EsrdeployError as error:
             yield Check.of(False, "golden input", path, str(error))
             continue
-        digest = sha256_bytes(picture.tobytes())
+        digest = sha256_bytes(pictures[position].tobytes())
         if digest != vector.sha256:
             detail = f"its picture has sha256 {digest}, the manifest records {vector.sha256}"
             yield Check.of(False, "golden input", path, detail)
             continue
-        same = np.array_equal(found, to_input(picture))
+        same = np.array_equal(found, golden_input(pictures, position, batch))
         detail = "its picture divided by 255" if same else "is not its picture divided by 255"
         yield Check.of(same, "golden input", path, detail)
 
@@ -169,7 +170,7 @@ def _check_engines(root: Path, manifest: BundleManifest, progress: Progress) -> 
         for engine in vendor.engines:
             with progress.stage(f"{vendor.name}: running {engine.name}", 1) as advance:
                 try:
-                    proof = prove(root, manifest.model, vendor, engine, manifest.golden)
+                    proof = prove(root, manifest.stem, vendor, engine, manifest.golden)
                 except EsrdeployError as error:
                     yield Check.of(False, engine.name, vendor.name, str(error))
                     continue

@@ -15,11 +15,12 @@ import numpy as np
 import onnx
 
 from calib.arrays import Float32
-from calib.dataset import PatchRef, PhotoFile, WholeView, folder_patches
+from calib.dataset import PatchRef, PhotoFile, WholeView, folder_patches, unseen_patches
 from calib.div2k import evaluation_pairs, is_div2k
 from calib.errors import UsageError, VerificationError
-from calib.images import read_image, to_input, write_image
+from calib.images import Picture, read_image, to_input, write_image
 from calib.sample import sample_patches
+from calib.tile import Size
 from deploy.artifacts.build_folder import Build
 from deploy.build.quantize import QuantizedModel
 from deploy.handoff.bundle_manifest import FLOAT_KIND, GoldenVector, golden_path, int8_kind
@@ -43,7 +44,7 @@ def golden_pictures(build: Build, images: Path | None, count: int) -> tuple[Patc
         build: whose calibration pictures are left out.
         images: folder to choose from. Where it holds the user's pictures that the build was
             verified on, those are taken, and as many of the embedded sample as are missing. Else
-            each picture is reduced to 128x128; of a DIV2K layout the LR files of its evaluation
+            each picture is resized to the input; of a DIV2K layout the LR files of its evaluation
             pairs. ``None`` takes the embedded sample.
         count: how many.
 
@@ -54,10 +55,14 @@ def golden_pictures(build: Build, images: Path | None, count: int) -> tuple[Patc
     """
     if count < FEWEST:
         raise UsageError(f"found --count {count}; a bundle has at least {FEWEST} golden vectors")
+    size = build.manifest.network.tile.size
     before = build.manifest.verified_on
     own = () if images is None or before is None else before.found_in(images)
-    pictures = [*own, *sample_patches("verification").patches] if own else _candidates(images)
-    unseen = [patch for patch in pictures if patch.sha256 not in build.calibrated_on]
+    sample = sample_patches("verification", size=size).patches
+    pictures = [*own, *sample] if own else _candidates(images, size)
+    unseen = pictures
+    if build.table is not None:
+        unseen = unseen_patches(pictures, build.table.images)
     if len(unseen) < count:
         source = "the embedded sample" if images is None else str(images)
         raise UsageError(
@@ -67,15 +72,15 @@ def golden_pictures(build: Build, images: Path | None, count: int) -> tuple[Patc
     return tuple(unseen[:count])
 
 
-def _candidates(images: Path | None) -> Sequence[PatchRef]:
+def _candidates(images: Path | None, size: Size) -> Sequence[PatchRef]:
     if images is None:
-        return sample_patches("verification").patches
+        return sample_patches("verification", size=size).patches
     if is_div2k(images):
         return [
-            PatchRef.describe(PhotoFile(pair.name, pair.lr), WholeView(), read_image(pair.lr))
+            PatchRef.describe(PhotoFile(pair.name, pair.lr), WholeView(), read_image(pair.lr), size)
             for pair in evaluation_pairs(images)
         ]
-    return folder_patches(images, mode="whole", count=None, seed=0).patches
+    return folder_patches(images, mode="whole", count=None, seed=0, size=size).patches
 
 
 def vector_name(position: int, source: str) -> str:
@@ -115,14 +120,15 @@ def write_golden(
         for profile, entry in int8_models.items()
     }
     vectors = []
+    loaded = [patch.load() for patch in pictures]
+    batch = float_model.graph.input[0].type.tensor_type.shape.dim[0].dim_value
     with progress.stage("computing golden vectors", len(pictures)) as advance:
         for position, patch in enumerate(pictures):
             name = vector_name(position, patch.photo.name)
-            picture = patch.load()
             file = root / "golden" / "picture" / f"{name}.png"
             file.parent.mkdir(parents=True, exist_ok=True)
-            write_image(file, picture)
-            network_input = to_input(picture)
+            write_image(file, loaded[position])
+            network_input = golden_input(loaded, position, batch)
             save_array(root / golden_path("input", name), network_input)
             expected = float_run(network_input)
             save_array(root / golden_path(FLOAT_KIND, name), stored(expected, STEPS["float"]))
@@ -135,6 +141,16 @@ def write_golden(
             vectors.append(GoldenVector(name, patch.name, patch.sha256, *figures))
             advance()
     return tuple(vectors)
+
+
+def golden_input(pictures: Sequence[Picture], position: int, batch: int) -> Float32:
+    """Return the input of the golden vector at a position, float32 [batch, 3, H, W].
+
+    It holds the vector's own picture and, in a batch of several, those of the vectors that follow,
+    the first after the last: places hold different pictures, so that a swap of two shows.
+    """
+    places = [pictures[(position + place) % len(pictures)] for place in range(batch)]
+    return np.concatenate([to_input(picture) for picture in places])
 
 
 def _parities(expected: Float32, outputs: Mapping[str, Float32]) -> dict[str, float]:
@@ -218,7 +234,7 @@ def agreement(  # noqa: PLR0913, PLR0917  # one comparison, told how far it is
 
 
 def load_array(path: Path) -> Float32:
-    """Read a float32 array [1, 3, H, W]; pickles are refused.
+    """Read a float32 array [N, 3, H, W]; pickles are refused.
 
     Raises:
         VerificationError: the file holds no such array.
@@ -228,7 +244,7 @@ def load_array(path: Path) -> Float32:
     except (OSError, ValueError, EOFError) as error:
         raise VerificationError(f"{path.name} is no array file: {error}") from error
     whole = isinstance(array, np.ndarray) and array.dtype == np.float32 and array.ndim == 4
-    if not whole or array.shape[:2] != (1, 3):
-        raise VerificationError(f"{path.name} holds no float32 [1, 3, H, W]")
+    if not whole or array.shape[1] != 3:
+        raise VerificationError(f"{path.name} holds no float32 [N, 3, H, W]")
     found: Float32 = array
     return found

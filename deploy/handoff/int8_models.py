@@ -6,6 +6,7 @@ with the options of the build. It goes into the bundle; the build stays as it wa
 """
 
 from calib.errors import UsageError
+from calib.graph import GraphIndex
 from calib.images import to_input
 from calib.sample import verification_pictures
 from deploy.artifacts.build_folder import Build
@@ -16,6 +17,7 @@ from deploy.handoff.kept_models import KeptModels
 from deploy.progress import Progress
 from quant.passes.equivalence import Probe
 from quant.passes.prepared import prepare
+from quant.passes.rebatch import with_batch
 from quant.targets import find_profile
 
 
@@ -33,7 +35,7 @@ def int8_model(
     Raises:
         UsageError: the build has no calibration table, or its options do not suit the profile.
     """
-    name = model_file_name(build.manifest.model, "int8", profile)
+    name = model_file_name(build.manifest.stem, "int8", profile)
     if name in build.models and build.float_graph is not None:
         return QuantizedModel(build.models[name], prepare(build.float_graph, build.plans[name]))
     if build.table is None or build.float_graph is None:
@@ -41,17 +43,20 @@ def int8_model(
             f"{build.folder} was built without calibration, so it has no int8 model; build it "
             "with --precision int8"
         )
-    if kept is not None and (found := kept.find(build, build.float_graph, profile)) is not None:
+    if kept is not None and (again := kept.find(build, build.float_graph, profile)) is not None:
         progress.note(f"{build.manifest.model} for {profile}: as it was made for another bundle")
-        return found
+        return again
     note = f"{build.manifest.model} was not built for {profile}: making that model now"
     if build.manifest.options.has_budget:
         note += "; the build's budget is not held for it, --target at build time does that"
     progress.note(note)
-    probe = Probe(to_input(verification_pictures().patches[0].load()))
-    pictures = pictures_of(build.table, probe)
-    quantizer = Quantizer(build.float_graph, build.table, find_profile(profile), pictures, progress)
+    size = build.manifest.network.tile.size
+    probe = Probe(to_input(verification_pictures(size).patches[0].load()))
+    pictures = pictures_of(build.table, size, probe)
+    single = GraphIndex(with_batch(build.float_graph.model, 1))
+    quantizer = Quantizer(single, build.table, find_profile(profile), pictures, progress)
     made = quantizer.quantize(build.manifest.options.quantization_for(profile))
+    made = made.on(build.float_graph)
     if kept is not None:
         kept.keep(build, build.float_graph, profile, made)
     return made

@@ -29,7 +29,7 @@ from deploy.handoff.kept_models import KeptModels, kept_folder
 from deploy.handoff.own_wheel import write_own_wheel
 from deploy.handoff.proof import Proof, prove_bundle
 from deploy.handoff.usual_place import usual_place
-from deploy.handoff.vendor import MODELS, BundleContext, Vendor, equalized_models
+from deploy.handoff.vendor import MODELS, BundleContext, Vendor, equalized_models, require_batch
 from deploy.handoff.vendors import find_vendor
 from deploy.network.known_models import trained_by_real_esrgan
 from deploy.progress import Progress
@@ -105,6 +105,7 @@ def make_handoff(request: HandoffRequest, progress: Progress) -> HandoffOutcome:
     found = map(find_vendor, request.vendors)
     vendors = list({vendor.name: vendor for vendor in found}.values())
     build = open_build(request.build)
+    require_batch(vendors, build.manifest.network.tile)
     pictures = golden_pictures(build, request.images, request.count)
     calibration = calibration_set(build, request.calib, include_images=request.include_images)
     profiles = _profiles(vendors, build, request.profiles)
@@ -123,7 +124,7 @@ def make_handoff(request: HandoffRequest, progress: Progress) -> HandoffOutcome:
             chosen = {name: int8[name] for name in profiles[vendor.name]}
             context = _context(vendor, root, build, calibration, golden, chosen)
             vendor.write(context)
-        proofs = prove_bundle(root, build.manifest.model, vendors, golden, progress)
+        proofs = prove_bundle(root, build.manifest.stem, vendors, golden, progress)
         draft = _describe(root, build, golden, vendors, profiles, int8)
         draft = replace(draft, wheel=wheel.name, weights_licence=licence)
         write_common(root, draft, calibration, vendors)
@@ -189,7 +190,7 @@ def _profiles(
 def _write_models(root: Path, build: Build, int8: dict[str, QuantizedModel]) -> onnx.ModelProto:
     float_model = build.models[build.manifest.float_artifact.path]
     (root / MODELS).mkdir()
-    models = {model_file_name(build.manifest.model, "fp32"): float_model}
+    models = {model_file_name(build.manifest.stem, "fp32"): float_model}
     models |= {_int8_name(build, profile): entry.model for profile, entry in int8.items()}
     for name, model in models.items():
         (root / MODELS / name).write_bytes(serialize(model))
@@ -197,7 +198,7 @@ def _write_models(root: Path, build: Build, int8: dict[str, QuantizedModel]) -> 
 
 
 def _int8_name(build: Build, profile: str) -> str:
-    return model_file_name(build.manifest.model, "int8", profile)
+    return model_file_name(build.manifest.stem, "int8", profile)
 
 
 def _context(  # noqa: PLR0913, PLR0917  # the columns of one record
@@ -212,8 +213,9 @@ def _context(  # noqa: PLR0913, PLR0917  # the columns of one record
     return BundleContext(
         vendor=vendor.name,
         root=root,
-        model=build.manifest.model,
+        model=build.manifest.stem,
         scale=build.manifest.network.scale,
+        tile=build.manifest.network.tile,
         float_model=build.models[build.manifest.float_artifact.path],
         table=build.table,
         calibration=calibration,
@@ -238,7 +240,7 @@ def _describe(  # noqa: PLR0913, PLR0917  # the columns of one record
         weights=manifest.weights,
         calibration=manifest.calibration,
         options=manifest.options,
-        float_model=f"{MODELS}/{model_file_name(manifest.model, 'fp32')}",
+        float_model=f"{MODELS}/{model_file_name(manifest.stem, 'fp32')}",
         equalized_models=tuple(f"{MODELS}/{path.name}" for path in equalized_models(root)),
         int8_models={profile: f"{MODELS}/{_int8_name(build, profile)}" for profile in int8},
         golden=golden,

@@ -20,7 +20,7 @@ def usual_place(build: Build, vendors: Collection[str]) -> Path:
     Raises:
         UsageError: a bundle for other vendors lies there.
     """
-    out = build.folder.parent / f"{build.manifest.model}-handoff.zip"
+    out = build.folder.parent / f"{build.manifest.stem}-handoff.zip"
     lost = sorted(_vendors_of(out) - {*vendors})
     if lost:
         raise UsageError(

@@ -1,7 +1,7 @@
 """Define what a vendor of a handoff is, and what it gets to write from."""
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -12,8 +12,10 @@ import onnx
 from calib.archive import write_archive
 from calib.arrays import AnyArray, Float32
 from calib.digest import canonical_json
-from calib.images import PATCH_PX, Picture, read_image
+from calib.errors import UsageError
+from calib.images import Picture, read_image
 from calib.table import CalibrationTable
+from calib.tile import Tile
 from deploy.artifacts.files import model_file_name, serialize
 from deploy.artifacts.templates import text_environment
 from deploy.build.quantize import QuantizedModel
@@ -34,8 +36,9 @@ class BundleContext:
     Attributes:
         vendor: name of the vendor; its folder in the bundle has this name.
         root: of the bundle that is being made.
-        model: name of the network.
+        model: what the names of its files begin with.
         scale: output pixels per input pixel along one side.
+        tile: the network's fixed input.
         float_model: the network.
         table: its calibration table.
         calibration: the pictures behind the table.
@@ -47,6 +50,7 @@ class BundleContext:
     root: Path
     model: str
     scale: int
+    tile: Tile
     float_model: onnx.ModelProto
     table: CalibrationTable
     calibration: CalibrationSet
@@ -86,8 +90,9 @@ class BundleContext:
         known = {
             "model": self.model,
             "scale": self.scale,
-            "input_px": PATCH_PX,
-            "output_px": PATCH_PX * self.scale,
+            "tile": self.tile,
+            "input_shape": list(self.tile.shape),
+            "output_shape": list(self.tile.output_shape(self.scale)),
             "golden": self.golden,
             "calibration": self.calibration,
         }
@@ -193,6 +198,8 @@ class Vendor:
             a floor and not against ours.
         engines: of the vendor, that can run here.
         aliases: other names for it on the command line, such as the maker's.
+        takes_batch: its tools take a model of several pictures at once; others make the batch
+            themselves.
     """
 
     name: str
@@ -202,6 +209,21 @@ class Vendor:
     quantizes_itself: bool = False
     engines: tuple[Engine, ...] = ()
     aliases: tuple[str, ...] = ()
+    takes_batch: bool = True
+
+
+def require_batch(vendors: Iterable[Vendor], tile: Tile) -> None:
+    """Refuse a build of several pictures at once for vendors that make the batch themselves.
+
+    Raises:
+        UsageError: one of them does.
+    """
+    refusing = [vendor.name for vendor in vendors if not vendor.takes_batch]
+    if tile.batch > 1 and refusing:
+        raise UsageError(
+            f"found a build of {tile.batch} pictures at once; the tools of {', '.join(refusing)} "
+            "take one and make the batch themselves: hand off a build without --batch"
+        )
 
 
 def copy_standalone(name: str, path: Path) -> None:

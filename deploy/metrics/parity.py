@@ -17,7 +17,7 @@ import numpy as np
 
 from calib.arrays import Float32
 from calib.errors import VerificationError
-from calib.images import to_picture
+from calib.images import to_pictures
 from deploy.artifacts.parity_record import ImageParity, ParityRecord, ParitySummary, Threshold
 from deploy.artifacts.precision import ModelPrecision
 from deploy.metrics.psnr_ssim import max_abs_error, parity_db, ssim
@@ -147,7 +147,7 @@ def compare(name: str, reference: Float32, candidate: Float32) -> ImageParity:
 
     Args:
         name: of the picture.
-        reference: float32 [1, 3, H, W].
+        reference: float32 [N, 3, H, W]; N pictures count as one, their SSIM is the mean.
         candidate: the same shape. NaN or infinity anywhere gets the worst figures there are.
 
     Raises:
@@ -162,9 +162,11 @@ def compare(name: str, reference: Float32, candidate: Float32) -> ImageParity:
     if not np.isfinite(candidate).all():
         return ImageParity(name, psnr_db=0.0, ssim=0.0, max_abs_error=1.0)
     seen, expected = np.clip(candidate, 0.0, 1.0), np.clip(reference, 0.0, 1.0)
+    pictures = zip(to_pictures(reference), to_pictures(candidate), strict=True)
+    similar = [ssim(*pair) for pair in pictures]
     return ImageParity(
         name=name,
         psnr_db=parity_db(expected, seen),
-        ssim=ssim(to_picture(reference), to_picture(candidate)),
+        ssim=float(np.mean(similar)),
         max_abs_error=max_abs_error(expected, seen),
     )

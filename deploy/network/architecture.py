@@ -20,6 +20,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal, TypeAlias
 
+from calib.errors import UsageError
+from calib.tile import Tile
+
 INPUT_NAME = "input"
 
 
@@ -166,6 +169,21 @@ class SRVGG:
 
 
 Architecture: TypeAlias = RRDBNet | SRVGG
+
+
+def require_divisible(architecture: Architecture, tile: Tile) -> None:
+    """Refuse a tile whose sides a pixel-unshuffle cannot divide.
+
+    Raises:
+        UsageError: a side is no multiple of the network's unshuffle factor.
+    """
+    factor = max(one.resolution.denominator for one in architecture.convolutions())
+    if any(side % factor for side in tile.sides):
+        fitting = "x".join(str(-(-side // factor) * factor) for side in tile.sides)
+        raise UsageError(
+            f"found --size {tile.size}, the pixel-unshuffle of {architecture} needs sides that "
+            f"{factor} divides; choose {fitting}"
+        )
 
 
 def tensor_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:

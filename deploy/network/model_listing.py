@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from calib.images import PATCH_PX
+from calib.tile import USUAL_PX
 from deploy.network.architecture import Architecture
 from deploy.network.known_models import MODELS
 from deploy.network.macs import Complexity, architecture_complexity
@@ -45,7 +45,7 @@ def catalogue() -> list[CatalogueRow]:
         CatalogueRow(
             entry.name,
             entry.architecture,
-            architecture_complexity(entry.architecture, PATCH_PX, PATCH_PX),
+            architecture_complexity(entry.architecture, USUAL_PX, USUAL_PX),
             weights_at_hand(entry),
         )
         for entry in MODELS

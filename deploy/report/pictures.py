@@ -53,7 +53,7 @@ class Scene:
     Attributes:
         name: of the patch.
         role: why it was chosen, such as ``worst of 6``.
-        network_input: uint8 [128, 128, 3].
+        network_input: uint8 [H, W, 3].
         reference: what the float model drew.
         drawings: what the other models drew, lowest precision last.
     """
@@ -99,9 +99,10 @@ class Scene:
         if not self.drawings:
             return 0, 0
         squared = np.square(self.differences[-1].astype(np.float32))
-        sums = cv2.boxFilter(squared, -1, (DETAIL_PX, DETAIL_PX), anchor=(0, 0), normalize=False)
         height, width = squared.shape
-        valid = sums[: height - DETAIL_PX + 1, : width - DETAIL_PX + 1]
+        across, down = min(DETAIL_PX, width), min(DETAIL_PX, height)
+        sums = cv2.boxFilter(squared, -1, (across, down), anchor=(0, 0), normalize=False)
+        valid = sums[: height - down + 1, : width - across + 1]
         top, left = np.unravel_index(int(valid.argmax()), valid.shape)
         return int(top), int(left)
 

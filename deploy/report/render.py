@@ -114,12 +114,13 @@ def _shown(scene: Scene, scale: int) -> ShownScene:
     top, left = scene.detail()
     scale_px = scene.reference.picture.shape[0] // scene.network_input.shape[0]
     enlarged = scene.network_input.repeat(scale_px, axis=0).repeat(scale_px, axis=1)
+    height, width = scene.network_input.shape[:2]
     subject = scene.title
     pictures = [
         ShownPicture(
             label="input",
             uri=picture_uri(scene.network_input),
-            alt=f"The input of the network: {subject}, 128 by 128 pixels",
+            alt=f"The input of the network: {subject}, {width} by {height} pixels",
             detail_uri=_detail(Drawing("input", enlarged), top, left),
         ),
         ShownPicture(

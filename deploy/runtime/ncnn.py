@@ -6,7 +6,7 @@ import numpy as np
 
 from calib.arrays import Float32
 from calib.errors import VerificationError
-from deploy.runtime.runner import Runner
+from deploy.runtime.runner import Runner, in_batches
 
 _HALF_OPTIONS = (
     "use_fp16_packed",
@@ -49,4 +49,4 @@ def ncnn_runner(param: Path) -> Runner:
             found: Float32 = np.array(output, np.float32)[np.newaxis]
         return found
 
-    return run
+    return in_batches(run, 1)

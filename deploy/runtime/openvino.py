@@ -19,7 +19,7 @@ import onnx
 
 from calib.arrays import Float32
 from calib.errors import GraphError, UsageError
-from deploy.runtime.runner import Runner
+from deploy.runtime.runner import Runner, in_batches
 
 try:
     import openvino
@@ -91,7 +91,7 @@ def _runner(compiled: "openvino.CompiledModel") -> Runner:
         # A copy: the next inference writes into the same buffer.
         return np.array(compiled(network_input)[0])
 
-    return run
+    return in_batches(run, compiled.input(0).shape[0])
 
 
 @cache

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from calib.arrays import Float32
 from calib.dataset import PatchRef
 from calib.images import to_input
@@ -62,12 +64,13 @@ class Outputs:
         return self.by_file[file][self.images.index(image)]
 
 
-def run_models(
+def run_models(  # noqa: PLR0913, PLR0917  # four of them have defaults
     runners: Mapping[str, Runner],
     patches: Sequence[PatchRef],
     workers: int = 1,
     advance: Advance = lambda: None,
     known: Outputs | None = None,
+    batch: int = 1,
 ) -> Outputs:
     """Run every model on every picture.
 
@@ -77,24 +80,29 @@ def run_models(
         workers: how many inferences run side by side.
         advance: called after each picture.
         known: what some of them draw of some pictures, and need not draw again.
+        batch: pictures that one inference takes.
     """
     known = known or Outputs()
     names = tuple(patch.name for patch in patches)
     inputs = tuple(to_input(patch.load()) for patch in patches)
+    groups = [slice(start, start + batch) for start in range(0, len(names), batch)]
     by_file: dict[str, list[Float32]] = {name: [] for name in runners}
     with ThreadPoolExecutor(workers) as pool:
         rows = [
             {
-                file: pool.submit(run, values)
+                file: pool.submit(run, np.concatenate(inputs[group]))
                 for file, run in runners.items()
-                if known.output(file, name) is None
+                if any(known.output(file, name) is None for name in names[group])
             }
-            for name, values in zip(names, inputs, strict=True)
+            for group in groups
         ]
-        for name, row in zip(names, rows, strict=True):
-            for file, drawn in by_file.items():
-                output = row[file].result() if file in row else known.output(file, name)
-                assert output is not None  # else it would have been run
-                drawn.append(output)
-            advance()
+        for group, row in zip(groups, rows, strict=True):
+            for file in runners:
+                if file in row:
+                    by_file[file] += np.split(row[file].result(), len(names[group]))
+                else:
+                    found = [known.output(file, name) for name in names[group]]
+                    by_file[file] += [output for output in found if output is not None]
+            for _ in names[group]:
+                advance()
     return Outputs(names, inputs, {name: tuple(found) for name, found in by_file.items()})

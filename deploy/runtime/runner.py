@@ -3,13 +3,14 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
 import onnx
 
 from calib.arrays import Float32
 from calib.runtime import Session
 
 Runner = Callable[[Float32], Float32]
-"""Maps an input [1, 3, H, W] in [0, 1] to an output [1, 3, H*scale, W*scale]."""
+"""Maps an input [K, 3, H, W] in [0, 1] to an output [K, 3, H*scale, W*scale], for any K."""
 
 
 def model_runner(
@@ -22,7 +23,7 @@ def model_runner(
     """Load a model and return the function it computes.
 
     Args:
-        model: with one input and one output, both float32 [1, 3, H, W].
+        model: with one input and one output, both float32 [N, 3, H, W].
         optimized: as the runtime really executes it, or in its QDQ reference semantics.
         threads: for the runtime; ``None`` takes every core.
         config: further entries of the runtime's session configuration.
@@ -32,8 +33,38 @@ def model_runner(
     """
     session = Session(model, optimized=optimized, threads=threads, config=config)
     (input_name,), (output_name,) = session.inputs, session.outputs
+    batch = session.input_shapes[input_name][0]
 
     def run(network_input: Float32) -> Float32:
         return session.run({input_name: network_input})[output_name]
 
-    return run
+    return in_batches(run, batch) if isinstance(batch, int) else run
+
+
+def in_batches(run: Runner, batch: int) -> Runner:
+    """Return ``run``, which takes ``batch`` pictures at once, as a function of any number of them.
+
+    The last batch is filled up with the first pictures.
+    """
+
+    def whole(network_input: Float32) -> Float32:
+        if len(network_input) == batch:
+            return run(network_input)
+        drawn = [run(chunk) for chunk in full_batches(network_input, batch)]
+        return np.concatenate(drawn)[: len(network_input)]
+
+    return whole
+
+
+def full_batches(pictures: Float32, batch: int) -> list[Float32]:
+    """Return float32 [K, 3, H, W] as arrays [batch, 3, H, W], filled up with the first pictures.
+
+    >>> [list(one[:, 0, 0, 0]) for one in full_batches(np.arange(3).reshape(3, 1, 1, 1), 2)]
+    [[0, 1], [2, 0]]
+    """
+    count = -(-len(pictures) // batch) * batch
+    filled = np.arange(count) % len(pictures)
+    return [
+        np.ascontiguousarray(pictures[filled[start : start + batch]])
+        for start in range(0, count, batch)
+    ]

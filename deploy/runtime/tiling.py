@@ -8,7 +8,7 @@ the same pixels inside a larger picture: a seam where tiles meet. The rule here:
     flush     at the edge of the picture itself a tile ends there too: the same zeros, no seam
     reflect   a picture smaller than a tile is continued by reflection, below and to the right
 
-The receptive field of x4plus is wider than any tile, but what a pixel takes from afar decays
+The receptive field of x4plus is wider than a usual tile, but what a pixel takes from afar decays
 fast. PSNR in dB between a tile of 128 pixels and the same pixels inside a picture of 256, at a
 distance from the rim (the worse of DIV2K 0802 and 0824):
 
@@ -31,7 +31,7 @@ import onnx
 
 from calib.arrays import Float32, Float64
 from calib.errors import GraphError
-from calib.images import PATCH_PX
+from calib.tile import USUAL_SIZE, Size
 from deploy.runtime.runner import Runner
 
 MARGIN_PX = 24
@@ -44,50 +44,55 @@ class Tiling:
     Attributes:
         height: of the picture, in pixels.
         width: of the picture, in pixels.
-        tile_px: side of a tile.
-        margin_px: how much of a tile's rim is discarded where another tile covers it.
+        tile: size of every tile.
+        margin_px: how much of a tile's rim is discarded where another tile covers it; ``None``:
+            :data:`MARGIN_PX`, or a quarter of a side where that is less.
     """
 
     height: int
     width: int
-    tile_px: int = PATCH_PX
-    margin_px: int = MARGIN_PX
+    tile: Size = USUAL_SIZE
+    margin_px: int | None = None
 
     @cached_property
     def rows(self) -> tuple[int, ...]:
         """First row of every row of tiles."""
-        return _starts(self.height, self.tile_px, self.margin_px)
+        return _starts(self.height, self.tile.height_px, self._margin(self.tile.height_px))
 
     @cached_property
     def columns(self) -> tuple[int, ...]:
         """First column of every column of tiles."""
-        return _starts(self.width, self.tile_px, self.margin_px)
+        return _starts(self.width, self.tile.width_px, self._margin(self.tile.width_px))
+
+    def _margin(self, side_px: int) -> int:
+        return min(MARGIN_PX, side_px // 4) if self.margin_px is None else self.margin_px
 
     def __len__(self) -> int:
         return len(self.rows) * len(self.columns)
 
     def weights(self, scale: int) -> Iterator[tuple[int, int, Float32]]:
-        """Yield each tile's first row, first column and float32 ``[tile*scale, tile*scale]``.
+        """Yield each tile's first row, first column and float32 ``[h*scale, w*scale]``.
 
         Weights are positive where a tile counts and add up to 1 at every pixel.
         """
-        down = _shares(self.rows, self.tile_px, self.margin_px, scale)
-        across = _shares(self.columns, self.tile_px, self.margin_px, scale)
+        height, width = self.tile.sides
+        down = _shares(self.rows, height, self._margin(height), scale)
+        across = _shares(self.columns, width, self._margin(width), scale)
         for row, vertical in zip(self.rows, down, strict=True):
             for column, horizontal in zip(self.columns, across, strict=True):
                 yield row, column, np.outer(vertical, horizontal).astype(np.float32)
 
 
 def tiled_runner(
-    run: Runner, scale: int, *, tile_px: int = PATCH_PX, margin_px: int = MARGIN_PX
+    run: Runner, scale: int, tile: Size = USUAL_SIZE, *, margin_px: int | None = None
 ) -> Runner:
     """Return ``run``, which takes one size only, as a function of pictures of any size.
 
     Args:
-        run: maps float32 [1, 3, tile_px, tile_px] to [1, 3, tile_px*scale, tile_px*scale].
+        run: maps float32 [1, 3, h, w] to [1, 3, h*scale, w*scale].
         scale: output pixels per input pixel along one side.
-        tile_px: side of the network's input.
-        margin_px: how much of a tile's rim is discarded where another tile covers it.
+        tile: h and w, the size of the network's input.
+        margin_px: see :class:`Tiling`.
 
     Returns:
         A function from float32 [1, 3, H, W] to [1, 3, H*scale, W*scale].
@@ -95,16 +100,18 @@ def tiled_runner(
 
     def tiled(network_input: Float32) -> Float32:
         height, width = network_input.shape[2:]
-        missing = [(0, max(0, tile_px - side)) for side in (height, width)]
+        missing = [
+            (0, max(0, needed - side))
+            for needed, side in zip(tile.sides, (height, width), strict=True)
+        ]
         padded = np.pad(network_input, ((0, 0), (0, 0), *missing), mode="reflect")
-        tiling = Tiling(padded.shape[2], padded.shape[3], tile_px, margin_px)
+        tiling = Tiling(padded.shape[2], padded.shape[3], tile, margin_px)
         output = np.zeros((1, 3, tiling.height * scale, tiling.width * scale), np.float32)
         for row, column, weight in tiling.weights(scale):
-            tile = padded[:, :, row : row + tile_px, column : column + tile_px]
-            drawn = run(np.ascontiguousarray(tile))
-            top, left = row * scale, column * scale
-            into = output[:, :, top : top + tile_px * scale, left : left + tile_px * scale]
-            into += drawn * weight
+            bottom, right = row + tile.height_px, column + tile.width_px
+            drawn = run(np.ascontiguousarray(padded[:, :, row:bottom, column:right]))
+            rows, columns = slice(row * scale, bottom * scale), slice(column * scale, right * scale)
+            output[:, :, rows, columns] += drawn * weight
         return np.ascontiguousarray(output[:, :, : height * scale, : width * scale])
 
     return tiled
@@ -126,8 +133,8 @@ def resized_model(model: onnx.ModelProto, height: int, width: int, scale: int) -
     for node in model.graph.node:
         if node.op_type == "Reshape":
             raise GraphError(
-                f"node {node.name!r} reshapes to a fixed size, so this network runs at "
-                f"{PATCH_PX}x{PATCH_PX} only; run it in tiles"
+                f"node {node.name!r} reshapes to a fixed size, so this network runs at its own "
+                "input size only; run it in tiles"
             )
     resized = onnx.ModelProto()
     resized.CopyFrom(model)

@@ -60,7 +60,9 @@ def compare_models(
         progress: told what is going on.
         known: what some files draw of some pictures, and need not draw again.
     """
-    workers, threads = shares(len(build.models) * len(patches), most=MOST_WORKERS)
+    batch = build.manifest.network.tile.batch
+    step = max(1, BATCH // batch) * batch
+    workers, threads = shares(len(build.models) * -(-len(patches) // batch), most=MOST_WORKERS)
     runners, refused = load_runners(build, threads)
     reference = build.manifest.float_artifact.path
     if reference not in runners:
@@ -75,8 +77,10 @@ def compare_models(
     kept = Outputs()
     title = f"{build.manifest.model}: running {', '.join(runners)}"
     with progress.stage(title, len(patches)) as advance:
-        for start in range(0, len(patches), BATCH):
-            outputs = run_models(runners, patches[start : start + BATCH], workers, advance, known)
+        for start in range(0, len(patches), step):
+            outputs = run_models(
+                runners, patches[start : start + step], workers, advance, known, batch
+            )
             kept = kept if kept.images else outputs
             try:
                 for name, threshold in thresholds.items():

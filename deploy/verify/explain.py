@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from calib.arrays import Float32
 from calib.dataset import PatchRef
 from calib.errors import EsrdeployError
@@ -13,6 +15,7 @@ from deploy.metrics.layer_sqnr import LayerError, compare_layers
 from deploy.progress import Progress
 from deploy.runtime.backends import BackendName
 from deploy.runtime.outputs import Outputs
+from deploy.runtime.runner import full_batches
 from deploy.verify.backend_error import PICTURES, BackendError, measure_backend
 from deploy.verify.backends_of_file import backends_of, why_not_run
 from deploy.verify.contents import CheckedBuild
@@ -82,6 +85,12 @@ def measure_backends(
     return tuple(measured), refused, not_run
 
 
+def _single(outputs: Sequence[Float32], count: int) -> tuple[Float32, ...]:
+    """Return the first ``count`` pictures of outputs [N, 3, H, W], each as [1, 3, H, W]."""
+    pictures = np.concatenate(outputs)[:count]
+    return tuple(np.split(pictures, count))
+
+
 @dataclass(frozen=True, eq=False)
 class Layers:
     """How far the tensors of int8 files lie from the float network's.
@@ -112,6 +121,8 @@ def measure_layers(
     checks: list[Check] = []
     inputs = tuple(to_input(picture.load()) for picture in patches)
     build = checked.build
+    batch = build.manifest.network.tile.batch
+    batches = full_batches(np.concatenate(inputs), batch) if inputs else []
     for item in build.manifest.models() if inputs else ():
         if item.precision != "int8" or item.path not in build.models:
             continue
@@ -122,11 +133,11 @@ def measure_layers(
             continue
         title = f"{build.manifest.model}: comparing every tensor of {item.path}"
         try:
-            with progress.stage(title, len(inputs)) as advance:
-                found = compare_layers(prepared, build.models[item.path], inputs, on_step=advance)
+            with progress.stage(title, len(batches)) as advance:
+                found = compare_layers(prepared, build.models[item.path], batches, on_step=advance)
         except EsrdeployError as error:
             checks.append(Check.of(False, "layers", item.path, str(error)))
         else:
-            errors[item.path], drawn[item.path] = found.errors, found.outputs
+            errors[item.path], drawn[item.path] = found.errors, _single(found.outputs, len(inputs))
     names = tuple(patch.name for patch in patches)
     return Layers(errors, tuple(checks), Outputs(names, inputs, drawn))

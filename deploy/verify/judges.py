@@ -1,13 +1,13 @@
 """Choose the pictures that the models of a build are compared on."""
 
-from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from calib.dataset import PatchSet, folder_patches
+from calib.dataset import PatchSet, folder_patches, unseen_patches
 from calib.errors import UsageError
 from calib.sample import verification_pictures
+from calib.tile import Size
 from deploy.artifacts.build_folder import Build
 from deploy.artifacts.manifest import Manifest
 from deploy.artifacts.parity_record import VerifiedOn
@@ -31,15 +31,15 @@ class Judges:
         Raises:
             UsageError: it was calibrated on all of them.
         """
-        return self.unseen(build.calibrated_on)
+        return self if build.table is None else self.unseen(build.table.images)
 
-    def unseen(self, seen: Collection[str]) -> "Judges":
-        """Return the same without pictures of these digests.
+    def unseen(self, calibrated_on: ImagesRecord) -> "Judges":
+        """Return the same without those pictures, at whichever size they were calibrated on.
 
         Raises:
             UsageError: none is left.
         """
-        unseen = tuple(patch for patch in self.patches.patches if patch.sha256 not in seen)
+        unseen = unseen_patches(self.patches.patches, calibrated_on)
         if not unseen:
             raise UsageError(
                 f"the build was calibrated on all {len(self.patches)} pictures it should be "
@@ -52,19 +52,19 @@ class Judges:
         return VerifiedOn(self.choice, self.patches.record())
 
 
-def sample_judges() -> Judges:
+def sample_judges(size: Size) -> Judges:
     """Return the photographs of the embedded sample that nothing is calibrated on."""
-    return Judges("sample", verification_pictures())
+    return Judges("sample", verification_pictures(size))
 
 
-def folder_judges(folder: Path) -> Judges:
-    """Return every picture of a folder, each reduced to 128x128.
+def folder_judges(folder: Path, size: Size) -> Judges:
+    """Return every picture of a folder, each resized to ``size``.
 
     Raises:
         ImageSetError: the folder holds no images.
         ImageError: an image does not decode.
     """
-    return Judges("folder", folder_patches(folder, mode="whole", count=None, seed=0))
+    return Judges("folder", folder_patches(folder, mode="whole", count=None, seed=0, size=size))
 
 
 def judges_of(manifest: Manifest, images: Path | None) -> Judges:
@@ -79,11 +79,13 @@ def judges_of(manifest: Manifest, images: Path | None) -> Judges:
         ImageSetError: the folder holds no images.
         ImageError: an image does not decode.
     """
+    size = manifest.network.tile.size
     if images is None:
-        return sample_judges()
+        return sample_judges(size)
     before = manifest.verified_on
     found = () if before is None else before.found_in(images)
     if before is None or len(found) < before.images.count:
-        return folder_judges(images)
+        return folder_judges(images, size)
     kept = before.images
-    return Judges(before.choice, PatchSet(kept.origin, kept.mode, kept.seed, kept.requested, found))
+    held = PatchSet(kept.origin, kept.mode, kept.seed, kept.requested, found, size)
+    return Judges(before.choice, held)

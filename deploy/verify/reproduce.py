@@ -97,7 +97,7 @@ def _plan_again(
 
 def _check_quantized(build: Build, item: Artifact, planned: PreparedGraph) -> Iterator[Check]:
     expected, found = planned.plan, build.plans[item.path]
-    name = plan_file_name(build.manifest.model, item.target or "")
+    name = plan_file_name(build.manifest.stem, item.target or "")
     differences = list(_record_differences("", expected.to_record(), found.to_record()))
     if differences:
         differences = [*plan_faults(expected, found), *differences]

@@ -14,7 +14,6 @@ from onnx import numpy_helper
 
 from calib.digest import sha256_file
 from calib.errors import EsrdeployError
-from calib.images import PATCH_PX
 from calib.images_record import ImagesSummary
 from deploy.artifacts.build_folder import Build
 from deploy.artifacts.check import Check
@@ -26,6 +25,7 @@ from deploy.artifacts.files import (
     Artifact,
     main_opset,
 )
+from deploy.artifacts.manifest import NetworkRecord
 from deploy.artifacts.parity_record import ParityRecord
 from deploy.metrics.parity import THRESHOLDS, ParityResult
 from deploy.network.macs import complexity
@@ -37,12 +37,12 @@ _MADE_FROM = re.compile(rb'<meta name="esrdeploy-manifest" content="([0-9a-f]{64
 
 def check_structure(build: Build) -> Iterator[Check]:
     """Ask of each model whether it is valid ONNX with the agreed inputs and outputs."""
-    scale = build.manifest.network.scale
+    network = build.manifest.network
     for item in build.manifest.models():
         model = build.models.get(item.path)
         if model is None:
             continue
-        problem = _structure_problem(model, item, scale)
+        problem = _structure_problem(model, item, network)
         yield Check.of(problem is None, "structure", item.path, problem or "valid ONNX")
 
 
@@ -103,7 +103,9 @@ def check_target_rules(build: Build) -> Iterator[Check]:
         yield Check.of(not broken, "rules", item.path, detail)
 
 
-def _structure_problem(model: onnx.ModelProto, item: Artifact, scale: int) -> str | None:
+def _structure_problem(
+    model: onnx.ModelProto, item: Artifact, network: NetworkRecord
+) -> str | None:
     try:
         onnx.checker.check_model(model, full_check=True)
         opset = main_opset(model)
@@ -114,8 +116,8 @@ def _structure_problem(model: onnx.ModelProto, item: Artifact, scale: int) -> st
     if opset != item.opset:
         return f"uses opset {opset}, the manifest records {item.opset}"
     expected = [
-        ("input", [1, 3, PATCH_PX, PATCH_PX]),
-        ("output", [1, 3, PATCH_PX * scale, PATCH_PX * scale]),
+        ("input", list(network.tile.shape)),
+        ("output", list(network.tile.output_shape(network.scale))),
     ]
     found = [_signature(value) for value in (*model.graph.input, *model.graph.output)]
     if found != expected:
@@ -151,13 +153,13 @@ def check_table(build: Build) -> Iterator[Check]:
         detail = f"made from {_spelled(found)}, the manifest records {_spelled(recorded)}"
         yield Check.of(False, "calibration images", TABLE_NAME, detail)
     if build.float_graph is not None:
-        digest = build.float_graph.digest
+        digest = build.float_graph.network_digest
         yield Check.of(
-            build.table.graph_digest == digest,
+            build.table.network_digest == digest,
             "calibrated graph",
             TABLE_NAME,
-            ("" if build.table.graph_digest == digest else "stale calibration table: ")
-            + f"taken on graph {build.table.graph_digest}, the float model is {digest}",
+            ("" if build.table.network_digest == digest else "stale calibration table: ")
+            + f"taken on network {build.table.network_digest}, the float model is {digest}",
         )
 
 
@@ -198,4 +200,7 @@ def check_report(folder: Path) -> Iterator[Check]:
 
 
 def _spelled(images: ImagesSummary) -> str:
-    return f"{images.count} images of digest {images.digest} ({images.origin}, {images.mode})"
+    return (
+        f"{images.count} images of {images.size} and digest {images.digest} ({images.origin}, "
+        f"{images.mode})"
+    )

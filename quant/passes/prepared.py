@@ -91,10 +91,10 @@ def prepare(graph: GraphIndex, plan: QuantPlan) -> PreparedGraph:
         StaleTableError: the plan is of another graph.
         GraphError: what it folds, its factors, or what it quantizes do not fit the graph.
     """
-    if graph.digest != plan.graph_digest:
+    if graph.network_digest != plan.network_digest:
         raise StaleTableError(
-            f"the plan is of graph {plan.graph_digest}, found {graph.digest}; make a plan of this "
-            "graph"
+            f"the plan is of network {plan.network_digest}, found {graph.network_digest}; make a "
+            "plan of this network"
         )
     folded = fold(graph.model, plan.folded)
     equalized = rescale(folded.model, plan.equalization).behind(folded)
@@ -104,4 +104,4 @@ def prepare(graph: GraphIndex, plan: QuantPlan) -> PreparedGraph:
 
 
 def _rewriting(plan: QuantPlan) -> tuple[str, tuple[str, ...], Mapping[str, tuple[float, ...]]]:
-    return plan.graph_digest, plan.folded, plan.equalization
+    return plan.network_digest, plan.folded, plan.equalization

@@ -9,7 +9,8 @@ import pytest
 from onnx import numpy_helper
 
 from calib.dataset import PatchRef, PatchSet, WholeView
-from calib.images import PATCH_PX, Picture
+from calib.images import Picture
+from calib.tile import USUAL_PX
 
 DENSE_BLOCK = """
 <ir_version: 8, opset_import: ["": 17]>
@@ -47,7 +48,7 @@ class NoisePhoto:
     def read(self) -> Picture:
         rng = np.random.default_rng(self.seed)
         ceiling = rng.integers(16, 256)
-        return rng.integers(0, ceiling, (PATCH_PX, PATCH_PX, 3), dtype=np.uint8)
+        return rng.integers(0, ceiling, (USUAL_PX, USUAL_PX, 3), dtype=np.uint8)
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ import pytest
 from calib.calibrate import calibrate
 from calib.dataset import PatchSet
 from calib.errors import CalibrationError, GraphError, UsageError
-from calib.graph import graph_digest
+from calib.graph import network_digest
 from calib.images import to_input, write_image
 from calib.observe import SegmentedGraph
 from calib.sample import sample_patches
@@ -37,7 +37,7 @@ def test_a_table_says_what_it_was_made_from(
 ) -> None:
     patches = noise_patches(2)
     table = calibrate(dense_block, WANTED, patches)
-    table.require_graph(graph_digest(dense_block))
+    table.require_network(network_digest(dense_block))
     assert table.images == patches.record()
     assert list(table.tensors) == list(WANTED)
 

@@ -13,8 +13,9 @@ from hypothesis.extra import numpy as hnp
 from calib.dataset import CropView, PatchSet, WholeView, folder_patches
 from calib.digest import sha256_bytes
 from calib.errors import ImageError, UsageError
-from calib.images import PATCH_PX, read_image, resize_area, write_image
+from calib.images import read_image, resize_area, write_image
 from calib.records import encode
+from calib.tile import USUAL_PX
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def test_whole_mode_reduces_each_image_by_area(photos: Path) -> None:
         "a.png", "b.png", "c.png", "d.png", "sub/e.png",
     ]  # fmt: skip
     for patch in chosen.patches:
-        expected = resize_area(read_image(photos / patch.name), PATCH_PX, PATCH_PX)
+        expected = resize_area(read_image(photos / patch.name), USUAL_PX, USUAL_PX)
         np.testing.assert_array_equal(patch.load(), expected)
         assert patch.sha256 == sha256_bytes(expected.tobytes())
 
@@ -55,7 +56,7 @@ def test_crop_mode_cuts_pixels_as_they_are(photos: Path) -> None:
         name, corner = patch.name.split("@")
         top, left = map(int, corner.split(","))
         picture = read_image(photos / name)
-        expected = picture[top : top + PATCH_PX, left : left + PATCH_PX]
+        expected = picture[top : top + USUAL_PX, left : left + USUAL_PX]
         np.testing.assert_array_equal(patch.load(), expected)
 
 
@@ -97,12 +98,12 @@ def test_crops_never_repeat(tmp_path: Path) -> None:
 def test_small_pictures_are_continued_by_reflection(shape: tuple[int, int]) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
     patch = CropView(0, 0).of(picture)
-    assert patch.shape == (PATCH_PX, PATCH_PX, 3)
-    height, width = min(shape[0], PATCH_PX), min(shape[1], PATCH_PX)
+    assert patch.shape == (USUAL_PX, USUAL_PX, 3)
+    height, width = min(shape[0], USUAL_PX), min(shape[1], USUAL_PX)
     np.testing.assert_array_equal(patch[:height, :width], picture[:height, :width])
-    if 1 < shape[0] < PATCH_PX:
+    if 1 < shape[0] < USUAL_PX:
         np.testing.assert_array_equal(patch[height], patch[height - 2])
-    if 1 < shape[1] < PATCH_PX:
+    if 1 < shape[1] < USUAL_PX:
         np.testing.assert_array_equal(patch[:, width], patch[:, width - 2])
 
 

@@ -3,9 +3,10 @@
 import numpy as np
 import onnx
 import pytest
+from onnx import numpy_helper
 
 from calib.errors import GraphError
-from calib.graph import GraphIndex, graph_digest
+from calib.graph import GraphIndex, graph_digest, network_digest
 
 HEADER = '<ir_version: 8, opset_import: ["": 17]> g (float[1,2,4,4] x) => (float[1,2,4,4] y)'
 
@@ -108,3 +109,83 @@ def test_digest_follows_the_content(dense_block: onnx.ModelProto) -> None:
     assert graph_digest(copy) == graph_digest(dense_block)
     copy.graph.node[0].name = "renamed"
     assert graph_digest(copy) != graph_digest(dense_block)
+
+
+def at_another_size(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the network with other dimensions and none stated inside."""
+    other = onnx.ModelProto()
+    other.CopyFrom(model)
+    del other.graph.value_info[:]
+    for end in (*other.graph.input, *other.graph.output):
+        for dim in end.type.tensor_type.shape.dim:
+            dim.dim_value += 8
+    return other
+
+
+def test_the_network_digest_knows_no_size(dense_block: onnx.ModelProto) -> None:
+    other = at_another_size(dense_block)
+    assert network_digest(other) == network_digest(dense_block)
+    assert graph_digest(other) != graph_digest(dense_block)
+
+
+def _touch_weight(model: onnx.ModelProto) -> None:
+    tensor = model.graph.initializer[0]
+    values = numpy_helper.to_array(tensor).copy()
+    values.flat[0] += 1
+    tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+
+
+def _touch_attribute(model: onnx.ModelProto) -> None:
+    (node, *_) = [node for node in model.graph.node if node.op_type == "LeakyRelu"]
+    node.attribute[0].f += 0.1
+
+
+def _touch_opset(model: onnx.ModelProto) -> None:
+    model.opset_import[0].version += 1
+
+
+def _touch_type(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.FLOAT16
+
+
+def _touch_wiring(model: onnx.ModelProto) -> None:
+    (node, *_) = [node for node in model.graph.node if node.op_type == "Concat"]
+    node.input[0], node.input[1] = node.input[1], node.input[0]
+
+
+@pytest.mark.parametrize(
+    "touch", [_touch_weight, _touch_attribute, _touch_opset, _touch_type, _touch_wiring]
+)
+def test_the_network_digest_knows_all_else(dense_block: onnx.ModelProto, touch) -> None:
+    other = at_another_size(dense_block)
+    touch(other)
+    assert network_digest(other) != network_digest(dense_block)
+
+
+def test_a_shape_that_a_reshape_reads_is_of_the_size(reshaping) -> None:
+    assert network_digest(reshaping([1, 12])) == network_digest(reshaping([2, 6]))
+    assert network_digest(reshaping([1, 12])) != network_digest(reshaping([1, 2, 6]))
+    read_twice = reshaping([1, 12], also_added=True)
+    assert network_digest(read_twice) != network_digest(reshaping([2, 6], also_added=True))
+
+
+@pytest.fixture
+def reshaping():
+    """A function from a shape to a graph that reshapes to it."""
+
+    def make(shape: list[int], *, also_added: bool = False) -> onnx.ModelProto:
+        nodes = [onnx.helper.make_node("Reshape", ["x", "shape"], ["y"], "r")]
+        if also_added:
+            nodes.append(onnx.helper.make_node("Add", ["shape", "shape"], ["z"], "a"))
+        float32 = onnx.TensorProto.FLOAT
+        return onnx.helper.make_model(
+            onnx.helper.make_graph(
+                nodes,
+                "g",
+                [onnx.helper.make_tensor_value_info("x", float32, [3, 4])],
+                [onnx.helper.make_tensor_value_info("y", float32, shape)],
+                [numpy_helper.from_array(np.array(shape, np.int64), "shape")],
+            )
+        )
+
+    return make

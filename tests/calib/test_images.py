@@ -8,13 +8,13 @@ from hypothesis.extra import numpy as hnp
 
 from calib.errors import ImageError, UsageError, VerificationError
 from calib.images import (
-    PATCH_PX,
     read_image,
     resize_area,
     to_input,
     to_picture,
     write_image,
 )
+from calib.tile import USUAL_PX
 
 pictures = hnp.arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9), st.just(3)))
 
@@ -86,7 +86,7 @@ def test_resize_area_by_a_whole_factor_is_the_block_mean(picture: np.ndarray) ->
 
 
 def test_resize_area_takes_height_before_width(noise: np.ndarray) -> None:
-    assert resize_area(noise, PATCH_PX, 32).shape == (128, 32, 3)
+    assert resize_area(noise, USUAL_PX, 32).shape == (128, 32, 3)
     np.testing.assert_array_equal(resize_area(noise, *noise.shape[:2]), noise)
 
 

@@ -14,6 +14,7 @@ from calib.errors import CalibrationError, StaleTableError, UsageError
 from calib.images_record import ImagesRecord, PatchRecord
 from calib.statistics import TensorStatistics
 from calib.table import CalibrationTable
+from calib.tile import USUAL_SIZE
 
 GRAPH = "0" * 64
 TENSORS = ("input", "/body.0/act", "output")
@@ -21,7 +22,7 @@ TENSORS = ("input", "/body.0/act", "output")
 
 def images(*names: str) -> ImagesRecord:
     patches = tuple(PatchRecord(name, sha256_bytes(name.encode())) for name in names)
-    return ImagesRecord("folder", "whole", 0, None, len(names), "0" * 64, patches)
+    return ImagesRecord("folder", "whole", 0, None, len(names), USUAL_SIZE, "0" * 64, patches)
 
 
 def statistics(seed: int) -> dict[str, TensorStatistics]:
@@ -81,9 +82,9 @@ def test_the_json_shows_percentile_ranges(table: CalibrationTable, tmp_path: Pat
 
 
 def test_another_graphs_table_is_refused_with_both_digests(table: CalibrationTable) -> None:
-    table.require_graph(GRAPH)
+    table.require_network(GRAPH)
     with pytest.raises(StaleTableError, match=f"{GRAPH}.*{'1' * 64}"):
-        table.require_graph("1" * 64)
+        table.require_network("1" * 64)
 
 
 def test_halves_of_two_tables_do_not_pass(table: CalibrationTable, tmp_path: Path) -> None:

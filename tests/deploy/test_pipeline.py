@@ -8,7 +8,7 @@ from typing import Any
 import onnx
 import pytest
 
-from calib.graph import graph_digest
+from calib.graph import network_digest
 from deploy.build.calibrate import CalibrationRequest
 from deploy.build.request import BuildRequest
 from deploy.pipeline import build_model
@@ -62,7 +62,7 @@ def test_a_build_prepares_its_graph_twice_and_reads_each_plan_once(
     request = BuildRequest(
         "tiny", weights=tiny_weights, calibration=CalibrationRequest(count=2), out=tmp_path
     )
-    prepared, digested = calls(fold), calls(graph_digest)
+    prepared, digested = calls(fold), calls(network_digest)
     outcome = build_model(request, Silent())
     assert outcome.verification.passed
     assert (tmp_path / "tiny" / "report.html").is_file()
@@ -72,7 +72,7 @@ def test_a_build_prepares_its_graph_twice_and_reads_each_plan_once(
 
 
 def test_a_verification_prepares_its_graph_once(calls, read: list[str], built: Path) -> None:
-    prepared, digested = calls(fold), calls(graph_digest)
+    prepared, digested = calls(fold), calls(network_digest)
     (verification,) = verify_tree(built, images=None, weights=None, progress=Silent())
     assert verification.parity
     assert len(prepared) == 1

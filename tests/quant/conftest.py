@@ -9,18 +9,19 @@ import pytest
 from onnx import numpy_helper
 
 from calib.calibrate import calibrate
-from calib.graph import GraphIndex, graph_digest
+from calib.graph import GraphIndex, network_digest
 from calib.images import to_input
 from calib.images_record import ImagesRecord
 from calib.runtime import Session
 from calib.sample import sample_patches
 from calib.table import CalibrationTable, TensorStatistics
+from calib.tile import USUAL_SIZE
 from quant.analysis.tensor_distributions import observed_tensors
 from quant.plan import QuantOptions
 from quant.targets import find_profile
 from tests.quant.by_model import emit_qdq, make_plan
 
-NO_IMAGES = ImagesRecord("folder", "whole", 0, None, 0, "0" * 64, ())
+NO_IMAGES = ImagesRecord("folder", "whole", 0, None, 0, USUAL_SIZE, "0" * 64, ())
 HEADER = '<ir_version: 8, opset_import: ["" : 17]>\n'
 
 # One dense block of two convolutions with its residual addition, an upsampling and the picture's
@@ -117,7 +118,7 @@ def observe(model: onnx.ModelProto) -> CalibrationTable:
         for name, array in arrays.items():
             statistics = TensorStatistics.of(array)
             seen[name] = seen[name].merge(statistics) if name in seen else statistics
-    return CalibrationTable(graph_digest(model), NO_IMAGES, seen)
+    return CalibrationTable(network_digest(model), NO_IMAGES, seen)
 
 
 @pytest.fixture(scope="session")

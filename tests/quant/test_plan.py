@@ -25,7 +25,7 @@ def test_plan_survives_json_to_the_bit(target, residual, residual_table) -> None
 
 def test_plan_names_what_it_was_made_from(residual, residual_table) -> None:
     plan = make_plan(residual, residual_table, PROFILES["ort"], QuantOptions(percentile=99.9))
-    assert plan.graph_digest == residual_table.graph_digest
+    assert plan.network_digest == residual_table.network_digest
     assert plan.table_digest == residual_table.digest
     assert plan.options.percentile == 99.9
     assert plan.options.trunk == "float"
@@ -40,7 +40,7 @@ def test_table_of_another_graph_is_refused(residual, residual_table) -> None:
     other = onnx.ModelProto()
     other.CopyFrom(residual)
     other.graph.node[0].name = "renamed"
-    with pytest.raises(StaleTableError, match=residual_table.graph_digest):
+    with pytest.raises(StaleTableError, match=residual_table.network_digest):
         make_plan(other, residual_table, PROFILES["ort"], QuantOptions())
 
 

@@ -3,7 +3,8 @@
     name     the golden input's, alone or with something before or behind it; or, as qnn-net-run
              writes it, any file in a folder ``Result_N`` for the input at position N
     form     .npz with ``output_0``, .npy, or headerless .raw / .bin
-    shape    [1,3,H,W], [3,H,W], [1,H,W,3], [H,W,3], or flat; headerless is [3,H,W] unless said
+    shape    [N,3,H,W], [N,H,W,3], either without the 1 of a single picture, or flat; headerless is
+             [N,3,H,W] unless said
     values   float of any width; or quantized integers with scale and zero point
 
 Scale and zero point of integers come from ``scale`` and ``zero_point`` in the same .npz, else from
@@ -12,6 +13,7 @@ else from the command line. Values that no scale belongs to are taken as they ar
 0..255 is then diagnosed as one.
 """
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +27,7 @@ from calib.errors import UsageError, VerificationError
 from calib.records import Integer64, read
 
 Layout = Literal["nchw", "nhwc"]
+Shape = tuple[int, int, int, int]
 
 QUANTIZATION_NAME = "quantization.json"
 REPORT_STEM = "returned-report"
@@ -114,7 +117,7 @@ class Output:
     """One returned output.
 
     Attributes:
-        array: float32 [1, 3, H, W].
+        array: float32 [N, 3, H, W].
         form: how it came, for people.
     """
 
@@ -176,22 +179,22 @@ def folder_quantization(folder: Path) -> OutputQuantization | None:
     )
 
 
-def read_output(path: Path, side: tuple[int, int], reading: OutputFormat) -> Output:
+def read_output(path: Path, shape: Shape, reading: OutputFormat) -> Output:
     """Read one returned file.
 
     Args:
         path: the file.
-        side: height and width that the output must have.
+        shape: N, C, H and W that the output must have.
         reading: what the file may not say itself.
 
     Raises:
         VerificationError: it cannot be read, has another shape, or holds integers without a scale.
     """
     try:
-        stored, quantization = _stored(path, side, reading)
+        stored, quantization = _stored(path, shape, reading)
     except (OSError, ValueError, KeyError, EOFError) as error:
         raise VerificationError(f"cannot be read: {str(error).strip().splitlines()[0]}") from error
-    planes, layout = _planes(stored, side, reading.layout)
+    planes, layout = _planes(stored, shape, reading.layout)
     form = f"{path.suffix[1:].lower()}, {stored.dtype}{list(stored.shape)}, {layout}"
     if np.issubdtype(stored.dtype, np.floating):
         return Output(planes.astype(np.float32), form)
@@ -208,7 +211,7 @@ def read_output(path: Path, side: tuple[int, int], reading: OutputFormat) -> Out
 
 
 def _stored(
-    path: Path, side: tuple[int, int], reading: OutputFormat
+    path: Path, shape: Shape, reading: OutputFormat
 ) -> tuple[AnyArray, OutputQuantization | None]:
     suffix = path.suffix.lower()
     if suffix == ".npy":
@@ -217,7 +220,7 @@ def _stored(
         with np.load(path, allow_pickle=False) as archive:
             return _from_npz({name: archive[name] for name in archive.files}, reading)
     content = path.read_bytes()
-    values = 3 * side[0] * side[1]
+    values = math.prod(shape)
     if len(content) == 4 * values:
         return np.frombuffer(content, "<f4"), None
     if reading.quantization is not None:
@@ -248,20 +251,25 @@ def _from_npz(
     return stored, OutputQuantization(str(stored.dtype), float(scale.reshape(-1)[0]), found)
 
 
-def _planes(stored: AnyArray, side: tuple[int, int], layout: Layout) -> tuple[AnyArray, str]:
-    """Return the values as [1, 3, H, W], and the layout they came in."""
-    height, width = side
-    shape = stored.shape
+def _planes(stored: AnyArray, shape: Shape, layout: Layout) -> tuple[AnyArray, str]:
+    """Return the values as [N, 3, H, W], and the layout they came in."""
+    batch, channels, height, width = shape
+    interleaved = (batch, height, width, channels)
+    found = _without_ones(stored.shape)
+    if found == _without_ones(shape):
+        return stored.reshape(shape), "NCHW"
+    if found == _without_ones(interleaved):
+        return stored.reshape(interleaved).transpose(0, 3, 1, 2), "NHWC"
+    if found == (math.prod(shape),):
+        if layout == "nhwc":
+            return stored.reshape(interleaved).transpose(0, 3, 1, 2), "flat, NHWC"
+        return stored.reshape(shape), "flat, NCHW"
+    spelled = (f"[{','.join(map(str, one))}]" for one in (shape, interleaved))
+    raise VerificationError(f"has shape {list(stored.shape)}; expected {' or '.join(spelled)}")
+
+
+def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return a shape without the ones that it begins with, its last number apart."""
     while len(shape) > 1 and shape[0] == 1:
         shape = shape[1:]
-    if shape == (3, height, width):
-        return stored.reshape(1, 3, height, width), "NCHW"
-    if shape == (height, width, 3):
-        return stored.reshape(shape).transpose(2, 0, 1)[np.newaxis], "NHWC"
-    if shape == (3 * height * width,):
-        if layout == "nhwc":
-            return stored.reshape(height, width, 3).transpose(2, 0, 1)[np.newaxis], "flat, NHWC"
-        return stored.reshape(1, 3, height, width), "flat, NCHW"
-    raise VerificationError(
-        f"has shape {list(stored.shape)}; expected [1,3,{height},{width}] or [1,{height},{width},3]"
-    )
+    return shape

@@ -13,9 +13,9 @@ import numpy as np
 
 from calib.arrays import Float32
 from calib.errors import UsageError, VerificationError
-from calib.images import PATCH_PX, Picture, read_image, resize_area, to_picture
+from calib.images import Picture, read_image, resize_area, to_picture
 from deploy.artifacts.precision import ModelPrecision
-from deploy.diagnosis.pictures import diagnose
+from deploy.diagnosis.pictures import Finding, diagnose
 from deploy.handoff.acceptance import most_db, required_db
 from deploy.handoff.bundle_manifest import (
     FLOAT_KIND,
@@ -116,6 +116,27 @@ def _profile(request: ReturnedRequest, manifest: BundleManifest, vendor: VendorR
     return profile
 
 
+def _diagnosed(expected: Float32, found: Float32) -> Finding | None:
+    """Name what is wrong with an output: with the order of its pictures, else with one of them."""
+    seen = np.clip(expected, 0.0, 1.0)
+    count = len(seen)
+    nearest = [int(np.argmin([np.square(one - two).mean() for two in seen])) for one in found]
+    if (
+        np.isfinite(found).all()
+        and nearest != list(range(count))
+        and sorted(nearest) == list(range(count))
+    ):
+        order = ", ".join(map(str, nearest))
+        return Finding(
+            "pictures of the batch out of order",
+            f"place by place it holds the pictures {order} of 0 to {count - 1}",
+            parity_db(seen, found),
+            parity_db(seen[nearest], found),
+        )
+    worst = max(range(count), key=lambda place: np.square(seen[place] - found[place]).mean())
+    return diagnose(seen[worst : worst + 1], found[worst : worst + 1])
+
+
 class _Judge:
     """Compares outputs with golden arrays, and collects what it finds."""
 
@@ -135,8 +156,7 @@ class _Judge:
         self._profile = profile
         self._request = request
         self._reading = reading
-        side = PATCH_PX * manifest.scale
-        self._side = (side, side)
+        self._shape = manifest.network.tile.output_shape(manifest.scale)
         self._photos = photographs(request.hr)
         self._thumbs = {name: thumb(self._golden("float", name)) for name in self._vectors}
         self.images: list[ReturnedImage] = []
@@ -147,7 +167,7 @@ class _Judge:
         """Say what a file is that belongs to no golden input by its name."""
         line = f"extra: {path.as_posix()} belongs to no golden input by its name"
         try:
-            output = read_output(self._request.folder / path, self._side, self._reading)
+            output = read_output(self._request.folder / path, self._shape, self._reading)
         except VerificationError:
             return line
         shown = self._shows(output.array)
@@ -157,7 +177,7 @@ class _Judge:
         """Judge one file; yield what is wrong with it other than its values."""
         file = path.relative_to(self._request.folder).as_posix()
         try:
-            output = read_output(path, self._side, self._reading)
+            output = read_output(path, self._shape, self._reading)
         except VerificationError as error:
             yield f"unusable: {file} {error}"
             return
@@ -181,8 +201,8 @@ class _Judge:
         found_db = 0.0 if broken else parity.psnr_db
         finding = None
         if not found_db >= needed_db:
-            finding = diagnose(np.clip(expected, 0.0, 1.0), output.array)
-        pictures = (to_picture(expected), to_picture(finite))
+            finding = _diagnosed(expected, output.array)
+        pictures = (to_picture(expected[:1]), to_picture(finite[:1]))
         self.pictures[vector.name] = pictures
         return ReturnedImage(
             name=vector.name,
@@ -195,7 +215,7 @@ class _Judge:
             ssim=round(parity.ssim, 6),
             max_abs_error=round(parity.max_abs_error, 6),
             finding=finding,
-            photo=self._photo_score(vector, (pictures[1], pictures[0], to_picture(ours))),
+            photo=self._photo_score(vector, (pictures[1], pictures[0], to_picture(ours[:1]))),
             most_db=most_db(self._request.precision, vector, self._vendor, self._profile),
             copied=self._copied(vector.name, output.array),
         )
@@ -216,7 +236,7 @@ class _Judge:
         path = self._photos.get(photo_name(vector.source))
         if path is None:
             return None
-        photo = resize_area(read_image(path), *self._side)
+        photo = resize_area(read_image(path), *self._shape[2:])
         scores = [
             (round(psnr_db(photo, picture), 4), round(ssim(photo, picture), 6))
             for picture in pictures

@@ -35,29 +35,34 @@ def write_report(returned: Returned, page: Path) -> tuple[Path, Path]:
 def returned_page(returned: Returned) -> str:
     """Return the page's HTML."""
     jinja = page_environment("deploy.handoff.returned")
-    pictures = {name: _views(*pair) for name, pair in returned.pictures.items()}
+    thumb_px = (_THUMB_PX, _THUMB_PX)
+    for expected, _ in returned.pictures.values():
+        longest = max(expected.shape)
+        height, width = (max(1, side * _THUMB_PX // longest) for side in expected.shape[:2])
+        thumb_px = (height, width)
+    pictures = {name: _views(*pair, thumb_px) for name, pair in returned.pictures.items()}
     return jinja.get_template("returned.html").render(
         returned=returned,
         pictures=pictures,
         gain=_GAIN,
-        thumb_px=_THUMB_PX,
+        thumb_px=thumb_px,
         with_photos=any(image.photo for image in returned.images),
     )
 
 
-def _views(expected: Picture, found: Picture) -> dict[str, str]:
+def _views(expected: Picture, found: Picture, size: tuple[int, int]) -> dict[str, str]:
     """Return float, returned and their difference, each as a data URI."""
     distance = np.abs(expected.astype(np.int16) - found.astype(np.int16)) * _GAIN
     difference = np.clip(distance, 0, 255).astype(np.uint8)
     return {
-        "float": _data_uri(expected),
-        "returned": _data_uri(found),
-        "difference": _data_uri(difference),
+        "float": _data_uri(expected, size),
+        "returned": _data_uri(found, size),
+        "difference": _data_uri(difference, size),
     }
 
 
-def _data_uri(picture: Picture) -> str:
-    small: Any = resize_area(picture, _THUMB_PX, _THUMB_PX)
+def _data_uri(picture: Picture, size: tuple[int, int]) -> str:
+    small: Any = resize_area(picture, *size)
     options = [cv2.IMWRITE_JPEG_QUALITY, _QUALITY]
     _, encoded = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), options)
     return data_uri(encoded.tobytes(), "image/jpeg")

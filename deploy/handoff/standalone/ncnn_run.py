@@ -35,13 +35,15 @@ def main() -> None:
     if net.load_param(str(arguments.param)) != 0 or net.load_model(str(binary)) != 0:
         raise SystemExit(f"ncnn cannot load {arguments.param} and {binary}")
     for path in sorted((HERE.parent / "golden" / "input").glob("*.npy")):
-        planes = np.load(path)[0]  # Mat only borrows its memory, so it needs a name
-        with net.create_extractor() as extractor:
-            extractor.input("input", ncnn.Mat(planes).clone())
-            status, output = extractor.extract("output")
-            if status != 0:
-                raise SystemExit(f"ncnn cannot run {path.name}: status {status}")
-            np.save(arguments.out / path.name, np.array(output, np.float32)[np.newaxis])
+        drawn = []
+        for planes in np.load(path):  # Mat only borrows its memory, so it needs a name
+            with net.create_extractor() as extractor:
+                extractor.input("input", ncnn.Mat(planes).clone())
+                status, output = extractor.extract("output")
+                if status != 0:
+                    raise SystemExit(f"ncnn cannot run {path.name}: status {status}")
+                drawn.append(np.array(output, np.float32))
+        np.save(arguments.out / path.name, np.stack(drawn))
         print(path.stem)
 
 

@@ -26,21 +26,23 @@ import processing  # type: ignore[import-not-found]  # noqa: E402  # lies above 
 _CROP = re.compile(r"(?P<photo>.*)@(?P<top>\d+),(?P<left>\d+)(?:/(?P<reduction>\d+))?")
 
 
-def make_picture(photos: Path, name: str, mode: str) -> processing.Picture:
-    """Return the calibration picture of that name, uint8 [128, 128, 3] RGB."""
-    side = processing.INPUT_PX
+def make_picture(photos: Path, name: str, mode: str, size: tuple[int, int]) -> processing.Picture:
+    """Return the calibration picture of that name, uint8 [H, W, 3] RGB of that size."""
     crop = _CROP.fullmatch(name) if mode == "crop" else None
     if crop is None:
-        return processing.resize_area(processing.read_picture(photos / name), side, side)
+        return processing.resize_area(processing.read_picture(photos / name), *size)
     picture = processing.read_picture(photos / crop["photo"])
     reduction = int(crop["reduction"] or 1)
     if reduction > 1:
         height, width = (length // reduction for length in picture.shape[:2])
         picture = processing.resize_area(picture, height, width)
-    missing = [max(0, side - length) for length in picture.shape[:2]]
-    picture = np.pad(picture, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="reflect")
     top, left = int(crop["top"]), int(crop["left"])
-    return np.ascontiguousarray(picture[top : top + side, left : left + side])
+    bottom, right = top + size[0], left + size[1]
+    missing = [
+        max(0, end - length) for end, length in zip((bottom, right), picture.shape[:2], strict=True)
+    ]
+    picture = np.pad(picture, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="reflect")
+    return np.ascontiguousarray(picture[top:bottom, left:right])
 
 
 def make_all(photos: Path) -> None:
@@ -48,7 +50,7 @@ def make_all(photos: Path) -> None:
     listed = json.loads((HERE / "patches.json").read_text())
     (HERE / "images").mkdir(exist_ok=True)
     for entry in listed["patches"]:
-        picture = make_picture(photos, entry["name"], listed["mode"])
+        picture = make_picture(photos, entry["name"], listed["mode"], tuple(listed["size"]))
         found = hashlib.sha256(picture.tobytes()).hexdigest()
         if found != entry["sha256"]:
             raise SystemExit(
@@ -65,15 +67,18 @@ def convert(form: str, out: Path) -> None:
     if not pictures:
         raise SystemExit("images/ is empty: make the pictures first, with --photos FOLDER")
     out.mkdir(parents=True, exist_ok=True)
-    for path in pictures:
-        picture = processing.read_picture(path)
+    batch = processing.input_shape()[0]
+    groups = [pictures[start : start + batch] for start in range(0, len(pictures), batch)]
+    for group in groups:
+        path, read = group[0], [processing.read_picture(path) for path in group]
+        (network_input,) = processing.batches(read, batch)
         if form == "raw":
-            processing.to_input(picture).tofile(out / f"{path.stem}.raw")
+            network_input.tofile(out / f"{path.stem}.raw")
         elif form == "npy":
-            np.save(out / f"{path.stem}.npy", processing.to_input(picture))
+            np.save(out / f"{path.stem}.npy", network_input)
         else:
-            np.savez(out / f"{path.stem}.npz", input_0=picture.transpose(2, 0, 1))
-    print(f"{len(pictures)} files written to {out}")
+            np.savez(out / f"{path.stem}.npz", input_0=read[0].transpose(2, 0, 1))
+    print(f"{len(groups)} files written to {out}")
 
 
 def main() -> None:

@@ -1,15 +1,18 @@
 """Process what goes into the network and what comes out of it, with numpy and cv2 alone.
 
-    python processing.py input  PICTURE      INPUT.npy      picture -> network input
+    python processing.py input  PICTURE...   INPUT.npy      pictures -> network input
     python processing.py output OUTPUT.npy   PICTURE.png    network output -> picture
 
-Before the network: read, BGR -> RGB, reduce to 128x128 by area, divide by 255, HWC -> NCHW.
+Before the network: read, BGR -> RGB, resize by area to the size that manifest.json beside this
+file states, divide by 255, HWC -> NCHW.
 Mean is 0 and standard deviation 1: nothing else is subtracted or divided.
 
 Behind it: clip to [0, 1], times 255, round half to even, NCHW -> HWC, RGB -> BGR, write.
 """
 
+import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +20,16 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-INPUT_PX = 128
+MANIFEST = Path(__file__).resolve().parent / "manifest.json"
 
 Picture = npt.NDArray[np.uint8]
 Tensor = npt.NDArray[np.float32]
+
+
+def input_shape() -> tuple[int, int, int]:
+    """Return pictures per inference, height and width of the network's input."""
+    tile = json.loads(MANIFEST.read_text(encoding="utf-8"))["network"]["tile"]
+    return tile["batch"], tile["height_px"], tile["width_px"]
 
 
 def read_picture(path: Path) -> Picture:
@@ -56,11 +65,18 @@ def to_input(picture: Picture) -> Tensor:
 
 
 def to_picture(output: npt.NDArray[np.floating[Any]]) -> Picture:
-    """Turn float [1, 3, H, W] into uint8 [H, W, 3] RGB."""
+    """Turn float [N, 3, H, W] into uint8 [H, W, 3] RGB, the first of its pictures."""
     if not np.isfinite(output).all():
         raise SystemExit("the network's output holds NaN or infinity")
     scaled = np.rint(np.clip(output[0], 0, 1).astype(np.float32) * np.float32(255))
     return np.ascontiguousarray(scaled.transpose(1, 2, 0), np.uint8)
+
+
+def batches(pictures: Sequence[Picture], batch: int) -> list[Tensor]:
+    """Turn pictures into inputs float32 [batch, 3, H, W], the last filled up with the first."""
+    count = -(-len(pictures) // batch) * batch
+    every = [to_input(pictures[number % len(pictures)]) for number in range(count)]
+    return [np.concatenate(every[start : start + batch]) for start in range(0, count, batch)]
 
 
 def write_picture(path: Path, picture: Picture) -> None:
@@ -72,11 +88,17 @@ def write_picture(path: Path, picture: Picture) -> None:
 def main(arguments: list[str]) -> None:
     """Run one direction from the command line."""
     match arguments:
-        case ["input", source, target]:
-            picture = resize_area(read_picture(Path(source)), INPUT_PX, INPUT_PX)
-            np.save(target, to_input(picture))
+        case ["input", *sources, target] if sources:
+            batch, *size = input_shape()
+            if len(sources) > batch:
+                raise SystemExit(f"{len(sources)} pictures; the network takes {batch} at once")
+            pictures = [resize_area(read_picture(Path(source)), *size) for source in sources]
+            np.save(target, batches(pictures, batch)[0])
         case ["output", source, target]:
-            write_picture(Path(target), to_picture(np.load(source)))
+            path, output = Path(target), np.load(source)
+            for number in range(len(output)):
+                name = path.name if number == 0 else f"{path.stem}-{number}{path.suffix}"
+                write_picture(path.with_name(name), to_picture(output[number : number + 1]))
         case _:
             raise SystemExit(__doc__)
 

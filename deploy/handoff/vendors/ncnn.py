@@ -31,10 +31,14 @@ All commands are run in this folder.
 | `{{ model }}-int8.param`, `.bin` | {{ quantized }} of its {{ convolutions }} convolutions in int8, by our scales |
 | `{{ model }}-int8.table` | the same scales, for `ncnn2int8` |
 
-Blob `input`: 3 planes of {{ input_px }}x{{ input_px }}, RGB in [0,1]. Blob `output`: 3 planes of
-{{ output_px }}x{{ output_px }}, to be clipped to [0,1]. From pixels:
+{% if tile.batch > 1 -%}
+ncnn takes one picture at a time; a golden input holds {{ tile.batch }}, to be run one after another.
 
-    ncnn::Mat in = ncnn::Mat::from_pixels(bgr, ncnn::Mat::PIXEL_BGR2RGB, {{ input_px }}, {{ input_px }});
+{% endif -%}
+Blob `input`: 3 planes of {{ tile.size }}, RGB in [0,1]. Blob `output`: 3 planes of
+{{ output_shape[2] }}x{{ output_shape[3] }}, to be clipped to [0,1]. From pixels:
+
+    ncnn::Mat in = ncnn::Mat::from_pixels(bgr, ncnn::Mat::PIXEL_BGR2RGB, {{ tile.width_px }}, {{ tile.height_px }});
     const float norm[3] = {1 / 255.f, 1 / 255.f, 1 / 255.f};
     in.substract_mean_normalize(0, norm);
 

@@ -23,8 +23,8 @@ All commands are run in this folder.
 | `{{ model }}-fp32.xml`, `.bin` | the float network |
 | `{{ model }}-int8.xml`, `.bin` | the int8 network, from `{{ int8_onnx }}` |
 
-Input `input` float32 [1,3,{{ input_px }},{{ input_px }}]; output `output` float32
-[1,3,{{ output_px }},{{ output_px }}].
+Input `input` float32 [{{ input_shape | join(",") }}]; output `output` float32
+[{{ output_shape | join(",") }}].
 
 ## Run the golden inputs
 

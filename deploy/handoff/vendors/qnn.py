@@ -86,7 +86,7 @@ Run the golden inputs:
         --input_list input_list.txt --output_dir returned-{{ name }}
 {% endfor %}
 
-`input_list.txt` names `raw/NAME.raw`: float32 [1,3,{{ input_px }},{{ input_px }}] without a header.
+`input_list.txt` names `raw/NAME.raw`: float32 [{{ input_shape | join(",") }}] without a header.
 Send back each folder: `Result_0/output.raw` belongs to the first line of the list, and so on.
 """
 

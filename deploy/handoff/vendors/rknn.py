@@ -62,7 +62,7 @@ The graph of `quantize` computes what that of `float` does, after cross-layer eq
 connected instead of on the simulator. Each leaves `out-…/{{ model }}-….rknn` and
 `out-…/returned/NAME.npy`. Send back `returned/`.
 
-The golden inputs are `golden/NAME.npy`: uint8 RGB [1,{{ input_px }},{{ input_px }},3]. The built
+The golden inputs are `golden/NAME.npy`: uint8 RGB [1,{{ tile.height_px }},{{ tile.width_px }},3]. The built
 model divides by 255 itself (mean 0, standard deviation 255 of values 0..255): feed it 8-bit
 pictures, RGB, and clip its output to [0,1].
 """
@@ -90,5 +90,6 @@ VENDOR = Vendor(
     profiles=(_INT8, _MIXED),
     write=_write,
     quantizes_itself=True,
+    takes_batch=False,
     aliases=("rockchip",),
 )

@@ -38,7 +38,7 @@ explicit rules: symmetric int8, float bias, nothing between a convolution and it
     done
     python trtexec_outputs.py outputs/*.json --out returned
 
-`raw/NAME.raw` is float32 [1,3,{{ input_px }},{{ input_px }}] without a header. Send back `returned/`.
+`raw/NAME.raw` is float32 [{{ input_shape | join(",") }}] without a header. Send back `returned/`.
 
 ## Build from the float graph with a calibration cache
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from calib.images import PATCH_PX
+from calib.tile import Tile
 from deploy.handoff.vendor import BundleContext, Vendor
 
 _CALIBRATION_IMAGES = 50
@@ -43,10 +43,10 @@ The second computes what the first does, after cross-layer equalization.
 ## Run the golden inputs
 
     vamp -m deploy_weights/{{ model }}-int8/mod --vdsp_params vdsp_params.json \\
-        -i 1 -p 1 -b 1 -s [3,{{ input_px }},{{ input_px }}] \\
+        -i 1 -p 1 -b 1 -s [3,{{ tile.height_px }},{{ tile.width_px }}] \\
         --datalist npz_datalist.txt --path_output returned
 
-`npz_datalist.txt` lists `npz/NAME.npz`, each with `input_0`: uint8 RGB [3,{{ input_px }},{{ input_px }}].
+`npz_datalist.txt` lists `npz/NAME.npz`, each with `input_0`: uint8 RGB [3,{{ tile.height_px }},{{ tile.width_px }}].
 Where your vamp wants absolute paths: `sed -i "s|^|$PWD/|" npz_datalist.txt`.
 
 `vdsp_params.json` divides by 255 and does nothing else: **mean 0, standard deviation 1**. The one
@@ -64,7 +64,7 @@ def _build_file(context: BundleContext, checkpoint: str, dtype: str, images: int
         "",
         "frontend:",
         "  shape:",
-        f"    input: [1, 3, {PATCH_PX}, {PATCH_PX}]",
+        f"    input: {list(context.tile.shape)}",
         "  type: onnx",
         f"  checkpoint: {checkpoint}",
         "  dtype: fp32",
@@ -90,7 +90,7 @@ def _build_file(context: BundleContext, checkpoint: str, dtype: str, images: int
             "  process_ops:",
             "    - type: DecodeImage",
             "    - type: Resize",
-            f"      size: [{PATCH_PX}, {PATCH_PX}]",
+            f"      size: {list(context.tile.sides)}",
             "    - type: Normalize",
             "      norm_type: null",
             "    - type: ToTensor",
@@ -98,17 +98,17 @@ def _build_file(context: BundleContext, checkpoint: str, dtype: str, images: int
     return "\n".join([*lines, "", "workspace:", "  path: ./deploy_weights/", ""])
 
 
-def _vdsp_parameters() -> dict[str, Any]:
+def _vdsp_parameters(tile: Tile) -> dict[str, Any]:
     return {
         "OpType": "FUSION_OP_RGB_RESIZE_CVTCOLOR_NORM_TENSOR",
         "OpConfig": {
             "IimageFormat": "RGB_PLANAR",
-            "IimageWidth": PATCH_PX,
-            "IimageHeight": PATCH_PX,
-            "IimageWidthPitch": PATCH_PX,
-            "IimageHeightPitch": PATCH_PX,
-            "OimageWidth": PATCH_PX,
-            "OimageHeight": PATCH_PX,
+            "IimageWidth": tile.width_px,
+            "IimageHeight": tile.height_px,
+            "IimageWidthPitch": tile.width_px,
+            "IimageHeightPitch": tile.height_px,
+            "OimageWidth": tile.width_px,
+            "OimageHeight": tile.height_px,
             "Mean": [0, 0, 0],
             "Std": [1, 1, 1],
             "NormaType": "DIV255",
@@ -124,7 +124,7 @@ def _write(context: BundleContext) -> None:
     images = min(_CALIBRATION_IMAGES, context.calibration.record.count)
     for dtype, checkpoint in checkpoints.items():
         context.write(f"build-{dtype}.yaml", _build_file(context, checkpoint, dtype, images))
-    context.write_json("vdsp_params.json", _vdsp_parameters())
+    context.write_json("vdsp_params.json", _vdsp_parameters(context.tile))
     for vector in context.golden:
         planes = np.ascontiguousarray(context.picture(vector).transpose(2, 0, 1))
         context.write_npz(f"npz/{vector.name}.npz", {"input_0": planes})
@@ -140,5 +140,6 @@ VENDOR = Vendor(
     profiles=(),
     write=_write,
     quantizes_itself=True,
+    takes_batch=False,
     aliases=("vastai",),
 )

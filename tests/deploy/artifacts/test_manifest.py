@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from calib.errors import VerificationError
+from calib.tile import Tile
 from deploy.artifacts.build_options import BuildOptions
 from deploy.artifacts.files import Artifact
 from deploy.artifacts.manifest import Manifest, NetworkRecord, WeightsRecord, read_manifest
@@ -13,7 +14,7 @@ from deploy.artifacts.manifest import Manifest, NetworkRecord, WeightsRecord, re
 def manifest() -> Manifest:
     return Manifest(
         model="tiny",
-        network=NetworkRecord("a network", None, 4, 1, 1),
+        network=NetworkRecord("a network", None, 4, 1, 1, Tile()),
         weights=WeightsRecord("file", "0" * 64, {}, None),
         calibration=None,
         options=BuildOptions("fp32"),
@@ -46,7 +47,7 @@ def spoiled(**changes: object) -> bytes:
     [
         (b"\x00not json", "manifest.json is not JSON"),
         (b"[]", r"manifest.json is \[\], expected an object; build again"),
-        (spoiled(schema_version=2, network={}), "json: schema_version is 2, expected 3; build"),
+        (spoiled(schema_version=3, network={}), "json: schema_version is 3, expected 4; build"),
         (spoiled(surprise=1), "json: surprise is not expected"),
         (spoiled(artifacts=[{"path": "a"}]), r"json: artifacts\[0\].sha256 is missing and 1 more"),
         (

@@ -29,6 +29,7 @@ from calib.records import (
     encode,
 )
 from calib.table import TableDocument
+from calib.tile import Size, Tile
 from deploy.artifacts.manifest import Manifest
 from deploy.artifacts.parity_record import ParityFile
 from deploy.handoff.bundle_manifest import BundleManifest
@@ -48,6 +49,7 @@ RECORDS = (
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 NAMES = st.text("abZ09", min_size=1, max_size=4).map(lambda start: f"{start}._-")
+SIDES = st.integers(16, 512)
 OF_KIND: dict[Any, st.SearchStrategy[Any]] = {
     Count: st.integers(0, 2**63 - 1),
     Integer64: st.integers(-(2**63), 2**63 - 1),
@@ -58,6 +60,8 @@ OF_KIND: dict[Any, st.SearchStrategy[Any]] = {
     Positive: st.integers(1, 2**63 - 1),
     Scale: st.integers(1, 8),
     Sha256: st.binary(min_size=32, max_size=32).map(bytes.hex),
+    Size: st.builds(Size, SIDES, SIDES),
+    Tile: st.builds(Tile, SIDES, SIDES, st.integers(1, 16)),
     bool: st.booleans(),
     float: FINITE,
     int: st.integers(),

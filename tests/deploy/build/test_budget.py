@@ -8,6 +8,7 @@ import pytest
 
 from calib.errors import UsageError
 from calib.sample import sample_patches
+from calib.tile import USUAL_SIZE
 from deploy.build.budget import FLOAT_PSNR_DB, Budget, parity_for_drop, promoted_nodes, require_int8
 from deploy.build.pictures import pictures_of
 from deploy.cli.console import make_progress
@@ -54,7 +55,7 @@ def test_each_raised_convolution_has_its_reason() -> None:
 def test_rounding_and_holding_a_budget_never_share_a_picture() -> None:
     probe = None
     for source in (sample_patches("calibration", 12), sample_patches("calibration", 3)):
-        pictures = pictures_of(source, probe)
+        pictures = pictures_of(source, USUAL_SIZE, probe)
         rounds = {patch.name for patch in pictures.rounding.patches}
         holds = {patch.name for patch in pictures.held_out.patches}
         assert rounds

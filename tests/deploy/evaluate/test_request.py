@@ -14,6 +14,7 @@ from calib.images import read_image, write_image
 from calib.images_record import ImagesSummary
 from calib.statistics import TensorStatistics
 from calib.table import CalibrationTable
+from calib.tile import USUAL_SIZE, Tile
 from deploy.artifacts.build_options import BuildOptions, TargetOptions
 from deploy.artifacts.files import (
     MANIFEST_NAME,
@@ -54,9 +55,9 @@ def manifest_of(
     ]
     return Manifest(
         model,
-        NetworkRecord("a network", None, scale, 1, 1),
+        NetworkRecord("a network", None, scale, 1, 1, Tile()),
         WeightsRecord("file", NOTHING, {}, None),
-        CalibrationRecord(NOTHING, ImagesSummary("sample", "crop", 0, 1, 1, NOTHING)),
+        CalibrationRecord(NOTHING, ImagesSummary("sample", "crop", 0, 1, 1, USUAL_SIZE, NOTHING)),
         BuildOptions(files[-1][0], dict.fromkeys(targets, TargetOptions())),
         (*models, *(Artifact(name, NOTHING, 0) for name in records)),
     )

@@ -212,7 +212,7 @@ class TestUserPictures:
         build = open_build(small_build)
         assert build.table is not None
         record = folder_patches(photos, mode="crop", count=3, seed=4).record()
-        table = CalibrationTable(build.table.graph_digest, record, build.table.tensors)
+        table = CalibrationTable(build.table.network_digest, record, build.table.tensors)
         return replace(build, table=table)
 
     def test_they_are_listed_but_not_copied(self, own, photos: Path, tmp_path: Path) -> None:

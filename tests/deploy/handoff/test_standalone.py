@@ -4,6 +4,7 @@ import ast
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,7 @@ import pytest
 
 from calib.dataset import folder_patches
 from calib.images import decode_image, read_image, resize_area, to_input, to_picture
+from calib.tile import Tile
 from deploy.handoff import standalone
 from deploy.handoff.standalone import processing
 from deploy.handoff.vendor import copy_standalone
@@ -117,7 +119,13 @@ def test_an_output_that_is_no_number_is_not_painted_over(value: float) -> None:
         processing.to_picture(np.full((1, 3, 2, 2), value, np.float32))
 
 
-def test_processing_runs_from_the_command_line(tmp_path: Path) -> None:
+def write_tile(bundle: Path, tile: Tile) -> None:
+    (bundle / "manifest.json").write_text(json.dumps({"network": {"tile": asdict(tile)}}))
+
+
+@pytest.mark.parametrize("tile", [Tile(), Tile(24, 40), Tile(32, 32, 2)], ids=str)
+def test_processing_runs_from_the_command_line(tmp_path: Path, tile: Tile) -> None:
+    write_tile(tmp_path, tile)
     copy_standalone("processing.py", tmp_path / "processing.py")
     cv2.imwrite(str(tmp_path / "photo.png"), RNG.integers(0, 256, (200, 300, 3), np.uint8))
 
@@ -126,22 +134,30 @@ def test_processing_runs_from_the_command_line(tmp_path: Path) -> None:
         return subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).returncode
 
     assert run("input", "photo.png", "input.npy") == 0
-    expected = to_input(resize_area(read_image(tmp_path / "photo.png"), 128, 128))
-    np.testing.assert_array_equal(np.load(tmp_path / "input.npy"), expected)
+    expected = to_input(resize_area(read_image(tmp_path / "photo.png"), *tile.sides))
+    found = np.load(tmp_path / "input.npy")
+    assert found.shape == tile.shape
+    for picture in found:
+        np.testing.assert_array_equal(picture, expected[0])
     assert run("output", "input.npy", "back.png") == 0
     np.testing.assert_array_equal(read_image(tmp_path / "back.png"), to_picture(expected))
+    assert (tmp_path / "back-1.png").exists() == (tile.batch > 1)
+    assert run("input", *["photo.png"] * (tile.batch + 1), "input.npy") != 0
     assert run("sideways") != 0
 
 
-@pytest.mark.parametrize("mode", ["whole", "crop"])
+@pytest.mark.parametrize(
+    ("mode", "tile"), [("whole", Tile()), ("crop", Tile()), ("crop", Tile(100, 160, 2))]
+)
 def test_calibration_pictures_are_made_again_from_the_users_folder(
-    tmp_path: Path, mode: str
+    tmp_path: Path, mode: str, tile: Tile
 ) -> None:
     photos = tmp_path / "photos"
     (photos / "holiday").mkdir(parents=True)
     cv2.imwrite(str(photos / "a.png"), RNG.integers(0, 256, (200, 300, 3), np.uint8))
     cv2.imwrite(str(photos / "holiday" / "b@1,2.png"), RNG.integers(0, 256, (90, 150), np.uint8))
-    chosen = folder_patches(photos, mode=mode, count=2 if mode == "whole" else 4, seed=0)
+    count = 2 if mode == "whole" else 4
+    chosen = folder_patches(photos, mode=mode, count=count, seed=0, size=tile.size)
     bundle = tmp_path / "bundle" / "calibration"
     bundle.mkdir(parents=True)
     copy_standalone("processing.py", bundle.parent / "processing.py")
@@ -150,7 +166,9 @@ def test_calibration_pictures_are_made_again_from_the_users_folder(
         {"file": f"images/{number:04d}.png", "name": patch.name, "sha256": patch.sha256}
         for number, patch in enumerate(chosen.patches)
     ]
-    (bundle / "patches.json").write_text(json.dumps({"mode": mode, "patches": entries}))
+    write_tile(bundle.parent, tile)
+    listed = {"mode": mode, "size": tile.sides, "patches": entries}
+    (bundle / "patches.json").write_text(json.dumps(listed))
 
     def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, bundle / "prepare_calibration.py", *arguments]
@@ -162,7 +180,7 @@ def test_calibration_pictures_are_made_again_from_the_users_folder(
     for entry, patch in zip(entries, chosen.patches, strict=True):
         np.testing.assert_array_equal(read_image(bundle / entry["file"]), patch.load())
     assert run("--form", "raw", "--out", "raw").returncode == 0
-    first = to_input(chosen.patches[0].load())
+    first = np.concatenate([to_input(p.load()) for p in chosen.patches[: tile.batch]])
     assert (bundle / "raw" / "0000.raw").read_bytes() == first.tobytes()
     assert run("--form", "npz", "--out", "npz").returncode == 0
     with np.load(bundle / "npz" / "0000.npz") as archive:

@@ -1,6 +1,7 @@
 """What a plan does, grouped by why."""
 
 from calib.images_record import ImagesRecord
+from calib.tile import USUAL_SIZE
 from deploy.report.plans import Reason, grouped, summarize_plan
 from quant.plan import (
     ConstantQuant,
@@ -11,7 +12,7 @@ from quant.plan import (
     WeightQuant,
 )
 
-IMAGES = ImagesRecord("folder", "whole", 0, None, 0, "0" * 64, ())
+IMAGES = ImagesRecord("folder", "whole", 0, None, 0, USUAL_SIZE, "0" * 64, ())
 
 
 def edge(tensor: str, dtype: str, rule: str, percentile: float = 100.0) -> EdgeQuant:
@@ -20,7 +21,7 @@ def edge(tensor: str, dtype: str, rule: str, percentile: float = 100.0) -> EdgeQ
 
 PLAN = QuantPlan(
     target="ort",
-    graph_digest="1",
+    network_digest="1",
     table_digest="2",
     options=QuantOptions(accumulator_bits=16, tail="int8"),
     edges={

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calib.errors import GraphError
+from calib.tile import Size
 from deploy.artifacts.files import serialize
 from deploy.network.architecture import SRVGG, RRDBNet
 from deploy.network.export import export_float
@@ -37,7 +38,7 @@ def test_tiles_of_a_pointwise_network_add_up_to_the_picture(
     height: int, width: int, margin: int, tile: int
 ) -> None:
     picture = noise(height, width)
-    tiled = tiled_runner(nearest, 2, tile_px=tile, margin_px=margin)(picture)
+    tiled = tiled_runner(nearest, 2, tile=Size(tile, 48), margin_px=margin)(picture)
     np.testing.assert_allclose(tiled, nearest(picture), rtol=0, atol=1e-6)
 
 
@@ -45,7 +46,7 @@ def test_tiles_of_a_pointwise_network_add_up_to_the_picture(
 def test_weights_cover_a_side_once_and_leave_the_rims_out(
     length: int, margin: int, scale: int
 ) -> None:
-    tiling = Tiling(length, 32, 32, margin)
+    tiling = Tiling(length, 48, Size(32, 48), margin)
     assert tiling.rows[0] == 0
     assert tiling.rows[-1] == length - 32
     total = np.zeros(length * scale)

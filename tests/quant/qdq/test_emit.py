@@ -191,7 +191,7 @@ def test_float_graph_and_plan_are_left_alone(residual, residual_table) -> None:
 
 
 def test_plan_of_another_graph_is_refused(residual, compact, residual_table) -> None:
-    with pytest.raises(StaleTableError, match="make a plan of this graph"):
+    with pytest.raises(StaleTableError, match="make a plan of this network"):
         emit_qdq(compact, plan_of(residual, residual_table, "ort"))
 
 

@@ -10,6 +10,7 @@ from onnx import numpy_helper
 from calib.errors import GraphError
 from calib.graph import GraphIndex
 from calib.images_record import ImagesRecord, PatchRecord
+from calib.tile import USUAL_SIZE
 from quant.plan import QuantOptions, QuantPlan
 from quant.qdq.int8_weights import RoundedWeights
 from quant.targets import PROFILES
@@ -24,7 +25,7 @@ from tests.quant.by_model import (
 )
 
 PATCH = PatchRecord("a photograph", "1" * 64)
-IMAGES = ImagesRecord("folder", "whole", 0, None, 1, "0" * 64, (PATCH,))
+IMAGES = ImagesRecord("folder", "whole", 0, None, 1, USUAL_SIZE, "0" * 64, (PATCH,))
 
 
 def chosen(model, table, pictures, target: str = "ort") -> tuple[QuantPlan, RoundedWeights]:

@@ -14,6 +14,7 @@ from calib.images import to_input
 from calib.images_record import ImagesRecord, PatchRecord
 from calib.runtime import Session
 from calib.sample import sample_patches
+from calib.tile import USUAL_SIZE
 from quant.analysis.tensor_distributions import observed_tensors
 from quant.plan import QuantOptions, QuantPlan
 from quant.qdq.int8_weights import RoundedWeights
@@ -28,7 +29,9 @@ from tests.quant.by_model import (
     rounding_faults,
 )
 
-IMAGES = ImagesRecord("folder", "whole", 0, None, 1, "0" * 64, (PatchRecord("a", "1" * 64),))
+IMAGES = ImagesRecord(
+    "folder", "whole", 0, None, 1, USUAL_SIZE, "0" * 64, (PatchRecord("a", "1" * 64),)
+)
 
 
 @pytest.fixture(params=["ort", "qnn", "qnn-w8a16", "tensorrt", "openvino"])

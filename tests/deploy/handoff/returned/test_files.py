@@ -178,7 +178,7 @@ def test_a_file_that_cannot_be_used_is_named(
 def test_pickles_are_refused(folder: Path) -> None:
     np.save(folder / "x.npy", np.array([{"a": 1}], object), allow_pickle=True)
     with pytest.raises(VerificationError, match="cannot be read"):
-        read_output(folder / "x.npy", (2, 2), OutputFormat())
+        read_output(folder / "x.npy", (1, 3, 2, 2), OutputFormat())
 
 
 def test_an_empty_folder_is_not_accepted(folder: Path, unpacked: Path) -> None:
