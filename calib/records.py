@@ -46,6 +46,11 @@ PlainPath = Annotated[str, StringConstraints(pattern=_PLAIN_PATH)]
 Count = Annotated[int, Field(ge=0, lt=1 << 63)]
 Positive = Annotated[int, Field(ge=1, lt=1 << 63)]
 Scale = Annotated[int, Field(ge=1, le=8)]
+FEWEST_PX, MOST_PX, MOST_BATCH = 16, 2048, 64
+"""Bounds of a network's input (calib/tile.py)."""
+
+SidePx = Annotated[int, Field(ge=FEWEST_PX, le=MOST_PX)]
+Batch = Annotated[int, Field(ge=1, le=MOST_BATCH)]
 Percentile = Annotated[float, Field(gt=50, le=100)]
 NotNegative = Annotated[float, Field(ge=0)]
 Integer64 = Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)]

@@ -1,22 +1,18 @@
 """State the fixed input of a network: how large its pictures are, and how many it takes at once.
 
 A network is exported for one such input. Larger pictures are enlarged tile by tile
-(`deploy.runtime.tiling`), so no side needs to exceed what a chip takes in one piece.
+(`deploy.runtime.tiling`), so no side needs to exceed what a chip takes in one piece. Below 16
+pixels the output of a network that does not enlarge is smaller than SSIM can judge.
 """
 
 import re
 from dataclasses import dataclass
 
 from calib.errors import UsageError
-from calib.records import Positive
+from calib.records import FEWEST_PX, MOST_BATCH, MOST_PX, Batch, SidePx
 
 RGB = 3
 USUAL_PX = 128
-FEWEST_PX = 16
-"""Below, the output of a network that does not enlarge is smaller than SSIM's window can judge."""
-
-MOST_PX = 2048
-MOST_BATCH = 64
 MOST_PIXELS = MOST_PX * MOST_PX
 
 _TEXT = re.compile(r"(\d{1,9})(?:x(\d{1,9}))?")
@@ -31,8 +27,8 @@ class Size:
         width_px: columns.
     """
 
-    height_px: Positive = USUAL_PX
-    width_px: Positive = USUAL_PX
+    height_px: SidePx = USUAL_PX
+    width_px: SidePx = USUAL_PX
 
     def __post_init__(self) -> None:
         """Refuse what no network is built for.
@@ -67,7 +63,7 @@ class Tile(Size):
         batch: pictures that one inference takes.
     """
 
-    batch: Positive = 1
+    batch: Batch = 1
 
     def __post_init__(self) -> None:
         """Refuse what no network is built for.
