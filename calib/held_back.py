@@ -10,21 +10,13 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from calib.dataset import (
-    CropView,
-    PatchRef,
-    PatchSet,
-    PhotoFile,
-    View,
-    WholeView,
-    cut_patches,
-    shuffled_photos,
-)
+from calib.dataset import PatchRef, PatchSet, PhotoFile, cut_patches, shuffled_photos
 from calib.digest import sha256_file
 from calib.div2k import evaluation_pairs, is_div2k
 from calib.errors import ImageSetError
 from calib.images_record import ImagesRecord, Mode
 from calib.tile import USUAL_SIZE, Size
+from calib.views import CropView, View, WholeView
 
 ONE_IN = 5
 MOST = 8

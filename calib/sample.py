@@ -17,10 +17,11 @@ import itertools
 from dataclasses import dataclass
 from typing import Literal
 
-from calib.dataset import CropView, PatchRef, PatchSet, View, WholeView
+from calib.dataset import PatchRef, PatchSet
 from calib.errors import ImageSetError, UsageError
 from calib.images import Picture, decode_image
 from calib.tile import USUAL_SIZE, Size
+from calib.views import CropView, View, WholeView
 
 VERIFICATION_PICTURES = 6
 """How many embedded pictures a build is compared on: each costs an inference of every model."""

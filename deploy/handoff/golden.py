@@ -15,12 +15,13 @@ import numpy as np
 import onnx
 
 from calib.arrays import Float32
-from calib.dataset import PatchRef, PhotoFile, WholeView, folder_patches, unseen_patches
+from calib.dataset import PatchRef, PhotoFile, folder_patches, unseen_patches
 from calib.div2k import evaluation_pairs, is_div2k
 from calib.errors import UsageError, VerificationError
 from calib.images import Picture, read_image, to_input, write_image
 from calib.sample import sample_patches
 from calib.tile import Size
+from calib.views import WholeView
 from deploy.artifacts.build_folder import Build
 from deploy.build.quantize import QuantizedModel
 from deploy.handoff.bundle_manifest import FLOAT_KIND, GoldenVector, golden_path, int8_kind

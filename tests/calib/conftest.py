@@ -8,9 +8,10 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from calib.dataset import PatchRef, PatchSet, WholeView
+from calib.dataset import PatchRef, PatchSet
 from calib.images import Picture
 from calib.tile import USUAL_PX
+from calib.views import WholeView
 
 DENSE_BLOCK = """
 <ir_version: 8, opset_import: ["": 17]>

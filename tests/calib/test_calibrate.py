@@ -158,7 +158,7 @@ import sys, time
 from pathlib import Path
 import onnx
 from calib.calibrate import calibrate
-from calib.dataset import folder_patches
+from calib.dataset import (folder_patches)
 
 folder, wanted = Path(sys.argv[1]), sys.argv[2].split(",")
 patches = folder_patches(folder / "images", mode="whole", count=None, seed=0)
@@ -212,7 +212,8 @@ import resource, sys
 import numpy as np
 import onnx
 from calib.calibrate import calibrate
-from calib.dataset import PatchRef, PatchSet, WholeView
+from calib.dataset import PatchRef, PatchSet
+from calib.views import WholeView
 
 class Noise:
     def __init__(self, seed):

@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from calib.dataset import CropView, PatchSet, WholeView, folder_patches
+from calib.dataset import PatchSet, folder_patches
 from calib.digest import sha256_bytes
 from calib.errors import ImageError, UsageError
 from calib.images import read_image, resize_area, write_image
 from calib.records import encode
 from calib.tile import USUAL_PX
+from calib.views import CropView, WholeView
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,10 @@ import pickle
 import numpy as np
 import pytest
 
-from calib.dataset import CropView, PatchSet, WholeView
+from calib.dataset import PatchSet
 from calib.errors import ImageSetError, UsageError
 from calib.sample import SAMPLE_PHOTOS, PackagedPhoto, sample_patches
+from calib.views import CropView, WholeView
 
 
 def photographs(patches: PatchSet) -> set[str]:

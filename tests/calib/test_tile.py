@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calib.dataset import CropView, WholeView, folder_patches
+from calib.dataset import folder_patches
 from calib.errors import UsageError
 from calib.images import resize_area, write_image
 from calib.sample import sample_patches
 from calib.tile import MOST_BATCH, USUAL_SIZE, Size, Tile
+from calib.views import CropView, WholeView
 
 WIDE = Size(24, 40)
 

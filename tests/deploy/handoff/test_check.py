@@ -146,7 +146,7 @@ def edited(folder: Path, **fields: object) -> None:
         ({"float_model": "models/other.onnx"}, "does not name models/other.onnx"),
         ({"int8_models": {}}, "has no int8 model 'openvino' to judge vacc by"),
         ({"network": SMALL | {"scale": 0}}, "network.scale is 0, expected greater than"),
-        ({"network": {}}, "network.architecture is missing and 4 more"),
+        ({"network": {}}, "network.architecture is missing and 5 more"),
         (
             {"files": [{"path": "../x", "sha256": "0" * 64, "size_bytes": 1}]},
             r'files\[0\]\.path is "\.\./x", expected plain names joined',

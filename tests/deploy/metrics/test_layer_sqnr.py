@@ -167,7 +167,7 @@ def test_a_file_of_another_network_is_refused(
             for slot, name in enumerate(names):
                 if name == "/conv_hr/Conv_output_0":
                     names[slot] = "elsewhere"
-    with pytest.raises(StaleTableError, match="the plan is of graph"):
+    with pytest.raises(StaleTableError, match="the plan is of network"):
         errors_of(renamed, quantized, plan, inputs)
 
 
