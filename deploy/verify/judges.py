@@ -6,6 +6,7 @@ from typing import Literal
 
 from calib.dataset import PatchSet, folder_patches, unseen_patches
 from calib.errors import UsageError
+from calib.images_record import ImagesRecord
 from calib.sample import verification_pictures
 from calib.tile import Size
 from deploy.artifacts.build_folder import Build
