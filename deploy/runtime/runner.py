@@ -59,7 +59,7 @@ def in_batches(run: Runner, batch: int) -> Runner:
 def full_batches(pictures: Float32, batch: int) -> list[Float32]:
     """Return float32 [K, 3, H, W] as arrays [batch, 3, H, W], filled up with the first pictures.
 
-    >>> [list(one[:, 0, 0, 0]) for one in full_batches(np.arange(3).reshape(3, 1, 1, 1), 2)]
+    >>> [one[:, 0, 0, 0].tolist() for one in full_batches(np.arange(3).reshape(3, 1, 1, 1), 2)]
     [[0, 1], [2, 0]]
     """
     count = -(-len(pictures) // batch) * batch

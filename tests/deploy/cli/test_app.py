@@ -85,7 +85,11 @@ def test_an_interrupted_command_says_so(
 
 def test_ctrl_c_in_a_real_process_leaves_one_document(tiny_weights: Path, tmp_path: Path) -> None:
     command = ["build", "--model", "tiny", "--weights", str(tiny_weights), "--json"]
-    code = "import sys; from deploy.cli import main; sys.argv[0] = 'esrdeploy'; main()"
+    code = (
+        "import signal, sys; from deploy.cli import main; sys.argv[0] = 'esrdeploy'\n"
+        # Ignored in what a shell starts with '&', this test run among it.
+        "signal.signal(signal.SIGINT, signal.default_int_handler); main()"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", code, *command, "--out", str(tmp_path)],
         stdout=subprocess.PIPE,
