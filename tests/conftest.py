@@ -22,6 +22,11 @@ settings.load_profile("steady")
 PLAIN_CONVOLUTIONS = ("conv_first", "conv_up1", "conv_up2", "conv_hr", "conv_last")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the file that takes longest, so that no worker is left over with it alone."""
+    items.sort(key=lambda item: item.path.name != "test_readme.py")
+
+
 @pytest.fixture(scope="session")
 def div2k() -> Path:
     """The DIV2K folder named by ESRDEPLOY_DIV2K."""

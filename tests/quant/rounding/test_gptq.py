@@ -3,7 +3,7 @@
 import itertools
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quant.numerics.saturation_limits import SaturationLimits
@@ -146,6 +146,7 @@ def test_drift_is_measured_in_steps() -> None:
     np.testing.assert_allclose(drift, [1.0, 0.0])
 
 
+@settings(max_examples=15)
 @given(seed=st.integers(0, 2**32 - 1), limits=st.sampled_from([PLAIN, SAFE]))
 def test_weights_rounded_together_get_the_codes_each_gets_alone(seed, limits) -> None:
     """As in a dense block, whose convolutions join the walk one after the other; 70 has its own."""
