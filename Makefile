@@ -14,7 +14,7 @@ build: $(VENV)/installed
 	$(BIN)/esrdeploy build --model $(MODEL) --precision int8 --calib-count $(IMAGES) --out $(OUT)
 
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
