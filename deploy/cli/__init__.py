@@ -11,6 +11,7 @@ import typer
 from deploy import __version__
 from deploy.cli.build import build
 from deploy.cli.calibrate import calibrate
+from deploy.cli.doctor import doctor
 from deploy.cli.entry import Commands
 from deploy.cli.eval import evaluate
 from deploy.cli.handoff import handoff
@@ -58,6 +59,7 @@ app.command("eval")(evaluate)
 app.command()(report)
 app.command()(inspect)
 app.command()(handoff)
+app.command()(doctor)
 
 
 def main() -> None:
