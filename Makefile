@@ -8,7 +8,7 @@ MODEL  ?= x4plus
 OUT    ?= dist
 IMAGES ?= 12
 
-.PHONY: build test check install clean
+.PHONY: build test check install package clean
 
 build: $(VENV)/installed
 	$(BIN)/esrdeploy build --model $(MODEL) --precision int8 --calib-count $(IMAGES) --out $(OUT)
@@ -23,6 +23,13 @@ check: $(VENV)/installed-dev
 	$(BIN)/lint-imports
 
 install: $(VENV)/installed
+
+package: $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet build check-wheel-contents twine
+	rm -rf $(OUT)/package
+	$(BIN)/python -m build --outdir $(OUT)/package
+	$(BIN)/twine check --strict $(OUT)/package/*
+	$(BIN)/check-wheel-contents $(OUT)/package/*.whl
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

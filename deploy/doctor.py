@@ -36,7 +36,7 @@ EXTRAS = {
     "ncnn": "runs and checks ncnn bundles",
     "openvino": "compares and times files in OpenVINO, and makes its bundles",
 }
-"""What each extra of the package is for; that of the developers is not a user's business."""
+"""What each extra of the package is for that a user may want."""
 
 _ROOM_MB = 500
 """What a build of the largest network writes, with its bundle."""
@@ -190,5 +190,5 @@ def _disk(folder: Path) -> Finding:
 
 
 def extras_offered() -> frozenset[str]:
-    """Return the extras that the package declares, without the developers' own."""
+    """Return the extras that the package declares, without that of who works on it."""
     return frozenset(metadata(OURS).get_all("Provides-Extra") or ()) - {"dev"}
