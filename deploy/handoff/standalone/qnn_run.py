@@ -1,9 +1,11 @@
 """Run the golden inputs with onnxruntime, on Qualcomm's QNN execution provider.
 
-    python qnn_run.py MODEL.onnx --backend libQnnHtp.so --out returned
+    python qnn_run.py MODEL.onnx --out returned
     python qnn_run.py MODEL.onnx --backend CPU --out returned-cpu        without a chip
 
-It needs onnxruntime-qnn and numpy; for the CPU, any onnxruntime.
+It needs numpy, onnxruntime 1.24.2 or later and onnxruntime-qnn 2 or later (Python 3.11); for the
+CPU, any onnxruntime. On x86-64 Linux the package brings a simulator of the chip instead of its
+driver: minutes a picture, and --soc-model and --htp-arch say which chip (57 and 75: SM8650).
 """
 
 import argparse
@@ -13,7 +15,36 @@ import numpy as np
 import onnxruntime
 
 HERE = Path(__file__).resolve().parent
-PROVIDER = "QNNExecutionProvider"
+
+
+def on_cpu(model: Path) -> onnxruntime.InferenceSession:
+    """Load a file into onnxruntime's own kernels."""
+    options = onnxruntime.SessionOptions()
+    # Else 8-bit products saturate at 16 bits on x86-64 CPUs without VNNI.
+    options.add_session_config_entry("session.x64quantprecision", "1")
+    return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+
+
+def on_chip(model: Path, settings: dict[str, str]) -> onnxruntime.InferenceSession:
+    """Load a file into the provider, which since version 2 is a plugin that is registered here."""
+    try:
+        import onnxruntime_qnn  # noqa: PLC0415  # the CPU does without
+    except ImportError as error:
+        raise SystemExit(
+            f"onnxruntime-qnn 2 or later cannot be loaded ({error}); run 'pip install "
+            "onnxruntime onnxruntime-qnn', on Python 3.11 or later; or give --backend CPU"
+        ) from None
+    name = onnxruntime_qnn.get_ep_name()
+    onnxruntime.register_execution_provider_library(name, onnxruntime_qnn.get_library_path())
+    devices = [device for device in onnxruntime.get_ep_devices() if device.ep_name == name]
+    if not devices:
+        raise SystemExit(f"{name} finds no device here; give --backend CPU")
+    options = onnxruntime.SessionOptions()
+    # Else a layer that the chip does not take would run on the CPU, unnoticed.
+    options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    settings = {"backend_path": onnxruntime_qnn.get_qnn_htp_path(), **settings}
+    options.add_provider_for_devices(devices, settings)
+    return onnxruntime.InferenceSession(str(model), options)
 
 
 def main() -> None:
@@ -22,33 +53,28 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("model", type=Path)
-    parser.add_argument("--backend", required=True, help="libQnnHtp.so, QnnHtp.dll or CPU")
-    parser.add_argument("--out", type=Path, required=True)
-    arguments = parser.parse_args()
-    offered = onnxruntime.get_available_providers()
-    if arguments.backend != "CPU" and PROVIDER not in offered:
-        parser.error(
-            f"this onnxruntime {onnxruntime.__version__} has no {PROVIDER}, only "
-            f"{', '.join(offered)}; run 'pip uninstall onnxruntime' and 'pip install "
-            "onnxruntime-qnn', on a machine with a Qualcomm chip; or give --backend CPU"
-        )
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    options = onnxruntime.SessionOptions()
-    if arguments.backend == "CPU":
-        # Else 8-bit products saturate at 16 bits on x86-64 CPUs without VNNI.
-        options.add_session_config_entry("session.x64quantprecision", "1")
-        provider, settings = "CPUExecutionProvider", {}
-    else:
-        # Else a layer that the chip does not take would run on the CPU, unnoticed.
-        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-        provider, settings = PROVIDER, {"backend_path": arguments.backend}
-    session = onnxruntime.InferenceSession(
-        str(arguments.model), options, providers=[provider], provider_options=[settings]
+    parser.add_argument(
+        "--backend", help="CPU, or a libQnnHtp.so or QnnHtp.dll other than the package's"
     )
-    for path in sorted((HERE.parent / "golden" / "input").glob("*.npy")):
+    parser.add_argument("--soc-model", help="number of the chip, where that is not the one here")
+    parser.add_argument("--htp-arch", help="version of its tensor processor: 68, 69, 73, 75 ...")
+    parser.add_argument("--first", type=int, help="run only so many inputs")
+    parser.add_argument("--out", type=Path, required=True)
+    given = parser.parse_args()
+    if given.backend == "CPU":
+        session = on_cpu(given.model)
+    else:
+        settings = {
+            "backend_path": given.backend,
+            "soc_model": given.soc_model,
+            "htp_arch": given.htp_arch,
+        }
+        session = on_chip(given.model, {key: value for key, value in settings.items() if value})
+    given.out.mkdir(parents=True, exist_ok=True)
+    for path in sorted((HERE.parent / "golden" / "input").glob("*.npy"))[: given.first]:
         (output,) = session.run(["output"], {"input": np.load(path)})
-        np.save(arguments.out / path.name, output)
-        print(path.stem)
+        np.save(given.out / path.name, output)
+        print(path.stem, flush=True)
 
 
 if __name__ == "__main__":

@@ -49,15 +49,23 @@ Blob `input`: 3 planes of {{ tile.size }}, RGB in [0,1]. Blob `output`: 3 planes
     python ncnn_run.py {{ model }}-fp32.param --out returned-fp32
 
 On a device, feed `../golden/input/NAME.npy` and send back the blob `output` as `NAME.npy` or raw
-float32 `NAME.raw`.
+float32 `NAME.raw`. On ARM ncnn computes the float pair in fp16 unless `use_fp16_packed`,
+`use_fp16_storage` and `use_fp16_arithmetic` are off (`ncnn_run.py` turns them off): switch them off,
+or say that it is fp16.
 
 ## The table
 
     ncnn2int8 {{ model }}-fp32.param {{ model }}-fp32.bin mine.param mine.bin {{ model }}-int8.table
 
 makes an int8 pair with every weight rounded to the nearest value. The pair that lies here has
-weights rounded by GPTQ and biases corrected for it, and is the better one. A
-line of the table that begins with `#` leaves that convolution in float.
+weights rounded by GPTQ and biases corrected for it, and is the better one. `#` before the line
+`NAME` (the scale of its input; `NAME_param_0`, those of its weights, may stay) leaves that
+convolution in float; what is not quantized is stored in fp16. `ncnn2int8` is no part of the pip
+package: it comes with ncnn's release archives, or a build with `NCNN_BUILD_TOOLS`.
+
+## Checked
+
+2026-11-26: ncnn 1.0.20261020 ran both pairs. The lines on `ncnn2int8` are from its source of that day.
 """
 
 

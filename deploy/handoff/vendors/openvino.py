@@ -32,19 +32,27 @@ Input `input` float32 [{{ input_shape | join(",") }}]; output `output` float32
     python openvino_run.py {{ model }}-int8.xml --out returned
     python openvino_run.py {{ model }}-fp32.xml --out returned-fp32
 
-`--device CPU` chooses the device. Send back `returned/`.
+`--device CPU` chooses the device, and `--device NPU` needs its driver. Send back `returned/`. The
+script asks for float32 (`INFERENCE_PRECISION_HINT`), where OpenVINO would take bf16 or fp16 by itself: on
+Xeons with AMX, on Arm and on GPUs. An NPU has fp16 only; say so when you send the float outputs.
 
 {% if saturable -%}
-On x86-64 CPUs without VNNI (before Cascade Lake and Zen 4) the 8-bit multiplications saturate at
-16 bits, and the result is further from float than the file is.
+On x86-64 CPUs without VNNI (`lscpu | grep -i vnni` prints nothing) the 8-bit multiplications saturate
+at 16 bits, and the result is further from float than the file is.
 {%- else -%}
-The weights are chosen so that 8-bit products do not saturate on x86-64 CPUs without VNNI (before
-Cascade Lake and Zen 4), which add them in pairs in 16 bits.
+The weights are chosen so that 8-bit products do not saturate on x86-64 CPUs without VNNI
+(`lscpu | grep -i vnni` prints nothing), which add them in pairs in 16 bits.
 {%- endif %}
 
 ## Speed
 
     benchmark_app -m {{ model }}-int8.xml -d CPU -hint latency
+
+int8 is faster than float on x86-64 CPUs, GPUs and NPUs; on Arm, OpenVINO computes it in float.
+
+## Checked
+
+2026-11-26: OpenVINO 2026.4.1 ran both files on an x86-64 CPU. GPUs and NPUs: its documentation of that day.
 """
 
 

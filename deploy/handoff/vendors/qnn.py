@@ -37,11 +37,15 @@ All commands are run in this folder.
 
 The QDQ files are its own input format:
 
+    pip install onnxruntime onnxruntime-qnn numpy
 {% for name, path in qdq.items() %}
-    python qnn_run.py {{ path }} --backend libQnnHtp.so --out returned-{{ name }}
+    python qnn_run.py {{ path }} --out returned-{{ name }}
 {% endfor %}
 
-(`QnnHtp.dll` on Windows.) It needs `onnxruntime-qnn` and numpy. Send back each folder.
+onnxruntime 1.24.2 and onnxruntime-qnn 2 or later, on Python 3.11 or later: Windows and Linux on
+ARM64. On Android the same provider comes by Maven. On x86-64 Linux the package brings a simulator
+of the chip, which takes minutes a picture: `--soc-model 57 --htp-arch 75` is SM8650, `--first 1`
+runs one input. Send back each folder.
 
 To try the files without a chip, in onnxruntime on this machine's CPU:
 
@@ -50,8 +54,8 @@ To try the files without a chip, in onnxruntime on this machine's CPU:
 {% endfor %}
 {% if saturable %}
 
-**Not with onnxruntime's default settings on an x86-64 CPU without VNNI** (before Cascade Lake and
-Zen 4): {{ saturable }} convolutions of the w8a8 file have weights whose 8-bit products saturate at 16 bits there,
+**Not with onnxruntime's default settings on an x86-64 CPU without VNNI** (`lscpu | grep -i vnni`
+prints nothing): {{ saturable }} convolutions of the w8a8 file have weights whose 8-bit products saturate at 16 bits there,
 and the picture is not the file's. `--backend CPU` sets `session.x64quantprecision` to `1`, which
 sums them in 32 bits; in your own program:
 
@@ -61,6 +65,10 @@ sums them in 32 bits; in your own program:
 
 ## With the QAIRT tools
 
+{% if "w8a16" in qdq %}
+w8a16 is for HTP alone: Qualcomm's CPU and DSP runtimes take no 16-bit activations.
+
+{% endif %}
 From the QDQ graph:
 
 {% for name, path in qdq.items() %}
@@ -72,22 +80,29 @@ on the int8 grid already, so that rounding them gives ours:
 
 {% for name in qdq %}
     qairt-converter --input_network {{ model }}-{{ name }}.onnx \\
-        --quantization_overrides {{ model }}-{{ name }}.encodings.json --output_path {{ model }}-float.dlc
-    qairt-quantizer --input_dlc {{ model }}-float.dlc --output_dlc {{ model }}-{{ name }}.dlc \\
+        --quantization_overrides {{ model }}-{{ name }}.encodings.json --output_path {{ model }}-{{ name }}-overridden.dlc
+    qairt-quantizer --input_dlc {{ model }}-{{ name }}-overridden.dlc --output_dlc {{ model }}-{{ name }}.dlc \\
         --input_list input_list.txt --act_bitwidth {{ "16" if name == "w8a16" else "8" }} --weights_bitwidth 8 --bias_bitwidth 32
 {% endfor %}
 
-The overrides name every tensor, so the list given to the quantizer decides nothing.
+The converter applies the overrides; the quantizer adds only what has none, the biases. It wants a
+list of inputs for that, which decides nothing else.
 
 Run the golden inputs:
 
 {% for name in qdq %}
-    qnn-net-run --backend libQnnHtp.so --dlc_path {{ model }}-{{ name }}.dlc \\
+    qnn-net-run --backend libQnnHtp.so --model libQnnModelDlc.so --dlc_path {{ model }}-{{ name }}.dlc \\
         --input_list input_list.txt --output_dir returned-{{ name }}
 {% endfor %}
 
 `input_list.txt` names `raw/NAME.raw`: float32 [{{ input_shape | join(",") }}] without a header.
-Send back each folder: `Result_0/output.raw` belongs to the first line of the list, and so on.
+Send back each folder: `Result_0/output.raw` belongs to the first line of the list, and so on. On the
+chip's own system, run them as you run any DLC; paths in the list are relative to this folder.
+
+## Checked
+
+2026-11-26: onnxruntime 1.32.0 with onnxruntime-qnn 2.7.0 ran both kinds of file and the float file on
+its simulator of HTP v75. QAIRT's commands were held against its documentation of that day, not run.
 """
 
 

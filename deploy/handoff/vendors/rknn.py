@@ -12,8 +12,8 @@ _INT8, _MIXED = "qnn", "openvino"
 """8 bits on every activation, and 8-bit convolutions with fp16 around them; both asymmetric, one scale
 per tensor, which is what the NPU computes with."""
 
-# torch is left to the reader, since every platform has another build of it that is the right
-# one; setuptools is there for its pkg_resources, which version 80 dropped.
+# rknn-toolkit2 asks for torch up to 2.4.0 by itself; setuptools is there for its pkg_resources, which
+# version 80 dropped.
 REQUIREMENTS = """\
 rknn-toolkit2==2.5.0
 numpy==1.26.4
@@ -33,6 +33,9 @@ All commands are run in this folder.
 
     python3.11 -m venv venv
     venv/bin/pip install -r requirements.txt
+
+On Linux x86-64. rknn-toolkit2 wants torch up to 2.4.0, and pip takes that with CUDA, some 2 GB: a build
+of torch 2.4.0 for CPUs, installed into `venv` first, saves them.
 
 ## Build, and run the golden inputs
 
@@ -59,12 +62,21 @@ The graph of `quantize` computes what that of `float` does, after cross-layer eq
 
 {% endif %}
 `--platform rk3588` chooses the chip to build for; `--device rk3588` runs on a board that is
-connected instead of on the simulator. Each leaves `out-…/{{ model }}-….rknn` and
+connected instead of on the simulator: that needs adb, `rknn_server` and `librknnrt` of the toolkit's
+version on the board, and the same name for both options. Each leaves `out-…/{{ model }}-….rknn` and
 `out-…/returned/NAME.npy`. Send back `returned/`.
 
 The golden inputs are `golden/NAME.npy`: uint8 RGB [1,{{ tile.height_px }},{{ tile.width_px }},3]. The built
 model divides by 255 itself (mean 0, standard deviation 255 of values 0..255): feed it 8-bit
 pictures, RGB, and clip its output to [0,1].
+
+Rockchip does not document that its toolkit takes QDQ graphs: if such a route fails, send us the log and
+go on with `quantize`. Where that is not close enough, the toolkit's next steps are
+`quantized_algorithm="mmse"` in its `config` and `auto_hybrid=True` in its `build`.
+
+## Checked
+
+2026-11-26: rknn-toolkit2 2.5.0 built and simulated all routes for rk3588; no board was run by us.
 """
 
 

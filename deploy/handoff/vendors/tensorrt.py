@@ -21,13 +21,28 @@ README = """\
 
 All commands are run in this folder.
 
+`trtexec` is not in the pip package: it comes with NVIDIA's container, tar or Debian package.
+
 ## Build from the QDQ graph (recommended)
 
-    trtexec --onnx={{ int8_onnx }} --int8 --fp16 --saveEngine={{ model }}-int8.engine
+| TensorRT | command |
+|---|---|
+| 11 | `trtexec --onnx={{ int8_onnx }} --saveEngine={{ model }}-int8.engine` |
+| 10, and JetPack 6 | `trtexec --onnx={{ int8_onnx }} --int8 --fp16 --saveEngine={{ model }}-int8.engine` |
 
-The scales are in the file: no calibration takes place, and `--fp16` serves the layers that are
-not quantized. With `--stronglyTyped` in place of both, they run in fp32. The graph keeps the
-explicit rules: symmetric int8, float bias, nothing between a convolution and its activation.
+The scales are in the file: no calibration takes place. The graph keeps the explicit rules:
+symmetric int8, float bias, nothing between a convolution and its activation. It is for GPUs: a DLA
+wants a QDQ pair on every tensor.
+
+TensorRT 11 knows no `--int8` and `--fp16`: it computes each layer in the type that the graph states,
+and what is not quantized here in fp32. NVIDIA's Model Optimizer makes that fp16, and rounds our
+scales to fp16 with it:
+
+    pip install "nvidia-modelopt[onnx]"
+    python -m modelopt.onnx.autocast --onnx_path {{ int8_onnx }} --output_path {{ model }}-int8-fp16.onnx \\
+        --low_precision_type fp16 --keep_io_types
+
+From 10.12 to 10.16, `--stronglyTyped` in place of `--int8 --fp16` does what 11 does.
 
 ## Run the golden inputs
 
@@ -40,18 +55,23 @@ explicit rules: symmetric int8, float bias, nothing between a convolution and it
 
 `raw/NAME.raw` is float32 [{{ input_shape | join(",") }}] without a header. Send back `returned/`.
 
-## Build from the float graph with a calibration cache
+## TensorRT 10.16 and older: build from the float graph with a calibration cache
 
     trtexec --onnx={{ float_onnx }} --int8 --fp16 --calib=calibration.cache \\
         --saveEngine={{ model }}-int8-calibrated.engine
 
-Implicit quantization, which TensorRT 10 calls deprecated. TensorRT takes a cache of its own
+Implicit quantization, which TensorRT 10 calls deprecated and 11 no longer has. TensorRT takes a cache of its own
 version alone; write yours into the first line, major * 10000 + minor * 100 + patch (10.14.1 is
 101401; before TensorRT 10 major * 1000 + minor * 100 + patch):
 
     sed -i '1s/.*/TRT-101401-EntropyCalibration2/' calibration.cache
 
 Weights are then rounded to nearest by TensorRT, so this route is a little less exact.
+
+## Checked
+
+2026-11-26, against NVIDIA's documentation of TensorRT 11.4 and 10.16 and of Model Optimizer 0.47.
+Nothing was run on a GPU by us.
 """
 
 

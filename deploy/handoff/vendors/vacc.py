@@ -2,8 +2,8 @@
 
 vamc quantizes by itself; a QDQ graph is no input. Keys of the build file, of the vdsp parameters
 and of the ``.npz`` files are those of the vendor's model zoo (VastModelZOO,
-cv/super_resolution/real_esrgan). Its own vdsp parameters for this network subtract the ImageNet
-mean and divide by its deviation, which this network was never trained with: ours say 0 and 1.
+cv/super_resolution/real_esrgan). ``NormaType`` DIV255 divides by 255 and reads no mean and no
+deviation; ours say 0 and 1, so that no reader wonders.
 """
 
 from typing import Any
@@ -40,6 +40,10 @@ All commands are run in this folder.
 The second computes what the first does, after cross-layer equalization.
 {% endif %}
 
+If a build fails, add `enable_graph_partition: true` below `compile:`. If your vamc refuses the pixel
+shuffle in fp16, send us the message and go on with int8. If int8 is not close enough, try
+`calibrate_mode: max`, `kl_divergence` or `mse`, or name layers under `skip_conv_layers`.
+
 ## Run the golden inputs
 
     vamp -m deploy_weights/{{ model }}-int8/mod --vdsp_params vdsp_params.json \\
@@ -47,13 +51,18 @@ The second computes what the first does, after cross-layer equalization.
         --datalist npz_datalist.txt --path_output returned
 
 `npz_datalist.txt` lists `npz/NAME.npz`, each with `input_0`: uint8 RGB [3,{{ tile.height_px }},{{ tile.width_px }}].
-Where your vamp wants absolute paths: `sed -i "s|^|$PWD/|" npz_datalist.txt`.
+Make its paths absolute first: `sed -i "s|^|$PWD/|" npz_datalist.txt`.
 
-`vdsp_params.json` divides by 255 and does nothing else: **mean 0, standard deviation 1**. The one
-that is published with this network has ImageNet's numbers, which change colours and contrast.
+`vdsp_params.json` divides by 255 and does nothing else (`DIV255`, which uses no `Mean` and `Std`): **no
+ImageNet numbers**. VastAI's vaststreamx programs take the same file.
 
 Send back `returned/`: one `.npz` with `output_0` for each input. If vamp numbered them, rename
 them as the inputs are: they come in the order of the list.
+
+## Checked
+
+2026-11-26, against VastAI's public model zoo of June 2026. vamc and vamp lie behind a login: nothing was
+run by us.
 """
 
 
@@ -109,8 +118,8 @@ def _vdsp_parameters(tile: Tile) -> dict[str, Any]:
             "IimageHeightPitch": tile.height_px,
             "OimageWidth": tile.width_px,
             "OimageHeight": tile.height_px,
-            "Mean": [0, 0, 0],
-            "Std": [1, 1, 1],
+            "Mean": [0.0, 0.0, 0.0],
+            "Std": [1.0, 1.0, 1.0],
             "NormaType": "DIV255",
             "ColorCvtCode": "NO_CHANGE",
             "ResizeType": "BILINEAR_CV",
