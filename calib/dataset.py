@@ -9,54 +9,32 @@ changed in the meantime is noticed. The two ways of making a patch:
 - ``crop``: that many pixels cut out as they are, what tiled inference sees. A picture that ends
   inside the crop is first continued below and to the right by reflection, as tiles are.
 
-Order and cuts come from ``numpy.random.default_rng`` seeded with the seed and the image's
+With a degradation the same is done at the size that a network would draw, and the result is
+degraded to the patch's (`calib.degradation.degrade`).
+
+Cuts come from ``numpy.random.default_rng`` seeded with the seed and the image's
 rank, so a larger count begins with the same patches as a smaller one.
 """
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 
+from calib.degradation.parameters import Degradation
 from calib.digest import sha256_bytes
-from calib.div2k import calibration_images, image_files, is_div2k
 from calib.errors import ImageError, UsageError
-from calib.images import Picture, read_image
+from calib.images import Picture
 from calib.images_record import ImagesRecord, Mode, Origin, PatchRecord, images_digest
+from calib.photos import Photo, PhotoFile, shuffled_photos
 from calib.tile import USUAL_SIZE, Size
-from calib.views import CropView, View, WholeView
+from calib.views import CropView, View, WholeView, degraded_view
 
-# The generator's second seed word: the order of the images and the cuts are drawn apart.
-_ORDER, _CUTS = 0, 1
-
-
-class Photo(Protocol):
-    """Where the pixels of a patch come from; pickled when images are dealt to other machines."""
-
-    @property
-    def name(self) -> str:
-        """The photograph's name, without any machine's paths."""
-        ...
-
-    def read(self) -> Picture:
-        """Return uint8 [H, W, 3] in RGB."""
-        ...
-
-
-@dataclass(frozen=True)
-class PhotoFile:
-    """An image file; ``name`` is its POSIX path within the folder it was found in."""
-
-    name: str
-    path: Path
-
-    def read(self) -> Picture:
-        """Return uint8 [H, W, 3] in RGB."""
-        return read_image(self.path)
+_CUTS = 1  # the generator's second seed word; that of the order is another (calib/photos.py)
 
 
 @dataclass(frozen=True)
@@ -85,11 +63,14 @@ class PatchRef:
         patch = view.of(picture, size)
         return cls(photo.name + view.suffix, sha256_bytes(patch.tobytes()), photo, view, size)
 
-    def resized(self, size: Size) -> "PatchRef":
-        """Return the reference to the same view of the photograph at that size."""
-        if size == self.size:
+    def seen_as(
+        self, size: Size, degradation: Degradation | None = None, seed: int = 0
+    ) -> "PatchRef":
+        """Return the reference to the same part of the photograph, at that size, so degraded."""
+        view = degraded_view(self.view, degradation, seed)
+        if (size, view) == (self.size, self.view):
             return self
-        return PatchRef.describe(self.photo, self.view, self.photo.read(), size)
+        return PatchRef.describe(self.photo, view, self.photo.read(), size)
 
     def load(self) -> Picture:
         """Make the patch, uint8 [H, W, 3] in RGB, and check that it is the same as before.
@@ -118,6 +99,7 @@ class PatchSet:
         requested: how many were asked for; ``None`` is all there are.
         patches: at least one reference; fewer than ``requested`` where there are no more.
         size: of every patch.
+        degradation: what became of the photographs' pixels; ``None``: nothing.
     """
 
     origin: Origin
@@ -126,6 +108,7 @@ class PatchSet:
     requested: int | None
     patches: tuple[PatchRef, ...]
     size: Size = USUAL_SIZE
+    degradation: Degradation | None = None
 
     def __len__(self) -> int:
         return len(self.patches)
@@ -148,34 +131,39 @@ class PatchSet:
             self.size,
             self.digest,
             tuple(PatchRecord(patch.name, patch.sha256) for patch in self.patches),
+            degradation=self.degradation,
         )
 
 
 def unseen_patches(
     patches: Iterable[PatchRef], calibrated_on: ImagesRecord
 ) -> tuple[PatchRef, ...]:
-    """Return the patches that are none of those calibrated on, at whichever size that was.
+    """Return the patches that are none of those calibrated on, whatever size those had.
+
+    The part of a photograph that a degraded patch was made of counts as the same.
 
     Raises:
-        ImageError: a photograph cannot be read, where the sizes differ.
+        ImageError: a photograph cannot be read, where sizes or degradations differ.
     """
     seen = {entry.sha256 for entry in calibrated_on.patches}
-    size = calibrated_on.size
-    return tuple(patch for patch in patches if patch.resized(size).sha256 not in seen)
+    how = calibrated_on.size, calibrated_on.degradation, calibrated_on.seed
+    return tuple(patch for patch in patches if patch.seen_as(*how).sha256 not in seen)
 
 
-def folder_patches(
+def folder_patches(  # noqa: PLR0913  # all of them say which patches
     folder: Path,
     *,
     mode: Mode,
     count: int | None,
     seed: int,
     size: Size = USUAL_SIZE,
+    degradation: Degradation | None = None,
 ) -> PatchSet:
     """Choose patches from a folder of images.
 
-    In a DIV2K layout the candidates are the LR images that are in no evaluation pair; in any
-    other folder they are all images, subfolders included (`calib.div2k.image_files`).
+    In a DIV2K layout the candidates are the LR images, or to be degraded the HR images, that are in
+    no evaluation pair; in any other folder they are all images, subfolders included
+    (`calib.div2k.image_files`).
 
     Args:
         folder: where the images are.
@@ -184,37 +172,26 @@ def folder_patches(
             image and ``crop`` at all different cuts: then the set is smaller, and says so.
         seed: not negative; a different seed chooses other images and cuts.
         size: of every patch.
+        degradation: what to do to the photographs; ``None``: nothing.
 
     Raises:
         UsageError: the count, the seed or the mode cannot be honoured.
         ImageSetError: the folder holds no image that may be used.
         ImageError: a chosen file does not decode.
     """
-    photos = shuffled_photos(folder, seed)
-    return cut_patches(photos, mode=mode, count=count, seed=seed, size=size)
+    photos = shuffled_photos(folder, seed, degraded=degradation is not None)
+    how: Any = {"mode": mode, "count": count, "seed": seed, "size": size}
+    return cut_patches(photos, **how, degradation=degradation)
 
 
-def shuffled_photos(folder: Path, seed: int) -> list[PhotoFile]:
-    """Return the photographs of a folder that patches are chosen from, in the order of the choice.
-
-    Raises:
-        UsageError: the seed is negative.
-        ImageSetError: the folder holds no image that may be used.
-    """
-    if seed < 0:
-        raise UsageError(f"seed {seed}; expected 0 or more")
-    photos = _candidates(folder)
-    order = np.random.default_rng([seed, _ORDER]).permutation(len(photos))
-    return [photos[index] for index in order]
-
-
-def cut_patches(
+def cut_patches(  # noqa: PLR0913  # all of them say which patches
     shuffled: list[PhotoFile],
     *,
     mode: Mode,
     count: int | None,
     seed: int,
     size: Size = USUAL_SIZE,
+    degradation: Degradation | None = None,
 ) -> PatchSet:
     """Cut patches from photographs, the first ones first; see :func:`folder_patches`.
 
@@ -226,36 +203,44 @@ def cut_patches(
         raise UsageError(f"patch mode {mode!r}; expected 'whole' or 'crop'")
     if count is not None and count < 1:
         raise UsageError(f"{count} patches asked for; expected at least 1")
+
+    def describe(photo: PhotoFile, view: View, picture: Picture) -> PatchRef:
+        return PatchRef.describe(photo, degraded_view(view, degradation, seed), picture, size)
+
     if mode == "whole":
-        patches = [
-            PatchRef.describe(photo, WholeView(), photo.read(), size) for photo in shuffled[:count]
-        ]
+        patches = [describe(photo, WholeView(), photo.read()) for photo in shuffled[:count]]
     else:
-        patches = _crops(shuffled, len(shuffled) if count is None else count, seed, size)
-    return PatchSet("folder", mode, seed, count, tuple(patches), size)
+        scale = 1 if degradation is None else degradation.scale
+        sides = (size.height_px * scale, size.width_px * scale)
+        total = len(shuffled) if count is None else count
+        patches = _crops(shuffled, total, seed, sides, describe)
+    return PatchSet("folder", mode, seed, count, tuple(patches), size, degradation)
 
 
-def _candidates(folder: Path) -> list[PhotoFile]:
-    paths = calibration_images(folder) if is_div2k(folder) else image_files(folder)
-    return [PhotoFile(path.relative_to(folder).as_posix(), path.resolve()) for path in paths]
-
-
-def _crops(photos: list[PhotoFile], count: int, seed: int, size: Size) -> list[PatchRef]:
+def _crops(
+    photos: list[PhotoFile],
+    count: int,
+    seed: int,
+    sides: tuple[int, int],
+    describe: Callable[[PhotoFile, View, Picture], PatchRef],
+) -> list[PatchRef]:
     """Deal ``count`` crops to the photographs in rounds, each photograph being read once."""
     each, left_over = divmod(count, len(photos))
     rounds: list[list[PatchRef]] = []
     for rank, photo in enumerate(photos[:count]):
         picture = photo.read()
         generator = np.random.default_rng([seed, _CUTS, rank])
-        cuts = itertools.islice(_cuts(picture.shape, size, generator), each + (rank < left_over))
-        rounds.append([PatchRef.describe(photo, cut, picture, size) for cut in cuts])
+        cuts = itertools.islice(_cuts(picture.shape, sides, generator), each + (rank < left_over))
+        rounds.append([describe(photo, cut, picture) for cut in cuts])
     dealt = itertools.chain.from_iterable(itertools.zip_longest(*rounds))
     return [patch for patch in dealt if patch is not None]
 
 
-def _cuts(shape: tuple[int, ...], size: Size, generator: np.random.Generator) -> Iterator[CropView]:
+def _cuts(
+    shape: tuple[int, ...], sides: tuple[int, int], generator: np.random.Generator
+) -> Iterator[CropView]:
     """Yield every possible crop of a picture once, in random order."""
-    rows, columns = (max(1, s - e + 1) for s, e in zip(shape, size.sides, strict=False))
+    rows, columns = (max(1, s - e + 1) for s, e in zip(shape, sides, strict=False))
     seen: set[tuple[int, int]] = set()
     while len(seen) < rows * columns:
         corner = int(generator.integers(rows)), int(generator.integers(columns))

@@ -4,7 +4,8 @@
     DIV2K_valid_LR_bicubic/X4/0801x4.png      evaluated on if its HR partner is there
     DIV2K_valid_HR/0801.png
 
-The two never overlap: calibration gets every LR image that is in no evaluation pair.
+The two never overlap: calibration gets every LR image that is in no evaluation pair. Where there
+is no ``LR_bicubic`` of a split, its ``LR_degraded`` takes that place (`calib.degradation.pairs`).
 """
 
 import os
@@ -18,7 +19,11 @@ from calib.errors import ImageSetError
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 EVALUATION_SPLIT = "valid"
 
-_LR_FOLDER = re.compile(r"DIV2K_(?P<split>\w+)_LR_bicubic")
+LR_DEGRADED = "LR_degraded"
+_LR_KINDS = ("LR_bicubic", LR_DEGRADED)
+"""In the order in which they are looked for."""
+
+_LR_FOLDER = re.compile(rf"DIV2K_(?P<split>\w+)_(?P<kind>{'|'.join(_LR_KINDS)})")
 _USUAL_SCALE = 4
 
 
@@ -38,7 +43,7 @@ class Pair:
 
 
 def is_div2k(folder: Path) -> bool:
-    """Say whether ``folder`` holds at least one DIV2K bicubic LR folder."""
+    """Say whether ``folder`` holds at least one LR folder of DIV2K's layout."""
     return bool(_lr_folders(folder))
 
 
@@ -70,17 +75,41 @@ def calibration_images(folder: Path) -> list[Path]:
     return found
 
 
+def unpaired_photographs(folder: Path) -> list[Path]:
+    """List the HR images of a DIV2K layout that are in no evaluation pair, sorted by path.
+
+    Raises:
+        ImageSetError: there is no such image.
+    """
+    paired: set[Path] = set()
+    for split, lr_folder in _lr_folders(folder).items():
+        for scale in _scales(lr_folder) if split == EVALUATION_SPLIT else []:
+            partners = _hr_partners(folder, image_files(lr_folder / f"X{scale}"), scale)
+            paired.update(partners.values())
+    hr_folders = [child for child in sorted(folder.glob("DIV2K_*_HR")) if child.is_dir()]
+    found = [path for child in hr_folders for path in image_files(child) if path not in paired]
+    if not found:
+        raise ImageSetError(
+            f"{folder}: a DIV2K layout with {len(paired)} HR images, all of them in evaluation "
+            "pairs; calibration must not see images that are scored on: add DIV2K_train_HR, or "
+            "name a folder of other photographs"
+        )
+    return found
+
+
 def evaluation_pairs(folder: Path, scale: int = _USUAL_SCALE) -> tuple[Pair, ...]:
     """List the validation images of which both the LR and the HR file are there, by name.
 
     Args:
-        folder: the folder that holds ``DIV2K_valid_HR`` and ``DIV2K_valid_LR_bicubic``.
+        folder: the folder that holds ``DIV2K_valid_HR`` and ``DIV2K_valid_LR_bicubic``, or
+            ``DIV2K_valid_LR_degraded``.
         scale: which LR folder to pair with, ``X2``, ``X3`` or ``X4``.
 
     Raises:
         ImageSetError: there is no pair.
     """
-    lr_folder = folder / f"DIV2K_{EVALUATION_SPLIT}_LR_bicubic" / f"X{scale}"
+    usual = folder / f"DIV2K_{EVALUATION_SPLIT}_{_LR_KINDS[0]}"
+    lr_folder = _lr_folders(folder).get(EVALUATION_SPLIT, usual) / f"X{scale}"
     hr_folder = folder / f"DIV2K_{EVALUATION_SPLIT}_HR"
     lr_images = image_files(lr_folder) if lr_folder.is_dir() else []
     partners = _hr_partners(folder, lr_images, scale)
@@ -126,12 +155,17 @@ def _visible_files(folder: Path) -> Iterator[Path]:
 
 
 def _lr_folders(folder: Path) -> dict[str, Path]:
-    """Map each split's name to its LR folder, sorted by name."""
+    """Map each split's name to its LR folder, sorted by name; the usual kind before another."""
     if not folder.is_dir():
         return {}
     children = sorted(child for child in folder.iterdir() if child.is_dir())
-    matches = ((_LR_FOLDER.fullmatch(child.name), child) for child in children)
-    return {match["split"]: child for match, child in matches if match}
+    matches = [(_LR_FOLDER.fullmatch(child.name), child) for child in children]
+    found = {(match["kind"], match["split"]): child for match, child in matches if match}
+    splits = dict.fromkeys(split for _, split in found)
+    return {
+        split: next(found[kind, split] for kind in _LR_KINDS if (kind, split) in found)
+        for split in splits
+    }
 
 
 def _scales(lr_folder: Path) -> list[int]:

@@ -3,20 +3,23 @@
 Of the photographs of a folder, in their shuffled order, the last one in five is held back, at most
 eight; fewer than five are all calibrated on. A photograph whose file is also among those calibrated
 on is not held back. A DIV2K layout has its own: the LR files of its evaluation pairs, which
-calibration never sees.
+calibration never sees, or the HR files where photographs are degraded.
 """
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from calib.dataset import PatchRef, PatchSet, PhotoFile, cut_patches, shuffled_photos
+from calib.dataset import PatchRef, PatchSet, cut_patches
+from calib.degradation.parameters import Degradation
 from calib.digest import sha256_file
 from calib.div2k import evaluation_pairs, is_div2k
 from calib.errors import ImageSetError
 from calib.images_record import ImagesRecord, Mode
+from calib.photos import PhotoFile, shuffled_photos
 from calib.tile import USUAL_SIZE, Size
-from calib.views import CropView, View, WholeView
+from calib.views import CropView, PlainView, WholeView, degraded_view
 
 ONE_IN = 5
 MOST = 8
@@ -37,8 +40,14 @@ class SplitFolder:
     held_back: PatchSet | None
 
 
-def split_folder(
-    folder: Path, *, mode: Mode, count: int, seed: int, size: Size = USUAL_SIZE
+def split_folder(  # noqa: PLR0913  # all of them say which pictures
+    folder: Path,
+    *,
+    mode: Mode,
+    count: int,
+    seed: int,
+    size: Size = USUAL_SIZE,
+    degradation: Degradation | None = None,
 ) -> SplitFolder:
     """Choose pictures to calibrate on, and hold others back.
 
@@ -48,36 +57,39 @@ def split_folder(
         count: how many patches to calibrate on.
         seed: of the choice.
         size: of every patch.
+        degradation: what to do to the photographs of both parts; ``None``: nothing.
 
     Raises:
         UsageError: the count, the seed or the mode cannot be honoured.
         ImageSetError: the folder holds no image that may be used.
         ImageError: a chosen file does not decode.
     """
-    photos = shuffled_photos(folder, seed)
-    judges = _evaluated(folder)
+    degraded = degradation is not None
+    photos = shuffled_photos(folder, seed, degraded=degraded)
+    judges = _evaluated(folder, degraded=degraded)
     if not judges:
         back = min(MOST, len(photos) // ONE_IN)
         photos, judges = photos[: len(photos) - back], photos[len(photos) - back :]
-    calibration = cut_patches(photos, mode=mode, count=count, seed=seed, size=size)
+    how: Any = {"mode": mode, "seed": seed, "size": size, "degradation": degradation}
+    calibration = cut_patches(photos, count=count, **how)
     used = {patch.photo.name for patch in calibration.patches}
     seen = {sha256_file(photo.path) for photo in photos if photo.name in used}
     judges = [photo for photo in judges if sha256_file(photo.path) not in seen]
     if not judges:
         return SplitFolder(calibration, None)
-    back_patches = cut_patches(judges, mode=mode, count=len(judges), seed=seed, size=size)
-    return SplitFolder(calibration, back_patches)
+    return SplitFolder(calibration, cut_patches(judges, count=len(judges), **how))
 
 
-def _evaluated(folder: Path) -> list[PhotoFile]:
-    """Return the first LR files of a DIV2K layout's evaluation pairs; none in another folder."""
+def _evaluated(folder: Path, *, degraded: bool) -> list[PhotoFile]:
+    """Return the first files of a DIV2K layout's evaluation pairs; none in another folder."""
     if not is_div2k(folder):
         return []
     try:
         pairs = evaluation_pairs(folder)
     except ImageSetError:
         return []
-    return [PhotoFile(pair.lr.relative_to(folder).as_posix(), pair.lr) for pair in pairs[:MOST]]
+    paths = [pair.hr if degraded else pair.lr for pair in pairs[:MOST]]
+    return [PhotoFile(path.relative_to(folder).as_posix(), path) for path in paths]
 
 
 def found_patches(folder: Path, images: ImagesRecord) -> tuple[PatchRef, ...]:
@@ -88,7 +100,8 @@ def found_patches(folder: Path, images: ImagesRecord) -> tuple[PatchRef, ...]:
     """
     found = []
     for entry in images.patches:
-        name, view = _seen_through(entry.name)
+        name, plain = _seen_through(entry.name)
+        view = degraded_view(plain, images.degradation, images.seed)
         photo = PhotoFile(name, folder / name)
         if not photo.path.is_file():
             continue
@@ -98,7 +111,7 @@ def found_patches(folder: Path, images: ImagesRecord) -> tuple[PatchRef, ...]:
     return tuple(found)
 
 
-def _seen_through(name: str) -> tuple[str, View]:
+def _seen_through(name: str) -> tuple[str, PlainView]:
     """Return the photograph and the view that a patch of a folder is named after."""
     cropped = _CROPPED.fullmatch(name)
     if cropped is None:

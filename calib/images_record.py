@@ -1,9 +1,10 @@
 """Name what a calibration table keeps of the images it was made from: JSON values, no paths."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from calib.degradation.parameters import Degradation
 from calib.digest import canonical_json, sha256_bytes
 from calib.records import Count, Positive, Sha256
 from calib.tile import Size
@@ -43,6 +44,7 @@ class ImagesSummary:
         count: how many there are.
         size: of every patch.
         digest: sha256 over the mode and every patch's name and sha256, in order.
+        degradation: what became of the photographs' pixels; ``None``: nothing.
     """
 
     origin: Origin
@@ -52,6 +54,7 @@ class ImagesSummary:
     count: Positive
     size: Size
     digest: Sha256
+    degradation: Degradation | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ class ImagesRecord(ImagesSummary):
             self.count,
             self.size,
             self.digest,
+            degradation=self.degradation,
         )
 
 
@@ -101,4 +105,5 @@ def described(images: ImagesRecord) -> str:
     source = "the embedded sample" if images.origin == "sample" else "your own"
     names = [patch.name for patch in images.patches[:_SHOWN_NAMES]]
     names += ["..."] if images.count > _SHOWN_NAMES else []
-    return f"{images.count} picture{plural} of {source} ({', '.join(names)})"
+    degraded = "" if images.degradation is None else ", degraded"
+    return f"{images.count} picture{plural} of {source}{degraded} ({', '.join(names)})"

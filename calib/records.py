@@ -53,6 +53,7 @@ SidePx = Annotated[int, Field(ge=FEWEST_PX, le=MOST_PX)]
 Batch = Annotated[int, Field(ge=1, le=MOST_BATCH)]
 Percentile = Annotated[float, Field(gt=50, le=100)]
 NotNegative = Annotated[float, Field(ge=0)]
+Probability = Annotated[float, Field(ge=0, le=1)]
 Integer64 = Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)]
 
 _CONFIG = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)

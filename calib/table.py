@@ -26,7 +26,7 @@ from calib.tensor_records import TensorRecord, pack, unpack
 
 __all__ = ["CalibrationTable", "TensorStatistics"]
 
-SCHEMA: Literal["esrdeploy.calibration/3"] = "esrdeploy.calibration/3"
+SCHEMA: Literal["esrdeploy.calibration/4"] = "esrdeploy.calibration/4"
 _SHOWN_PERCENTILES = (99.9, 99.99, 99.999)
 
 
@@ -150,4 +150,4 @@ class TableDocument:
     images: ImagesRecord
     arrays_sha256: Sha256
     tensors: tuple[ShownTensor, ...]
-    schema: Literal["esrdeploy.calibration/3"] = SCHEMA
+    schema: Literal["esrdeploy.calibration/4"] = SCHEMA

@@ -1,25 +1,13 @@
-"""Cut the pixels of a patch out of a photograph: the whole of it resized, or a piece."""
+"""Make the pixels of a patch from a photograph: all of it resized or a piece, or these degraded."""
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
+from calib.degradation.degrade import degrade
+from calib.degradation.parameters import Degradation
 from calib.images import Picture, resize_area
 from calib.tile import USUAL_SIZE, Size
-
-
-class View(Protocol):
-    """Which pixels of a photograph make the patch."""
-
-    @property
-    def suffix(self) -> str:
-        """What tells this view from others of the same photograph in a patch's name."""
-        ...
-
-    def of(self, picture: Picture, size: Size = USUAL_SIZE) -> Picture:
-        """Return the patch, uint8 [H, W, 3] of that size."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -30,7 +18,11 @@ class WholeView:
 
     def of(self, picture: Picture, size: Size = USUAL_SIZE) -> Picture:
         """Return the patch, uint8 [H, W, 3] of that size."""
-        return resize_area(picture, *size.sides)
+        return self.cut(picture, *size.sides)
+
+    def cut(self, picture: Picture, height: int, width: int) -> Picture:
+        """Return uint8 [height, width, 3]."""
+        return resize_area(picture, height, width)
 
 
 @dataclass(frozen=True)
@@ -55,11 +47,54 @@ class CropView:
 
     def of(self, picture: Picture, size: Size = USUAL_SIZE) -> Picture:
         """Return the patch, uint8 [H, W, 3] of that size."""
+        return self.cut(picture, *size.sides)
+
+    def cut(self, picture: Picture, height: int, width: int) -> Picture:
+        """Return uint8 [height, width, 3]."""
         if self.reduction > 1:
-            height, width, _ = picture.shape
-            picture = resize_area(picture, height // self.reduction, width // self.reduction)
-        bottom, right = self.top + size.height_px, self.left + size.width_px
+            rows, columns, _ = picture.shape
+            picture = resize_area(picture, rows // self.reduction, columns // self.reduction)
+        bottom, right = self.top + height, self.left + width
         missing = [max(0, e - s) for e, s in zip((bottom, right), picture.shape, strict=False)]
         if any(missing):
             picture = np.pad(picture, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="reflect")
         return np.ascontiguousarray(picture[self.top : bottom, self.left : right])
+
+
+PlainView = WholeView | CropView
+
+
+@dataclass(frozen=True)
+class DegradedView:
+    """A view as the low-resolution picture that a network is trained to enlarge to it.
+
+    Attributes:
+        view: which pixels of the photograph, at the scale of the network's output.
+        degradation: what becomes of them.
+        seed: of what is drawn.
+    """
+
+    view: PlainView
+    degradation: Degradation
+    seed: int
+
+    @property
+    def suffix(self) -> str:
+        """That of the view."""
+        return self.view.suffix
+
+    def of(self, picture: Picture, size: Size = USUAL_SIZE) -> Picture:
+        """Return the patch, uint8 [H, W, 3] of that size."""
+        height, width = (side * self.degradation.scale for side in size.sides)
+        return degrade(self.view.cut(picture, height, width), self.degradation, self.seed)
+
+
+View = PlainView | DegradedView
+"""Which pixels of a photograph make the patch: ``suffix`` tells it from others of the same
+photograph in a patch's name, ``of`` returns uint8 [H, W, 3] of a size."""
+
+
+def degraded_view(view: View, degradation: Degradation | None, seed: int) -> View:
+    """Return a view as that degradation shows it; ``None`` shows the photograph as it is."""
+    plain = view.view if isinstance(view, DegradedView) else view
+    return plain if degradation is None else DegradedView(plain, degradation, seed)

@@ -82,7 +82,8 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
     hold_back = request.verify_images is None
     chosen: ChosenImages | None = None
     if request.builds("fp16"):
-        chosen = request.calibration.chosen(request.tile.size, hold_back=hold_back)
+        scale = network.architecture.scale
+        chosen = request.calibration.chosen(request.tile.size, scale=scale, hold_back=hold_back)
     source = None if chosen is None else chosen.source
     judges = _judges(request, chosen)
     earlier = find_earlier(request, network, source)
@@ -169,7 +170,8 @@ def calibrate_model(request: BuildRequest, progress: Progress) -> CalibrationOut
     request = replace(request, precision="fp16")  # what needs a table, and no target
     network = _loaded(request, progress)
     require_divisible(network.architecture, request.tile)
-    source = request.calibration.chosen(request.tile.size).source
+    scale = network.architecture.scale
+    source = request.calibration.chosen(request.tile.size, scale=scale).source
     earlier = find_earlier(request, network, source)
     folder = claim_folder(request.folder)
     graph = GraphIndex(_export(network, request.tile, progress).model)

@@ -22,7 +22,7 @@ from quant.targets import ComputePrecision, Equalization
 GRAPH_OUTPUT = "<graph output>"
 
 
-PLAN_SCHEMA: Literal[8] = 8
+PLAN_SCHEMA: Literal[9] = 9
 
 Rounding = Literal["nearest", "gptq"]
 
@@ -252,7 +252,7 @@ class QuantPlan:
     equalization: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     proofs: tuple[ProofRecord, ...] = ()
     rounded: RoundingRecord | None = None
-    schema: Literal[8] = PLAN_SCHEMA
+    schema: Literal[9] = PLAN_SCHEMA
 
     def to_record(self) -> dict[str, Any]:
         """Return the plan as JSON-able values."""

@@ -48,6 +48,8 @@ PLACEHOLDERS = {
     "BUNDLE": BUNDLE,
     "FILE": "dist/tiny/tiny-int8-ort.onnx",
     "TARGET": "ort",
+    "HR_DIR": "photos",
+    "OUT": "pairs",
 }
 FOLDERS = {"eval": "DIV2K", "verify": "returned"}  # what DIR means there
 

@@ -13,6 +13,7 @@ import onnx
 
 from calib.calibrate import OnImage, calibrate
 from calib.dataset import PatchSet, folder_patches
+from calib.degradation.parameters import Degradation, DegradationParameters
 from calib.errors import CalibrationError
 from calib.graph import GraphIndex
 from calib.held_back import ONE_IN, split_folder
@@ -56,6 +57,8 @@ class CalibrationRequest:
         mode: resize whole images, or cut crops.
         seed: of the choice of images and crops.
         table: a finished table to use instead of any images.
+        degradation: what to degrade the images by, which are photographs then; ``None``: they are
+            taken as they are.
     """
 
     folder: Path | None = None
@@ -63,12 +66,16 @@ class CalibrationRequest:
     mode: Mode = "whole"
     seed: int = 0
     table: Path | None = None
+    degradation: DegradationParameters | None = None
 
-    def chosen(self, size: Size = USUAL_SIZE, *, hold_back: bool = True) -> "ChosenImages":
+    def chosen(
+        self, size: Size = USUAL_SIZE, *, scale: int = 1, hold_back: bool = True
+    ) -> "ChosenImages":
         """Return the images, each decoded once to prove that it can be, or the finished table.
 
         Args:
             size: of the pictures that the network takes.
+            scale: by which it enlarges them.
             hold_back: part of the user's own images, to judge on them.
 
         Raises:
@@ -81,6 +88,8 @@ class CalibrationRequest:
         if self.folder is None:
             return ChosenImages(sample_patches("calibration", self.count, size))
         how: Any = {"mode": self.mode, "count": self.count, "seed": self.seed, "size": size}
+        if self.degradation is not None:
+            how["degradation"] = Degradation(scale, self.degradation)
         if not hold_back:
             return ChosenImages(folder_patches(self.folder, **how))
         split = split_folder(self.folder, **how)
@@ -152,7 +161,8 @@ def calibration_note(patches: PatchSet) -> str:
             f"calibrating on {len(patches.patches)} patches of the embedded sample photographs; "
             "name your own images with --calib DIR"
         )
-    return f"calibrating on {len(patches.patches)} images ({patches.mode})"
+    degraded = "" if patches.degradation is None else ", degraded"
+    return f"calibrating on {len(patches.patches)} images ({patches.mode}{degraded})"
 
 
 def require_fitting(source: PatchSet | CalibrationTable | None, graph: GraphIndex) -> None:

@@ -11,6 +11,7 @@ import typer
 from deploy import __version__
 from deploy.cli.build import build
 from deploy.cli.calibrate import calibrate
+from deploy.cli.degrade import degrade
 from deploy.cli.doctor import doctor
 from deploy.cli.entry import Commands
 from deploy.cli.eval import evaluate
@@ -56,6 +57,7 @@ app.command()(models)
 app.command()(targets)
 app.command()(calibrate)
 app.command("eval")(evaluate)
+app.command()(degrade)
 app.command()(report)
 app.command()(inspect)
 app.command()(handoff)

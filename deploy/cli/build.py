@@ -11,6 +11,8 @@ from deploy.cli.options import (
     Calib,
     CalibCount,
     CalibTable,
+    DegradationFile,
+    Degrade,
     EqualizationChoice,
     Mode,
     Model,
@@ -26,6 +28,7 @@ from deploy.cli.options import (
     SizeText,
     Weights,
     Workers,
+    calibration_degradation,
     calibration_folder,
     lowest,
 )
@@ -63,6 +66,8 @@ def build(
     calib: Calib = None,
     calib_count: CalibCount = 50,
     calib_table: CalibTable = None,
+    degrade: Degrade = False,
+    degradation: DegradationFile = None,
     verify_images: Annotated[
         Path | None,
         typer.Option(
@@ -182,14 +187,14 @@ def build(
     from quant.targets import find_profile
 
     progress = make_progress()
+    folder = calibration_folder(calib, calib_table)
+    degraded = calibration_degradation(folder, degradation, degrade=degrade)
     request = BuildRequest(
         named_model(model, weights, progress),
         precision=lowest(precision or [PrecisionChoice.INT8]),
         targets=tuple(dict.fromkeys(find_profile(name).name for name in target or ["ort"])),
         weights=weights,
-        calibration=CalibrationRequest(
-            calibration_folder(calib, calib_table), calib_count, mode, seed, calib_table
-        ),
+        calibration=CalibrationRequest(folder, calib_count, mode, seed, calib_table, degraded),
         execution=Execution(workers, scheduler, resume),
         quantization=QuantOptions(
             percentile=percentile,

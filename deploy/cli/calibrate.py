@@ -9,6 +9,8 @@ from deploy.cli.options import (
     AsJson,
     Calib,
     CalibCount,
+    DegradationFile,
+    Degrade,
     Mode,
     Model,
     Name,
@@ -20,6 +22,7 @@ from deploy.cli.options import (
     SizeText,
     Weights,
     Workers,
+    calibration_degradation,
     calibration_folder,
 )
 
@@ -29,6 +32,8 @@ def calibrate(
     weights: Weights = None,
     calib: Calib = None,
     calib_count: CalibCount = 50,
+    degrade: Degrade = False,
+    degradation: DegradationFile = None,
     mode: Mode = "whole",
     size: SizeText = "128",
     seed: Seed = 0,
@@ -47,7 +52,9 @@ def calibrate(
     from deploy.network.weights.naming import named_model
 
     progress = make_progress()
-    images = CalibrationRequest(calibration_folder(calib), calib_count, mode, seed)
+    folder = calibration_folder(calib)
+    degraded = calibration_degradation(folder, degradation, degrade=degrade)
+    images = CalibrationRequest(folder, calib_count, mode, seed, degradation=degraded)
     request = BuildRequest(
         named_model(model, weights, progress),
         tile=Tile.parse(size),

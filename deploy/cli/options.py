@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from calib.errors import UsageError
 from deploy.artifacts.precision import PRECISIONS, ModelPrecision
+
+if TYPE_CHECKING:
+    from calib.degradation.parameters import DegradationParameters
 
 
 class PrecisionChoice(str, Enum):
@@ -93,6 +96,23 @@ Resume = Annotated[
 ]
 
 
+Degrade = Annotated[
+    bool,
+    typer.Option(
+        "--degrade",
+        help="--calib holds high-resolution photographs: calibrate, and verify, on what "
+        "Real-ESRGAN's training makes of them (blur, resize, noise and JPEG, twice).",
+    ),
+]
+DegradationFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--degradation",
+        metavar="FILE",
+        help="Parameters of the degradation, JSON; implies --degrade.",
+        show_default="those that x4plus was trained with",
+    ),
+]
 CalibTable = Annotated[
     Path | None,
     typer.Option(
@@ -135,3 +155,28 @@ def calibration_folder(calib: str | None, table: Path | None = None) -> Path | N
     if not folder.is_dir():
         raise UsageError(f"--calib {calib}: found no such folder; give a folder of images")
     return folder
+
+
+def calibration_degradation(
+    folder: Path | None, file: Path | None, *, degrade: bool
+) -> "DegradationParameters | None":
+    """Return what to degrade the photographs of ``--calib`` by; ``None``: nothing.
+
+    Args:
+        folder: that ``--calib`` names; ``None`` for the embedded sample or a finished table.
+        file: what ``--degradation`` was given.
+        degrade: whether ``--degrade`` was.
+
+    Raises:
+        UsageError: there are no photographs to degrade, or the file holds no parameters.
+    """
+    from calib.degradation.parameters import DegradationParameters, read_parameters
+
+    if not degrade and file is None:
+        return None
+    if folder is None:
+        raise UsageError(
+            "found --degrade without photographs; name a folder of high-resolution ones with "
+            "--calib DIR"
+        )
+    return DegradationParameters() if file is None else read_parameters(file)

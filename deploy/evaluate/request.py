@@ -131,7 +131,8 @@ def chosen_pairs(request: ScoringRequest, scale: int) -> tuple[Pair, ...]:
 def require_held_out(item: BuiltModel, pairs: Sequence[Pair]) -> None:
     """Make sure that an int8 model was calibrated on none of the pictures.
 
-    Whole pictures are known by their pixels, crops by the name of their file.
+    Whole pictures are known by their pixels, crops and degraded photographs by the name of their
+    file.
 
     Raises:
         UsageError: it was.
@@ -140,14 +141,15 @@ def require_held_out(item: BuiltModel, pairs: Sequence[Pair]) -> None:
         return
     images = CalibrationTable.load(item.folder / TABLE_NAME).images
     digests = {entry.sha256 for entry in images.patches}
-    crops = {
+    by_name = images.mode == "crop" or images.degradation is not None
+    files = {
         PurePosixPath(entry.name.partition("@")[0]).name
         for entry in images.patches
-        if images.origin == "folder" and images.mode == "crop"
+        if images.origin == "folder" and by_name
     }
     for pair in pairs:
         whole = resize_area(read_image(pair.lr), *images.size.sides)
-        if sha256_bytes(whole.tobytes()) in digests or pair.lr.name in crops:
+        if sha256_bytes(whole.tobytes()) in digests or files & {pair.lr.name, pair.hr.name}:
             raise UsageError(
                 f"{item.artifact.path} was calibrated on {pair.lr.name}, which it would be scored "
                 "on; calibrate on other images: in DIV2K's layout 'build --calib' leaves out "

@@ -31,7 +31,7 @@ from deploy.artifacts.manifest import (
     written_as,
 )
 
-SCHEMA: Literal["esrdeploy.handoff/4"] = "esrdeploy.handoff/4"
+SCHEMA: Literal["esrdeploy.handoff/5"] = "esrdeploy.handoff/5"
 FLOAT_KIND = "float"
 INT8_PREFIX = "int8-"
 
@@ -133,7 +133,7 @@ class BundleManifest:
     wheel: PlainPath
     weights_licence: str | None = None
     versions: Mapping[str, str] = field(default_factory=library_versions)
-    schema: Literal["esrdeploy.handoff/4"] = SCHEMA
+    schema: Literal["esrdeploy.handoff/5"] = SCHEMA
 
     @property
     def stem(self) -> str:

@@ -50,6 +50,8 @@ class CalibrationSet:
         ]
         kept = {key: getattr(self.record, key) for key in ("origin", "mode", "seed", "digest")}
         kept["size"] = list(self.record.size.sides)
+        degradation = self.record.degradation
+        kept["degradation"] = None if degradation is None else asdict(degradation)
         (root / FOLDER).mkdir(parents=True)
         (root / FOLDER / "patches.json").write_bytes(canonical_json({**kept, "patches": entries}))
         if self.included:

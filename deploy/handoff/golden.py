@@ -15,10 +15,11 @@ import numpy as np
 import onnx
 
 from calib.arrays import Float32
-from calib.dataset import PatchRef, PhotoFile, folder_patches, unseen_patches
+from calib.dataset import PatchRef, folder_patches, unseen_patches
 from calib.div2k import evaluation_pairs, is_div2k
 from calib.errors import UsageError, VerificationError
 from calib.images import Picture, read_image, to_input, write_image
+from calib.photos import PhotoFile
 from calib.sample import sample_patches
 from calib.tile import Size
 from calib.views import WholeView

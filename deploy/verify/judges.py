@@ -88,5 +88,7 @@ def judges_of(manifest: Manifest, images: Path | None) -> Judges:
     if before is None or len(found) < before.images.count:
         return folder_judges(images, size)
     kept = before.images
-    held = PatchSet(kept.origin, kept.mode, kept.seed, kept.requested, found, size)
+    held = PatchSet(
+        kept.origin, kept.mode, kept.seed, kept.requested, found, size, kept.degradation
+    )
     return Judges(before.choice, held)

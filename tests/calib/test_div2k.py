@@ -4,7 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from calib.div2k import calibration_images, evaluation_pairs, image_files, is_div2k
+from calib.div2k import (
+    calibration_images,
+    evaluation_pairs,
+    image_files,
+    is_div2k,
+    unpaired_photographs,
+)
 from calib.errors import ImageSetError
 
 
@@ -47,6 +53,33 @@ def test_train_images_are_for_calibration_even_with_hr(layout: Path) -> None:
     assert "DIV2K_train_LR_bicubic/X4/0001x4.png" in found
     assert len(found) == 3
     assert [pair.name for pair in evaluation_pairs(layout)] == ["0802"]
+
+
+def test_photographs_to_degrade_are_in_no_pair(layout: Path) -> None:
+    assert names(layout, unpaired_photographs(layout)) == ["DIV2K_valid_HR/0900.png"]
+    touch(layout, "DIV2K_train_HR/0001.png", "DIV2K_valid_LR_bicubic/X2/0900x2.png")
+    assert names(layout, unpaired_photographs(layout)) == ["DIV2K_train_HR/0001.png"]
+    (layout / "DIV2K_train_HR" / "0001.png").rename(layout / "0001.txt")
+    (layout / "DIV2K_train_HR").rmdir()
+    with pytest.raises(ImageSetError, match="2 HR images, all of them in evaluation pairs"):
+        unpaired_photographs(layout)
+
+
+def test_degraded_pairs_stand_in_where_there_are_no_bicubic_ones(layout: Path) -> None:
+    degraded = "DIV2K_valid_LR_degraded/X4/"
+    touch(layout, f"{degraded}0900x4.png", f"{degraded}0802x4.png")
+    assert [pair.lr.parent.parent.name for pair in evaluation_pairs(layout)] == [
+        "DIV2K_valid_LR_bicubic"
+    ]
+    (layout / "DIV2K_valid_LR_bicubic").rename(layout / "elsewhere")
+    assert is_div2k(layout)
+    pairs = evaluation_pairs(layout)
+    assert names(layout, [pair.lr for pair in pairs]) == [
+        f"{degraded}0802x4.png",
+        f"{degraded}0900x4.png",
+    ]
+    with pytest.raises(ImageSetError, match="2 evaluation pairs and no other LR image"):
+        calibration_images(layout)
 
 
 def test_one_scale_is_calibrated_on_and_pairs_are_made_by_scale(layout: Path) -> None:

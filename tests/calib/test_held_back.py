@@ -6,10 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calib.dataset import folder_patches
+from calib.dataset import folder_patches, unseen_patches
+from calib.degradation.degrade import degrade
+from calib.degradation.parameters import Degradation
 from calib.div2k import evaluation_pairs
 from calib.held_back import MOST, ONE_IN, found_patches, split_folder
 from calib.images import write_image
+from calib.tile import Size
 
 
 def photos(folder: Path, count: int) -> Path:
@@ -38,6 +41,29 @@ def test_no_photograph_is_on_both_sides(mode, there: int, asked: int, tmp_path: 
     assert len(found_patches(folder, split.held_back.record())) == len(found) - 1
 
 
+@pytest.mark.parametrize("mode", ["whole", "crop"])
+def test_degraded_photographs_are_held_back_and_found_again(mode, tmp_path: Path) -> None:
+    folder, how = photos(tmp_path / "mine", 6), Degradation(2)
+    size = Size(32, 48)
+    split = split_folder(folder, mode=mode, count=5, seed=3, size=size, degradation=how)
+    assert split.held_back is not None
+    for part in (split.calibration, split.held_back):
+        assert part.degradation == how
+        for patch in part.patches:
+            shown, plain = patch.load(), patch.seen_as(size)
+            assert shown.shape == (32, 48, 3)
+            assert plain.sha256 != patch.sha256
+            hr = plain.view.of(plain.photo.read(), Size(64, 96))
+            np.testing.assert_array_equal(shown, degrade(hr, how, 3))
+        found = found_patches(folder, part.record())
+        assert {p.sha256 for p in found} == {p.sha256 for p in part.patches}
+    seen, unseen = split.calibration.record(), [patch.photo for patch in split.held_back.patches]
+    whole = folder_patches(folder, mode="whole", count=None, seed=0).patches
+    left = {patch.photo.name for patch in unseen_patches(whole, seen)}
+    if mode == "whole":  # a crop's pixels are of their place
+        assert left == {photo.name for photo in unseen}
+
+
 def test_too_few_are_all_calibrated_on(tmp_path: Path) -> None:
     split = split_folder(photos(tmp_path / "mine", ONE_IN - 1), mode="whole", count=50, seed=0)
     assert split.held_back is None
@@ -60,6 +86,14 @@ def test_a_div2k_layout_is_judged_on_its_evaluation_pairs(tmp_path: Path) -> Non
     hr = photos(tmp_path / "DIV2K_valid_HR", 2)
     for number, path in enumerate(sorted(hr.iterdir())):
         path.rename(hr / f"080{number}.png")
+    (tmp_path / "DIV2K_train_HR").mkdir()
+    shutil.copy(hr / "0800.png", tmp_path / "DIV2K_train_HR" / "0001.png")
+    write_image(tmp_path / "DIV2K_train_HR" / "0002.png", np.zeros((140, 150, 3), np.uint8))
+    degraded = split_folder(tmp_path, mode="whole", count=50, seed=0, degradation=Degradation(4))
+    names = {Path(patch.name).name for patch in degraded.calibration.patches}
+    assert names == {"0001.png", "0002.png"}
+    assert degraded.held_back is not None  # 0800.png is the picture of 0001.png
+    assert {Path(patch.name).name for patch in degraded.held_back.patches} == {"0801.png"}
     split = split_folder(tmp_path, mode="whole", count=50, seed=0)
     assert split.held_back is not None
     pairs = {pair.lr.name for pair in evaluation_pairs(tmp_path)}

@@ -76,7 +76,7 @@ def test_a_folder_gives_patches_of_that_size(tmp_path: Path, mode: str) -> None:
     assert {patch.load().shape for patch in patches.patches} == {(24, 40, 3)}
     assert patches.record().size == patches.size == WIDE
     (patch,) = patches.patches
-    again = patch.resized(USUAL_SIZE)
+    again = patch.seen_as(USUAL_SIZE)
     assert again.load().shape == (128, 128, 3)
     assert again.name == patch.name
     if mode == "crop":

@@ -7,7 +7,9 @@
 
 It needs numpy, cv2 and ../processing.py. patches.json beside it lists the pictures: the name of
 the photograph below the folder, for a crop ``@TOP,LEFT`` and, where the photograph was reduced
-first, ``/REDUCTION``; and the sha256 that the picture's uint8 RGB bytes must have.
+first, ``/REDUCTION``; and the sha256 that the picture's uint8 RGB bytes must have. Where it names
+a degradation, the pictures are degraded photographs, which esrdeploy makes: install the wheel that
+lies in the bundle.
 """
 
 import argparse
@@ -15,7 +17,9 @@ import hashlib
 import json
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -45,12 +49,35 @@ def make_picture(photos: Path, name: str, mode: str, size: tuple[int, int]) -> p
     return np.ascontiguousarray(picture[top:bottom, left:right])
 
 
+def degrader(listed: dict[str, Any]) -> Callable[[processing.Picture], processing.Picture]:
+    """Return what makes the calibration picture of a part of a photograph."""
+    if listed["degradation"] is None:
+        return lambda picture: picture
+    try:
+        from calib.degradation.degrade import degrade  # noqa: PLC0415  # needed here alone
+        from calib.degradation.parameters import Degradation  # noqa: PLC0415
+        from calib.errors import UsageError  # noqa: PLC0415
+        from calib.records import decode  # noqa: PLC0415
+    except ImportError as error:
+        raise SystemExit(
+            "these pictures are degraded photographs, which esrdeploy makes: install it first, "
+            "pip install ../esrdeploy-*.whl"
+        ) from error
+    content = json.dumps(listed["degradation"]).encode()
+    how = decode(content, Degradation, "patches.json", UsageError, "unpack the bundle again")
+    return lambda picture: degrade(picture, how, listed["seed"])
+
+
 def make_all(photos: Path) -> None:
     """Make every picture of patches.json and prove that it is the one calibrated on."""
     listed = json.loads((HERE / "patches.json").read_text())
+    scale = 1 if listed["degradation"] is None else listed["degradation"]["scale"]
+    height, width = (side * scale for side in listed["size"])
+    degraded = degrader(listed)
     (HERE / "images").mkdir(exist_ok=True)
     for entry in listed["patches"]:
-        picture = make_picture(photos, entry["name"], listed["mode"], tuple(listed["size"]))
+        cut = make_picture(photos, entry["name"], listed["mode"], (height, width))
+        picture = degraded(cut)
         found = hashlib.sha256(picture.tobytes()).hexdigest()
         if found != entry["sha256"]:
             raise SystemExit(

@@ -5,13 +5,20 @@ Records are made from their annotations alone, so a field that is added is tried
 
 import types
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import astuple, fields, is_dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from calib.degradation.pairs import PairsRecord
+from calib.degradation.parameters import (
+    DegradationParameters,
+    KernelChances,
+    ResizeChances,
+    RoundParameters,
+)
 from calib.errors import VerificationError
 from calib.images_record import ImagesRecord, PatchRecord
 from calib.journal import JournalRecord
@@ -23,6 +30,7 @@ from calib.records import (
     PlainName,
     PlainPath,
     Positive,
+    Probability,
     Scale,
     Sha256,
     decode,
@@ -39,8 +47,10 @@ from quant.sensitivity import SensitivityFile
 
 RECORDS = (
     BundleManifest,
+    DegradationParameters,
     JournalRecord,
     Manifest,
+    PairsRecord,
     ParityFile,
     QuantPlan,
     SensitivityFile,
@@ -58,6 +68,14 @@ OF_KIND: dict[Any, st.SearchStrategy[Any]] = {
     PlainName: NAMES,
     PlainPath: st.lists(NAMES, min_size=1, max_size=3).map("/".join),
     Positive: st.integers(1, 2**63 - 1),
+    Probability: st.floats(0, 1),
+    KernelChances: st.permutations(astuple(KernelChances())).map(
+        lambda found: KernelChances(*found)
+    ),
+    ResizeChances: st.permutations((0.5, 0.375, 0.125)).map(lambda found: ResizeChances(*found)),
+    RoundParameters: st.sampled_from(
+        [DegradationParameters().first, DegradationParameters().second]
+    ),
     Scale: st.integers(1, 8),
     Sha256: st.binary(min_size=32, max_size=32).map(bytes.hex),
     Size: st.builds(Size, SIDES, SIDES),

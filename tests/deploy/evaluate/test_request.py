@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from calib.dataset import Mode, folder_patches
+from calib.degradation.parameters import Degradation
 from calib.digest import sha256_bytes
 from calib.errors import ImageSetError, UsageError, VerificationError
 from calib.images import read_image, write_image
@@ -213,9 +214,15 @@ def built_model(folder: Path, precision: ModelPrecision) -> BuiltModel:
     return BuiltModel(folder, manifest, artifact)
 
 
-def built_on(folder: Path, pictures: Path, mode: Mode, precision: ModelPrecision) -> BuiltModel:
+def built_on(
+    folder: Path,
+    pictures: Path,
+    mode: Mode,
+    precision: ModelPrecision,
+    degradation: Degradation | None = None,
+) -> BuiltModel:
     """Return a model of a build whose table says it was calibrated on ``pictures``."""
-    patches = folder_patches(pictures, mode=mode, count=2, seed=0)
+    patches = folder_patches(pictures, mode=mode, count=2, seed=0, degradation=degradation)
     seen = {"input": TensorStatistics.of(np.zeros((1, 3, 2, 2), np.float32))}
     CalibrationTable(NOTHING, patches.record(), seen).save(folder / "calibration.json")
     return built_model(folder, precision)
@@ -243,6 +250,21 @@ def test_an_int8_model_is_not_scored_on_what_it_was_calibrated_on(  # noqa: PLR0
     if refused:
         calibrated = f"m-int8-ort.onnx was calibrated on {pairs[1].lr.name}"
         with pytest.raises(UsageError, match=calibrated):
+            require_held_out(item, pairs)
+    else:
+        require_held_out(item, pairs)
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_a_degraded_photograph_counts_as_seen(seen: bool, data: Path, tmp_path: Path) -> None:
+    pairs = chosen_pairs(ScoringRequest(data), 4)
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    name = pairs[1].hr.name if seen else "other.png"
+    write_image(pictures / name, np.random.default_rng(1).integers(0, 256, (160, 144, 3), np.uint8))
+    item = built_on(tmp_path, pictures, "whole", "int8", Degradation(4))
+    if seen:
+        with pytest.raises(UsageError, match=f"was calibrated on {pairs[1].lr.name}"):
             require_held_out(item, pairs)
     else:
         require_held_out(item, pairs)

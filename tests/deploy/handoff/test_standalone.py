@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import subprocess
 import sys
 from dataclasses import asdict
@@ -12,13 +13,16 @@ import numpy as np
 import pytest
 
 from calib.dataset import folder_patches
+from calib.degradation.parameters import Degradation
 from calib.images import decode_image, read_image, resize_area, to_input, to_picture
 from calib.tile import Tile
 from deploy.handoff import standalone
+from deploy.handoff.calibration_set import CalibrationSet
 from deploy.handoff.standalone import processing
 from deploy.handoff.vendor import copy_standalone
 
 FOLDER = Path(standalone.__file__).parent
+ROOT = FOLDER.parents[2]
 RNG = np.random.default_rng(3)
 
 
@@ -36,7 +40,7 @@ def imported(path: Path) -> set[str]:
     ("name", "packages"),
     [
         ("processing.py", {"numpy", "cv2"}),
-        ("prepare_calibration.py", {"numpy", "processing"}),
+        ("prepare_calibration.py", {"numpy", "processing", "calib"}),
         ("trtexec_outputs.py", {"numpy"}),
         ("ncnn_run.py", {"numpy", "ncnn"}),
         ("openvino_run.py", {"numpy", "openvino"}),
@@ -136,32 +140,44 @@ def test_processing_runs_from_the_command_line(tmp_path: Path, tile: Tile) -> No
 
 
 @pytest.mark.parametrize(
-    ("mode", "tile"), [("whole", Tile()), ("crop", Tile()), ("crop", Tile(100, 160, 2))]
+    ("mode", "tile", "degradation"),
+    [
+        ("whole", Tile(), None),
+        ("crop", Tile(), None),
+        ("crop", Tile(100, 160, 2), None),
+        ("whole", Tile(64, 64), Degradation(2)),
+        ("crop", Tile(32, 40), Degradation(4)),
+    ],
 )
 def test_calibration_pictures_are_made_again_from_the_users_folder(
-    tmp_path: Path, mode: str, tile: Tile
+    tmp_path: Path, mode: str, tile: Tile, degradation: Degradation | None
 ) -> None:
     photos = tmp_path / "photos"
     (photos / "holiday").mkdir(parents=True)
     cv2.imwrite(str(photos / "a.png"), RNG.integers(0, 256, (200, 300, 3), np.uint8))
     cv2.imwrite(str(photos / "holiday" / "b@1,2.png"), RNG.integers(0, 256, (90, 150), np.uint8))
     count = 2 if mode == "whole" else 4
-    chosen = folder_patches(photos, mode=mode, count=count, seed=0, size=tile.size)
+    chosen = folder_patches(
+        photos, mode=mode, count=count, seed=0, size=tile.size, degradation=degradation
+    )
     bundle = tmp_path / "bundle" / "calibration"
-    bundle.mkdir(parents=True)
+    bundle.parent.mkdir()
+    CalibrationSet(chosen.record(), ()).write(bundle.parent)
     copy_standalone("processing.py", bundle.parent / "processing.py")
     copy_standalone("prepare_calibration.py", bundle / "prepare_calibration.py")
-    entries = [
-        {"file": f"images/{number:04d}.png", "name": patch.name, "sha256": patch.sha256}
-        for number, patch in enumerate(chosen.patches)
-    ]
     write_tile(bundle.parent, tile)
-    listed = {"mode": mode, "size": tile.sides, "patches": entries}
-    (bundle / "patches.json").write_text(json.dumps(listed))
+    entries = json.loads((bundle / "patches.json").read_text())["patches"]
 
     def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, bundle / "prepare_calibration.py", *arguments]
-        return subprocess.run(command, cwd=bundle, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            command,
+            cwd=bundle,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},  # the wheel that lies in the bundle
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
     assert "make the pictures first" in run("--form", "raw", "--out", "raw").stderr
     done = run("--photos", photos)
@@ -180,6 +196,20 @@ def test_calibration_pictures_are_made_again_from_the_users_folder(
     spoiled = run("--photos", photos)
     assert spoiled.returncode != 0
     assert "another photograph" in spoiled.stderr
+
+
+def test_degraded_pictures_need_the_wheel_and_say_so(tmp_path: Path) -> None:
+    copy_standalone("processing.py", tmp_path / "processing.py")
+    (tmp_path / "calibration").mkdir()
+    copy_standalone("prepare_calibration.py", tmp_path / "calibration" / "prepare_calibration.py")
+    (tmp_path / "calib.py").write_text("")  # stands before the package: nothing can be imported
+    listed = {"degradation": {"scale": 4}, "size": [32, 32]}
+    (tmp_path / "calibration" / "patches.json").write_text(json.dumps(listed))
+    command = [sys.executable, "calibration/prepare_calibration.py", "--photos", "."]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "pip install ../esrdeploy-*.whl" in done.stderr
 
 
 def test_what_trtexec_exports_becomes_arrays(tmp_path: Path) -> None:
