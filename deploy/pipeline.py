@@ -9,7 +9,6 @@ from calib.graph import GraphIndex
 from calib.images import to_input
 from calib.sample import verification_pictures
 from calib.table import CalibrationTable
-from calib.tile import Tile
 from deploy.artifacts.files import MANIFEST_NAME, Artifact, claim_folder
 from deploy.artifacts.manifest import Manifest
 from deploy.artifacts.staging import open_stage, publish
@@ -38,6 +37,7 @@ from deploy.verify.judges import Judges, folder_judges, sample_judges
 from deploy.verify.torch_reference import REFERENCE, held_original
 from deploy.verify.verdict import Verification, compare_build
 from quant.fp16.range import require_nodes
+from quant.passes.lowering.catalogue import lower_graph
 from quant.passes.rebatch import with_batch
 
 
@@ -89,7 +89,7 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
     earlier = find_earlier(request, network, source)
     folder = claim_folder(request.folder)
 
-    exported = _export(network, request.tile, progress)
+    exported = _export(network, request, progress)
     graph = GraphIndex(exported.model)
     require_nodes(graph.model, earlier.fp16_keep)
     for line in parts_without_nodes(request.quantization, graph):
@@ -103,7 +103,7 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
         lowered = lower(earlier, stage, graph, source, exported.probes[0], progress)
     artifacts = [*write_fp32(stage, request.stem, shipped.model), *lowered.artifacts]
 
-    draft = describe(network, earlier, lowered, artifacts)
+    draft = describe(network, shipped, earlier, lowered, artifacts)
     checked = check_contents(stage, draft, progress)
     drawn = _drawn(exported, draft.float_artifact.path) if request.tile.batch == 1 else Outputs()
     original = replace(held_original(checked.build, network), drawn=drawn)
@@ -174,7 +174,7 @@ def calibrate_model(request: BuildRequest, progress: Progress) -> CalibrationOut
     source = request.calibration.chosen(request.tile.size, scale=scale).source
     earlier = find_earlier(request, network, source)
     folder = claim_folder(request.folder)
-    graph = GraphIndex(_export(network, request.tile, progress).model)
+    graph = GraphIndex(_export(network, request, progress).model)
     shipped = GraphIndex(with_batch(graph.model, request.tile.batch))
     earlier.require_float_model(shipped)
     stage = open_stage(folder, (), resumable_files(folder))
@@ -200,10 +200,13 @@ def _drawn(exported: ExportedModel, float_file: str) -> Outputs:
     return Outputs(("half picture, half noise",) * len(inputs), inputs, by_file)
 
 
-def _export(network: Network, tile: Tile, progress: Progress) -> ExportedModel:
-    """Trace and simplify the float model, proven on a real picture."""
+def _export(network: Network, request: BuildRequest, progress: Progress) -> ExportedModel:
+    """Trace, simplify and lower the float model, proven on a real picture."""
     with progress.stage(f"exporting {network.name}: {network.architecture}", 1) as advance:
-        probe = to_input(verification_pictures(tile.size).patches[0].load())
+        probe = to_input(verification_pictures(request.tile.size).patches[0].load())
         exported = export_float(network.architecture, network.checkpoint.tensors, [probe])
+        found = lower_graph(exported.model, request.lowering, exported.probes)
         advance()
-    return exported
+    for line in found.notes():
+        progress.note(line)
+    return replace(exported, model=found.model, probes=found.probes)

@@ -51,11 +51,14 @@ class BuildOptions:
         precision: the lowest that was built.
         targets: by target profile, how its int8 model was made.
         fp16_keep: nodes that the fp16 model was asked to compute in float32.
+        lowering: names of the rewrites that all models are behind
+            (quant/passes/lowering/catalogue.py).
     """
 
     precision: ModelPrecision = "int8"
     targets: Mapping[str, TargetOptions] = field(default_factory=dict)
     fp16_keep: tuple[str, ...] = ()
+    lowering: tuple[str, ...] = ()
 
     def quantization_for(self, target: str) -> QuantOptions:
         """Return how the int8 model of a target is quantized, what the budget did included.

@@ -33,7 +33,7 @@ from deploy.artifacts.files import (
 from deploy.artifacts.parity_record import ParityFigures, VerifiedOn
 from deploy.artifacts.precision import PRECISIONS
 
-SCHEMA_VERSION: Literal[5] = 5
+SCHEMA_VERSION: Literal[6] = 6
 BUNDLE_SCHEMA = "esrdeploy.handoff/"
 _CHECK_BUNDLE = "'esrdeploy handoff --check' checks a bundle"
 _VERSIONED = ("numpy", "onnx", "onnxruntime", "onnxsim", "opencv-python", "torch")
@@ -56,7 +56,7 @@ class NetworkRecord:
         architecture: its kind and sizes, for people.
         known_as: its name in the model table; ``None`` for a network of one's own.
         scale: output pixels per input pixel along one side.
-        parameters: how many it has.
+        parameters: how many the float model has.
         macs: multiply-accumulates for one input, all pictures of its batch together.
         tile: its fixed input.
     """
@@ -127,7 +127,7 @@ class Manifest:
     parity: ParityFigures = field(default_factory=ParityFigures)
     verified_on: VerifiedOn | None = None
     versions: Mapping[str, str] = field(default_factory=library_versions)
-    schema_version: Literal[5] = SCHEMA_VERSION
+    schema_version: Literal[6] = SCHEMA_VERSION
 
     @property
     def stem(self) -> str:

@@ -2,22 +2,28 @@
 
 from collections.abc import Sequence
 
+from calib.graph import GraphIndex
 from deploy.artifacts.files import TABLE_ARRAYS_NAME, TABLE_NAME, Artifact
 from deploy.artifacts.manifest import CalibrationRecord, Manifest, NetworkRecord
 from deploy.artifacts.precision import PRECISIONS
 from deploy.build.earlier import Earlier
 from deploy.build.lower import Lowered
 from deploy.network.load import Network
-from deploy.network.macs import architecture_complexity
+from deploy.network.macs import complexity
 
 
 def describe(
-    network: Network, earlier: Earlier, lowered: Lowered, artifacts: Sequence[Artifact]
+    network: Network,
+    shipped: GraphIndex,
+    earlier: Earlier,
+    lowered: Lowered,
+    artifacts: Sequence[Artifact],
 ) -> Manifest:
     """Return the manifest of a build that is not verified yet.
 
     Args:
         network: what was built.
+        shipped: its float model.
         earlier: every choice that shaped the artifacts, and what is kept of the build before.
         lowered: what was made of the float model.
         artifacts: the files so far, without those that are kept.
@@ -29,7 +35,7 @@ def describe(
     elif earlier.manifest is not None:
         fp16_kept = earlier.manifest.fp16_kept
     tile = earlier.request.tile
-    cost = architecture_complexity(network.architecture, *tile.sides)
+    cost = complexity(shipped.model)
     return Manifest(
         model=network.name,
         network=NetworkRecord(
@@ -37,7 +43,7 @@ def describe(
             network.known_as,
             network.architecture.scale,
             cost.parameters,
-            cost.macs * tile.batch,
+            cost.macs,
             tile,
         ),
         weights=network.checkpoint.record(),

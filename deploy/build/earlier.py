@@ -78,6 +78,7 @@ class Earlier:
             max(now.precision, before.precision, key=PRECISIONS.index),
             {**before.targets, **now.targets},
             self.fp16_keep,
+            now.lowering,
         )
 
     def _costs(self, target: str) -> str:
@@ -161,6 +162,10 @@ def _conflicts(
     if request.tile != manifest.network.tile:
         was, asked = manifest.network.tile.shape, request.tile.shape
         yield f"its input is {list(was)}, asked for is {list(asked)}"
+    if request.lowering != manifest.options.lowering:
+        lowered = manifest.options.lowering, request.lowering
+        old, new = (", ".join(names) or "nothing" for names in lowered)
+        yield f"it was built with --lower {old}, asked for is {new}"
     found, before = network.checkpoint.sha256, manifest.weights.sha256
     if found != before:
         yield f"it was built from weights {before} ({manifest.weights.origin}), these are {found}"

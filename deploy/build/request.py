@@ -9,6 +9,7 @@ from deploy.artifacts.build_options import BuildOptions, TargetOptions
 from deploy.artifacts.precision import PRECISIONS, ModelPrecision
 from deploy.build.budget import Budget
 from deploy.build.calibrate import CalibrationRequest, Execution
+from quant.passes.lowering.catalogue import require_quantizable
 from quant.plan import QuantOptions
 from quant.planner import part_precisions
 from quant.targets import TargetProfile, find_profile
@@ -35,6 +36,8 @@ class BuildRequest:
             calibration pictures, or else the embedded sample.
         tile: the fixed input that the network is built for.
         replace: build in the place of whatever build the folder holds.
+        lowering: names of the rewrites of the float model that all models are made behind, in
+            order (quant/passes/lowering/catalogue.py).
     """
 
     model: str
@@ -52,6 +55,7 @@ class BuildRequest:
     verify_images: Path | None = None
     tile: Tile = field(default_factory=Tile)
     replace: bool = False
+    lowering: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -84,6 +88,9 @@ class BuildRequest:
         """
         for profile in self.profiles():
             part_precisions(profile, self.quantization)
+            if self.builds("int8"):
+                full_integer = self.quantization.full_integer
+                require_quantizable(self.lowering, profile, full_integer=full_integer)
             if self.budget is not None:
                 profile.higher_precision(full_integer=self.quantization.full_integer)
 
@@ -103,4 +110,4 @@ class BuildRequest:
         Args:
             targets: how the int8 model of each was made.
         """
-        return BuildOptions(self.precision, targets, self.fp16_keep)
+        return BuildOptions(self.precision, targets, self.fp16_keep, self.lowering)

@@ -165,6 +165,15 @@ def build(
             "that overflows fp16 stay in float32 without being named.",
         ),
     ] = None,
+    lower: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--lower",
+            metavar="NAME[,NAME]",
+            help="Write what the chip's compiler lacks as other operators, in every model: "
+            "'esrdeploy targets' lists the names. Each is proven to keep the picture.",
+        ),
+    ] = None,
     seed: Seed = 0,
     workers: Workers = None,
     scheduler: Scheduler = None,
@@ -183,6 +192,7 @@ def build(
     from deploy.build.idle_options import idle_options
     from deploy.build.request import BuildRequest
     from deploy.network.weights.naming import named_model
+    from quant.passes.lowering.catalogue import parse_lowerings
     from quant.plan import QuantOptions
     from quant.targets import find_profile
 
@@ -214,6 +224,7 @@ def build(
         verify_images=verify_images,
         tile=Tile.parse(size, batch),
         replace=replace,
+        lowering=parse_lowerings(lower or []),
     )
     # What cannot be done is refused before torch, which the pipeline needs, is loaded.
     request.require_possible()

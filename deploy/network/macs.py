@@ -21,7 +21,7 @@ from calib.errors import GraphError
 from calib.graph import GraphIndex
 from deploy.network.architecture import KERNEL, Architecture, tensor_shapes
 
-_COUNTED = frozenset({"Conv", "LeakyRelu", "PRelu", "Relu"})
+_COUNTED = frozenset({"Conv", "ConvTranspose", "LeakyRelu", "PRelu", "Relu"})
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Complexity:
 
     Attributes:
         parameters: weights, biases and PReLU slopes.
-        macs: multiply-accumulates of the convolutions.
+        macs: multiply-accumulates of the convolutions, transposed ones too.
         bias_adds: additions of a bias.
         activations: elements through LeakyReLU, PReLU or ReLU.
     """
@@ -73,8 +73,9 @@ def architecture_complexity(architecture: Architecture, height: int, width: int)
 def complexity(model: onnx.ModelProto) -> Complexity:
     """Count from a graph with static shapes: float, fp16 or QDQ.
 
-    What a Conv takes as weight and bias and a PRelu as slope counts as parameters, whether an
-    initializer or a dequantized one; constants such as the scales of a Resize do not.
+    What a Conv or ConvTranspose takes as weight and bias and a PRelu as slope counts as
+    parameters, whether an initializer or a dequantized one; constants such as the scales of a
+    Resize do not.
 
     Raises:
         GraphError: a shape that is needed is not static.
@@ -88,9 +89,10 @@ def complexity(model: onnx.ModelProto) -> Complexity:
         elements = _size(index, node.output[0])
         own = [name for name in node.input[1:] if name]
         parameters.update({name: _size(index, name) for name in own})
-        if node.op_type == "Conv":
-            weights_per_channel = _size(index, own[0]) // _shape(index, own[0])[0]
-            macs += weights_per_channel * elements
+        if node.op_type in {"Conv", "ConvTranspose"}:
+            # A Conv multiplies for each value that it makes, its transpose for each that it reads.
+            multiplied = elements if node.op_type == "Conv" else _size(index, node.input[0])
+            macs += _size(index, own[0]) // _shape(index, own[0])[0] * multiplied
             bias_adds += elements if len(own) > 1 else 0
         else:
             activations += elements

@@ -9,6 +9,7 @@ Observing costs time and memory, so only tensors that nothing else determines ar
     Concat           output follows from the inputs: merged
     Resize nearest   output follows from input: the same values, each repeated equally often
     Reshape, Transpose, DepthToSpace, SpaceToDepth, Flatten, Identity: the same values
+    Slice            taken to be the same: it cuts off the border of an enlarged picture
 
 What a convolution reads is described channel by channel; where one of the last line makes it, which
 may have moved values from one channel to another, it is observed: behind a pixel-unshuffle.

@@ -5,7 +5,8 @@ read the same way:
 
     head    convolutions that see the picture itself
     body    convolutions between head and tail, with the activations and Concats between them
-    trunk   additions and multiplications by constants: the residual path
+    trunk   additions and multiplications by constants: the residual path; Max, which is an
+            activation written with such a multiplication
     tail    convolutions, activations and reshapings from the first upsampling on
 """
 
@@ -21,11 +22,20 @@ from calib.graph import GraphIndex
 Part = Literal["head", "body", "trunk", "tail"]
 
 ACTIVATIONS = frozenset({"LeakyRelu", "PRelu", "Relu"})
-RESIDUAL = frozenset({"Add", "Mul"})
-UPSAMPLERS = frozenset({"Resize", "DepthToSpace"})
+RESIDUAL = frozenset({"Add", "Mul", "Max"})
+UPSAMPLERS = frozenset({"Resize", "DepthToSpace", "ConvTranspose"})
 # Operators that move values and make none: input and output have the same range and scale.
 MOVERS = frozenset(
-    {"Resize", "DepthToSpace", "SpaceToDepth", "Reshape", "Transpose", "Identity", "Flatten"}
+    {
+        "Resize",
+        "DepthToSpace",
+        "SpaceToDepth",
+        "Reshape",
+        "Transpose",
+        "Slice",
+        "Identity",
+        "Flatten",
+    }
 )
 KNOWN = ACTIVATIONS | RESIDUAL | MOVERS | {"Conv", "Concat"}
 

@@ -5,8 +5,9 @@ that touches the channel either passes f on or absorbs it:
 
     LeakyRelu, PRelu, Relu     r(x / f) = r(x) / f: positively homogeneous, any slope
     Resize (nearest), Identity copies values
-    Mul by one constant        linear; a residual scale absorbs it instead
-    Add                        x / f + y / f = (x + y) / f: both operands carry the same f
+    Mul by constants           linear, one for all channels or one for each; a residual scale
+                               absorbs f instead
+    Add, Max                   x / f + y / f = (x + y) / f: both operands carry the same f
     Concat of channels         each channel keeps its f
     Conv                       absorbs it (quant/analysis/scale_absorbers.py)
     anything else, the graph's own inputs and outputs: f = 1
@@ -130,14 +131,19 @@ def _keeps_channels(
     node: onnx.NodeProto, *, operands: int, constants: list[npt.NDArray[np.generic] | None]
 ) -> bool:
     """Tell whether ``node`` maps each channel to itself and passes a positive factor through."""
-    if node.op_type == "Add":
+    if node.op_type in {"Add", "Max"}:
         return operands == 2
     if operands != 1:
         return False
     if node.op_type == "Mul":
-        return all(value is not None and value.size == 1 for value in constants)
+        return all(value is not None and _by_channel(value) for value in constants)
     if node.op_type == "Resize":
         # Cropping fills the outside with a constant, which has no factor.
         crops = attribute_of(node, "coordinate_transformation_mode", b"") == b"tf_crop_and_resize"
         return attribute_of(node, "mode", b"nearest") == b"nearest" and not crops
     return node.op_type in ACTIVATIONS or node.op_type == "Identity"
+
+
+def _by_channel(value: npt.NDArray[np.generic]) -> bool:
+    """Tell whether a constant beside a picture is one number for each channel, or for all."""
+    return value.size == 1 or (value.ndim in {3, 4} and value.shape[-2:] == (1, 1))

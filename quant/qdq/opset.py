@@ -13,6 +13,7 @@ _IR_16_BITS = 10
 _STABLE_SINCE_17 = frozenset(
     {"Conv", "LeakyRelu", "PRelu", "Relu", "Add", "Mul", "Concat", "Resize", "Reshape"}
     | {"Transpose", "DepthToSpace", "SpaceToDepth", "Identity", "Flatten", "Constant", "Cast"}
+    | {"Slice", "Max", "Clip", "ConvTranspose"}
 )
 
 

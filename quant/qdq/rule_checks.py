@@ -171,7 +171,7 @@ def every_operator(view: QdqView, _: TargetProfile) -> Iterator[Finding]:
     """Yield operands and results that are in float."""
     for node in view.operators:
         for slot, name in enumerate(node.input):
-            shape_operand = slot > 0 and node.op_type in {"Resize", "Reshape"}
+            shape_operand = slot > 0 and node.op_type in {"Resize", "Reshape", "Slice"}
             if name and not shape_operand and view.dequantizer(name) is None:
                 yield node.name, f"{name} {_form(view, name)}", "every operand dequantized"
         for name in node.output:

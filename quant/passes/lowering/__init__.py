@@ -1,0 +1,1 @@
+"""Write operators that a chip's compiler lacks as others that compute the same."""
