@@ -5,8 +5,13 @@ from deploy.cli.options import AsJson
 
 
 def targets(as_json: AsJson = False) -> None:
-    """List chips and vendors with their target and bundle, and what each target offers."""
-    from deploy.handoff.target_listing import BUNDLE_COLUMNS, TARGET_COLUMNS, listing
+    """List chips and vendors with target and bundle, what each target offers, and lowerings."""
+    from deploy.handoff.target_listing import (
+        BUNDLE_COLUMNS,
+        LOWERING_COLUMNS,
+        TARGET_COLUMNS,
+        listing,
+    )
 
     shown = listing()
     if as_json:
@@ -16,3 +21,5 @@ def targets(as_json: AsJson = False) -> None:
     print_table("handoff --vendor: who gets a bundle", BUNDLE_COLUMNS, vendors)
     title = "build --target: int8 files, and what head, trunk and tail may be (default first)"
     print_table(title, TARGET_COLUMNS, [row.cells() for row in shown.targets])
+    lowerings = [row.cells() for row in shown.lowerings]
+    print_table("build --lower: operators written as others", LOWERING_COLUMNS, lowerings)

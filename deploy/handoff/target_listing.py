@@ -1,4 +1,4 @@
-"""List who takes what: vendors with their bundles and targets, targets with their choices.
+"""List who takes what: vendors with bundles and targets, targets with choices, lowerings.
 
 ``esrdeploy targets`` shows it, and ``docs/targets.md`` is :func:`markdown` of it.
 """
@@ -8,15 +8,21 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from deploy.handoff.vendors import vendors
+from quant.passes.lowering.catalogue import LOWERINGS
 from quant.targets import ALIASES, PROFILES, TargetProfile
 
 BUNDLE_COLUMNS = ("vendor", "also", "for", "targets of its bundle")
+LOWERING_COLUMNS = ("lowering", "what it writes as what")
 TARGET_COLUMNS = ("target", "also", "choose it for", "head", "trunk", "tail")
 _NOTE = """\
 `esrdeploy build --target TARGET` makes an int8 file, `esrdeploy handoff --vendor VENDOR` a \
 bundle. A part (`--head`, `--trunk`, `--tail`) may have each precision listed; the first is the \
 default. Where a vendor's bundle names no target, its tools quantize the float model themselves, \
-and are judged by the int8 file of the build."""
+and are judged by the int8 file of the build.
+
+`esrdeploy build --lower NAME[,NAME]` writes operators that a chip's compiler lacks as others, in \
+every model of the build. Each rewrite is proven to keep the picture to 120 dB; a name that finds \
+nothing in the network says so."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +75,29 @@ class TargetRow:
 
 
 @dataclass(frozen=True)
+class LoweringRow:
+    """One way to write operators as others.
+
+    Attributes:
+        lowering: as ``--lower`` takes it.
+        summary: what it writes as what.
+    """
+
+    lowering: str
+    summary: str
+
+    def cells(self) -> list[str]:
+        """Return the row in the order of :data:`LOWERING_COLUMNS`."""
+        return [self.lowering, self.summary]
+
+
+@dataclass(frozen=True)
 class Listing:
-    """Both tables."""
+    """All tables."""
 
     vendors: tuple[VendorRow, ...]
     targets: tuple[TargetRow, ...]
+    lowerings: tuple[LoweringRow, ...]
 
     def record(self) -> dict[str, Any]:
         """Return the tables as a JSON-able mapping."""
@@ -81,12 +105,13 @@ class Listing:
 
 
 def listing() -> Listing:
-    """Return what there is: read from the vendors and the target profiles."""
+    """Return what there is: read from the vendors, the target profiles and the lowerings."""
     bundles = [
         VendorRow(vendor.name, vendor.aliases, vendor.summary, vendor.profiles)
         for vendor in vendors().values()
     ]
-    return Listing(tuple(bundles), tuple(map(_target_row, PROFILES.values())))
+    lowerings = tuple(LoweringRow(item.name, item.summary) for item in LOWERINGS.values())
+    return Listing(tuple(bundles), tuple(map(_target_row, PROFILES.values())), lowerings)
 
 
 def _target_row(profile: TargetProfile) -> TargetRow:
@@ -103,6 +128,7 @@ def markdown(shown: Listing) -> str:
     tables = [
         _table(BUNDLE_COLUMNS, [row.cells() for row in shown.vendors]),
         _table(TARGET_COLUMNS, [row.cells() for row in shown.targets]),
+        _table(LOWERING_COLUMNS, [row.cells() for row in shown.lowerings]),
     ]
     return "\n\n".join(["# Targets and vendors", _NOTE, *tables]) + "\n"
 

@@ -7,6 +7,7 @@ import pytest
 
 from deploy.handoff.target_listing import listing, markdown
 from deploy.handoff.vendors import find_vendor, vendors
+from quant.passes.lowering.catalogue import LOWERINGS
 from quant.plan import QuantOptions
 from quant.planner import part_precisions
 from quant.targets import ALIASES, PROFILES, find_profile
@@ -48,11 +49,13 @@ def test_a_maker_stands_for_its_target_and_its_vendor(alias: str) -> None:
     assert ALIASES.get(alias) in {None, *vendor.profiles}
 
 
-def test_the_command_prints_both_tables() -> None:
+def test_the_command_prints_all_tables() -> None:
     result = run("targets", "--json")
     assert result.exit_code == 0, result.output
     document = json.loads(result.stdout)
     assert document["schema"] == "esrdeploy.cli.targets/1"
     shown = " ".join(run("targets").stdout.split())
-    for row in (*document["vendors"], *document["targets"]):
-        assert row.get("vendor", row.get("target")) in shown
+    rows = (*document["vendors"], *document["targets"], *document["lowerings"])
+    for row in rows:
+        assert row.get("vendor", row.get("target", row.get("lowering"))) in shown
+    assert len(rows) == len(vendors()) + len(PROFILES) + len(LOWERINGS)

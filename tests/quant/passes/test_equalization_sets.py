@@ -127,10 +127,12 @@ def test_no_set_is_larger_than_the_wiring_asks_for(name, expected, parsed) -> No
         pytest.param("Relu(s)", True, id="ReLU"),
         pytest.param("Identity(s)", True, id="Identity"),
         pytest.param("Mul(s, one)", True, id="Mul by a negative constant"),
+        pytest.param("Mul(s, signs)", True, id="Mul by a constant for each channel"),
+        pytest.param("Max(s, s)", True, id="Max"),
         pytest.param('Resize<mode="nearest">(s, , scales)', True, id="Resize nearest"),
         pytest.param("Sigmoid(s)", False, id="Sigmoid"),
         pytest.param("Add(s, one)", False, id="Add of a constant"),
-        pytest.param("Mul(s, signs)", False, id="Mul by a constant for each channel"),
+        pytest.param("Mul(s, places)", False, id="Mul by a constant for each place"),
         pytest.param("Mul(s, s)", False, id="squared"),
         pytest.param('Resize<mode="linear">(s, , scales)', False, id="Resize linear"),
         pytest.param("Concat<axis=2>(s, s)", False, id="Concat of rows"),
@@ -142,7 +144,7 @@ def test_what_passes_a_factor_on_and_what_pins_it(between, free, parsed) -> None
         f"""{HEADER}
         g (float[1,2,4,4] input) => (float[A,B,C,D] output)
         <float[2,2,1,1] w0, float[2,2,1,1] w1, float[2,1,1] slope, float one = {{-1.0}},
-         float[2,1,1] signs = {{1.0, -1.0}},
+         float[2,1,1] signs = {{1.0, -1.0}}, float[1,1,4] places = {{1.0, -1.0, 2.0, 3.0}},
          float[4] scales = {{1.0, 1.0, 2.0, 2.0}}>
         {{
           [a] s = Conv(input, w0)
