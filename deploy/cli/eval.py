@@ -53,6 +53,14 @@ def evaluate(
             "file, or 'torch-fidelity' (extra 'fid', which downloads 91 MB of weights)."
         ),
     ] = None,
+    critic: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also what the U-Net discriminator of a training (net_d_*.pth) says of the "
+            "pictures: its mean logit.",
+        ),
+    ] = None,
     builds: Annotated[Path, typer.Option(help="Folder of the builds.")] = Path("dist"),
     out: Annotated[
         Path | None,
@@ -68,6 +76,7 @@ def evaluate(
     from calib.files import write_atomically
     from deploy.artifacts.files import claim_folder
     from deploy.artifacts.precision import PRECISIONS
+    from deploy.evaluate.critic import Critic
     from deploy.evaluate.fid.inception import feature_network
     from deploy.evaluate.request import ScoringRequest
     from deploy.evaluate.score_builds import score
@@ -89,7 +98,8 @@ def evaluate(
         count=count,
     )
     network = None if fid is None else feature_network(fid)
-    table = score(request, make_progress(), network)
+    judge = None if critic is None else Critic.load(critic)
+    table = score(request, make_progress(), network, judge)
     folder = claim_folder(out or builds)
     contents = {
         "md": table.markdown().encode(),

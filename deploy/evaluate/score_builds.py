@@ -21,6 +21,7 @@ from calib.tile import Tile
 from deploy.artifacts.check import check_digest
 from deploy.artifacts.onnx_files import read_model
 from deploy.artifacts.precision import judged_by_reference
+from deploy.evaluate.critic import Critic, CriticMeter
 from deploy.evaluate.fid.frechet import frechet_distance
 from deploy.evaluate.fid.inception_onnx import FeatureNetwork
 from deploy.evaluate.protocols import OnPicture, evaluate
@@ -43,7 +44,10 @@ FEWEST_FOR_FID = 2
 
 
 def score(
-    request: ScoringRequest, progress: Progress, network: FeatureNetwork | None = None
+    request: ScoringRequest,
+    progress: Progress,
+    network: FeatureNetwork | None = None,
+    critic: Critic | None = None,
 ) -> VendorTable:
     """Score every file that is asked for on every pair.
 
@@ -51,6 +55,7 @@ def score(
         request: what to score.
         progress: told how far it is.
         network: what FID is taken over; ``None`` leaves FID out.
+        critic: a discriminator to ask; ``None`` asks none.
 
     Raises:
         UsageError: there is no such build, a model was calibrated on a picture to be scored, or
@@ -71,18 +76,23 @@ def score(
     for item in chosen:
         require_held_out(item, pairs[item.scale])
     fid = None if network is None else _FidMeter(network)
-    entries = [_score_one(item, pairs[item.scale], request, progress, fid) for item in chosen]
-    return VendorTable(
-        with_float_scores(entries), _images_record(pairs), tuple(_notes(request, pairs, network))
-    )
+    judge = None if critic is None else CriticMeter(critic)
+    entries = [
+        _score_one(item, pairs[item.scale], request, progress, fid=fid, judge=judge)
+        for item in chosen
+    ]
+    notes = [*_notes(request, pairs, network), *([] if judge is None else [judge.note()])]
+    return VendorTable(with_float_scores(entries), _images_record(pairs), tuple(notes))
 
 
-def _score_one(
+def _score_one(  # noqa: PLR0913  # the last two are asked or not
     item: BuiltModel,
     pairs: Sequence[Pair],
     request: ScoringRequest,
     progress: Progress,
+    *,
     fid: "_FidMeter | None",
+    judge: CriticMeter | None,
 ) -> Entry:
     artifact, path = item.artifact, item.folder / item.artifact.path
     named = check_digest(item.folder, artifact.path, artifact.sha256, artifact.size_bytes)
@@ -95,7 +105,12 @@ def _score_one(
     run = _SizedRunner(
         model, item.scale, item.tile, request, optimized=not judged_by_reference(artifact.precision)
     )
-    on_picture = None if fid is None else fid.scored(item.scale)
+    meters = [meter.scored(item.scale) for meter in (fid, judge) if meter is not None]
+
+    def on_picture(pair: Pair, reference: Picture, picture: Picture) -> None:
+        for meter in meters:
+            meter(pair, reference, picture)
+
     with progress.stage(f"scoring {artifact.path}", len(pairs)) as advance:
         scores = evaluate(
             run,
@@ -119,6 +134,7 @@ def _score_one(
         parameters=cost.parameters,
         scores=scores,
         fid=None if fid is None else fid.distance(item.scale),
+        critic=None if judge is None else judge.mean(),
     )
 
 

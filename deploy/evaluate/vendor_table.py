@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from deploy.artifacts.precision import ModelPrecision
+from deploy.evaluate.critic import CriticScore
 from deploy.evaluate.protocols import Scores, Shape
 from deploy.evaluate.published_figures import Published, published
 
@@ -84,6 +85,7 @@ class Entry:
         parameters: of the network.
         scores: PSNR and SSIM, per image and over all.
         fid: Frechet distance of the features, where it was asked for.
+        critic: what a discriminator says of the pictures, where it was asked.
         float_scores: of the float file on the same pictures; ``None`` where it was not scored.
     """
 
@@ -99,6 +101,7 @@ class Entry:
     scores: Scores
     fid: float | None = None
     float_scores: Scores | None = None
+    critic: CriticScore | None = None
 
     @property
     def label(self) -> str:
@@ -123,6 +126,7 @@ class Entry:
                 ssim_change, known.int8_ssim_less_float if quantized else None, 4, signed=True
             ),
             **({} if self.fid is None else {"FID": Figure(self.fid, None, 3)}),
+            **({} if self.critic is None else {"critic": Figure(self.critic.logit, None, 3)}),
         }
 
     def _less_float(self) -> tuple[float | None, float | None]:
@@ -145,6 +149,7 @@ class Entry:
             "shape": self.shape_text,
             **{_key(name): figure.record() for name, figure in self.figures().items()},
             "scores": self.scores.record(),
+            **({} if self.critic is None else {"critic_probability": self.critic.probability}),
         }
 
 

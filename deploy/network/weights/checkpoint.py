@@ -110,14 +110,23 @@ def load_checkpoint(path: Path) -> Checkpoint:
     if path.suffix == ".param" or (path.suffix == ".bin" and path.with_suffix(".param").is_file()):
         checkpoint = _read_ncnn_pair(path.with_suffix(".param"), path.with_suffix(".bin"))
     else:
-        content = _content(path)
-        found = find_network(_read_single_file(content, path), path.name)
-        digest = sha256_bytes(content)
+        entries, digest = load_entries(path)
+        found = find_network(entries, path.name)
         checkpoint = Checkpoint(
             found.tensors, f"file {path.name}", digest, {path.name: digest}, notes=found.notes
         )
     _require_finite(checkpoint.tensors, path.name)
     return checkpoint
+
+
+def load_entries(path: Path) -> tuple[Entries, str]:
+    """Return everything that a ``.pth`` or ``.safetensors`` names, and the file's sha256.
+
+    Raises:
+        WeightsError: the file is missing, corrupt or of no known form.
+    """
+    content = _content(path)
+    return _read_single_file(content, path), sha256_bytes(content)
 
 
 def packaged_pair(entry: ModelEntry) -> Path | None:

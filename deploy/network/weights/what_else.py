@@ -47,7 +47,8 @@ def _problem(entries: Entries) -> str:
     if any(_CRITIC.fullmatch(name) for name in tensors):
         return (
             f"is a discriminator, the critic of a network's training: found {listed(tensors)}; "
-            "expected the generator, which training saves apart (net_g_*.pth)"
+            "expected the generator, which training saves apart (net_g_*.pth); 'esrdeploy eval "
+            "--critic FILE' scores built models with a U-Net discriminator"
         )
     if any(map(_TRAINING.fullmatch, entries)):
         return (
