@@ -1,5 +1,6 @@
 """Build a model: make a verified folder of artifacts of a request. Read it top to bottom."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from calib.sample import verification_pictures
 from calib.table import CalibrationTable
 from deploy.artifacts.files import MANIFEST_NAME, Artifact, claim_folder
 from deploy.artifacts.manifest import Manifest
-from deploy.artifacts.staging import open_stage, publish
+from deploy.artifacts.staging import open_stage, publish, unfinished
+from deploy.build.budget import shortfall
 from deploy.build.calibrate import (
     ChosenImages,
     calibration_table,
@@ -98,9 +100,10 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
     shipped = GraphIndex(with_batch(graph.model, request.tile.batch))
     earlier.require_float_model(shipped)
     stage = open_stage(folder, [item.path for item in earlier.kept], resumable_files(folder))
-    lowered = Lowered()
-    if source is not None:
-        lowered = lower(earlier, stage, graph, source, exported.probes[0], progress)
+    with unfinished(stage, resumable_files, progress.note):
+        lowered = Lowered()
+        if source is not None:
+            lowered = lower(earlier, stage, graph, source, exported.probes[0], progress)
     artifacts = [*write_fp32(stage, request.stem, shipped.model), *lowered.artifacts]
 
     draft = describe(network, shipped, earlier, lowered, artifacts)
@@ -118,7 +121,23 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
         write_report(checked, verification, manifest, progress)
     publish(stage, manifest.files(report=request.report), instead=True)
     warnings = () if chosen is None else chosen.warnings(hold_back=hold_back)
-    return BuildOutcome(folder, manifest, verification, warnings)
+    short = _shortfalls(request, verification, manifest)
+    return BuildOutcome(folder, manifest, verification, (*warnings, *short))
+
+
+def _shortfalls(
+    request: BuildRequest, verification: Verification, manifest: Manifest
+) -> Iterator[str]:
+    """Say which int8 models just made hold a budget only where it was decided."""
+    if request.budget is None:
+        return
+    targets = {item.path: item.target for item in manifest.models()}
+    for result in verification.parity:
+        if targets[result.candidate] in request.targets:
+            parity_db = [image.psnr_db for image in result.images]
+            line = shortfall(request.budget, result.candidate, parity_db)
+            if line is not None:
+                yield line
 
 
 def _judges(request: BuildRequest, chosen: ChosenImages | None) -> Judges:
@@ -178,8 +197,11 @@ def calibrate_model(request: BuildRequest, progress: Progress) -> CalibrationOut
     shipped = GraphIndex(with_batch(graph.model, request.tile.batch))
     earlier.require_float_model(shipped)
     stage = open_stage(folder, (), resumable_files(folder))
-    table = calibration_table(graph, source, stage, execution=request.execution, progress=progress)
-    earlier.require_table(table)
+    with unfinished(stage, resumable_files, progress.note):
+        table = calibration_table(
+            graph, source, stage, execution=request.execution, progress=progress
+        )
+        earlier.require_table(table)
     artifacts = write_fp32(stage, request.stem, shipped.model) + table_artifacts(stage)
     publish(stage, [item.path for item in artifacts], instead=request.replace)
     return CalibrationOutcome(table, tuple(artifacts), folder)
@@ -188,6 +210,8 @@ def calibrate_model(request: BuildRequest, progress: Progress) -> CalibrationOut
 def _loaded(request: BuildRequest, progress: Progress) -> Network:
     """Load the network, and tell what was decided in reading its weights."""
     network = load_network(request.model, request.weights).called(request.name)
+    if request.weights is not None:
+        progress.note(f"{request.weights.name}: {network.architecture}; {network.likeness}")
     for line in network.notes():
         progress.note(line)
     return network

@@ -25,7 +25,10 @@ class BudgetRecord:
     def __str__(self) -> str:
         """Return the budget and what it was judged on, in words."""
         found = "no difference" if self.parity_db is None else f"{self.parity_db:.2f} dB"
-        return f"{self.asked} held with {found} on {described(self.images)}"
+        return (
+            f"{self.asked} held with {found} on {described(self.images)}, which promotion was "
+            "decided on; the verdict is of others, which nothing was decided on"
+        )
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from deploy.artifacts.files import (
 from deploy.artifacts.parity_record import ParityFigures, VerifiedOn
 from deploy.artifacts.precision import PRECISIONS
 
-SCHEMA_VERSION: Literal[6] = 6
+SCHEMA_VERSION: Literal[7] = 7
 BUNDLE_SCHEMA = "esrdeploy.handoff/"
 _CHECK_BUNDLE = "'esrdeploy handoff --check' checks a bundle"
 _VERSIONED = ("numpy", "onnx", "onnxruntime", "onnxsim", "opencv-python", "torch")
@@ -55,6 +55,7 @@ class NetworkRecord:
     Attributes:
         architecture: its kind and sizes, for people.
         known_as: its name in the model table; ``None`` for a network of one's own.
+        same_architecture_as: known models of the same architecture and sizes.
         scale: output pixels per input pixel along one side.
         parameters: how many the float model has.
         macs: multiply-accumulates for one input, all pictures of its batch together.
@@ -63,6 +64,7 @@ class NetworkRecord:
 
     architecture: str
     known_as: str | None
+    same_architecture_as: tuple[str, ...]
     scale: Scale
     parameters: Count
     macs: Count
@@ -78,12 +80,14 @@ class WeightsRecord:
         sha256: of the file that holds the weights.
         files: sha256 of every file that was read, by file name.
         official: whether the file is the official release; ``None`` where that cannot be said.
+        released_as: the known model whose weights these are by their digest, if any's.
     """
 
     origin: str
     sha256: Sha256
     files: Mapping[str, Sha256]
     official: bool | None
+    released_as: str | None
 
 
 @dataclass(frozen=True)
@@ -127,7 +131,7 @@ class Manifest:
     parity: ParityFigures = field(default_factory=ParityFigures)
     verified_on: VerifiedOn | None = None
     versions: Mapping[str, str] = field(default_factory=library_versions)
-    schema_version: Literal[6] = SCHEMA_VERSION
+    schema_version: Literal[7] = SCHEMA_VERSION
 
     @property
     def stem(self) -> str:

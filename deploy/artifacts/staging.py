@@ -6,11 +6,14 @@ it, leaves the build before it as it was; the next run takes up the calibration 
 
 import os
 import shutil
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from calib.errors import UsageError
+from calib.errors import EsrdeployError, UsageError
 from deploy.artifacts.files import MANIFEST_NAME, REPORT_NAME, UNFINISHED_NAME, build_files
+
+Tell = Callable[[str], None]
 
 
 def open_stage(folder: Path, kept: Iterable[str], resumed: Iterable[str]) -> Path:
@@ -37,6 +40,30 @@ def open_stage(folder: Path, kept: Iterable[str], resumed: Iterable[str]) -> Pat
     except OSError as error:
         raise UsageError(f"cannot write to {stage}: {error.strerror or error}") from error
     return stage
+
+
+@contextmanager
+def unfinished(stage: Path, resumed: Callable[[Path], Iterable[str]], tell: Tell) -> Iterator[None]:
+    """Tell, where what is made in a stage is refused or interrupted, what is left there and why.
+
+    Args:
+        stage: where it is made.
+        resumed: names the files of a folder that a new build goes on from. Without any, nothing is
+            left.
+        tell: takes one line for the user.
+    """
+    try:
+        yield
+    except (EsrdeployError, KeyboardInterrupt):
+        if any((stage / name).is_file() for name in resumed(stage)):
+            tell(
+                f"{stage} keeps what was done so far, such as the calibration: the next build of "
+                f"{stage.parent.name} on the same pictures goes on from there; to start afresh, "
+                "remove it"
+            )
+        else:
+            shutil.rmtree(stage, ignore_errors=True)
+        raise
 
 
 def publish(stage: Path, named: Collection[str], *, instead: bool) -> None:

@@ -8,6 +8,7 @@ from deploy.artifacts.manifest import CalibrationRecord, Manifest, NetworkRecord
 from deploy.artifacts.precision import PRECISIONS
 from deploy.build.earlier import Earlier
 from deploy.build.lower import Lowered
+from deploy.network.known_models import models_of
 from deploy.network.load import Network
 from deploy.network.macs import complexity
 
@@ -41,6 +42,7 @@ def describe(
         network=NetworkRecord(
             str(network.architecture),
             network.known_as,
+            models_of(network.architecture),
             network.architecture.scale,
             cost.parameters,
             cost.macs,

@@ -133,7 +133,9 @@ class Quantizer:
         self.profile.higher_precision(full_integer=options.full_integer)
         judges = self.pictures.held_out
         inputs = inputs_of(judges)
-        self.progress.note(f"{budget.asked} is judged on {described(judges.record())}")
+        self.progress.note(
+            f"{budget.asked} is decided on {described(judges.record())}; the verdict is of others"
+        )
         prepared, weights = self._rounded(options)
         found = _emitted(prepared, weights)
         parity_db = self._parity_db(found, inputs)
@@ -158,8 +160,9 @@ class Quantizer:
                 break
             aim += budget.min_parity_db - parity_db + 0.1
         raise UsageError(
-            f"target {self.profile.name} reaches {parity_db:.2f} dB on the held-out pictures with "
-            f"{len(found.plan.options.promoted)} convolutions promoted; {budget.asked} asks for "
+            f"target {self.profile.name} reaches {parity_db:.2f} dB on "
+            f"{described(judges.record())} with {len(found.plan.options.promoted)} convolutions "
+            f"promoted; {budget.asked} asks for "
             f"{budget.min_parity_db:.2f} dB; ask for less, or hand over the fp16 model"
         )
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from deploy.cli.console import make_progress, print_json
+from deploy.cli.next_commands import next_commands
 from deploy.cli.options import (
     AsJson,
     Calib,
@@ -35,6 +36,8 @@ from deploy.cli.options import (
 from deploy.cli.verify import show_verification
 
 if TYPE_CHECKING:
+    from deploy.build.request import BuildRequest
+    from deploy.pipeline import BuildOutcome
     from quant.numerics.saturation_limits import AccumulatorBits
 
 
@@ -186,7 +189,6 @@ def build(
 ) -> None:
     """Build fp32, fp16 and int8 ONNX models and verify that they draw the same picture."""
     from calib.tile import Tile
-    from deploy.artifacts.files import REPORT_NAME
     from deploy.build.budget import Budget
     from deploy.build.calibrate import CalibrationRequest, Execution
     from deploy.build.idle_options import idle_options
@@ -236,17 +238,28 @@ def build(
     if as_json:
         print_json("esrdeploy.cli.build/1", outcome.record())
     else:
-        for artifact in outcome.manifest.artifacts:
-            typer.echo(f"{artifact.size_bytes / 1e6:9.2f} MB  {outcome.folder / artifact.path}")
-        for node, reason in outcome.manifest.fp16_kept.items():
-            typer.echo(f"fp16: node {node} stays in float32, {reason}")
-        for profile, made in outcome.manifest.options.targets.items():
-            if made.budget is not None:
-                typer.echo(f"int8 {profile}: {made.budget}")
-        show_verification(outcome.verification)
-        for warning in outcome.warnings:
-            typer.echo(f"warning: {warning}")
-        if report:
-            typer.echo(f"see {outcome.folder / REPORT_NAME}")
+        _show(outcome, request)
     if not outcome.verification.passed:
         raise typer.Exit(1)
+
+
+def _show(outcome: "BuildOutcome", request: "BuildRequest") -> None:
+    """Print the files of a build, its verdict, what to mind, and what comes next."""
+    from deploy.artifacts.files import REPORT_NAME
+
+    for artifact in outcome.manifest.artifacts:
+        typer.echo(f"{artifact.size_bytes / 1e6:9.2f} MB  {outcome.folder / artifact.path}")
+    for node, reason in outcome.manifest.fp16_kept.items():
+        typer.echo(f"fp16: node {node} stays in float32, {reason}")
+    for profile, made in outcome.manifest.options.targets.items():
+        if made.budget is not None:
+            typer.echo(f"int8 {profile}: {made.budget}")
+    show_verification(outcome.verification)
+    for warning in outcome.warnings:
+        typer.echo(f"warning: {warning}")
+    if request.report:
+        typer.echo(f"see {outcome.folder / REPORT_NAME}")
+    own = outcome.verification.judges.choice != "sample"
+    images = (request.verify_images or request.calibration.folder) if own else None
+    for line in next_commands(outcome.folder, outcome.manifest, request.weights, images):
+        typer.echo(f"next: {line}")

@@ -11,7 +11,7 @@ from deploy.cli.options import AsJson
 
 if TYPE_CHECKING:
     from deploy.handoff.check import BundleCheck
-    from deploy.handoff.make import HandoffOutcome
+    from deploy.handoff.outcome import HandoffOutcome
 
 
 def handoff(
@@ -118,7 +118,8 @@ def _show_outcome(outcome: "HandoffOutcome") -> None:
     rows = [["for every vendor", *_size(common)]]
     rows += [[f"{name}/", *_size(counted)] for name, counted in sizes.items()]
     print_table(f"{manifest.model} handoff", ["in the bundle", "files", "MB"], rows)
-    typer.echo(f"golden vectors of {', '.join(vector.source for vector in manifest.golden)}")
+    typer.echo(f"golden vectors: {', '.join(vector.source for vector in manifest.golden)}")
+    typer.echo(outcome.golden_text)
     for proof in outcome.proofs:
         typer.echo(f"{proof.engine}: {proof.text}")
     typer.echo(f"{outcome.path.stat().st_size / 1e6:9.2f} MB  {outcome.path}")

@@ -32,8 +32,10 @@ def verify_returned(request: "ReturnedRequest", report: Path | None, *, as_json:
 def _show(returned: "Returned") -> None:
     if not returned.passed:
         typer.echo(f"NOT ACCEPTED: {returned.reason}")
-    for problem in (*returned.refusals, *returned.problems):
+    for problem in (*returned.refusals, *returned.shown_problems):
         typer.echo(f"FAIL  {problem}")
+    if returned.left_aside:
+        typer.echo(f"left aside: {returned.left_aside_text}")
     if returned.cause is not None:
         typer.echo(f"likely cause: {returned.cause}")
         typer.echo(f"  {returned.explanation}")

@@ -185,6 +185,13 @@ def show_verification(verification: "Verification") -> None:
     columns = ["file", "against", "parity dB mean", "lowest", "needs"]
     columns += ["SSIM lowest", "needs", "max error", "verdict"]
     print_table(f"{verification.model}: {verification.image_note}", columns, rows)
+    for result in verification.parity:
+        if result.reference == "torch":
+            shown = ", ".join(image.name for image in result.images)
+            typer.echo(
+                f"{result.candidate} and torch were compared on {shown}; what two float engines "
+                "round apart, and with it these dB, is another on another picture"
+            )
     for check in verification.checks:
         if check.status != "passed":
             label = "FAIL" if check.status == "failed" else "skipped"

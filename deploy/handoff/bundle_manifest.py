@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 from calib.digest import sha256_file
 from calib.errors import UsageError, VerificationError
+from calib.images_record import Origin
 from calib.records import Count, PlainName, PlainPath, Sha256, encode, read
 from deploy.artifacts.build_options import BuildOptions
 from deploy.artifacts.files import MANIFEST_NAME
@@ -31,7 +32,7 @@ from deploy.artifacts.manifest import (
     written_as,
 )
 
-SCHEMA: Literal["esrdeploy.handoff/5"] = "esrdeploy.handoff/5"
+SCHEMA: Literal["esrdeploy.handoff/6"] = "esrdeploy.handoff/6"
 FLOAT_KIND = "float"
 INT8_PREFIX = "int8-"
 
@@ -63,6 +64,7 @@ class GoldenVector:
     Attributes:
         name: of its files, without suffix; a returned file carries it.
         source: the picture it was made from.
+        origin: of that: the embedded ``sample``, or a ``folder`` of the builder's own pictures.
         sha256: of the picture's uint8 RGB bytes in row order.
         psnr_db: parity with float of each int8 model, by profile.
         operands_db: the same, with nothing rounded but the operands of int8 convolutions
@@ -71,6 +73,7 @@ class GoldenVector:
 
     name: PlainName
     source: str
+    origin: Origin
     sha256: Sha256
     psnr_db: Mapping[str, float]
     operands_db: Mapping[str, float]
@@ -133,7 +136,7 @@ class BundleManifest:
     wheel: PlainPath
     weights_licence: str | None = None
     versions: Mapping[str, str] = field(default_factory=library_versions)
-    schema: Literal["esrdeploy.handoff/5"] = SCHEMA
+    schema: Literal["esrdeploy.handoff/6"] = SCHEMA
 
     @property
     def stem(self) -> str:
@@ -144,6 +147,17 @@ class BundleManifest:
     def scale(self) -> int:
         """Output pixels per input pixel along one side."""
         return self.network.scale
+
+    @property
+    def golden_pictures(self) -> str:
+        """Whose pictures the golden vectors are of, in words."""
+        own = sum(vector.origin == "folder" for vector in self.golden)
+        counts = {"the builder's own": own, "the embedded sample": len(self.golden) - own}
+        return " and ".join(
+            f"{count} {'picture' if count == 1 else 'pictures'} of {whose}"
+            for whose, count in counts.items()
+            if count
+        )
 
     def vendor(self, name: str | None) -> VendorRecord:
         """Return the record of a vendor; ``None`` stands for the only one.
@@ -159,6 +173,11 @@ class BundleManifest:
         for item in self.vendors:
             if name in {None, item.name}:
                 return item
+        if name in self.int8_models:
+            raise UsageError(
+                f"found --vendor {name}, which is a target: say --profile {name}, and with "
+                f"--vendor {' or '.join(names)} whose results these are"
+            )
         raise UsageError(f"the bundle is for {', '.join(names)}, not for {name}")
 
     def record(self) -> dict[str, Any]:

@@ -89,7 +89,10 @@ def unpack(path: Path, folder: Path) -> None:
                 ) from error
         raise VerificationError(f"{path.name} is no whole zip: {error}; fetch it again") from error
     except FileNotFoundError as error:
-        raise UsageError(f"found no file {path}") from error
+        raise UsageError(
+            f"found no bundle {path}; name the zip that 'esrdeploy handoff' made, or a folder that "
+            "it was unpacked to"
+        ) from error
     except (zlib.error, EOFError, NotImplementedError) as error:
         raise VerificationError(f"{path.name} is no whole zip: {error}; fetch it again") from error
     except OSError as error:
@@ -157,7 +160,8 @@ def _only_zip(folder: Path) -> Path:
     if len(found) != 1:
         names = ", ".join(path.name for path in found) or "none"
         raise UsageError(
-            f"expected one *-handoff.zip in {folder}, found {names}; name the bundle itself"
+            f"expected one *-handoff.zip in {folder}, found {names}; name the bundle itself, as in "
+            "'esrdeploy verify --returned DIR BUNDLE.zip'"
         )
     return found[0]
 

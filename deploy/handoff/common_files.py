@@ -35,10 +35,8 @@ def write_common(
         margin_db=MARGIN_DB,
         least_int8_db=LEAST_INT8_DB,
     )
-    sample = calibration.record.origin == "sample" or any(
-        vector.source.startswith(tuple(photo.file for photo in SAMPLE_PHOTOS))
-        for vector in manifest.golden
-    )
+    origins = {vector.origin for vector in manifest.golden}
+    sample = "sample" in {calibration.record.origin, *origins}
     licences = jinja.get_template("LICENSES.md").render(
         manifest=manifest,
         known=trained_by_real_esrgan(manifest.weights.sha256),
@@ -47,6 +45,7 @@ def write_common(
         packaged=manifest.weights.origin.startswith(f"package {WEIGHTS_PACKAGE}"),
         photos=SAMPLE_PHOTOS if sample else (),
         own_calibration=calibration.included and calibration.record.origin != "sample",
+        own_golden="folder" in origins,
     )
     (root / "README.md").write_bytes(readme.encode("utf-8"))
     (root / "LICENSES.md").write_bytes(licences.encode("utf-8"))

@@ -19,6 +19,7 @@ from calib.dataset import PatchRef, folder_patches, unseen_patches
 from calib.div2k import evaluation_pairs, is_div2k
 from calib.errors import UsageError, VerificationError
 from calib.images import Picture, read_image, to_input, write_image
+from calib.images_record import Origin
 from calib.photos import PhotoFile
 from calib.sample import sample_patches
 from calib.tile import Size
@@ -140,7 +141,8 @@ def write_golden(
                 save_array(root / golden_path(int8_kind(profile), name), kept)
             operands = {profile: run(network_input) for profile, run in operand_runs.items()}
             figures = (_parities(expected, found) for found in (outputs, operands))
-            vectors.append(GoldenVector(name, patch.name, patch.sha256, *figures))
+            origin: Origin = "folder" if isinstance(patch.photo, PhotoFile) else "sample"
+            vectors.append(GoldenVector(name, patch.name, origin, patch.sha256, *figures))
             advance()
     return tuple(vectors)
 

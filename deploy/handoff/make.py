@@ -1,10 +1,9 @@
 """Make the bundle of a build for vendors: the whole story, top to bottom."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import onnx
 
@@ -26,8 +25,9 @@ from deploy.handoff.common_files import write_common
 from deploy.handoff.golden import FEWEST, golden_pictures, write_golden
 from deploy.handoff.int8_models import built_profiles, int8_model
 from deploy.handoff.kept_models import KeptModels, kept_folder
+from deploy.handoff.outcome import HandoffOutcome
 from deploy.handoff.own_wheel import write_own_wheel
-from deploy.handoff.proof import Proof, prove_bundle
+from deploy.handoff.proof import prove_bundle
 from deploy.handoff.usual_place import usual_place
 from deploy.handoff.vendor import MODELS, BundleContext, Vendor, equalized_models, require_batch
 from deploy.handoff.vendors import find_vendor
@@ -67,33 +67,6 @@ class HandoffRequest:
     weights_licence: str | None = None
 
 
-@dataclass(frozen=True)
-class HandoffOutcome:
-    """A finished bundle.
-
-    Attributes:
-        path: of the zip.
-        sha256: of the zip.
-        manifest: what is in it.
-        proofs: what the vendors' engines made of it.
-    """
-
-    path: Path
-    sha256: str
-    manifest: BundleManifest
-    proofs: tuple[Proof, ...]
-
-    def record(self) -> dict[str, Any]:
-        """Return everything as a JSON-able mapping."""
-        return {
-            "path": str(self.path),
-            "sha256": self.sha256,
-            "bytes": self.path.stat().st_size,
-            "proofs": [asdict(proof) for proof in self.proofs],
-            "manifest": self.manifest.record(),
-        }
-
-
 def make_handoff(request: HandoffRequest, progress: Progress) -> HandoffOutcome:
     """Make the bundle of one build for some vendors.
 
@@ -131,7 +104,8 @@ def make_handoff(request: HandoffRequest, progress: Progress) -> HandoffOutcome:
         manifest = _with_files(root, draft)
         (root / MANIFEST_NAME).write_bytes(manifest.content())
         pack(root, out)
-    return HandoffOutcome(out, sha256_file(out), manifest, proofs)
+    verified_on = build.manifest.verified_on
+    return HandoffOutcome(out, sha256_file(out), manifest, proofs, verified_on)
 
 
 def open_build(path: Path) -> Build:

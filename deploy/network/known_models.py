@@ -7,6 +7,7 @@ agreement the entry has none, and what was loaded is recorded instead of checked
 Adding a model is adding one entry here.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from calib.errors import UsageError
@@ -104,13 +105,53 @@ MODELS: tuple[ModelEntry, ...] = (
 )
 
 
+def released_as(sha256: str) -> str | None:
+    """Return the known model that weights of that digest were released as, if as any.
+
+    >>> released_as("8dc7edb9ac80ccdc30c3a5dca6616509367f05fbc184ad95b731f05bece96292")
+    'general-x4v3'
+    """
+    for entry in MODELS:
+        if sha256 in {entry.sha256, entry.packaged_sha256}:
+            return entry.name
+    return None
+
+
 def trained_by_real_esrgan(sha256: str) -> bool:
     """Tell whether weights of that digest are known to be the Real-ESRGAN project's.
 
     >>> trained_by_real_esrgan("0" * 64)
     False
     """
-    return any(sha256 in {entry.sha256, entry.packaged_sha256} for entry in MODELS)
+    return released_as(sha256) is not None
+
+
+def likeness(architecture_of: Sequence[str], released: str | None) -> str:
+    """Say which known models a network is like, in words.
+
+    Args:
+        architecture_of: names of the known models of its architecture.
+        released: the model that its very weights were released as, if as any.
+
+    >>> likeness(("animevideov3",), None)
+    'same architecture as animevideov3, other weights'
+    >>> likeness(("x4plus", "realesrnet-x4plus"), None)
+    'same architecture as x4plus and realesrnet-x4plus, other weights than those of x4plus'
+    >>> likeness(("x4plus", "realesrnet-x4plus"), "x4plus")
+    'the weights of x4plus'
+    >>> likeness((), None)
+    'of no known architecture and sizes'
+    """
+    if released is not None:
+        return f"the weights of {released}"
+    if not architecture_of:
+        return "of no known architecture and sizes"
+    told = [name for name in architecture_of if find_model(name).sha256 is not None]
+    text = f"same architecture as {' and '.join(architecture_of)}"
+    if not told:
+        return text
+    less = "" if len(told) == len(architecture_of) else f" than those of {' and '.join(told)}"
+    return f"{text}, other weights{less}"
 
 
 def find_model(name: str) -> ModelEntry:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from calib.errors import UsageError
 from deploy.network.architecture import SRVGG, Architecture
-from deploy.network.known_models import MODELS, find_model
+from deploy.network.known_models import MODELS, find_model, likeness, models_of, released_as
 from deploy.network.weights.checkpoint import Checkpoint, load_checkpoint, load_model_checkpoint
 from deploy.network.weights.identify import identify, require_model
 
@@ -39,6 +39,11 @@ class Network:
         if name != self.known_as and any(entry.name == name for entry in MODELS):
             raise UsageError(f"--name {name} is the name of another network; choose a new one")
         return replace(self, name=_plain(name, "--name"))
+
+    @property
+    def likeness(self) -> str:
+        """Which known models it is like, in words."""
+        return likeness(models_of(self.architecture), released_as(self.checkpoint.sha256))
 
     def notes(self) -> Iterator[str]:
         """Yield what was decided in reading the weights, for the user to know."""

@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from calib.dataset import PatchRef
 from calib.files import write_atomically
 from deploy.artifacts.files import REPORT_NAME
 from deploy.artifacts.manifest import Manifest
@@ -21,11 +20,11 @@ from deploy.metrics.layer_sqnr import LayerError
 from deploy.progress import Progress
 from deploy.report.content import Content, content_of, read_content
 from deploy.report.drawing import choose_ranges, draw_scenes
-from deploy.report.render import render
+from deploy.report.render import ShownPictures, render
 from deploy.runtime.outputs import Outputs
 from deploy.verify.contents import CheckedBuild
 from deploy.verify.explain import LAYER_PICTURES, measure_layers
-from deploy.verify.judges import judges_of
+from deploy.verify.judges import Judges, judges_of, shown_instead
 from deploy.verify.verdict import Verification
 
 __all__ = ["REPORT_NAME", "remake_report", "write_report"]
@@ -49,9 +48,8 @@ def write_report(
         UsageError: the file cannot be written.
     """
     content = content_of(checked.under(manifest, verification.parity_record()))
-    patches = verification.judges.patches.patches
     measured = verification.layers, verification.layer_images
-    return _write(content, patches, verification.outputs, measured, progress)
+    return _write(content, verification.judges, verification.outputs, measured, progress)
 
 
 def remake_report(folder: Path, progress: Progress, images: Path | None = None) -> bool:
@@ -61,7 +59,7 @@ def remake_report(folder: Path, progress: Progress, images: Path | None = None) 
         folder: of the build, with its manifest.
         progress: told what is going on.
         images: folder that holds the user's pictures that the build was verified on; without it
-            the page shows the embedded sample's.
+            the page shows the embedded sample's, and says that its figures are of others.
 
     Returns:
         Whether everything that the report shows holds.
@@ -71,23 +69,27 @@ def remake_report(folder: Path, progress: Progress, images: Path | None = None) 
         UsageError: the file cannot be written.
     """
     content = read_content(folder, progress)
-    patches = judges_of(content.manifest, images).unseen_by(content.build).patches.patches
-    layers = measure_layers(content.checked, patches[:LAYER_PICTURES], progress)
+    judges = judges_of(content.manifest, images).unseen_by(content.build)
+    layers = measure_layers(content.checked, judges.patches.patches[:LAYER_PICTURES], progress)
     content = replace(content, checks=(*content.checks, *layers.checks))
     shown = layers.outputs.images if layers.errors else ()
-    return _write(content, patches, layers.outputs, (layers.errors, shown), progress)
+    return _write(content, judges, layers.outputs, (layers.errors, shown), progress)
 
 
 def _write(
     content: Content,
-    patches: Sequence[PatchRef],
+    judges: Judges,
     outputs: Outputs,
     measured: tuple[Mapping[str, Sequence[LayerError]], Sequence[str]],
     progress: Progress,
 ) -> bool:
     errors, layer_images = measured
-    scenes = draw_scenes(content, patches, outputs, progress)
+    other = shown_instead(content.manifest.verified_on, judges.record())
+    if other:
+        progress.note(f"{content.manifest.stem}: the report's {other}")
+    scenes = draw_scenes(content, judges.patches.patches, outputs, progress)
     layers = {card.label: errors.get(card.artifact.path, ()) for card in content.cards}
-    page = render(content, scenes, layers, layer_images, choose_ranges(content))
+    shown = ShownPictures(judges.record(), other, scenes)
+    page = render(content, shown, layers, layer_images, choose_ranges(content))
     write_atomically(content.build.folder / REPORT_NAME, page)
     return content.passed

@@ -17,6 +17,7 @@ from deploy.artifacts.files import MANIFEST_NAME, Artifact
 from deploy.artifacts.manifest import Manifest, read_manifest
 from deploy.artifacts.parity_record import ParityRecord
 from deploy.metrics.parity import THRESHOLDS, Level, at_least, level_of, lowest_level
+from deploy.network.known_models import likeness
 from deploy.progress import Progress
 from deploy.report.plans import Reason, grouped
 from deploy.verify.contents import CheckedBuild, check_folder
@@ -87,6 +88,12 @@ class Content:
     checked: CheckedBuild
     checks: tuple[Check, ...]
     manifest_sha256: str
+
+    @property
+    def likeness(self) -> str:
+        """Which known models the network is like, in words."""
+        network, weights = self.manifest.network, self.manifest.weights
+        return likeness(network.same_architecture_as, weights.released_as)
 
     @property
     def parity(self) -> Mapping[str, ParityRecord]:

@@ -94,6 +94,12 @@ class Scene:
         photo = _sample_photo(self.name)
         return "" if photo is None else photo[1]
 
+    @property
+    def caption(self) -> str:
+        """What else is known of it: its name where the title is another, its role, its credit."""
+        name = "" if self.name == self.title else self.name
+        return " · ".join(filter(None, (name, self.role, self.credit)))
+
     def detail(self) -> tuple[int, int]:
         """Return top and left of the square in which the last drawing differs most."""
         if not self.drawings:

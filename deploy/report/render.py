@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from calib.digest import canonical_json
+from deploy.artifacts.parity_record import VerifiedOn
 from deploy.artifacts.templates import page_environment
 from deploy.metrics.layer_sqnr import LayerError, worst_layers
 from deploy.metrics.parity import UNSEEN_DB
@@ -65,9 +66,24 @@ class ShownScene:
     pictures: tuple[ShownPicture, ...]
 
 
+@dataclass(frozen=True)
+class ShownPictures:
+    """The pictures of a page.
+
+    Attributes:
+        source: which they are.
+        instead: that they are not those that the figures are of, and why; empty where they are.
+        scenes: what the models drew of them.
+    """
+
+    source: VerifiedOn
+    instead: str
+    scenes: Sequence[Scene]
+
+
 def render(
     content: Content,
-    scenes: Sequence[Scene],
+    shown: ShownPictures,
     layers: Mapping[str, Sequence[LayerError]],
     layer_images: Sequence[str],
     ranges: Mapping[str, Sequence[ChosenRange]],
@@ -76,7 +92,7 @@ def render(
 
     Args:
         content: what is known of the build.
-        scenes: pictures that its models drew.
+        shown: pictures that its models drew.
         layers: error of every tensor, by label of the int8 model.
         layer_images: names of the pictures that those errors are of.
         ranges: the tensors that their range costs most, likewise.
@@ -84,12 +100,13 @@ def render(
     environment = page_environment("deploy.report")
     environment.filters["threshold_db"] = threshold_db
     environment.filters["percentile"] = percentile_text
-    scale = heat_scale(scenes)
+    scale = heat_scale(shown.scenes)
     page = environment.get_template("page.html").render(
         content=content,
         manifest=content.manifest,
         manifest_json=canonical_json(content.manifest.record()).decode(),
-        scenes=[_shown(scene, scale) for scene in scenes],
+        shown=shown,
+        scenes=[_shown(scene, scale) for scene in shown.scenes],
         detail_px=DETAIL_PX,
         heat_scale=scale,
         heat_colours=heat_colours(),

@@ -53,6 +53,25 @@ class Judges:
         return VerifiedOn(self.choice, self.patches.record())
 
 
+def shown_instead(figures: VerifiedOn | None, shown: VerifiedOn) -> str:
+    """Say that pictures are not those that recorded figures are of, and how to see those.
+
+    Args:
+        figures: what the figures of a build are of; ``None`` where it has none.
+        shown: the pictures at hand.
+
+    Returns:
+        One line; empty where they are the same.
+    """
+    if figures is None or figures.images.digest == shown.images.digest:
+        return ""
+    if figures.choice == "sample":
+        remedy = "without --images 'esrdeploy report' shows those"
+    else:
+        remedy = "'esrdeploy report --images DIR' shows those, where DIR is the folder they are in"
+    return f"pictures are {shown}; the figures are of {figures}: {remedy}"
+
+
 def sample_judges(size: Size) -> Judges:
     """Return the photographs of the embedded sample that nothing is calibrated on."""
     return Judges("sample", verification_pictures(size))

@@ -17,7 +17,8 @@ from deploy.build.calibrate import CalibrationRequest
 from deploy.build.request import BuildRequest
 from deploy.handoff import make
 from deploy.handoff.bundle_zip import opened
-from deploy.handoff.make import HandoffOutcome, HandoffRequest, make_handoff
+from deploy.handoff.make import HandoffRequest, make_handoff
+from deploy.handoff.outcome import HandoffOutcome
 from deploy.network.architecture import (
     LEAKY_SLOPE,
     SRVGG,

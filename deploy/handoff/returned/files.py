@@ -15,7 +15,7 @@ else from the command line. Values that no scale belongs to are taken as they ar
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -23,6 +23,7 @@ from typing import Literal
 import numpy as np
 
 from calib.arrays import AnyArray, Float32
+from calib.digest import sha256_file
 from calib.errors import UsageError, VerificationError
 from calib.records import Integer64, read
 
@@ -104,12 +105,14 @@ class Matches:
         missing: golden names without a file.
         extra: files that belong to no golden name, relative to the folder.
         twice: golden names with several files, and those.
+        own: files of the bundle itself that came back beside the outputs, relative to the folder.
     """
 
     files: Mapping[str, Path]
     missing: tuple[str, ...]
     extra: tuple[Path, ...]
     twice: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
+    own: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,8 +128,18 @@ class Output:
     form: str
 
 
-def match_files(folder: Path, names: Sequence[str]) -> Matches:
+def match_files(
+    folder: Path, names: Sequence[str], bundled: Collection[str] = frozenset()
+) -> Matches:
     """Match the files of a folder with the golden inputs by name.
+
+    A file that is the bundle's own to the last bit is left aside where another belongs to the same
+    golden input, or where it belongs to none; alone, it is what was returned for that input.
+
+    Args:
+        folder: of the returned files.
+        names: of the golden inputs.
+        bundled: sha256 of every file of the bundle.
 
     Raises:
         UsageError: there is no such folder.
@@ -134,20 +147,28 @@ def match_files(folder: Path, names: Sequence[str]) -> Matches:
     if not folder.is_dir():
         raise UsageError(f"found no folder {folder} with returned outputs")
     claims: dict[str, list[Path]] = {name: [] for name in names}
-    extra = []
+    extra, own = [], []
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         if path.name == QUANTIZATION_NAME or path.stem == REPORT_STEM or path.name.startswith("."):
             continue
         name = _name_of(path, names) if path.suffix.lower() in _SUFFIXES else None
-        if name is None:
-            extra.append(path.relative_to(folder))
-        else:
+        if name is not None:
             claims[name].append(path)
+        elif sha256_file(path) in bundled:
+            own.append(path.relative_to(folder))
+        else:
+            extra.append(path.relative_to(folder))
+    for name, paths in claims.items():
+        if len(paths) > 1:
+            copies = [path for path in paths if sha256_file(path) in bundled]
+            claims[name] = [path for path in paths if path not in copies] or copies[:1]
+            own += [path.relative_to(folder) for path in copies if path not in claims[name]]
     return Matches(
         files={name: paths[0] for name, paths in claims.items() if len(paths) == 1},
         missing=tuple(name for name, paths in claims.items() if not paths),
         extra=tuple(extra),
         twice={name: tuple(paths) for name, paths in claims.items() if len(paths) > 1},
+        own=tuple(sorted(own)),
     )
 
 

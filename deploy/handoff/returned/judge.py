@@ -77,7 +77,8 @@ def judge_returned(request: ReturnedRequest, progress: Progress) -> Returned:
         manifest = read_contents(root)
         vendor = manifest.vendor(request.vendor)
         profile = _profile(request, manifest, vendor)
-        matches = match_files(request.folder, [vector.name for vector in manifest.golden])
+        names = [vector.name for vector in manifest.golden]
+        matches = match_files(request.folder, names, {item.sha256 for item in manifest.files})
         reading = request.reading
         if reading.quantization is None:
             reading = OutputFormat(reading.layout, folder_quantization(request.folder))
@@ -103,6 +104,7 @@ def judge_returned(request: ReturnedRequest, progress: Progress) -> Returned:
             tuple(problems),
             judge.pictures,
             saturated,
+            tuple(path.as_posix() for path in matches.own),
         )
 
 

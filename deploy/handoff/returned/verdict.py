@@ -11,7 +11,8 @@ from calib.images import Picture
 from deploy.artifacts.precision import ModelPrecision
 from deploy.diagnosis.pictures import Finding
 
-SCHEMA = "esrdeploy.returned/2"
+SCHEMA = "esrdeploy.returned/3"
+_SHOWN = 3  # problems of a kind that a person is told one by one
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,7 @@ class Returned:
         problems: one line per file that is missing, extra, misnamed or cannot be used.
         pictures: name to (float, returned) uint8 pictures, for a report.
         saturated: what shows that 8-bit products saturated where this was computed, if anything.
+        left_aside: files of the bundle itself that came back with the outputs.
     """
 
     model: str
@@ -111,11 +113,37 @@ class Returned:
     problems: tuple[str, ...]
     pictures: Mapping[str, tuple[Picture, Picture]]
     saturated: Finding | None = None
+    left_aside: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
         """Whether every golden input came back as a model of the precision computes it."""
         return bool(self.images) and not self.problems and all(i.passed for i in self.images)
+
+    @property
+    def shown_problems(self) -> tuple[str, ...]:
+        """The problems, of each kind the first few and how many more: what a person reads."""
+        kinds: dict[str, list[str]] = {}
+        for problem in self.problems:
+            kinds.setdefault(problem.partition(":")[0], []).append(problem)
+        lines = []
+        for kind, found in kinds.items():
+            lines += found[:_SHOWN]
+            if len(found) > _SHOWN:
+                lines.append(f"{kind}: and {len(found) - _SHOWN} more; the .json record lists each")
+        return tuple(lines)
+
+    @property
+    def left_aside_text(self) -> str:
+        """What was left aside, in one line; empty where nothing was."""
+        if not self.left_aside:
+            return ""
+        count = len(self.left_aside)
+        files = "file is" if count == 1 else "files are"
+        return (
+            f"{count} {files} the bundle's own and not looked at, such as {self.left_aside[0]}: "
+            "outputs alone are enough"
+        )
 
     @property
     def reason(self) -> str:
@@ -195,6 +223,7 @@ class Returned:
             "explanation": self.explanation,
             "refusals": list(self.refusals),
             "problems": list(self.problems),
+            "left_aside": list(self.left_aside),
             "summary": summary,
             "images": [{**asdict(image), "passed": image.passed} for image in self.images],
         }

@@ -35,6 +35,12 @@ def find_vendor(name: str) -> Vendor:
     """
     known = vendors()
     found = known.get(vendor_name(name))
+    takers = [vendor.name for vendor in known.values() if name in vendor.profiles]
+    if found is None and takers:
+        raise UsageError(
+            f"found --vendor {name}, which is a target of {' and '.join(takers)}: say --vendor "
+            f"{takers[0]} --profile {name}"
+        )
     if found is None:
         raise UsageError(
             f"unknown vendor {name!r}; choose one of {', '.join(known)}; 'esrdeploy targets' says "

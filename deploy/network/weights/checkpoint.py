@@ -14,7 +14,7 @@ from calib.errors import WeightsError
 from deploy.artifacts.manifest import WeightsRecord
 from deploy.ncnn.read import attach_weights, parse_param
 from deploy.network.architecture import SRVGGActivation
-from deploy.network.known_models import WEIGHTS_PACKAGE, ModelEntry
+from deploy.network.known_models import WEIGHTS_PACKAGE, ModelEntry, released_as
 from deploy.network.weights.download import cached_file
 from deploy.network.weights.file_kinds import require_weights_file
 from deploy.network.weights.find_network import find_network
@@ -56,7 +56,8 @@ class Checkpoint:
 
     def record(self) -> WeightsRecord:
         """Return where the weights came from."""
-        return WeightsRecord(self.origin, self.sha256, dict(self.files), self.official)
+        released = released_as(self.sha256)
+        return WeightsRecord(self.origin, self.sha256, dict(self.files), self.official, released)
 
 
 def load_model_checkpoint(entry: ModelEntry, weights: Path | None = None) -> Checkpoint:

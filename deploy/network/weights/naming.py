@@ -5,7 +5,7 @@ from pathlib import Path
 
 from calib.digest import sha256_file
 from calib.errors import UsageError
-from deploy.network.known_models import MODELS, find_model, model_name
+from deploy.network.known_models import MODELS, find_model, model_name, released_as
 from deploy.progress import Progress
 
 
@@ -30,11 +30,11 @@ def named_model(model: str | None, weights: Path | None, progress: Progress) -> 
             "found neither --model nor --weights; name one of "
             f"{known_names} with --model, or a checkpoint of your own with --weights"
         )
-    digest = sha256_file(weights) if weights.is_file() else None
-    for entry in MODELS:
-        if digest is not None and digest == entry.sha256:
-            progress.note(f"{weights.name} is the official file of {entry.name}")
-            return entry.name
+    tensors = weights.with_suffix(".bin") if weights.suffix == ".param" else weights
+    released = released_as(sha256_file(tensors)) if tensors.is_file() else None
+    if released is not None:
+        progress.note(f"{weights.name} holds the weights of {released}")
+        return released
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", weights.stem).strip("-._")
     if not name:
         raise UsageError(f"{weights.name} gives no name for files; name the network with --name")

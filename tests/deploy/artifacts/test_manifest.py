@@ -14,8 +14,8 @@ from deploy.artifacts.manifest import Manifest, NetworkRecord, WeightsRecord, re
 def manifest() -> Manifest:
     return Manifest(
         model="tiny",
-        network=NetworkRecord("a network", None, 4, 1, 1, Tile()),
-        weights=WeightsRecord("file", "0" * 64, {}, None),
+        network=NetworkRecord("a network", None, (), 4, 1, 1, Tile()),
+        weights=WeightsRecord("file", "0" * 64, {}, None, None),
         calibration=None,
         options=BuildOptions("fp32"),
         artifacts=(
@@ -47,7 +47,7 @@ def spoiled(**changes: object) -> bytes:
     [
         (b"\x00not json", "manifest.json is not JSON"),
         (b"[]", r"manifest.json is \[\], expected an object; build again"),
-        (spoiled(schema_version=4, network={}), "json: schema_version is 4, expected 6; build"),
+        (spoiled(schema_version=4, network={}), "json: schema_version is 4, expected 7; build"),
         (spoiled(surprise=1), "json: surprise is not expected"),
         (spoiled(artifacts=[{"path": "a"}]), r"json: artifacts\[0\].sha256 is missing and 1 more"),
         (

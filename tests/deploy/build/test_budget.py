@@ -9,7 +9,14 @@ import pytest
 from calib.errors import UsageError
 from calib.sample import sample_patches
 from calib.tile import USUAL_SIZE
-from deploy.build.budget import FLOAT_PSNR_DB, Budget, parity_for_drop, promoted_nodes, require_int8
+from deploy.build.budget import (
+    FLOAT_PSNR_DB,
+    Budget,
+    parity_for_drop,
+    promoted_nodes,
+    require_int8,
+    shortfall,
+)
 from deploy.build.pictures import pictures_of
 from deploy.cli.console import make_progress
 from deploy.progress import Silent
@@ -40,6 +47,15 @@ def test_what_is_no_number_of_db_is_refused(wish: float) -> None:
         Budget.of(wish, None)
     with pytest.raises(UsageError, match="positive number of dB"):
         Budget.of(None, wish)
+
+
+def test_a_budget_that_the_verdict_does_not_hold_is_told() -> None:
+    budget = Budget.of(None, 40.0)
+    assert budget is not None
+    assert shortfall(budget, "a.onnx", [41.0, 42.0]) is None
+    line = shortfall(budget, "a.onnx", [30.0, 90.0])
+    assert line is not None
+    assert "reach 33.01 dB together where that asks for 40.00: ask for 7.0 dB" in line
 
 
 def test_each_raised_convolution_has_its_reason() -> None:
@@ -84,7 +100,10 @@ def test_a_budget_that_leaves_less_than_half_in_8_bits_has_to_be_allowed(
 
 
 def test_a_build_holds_its_budget_and_says_what_it_cost(
-    tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_weights: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     from deploy.build.calibrate import CalibrationRequest
     from deploy.build.request import BuildRequest
@@ -126,6 +145,9 @@ def test_a_build_holds_its_budget_and_says_what_it_cost(
     before = {path.name: path.read_bytes() for path in (tmp_path / "tiny").iterdir()}
     with pytest.raises(UsageError, match=r"asks for 900\.00 dB"):
         build(Budget.of(None, 900.0))
+    stage = tmp_path / "tiny" / ".unfinished"
+    assert f"{stage} keeps what was done so far" in capsys.readouterr().err
+    assert (stage / "calibration.json").is_file()
     monkeypatch.setattr("deploy.build.budget.LEAST_LEFT", 1.0)  # one convolution is little
     with pytest.raises(UsageError, match=r"undoes int8.*--allow-mostly-promoted"):
         build(Budget.of(None, 70.0))

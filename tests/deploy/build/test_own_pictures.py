@@ -12,9 +12,10 @@ from calib.images import write_image
 from calib.sample import sample_patches
 from deploy.artifacts.manifest import read_manifest
 from deploy.build.calibrate import CalibrationRequest, ChosenImages
+from deploy.cli.next_commands import next_commands
 from deploy.handoff.golden import golden_pictures
 from deploy.handoff.make import open_build
-from tests.deploy.builds import run
+from tests.deploy.builds import copied, run
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +78,41 @@ def test_verify_finds_them_again_or_says_on_what_it_judged(
     (line,) = away["not_asked"]
     assert "held back from calibration" in line
     assert "--images" in line
+
+
+def test_the_report_shows_them_or_says_that_it_shows_others(
+    own, mine: Path, tmp_path: Path
+) -> None:
+    folder = copied(own[0], tmp_path / "small")
+    assert run("report", folder, "--images", mine).exit_code == 0
+    assert "Not the pictures of the figures above" not in (folder / "report.html").read_text()
+    away = run("report", folder)
+    assert "esrdeploy report --images DIR" in away.stderr
+    page = (folder / "report.html").read_text()
+    assert "What it draws, of the embedded sample</h2>" in page
+    assert "Not the pictures of the figures above:</b> the pictures are 6 pictures of the" in page
+
+
+def test_the_build_ends_with_the_commands_that_come_next(own, mine: Path, tiny_x2_weights) -> None:
+    folder, shown = own
+    lines = [line.removeprefix("next: ") for line in shown.splitlines() if line[:6] == "next: "]
+    verify, report = lines  # no vendor is called ort
+    assert verify == f"esrdeploy verify {folder} --weights {tiny_x2_weights} --images {mine}"
+    assert report == f"esrdeploy report {folder} --images {mine}"
+    manifest = read_manifest(folder / "manifest.json")
+    targets = dict.fromkeys(("qnn", "openvino"), manifest.options.targets["ort"])
+    several = replace(manifest, options=replace(manifest.options, targets=targets))
+    handoff = next_commands(folder, several, None, None)[-1]
+    assert handoff == f"esrdeploy handoff --vendor openvino --vendor qnn {folder}"
+
+
+def test_the_build_says_which_known_network_it_is_like(own) -> None:
+    folder, shown = own
+    manifest = read_manifest(folder / "manifest.json")
+    assert manifest.network.same_architecture_as == ()
+    assert manifest.weights.released_as is None
+    assert "of no known architecture and sizes" in (folder / "report.html").read_text()
+    assert "small-fp32.onnx and torch were compared on half picture, half noise" in shown
 
 
 def test_golden_vectors_are_taken_on_them_where_their_folder_is_named(own, mine: Path) -> None:

@@ -12,7 +12,7 @@ from calib.images import read_image, write_image
 from calib.sample import sample_patches
 from deploy.cli import app
 from deploy.handoff.bundle_zip import opened
-from deploy.handoff.make import HandoffOutcome
+from deploy.handoff.outcome import HandoffOutcome
 from tests.deploy.builds import run
 
 # By command: what is wrong, what is given, and what the line names. Words in braces are paths of
@@ -49,6 +49,11 @@ REFUSED: dict[str, dict[str, tuple[str, str]]] = {
             "--returned {empty} {zip} --vendor abacus",
             "not for abacus",
         ),
+        "a target given as a vendor": (
+            "--returned {empty} {zip} --vendor qnn-w8a16",
+            "--profile qnn-w8a16",
+        ),
+        "a folder of builds given as a bundle": ("--returned {empty} {builds}", "BUNDLE.zip"),
         "a build given as a bundle": ("--returned {empty} {build}", "makes a bundle of it"),
         "a folder that is no bundle": ("--returned {empty} {empty}", "handoff.zip"),
         "a text given as a bundle": ("--returned {empty} {text}", "is no zip"),
@@ -104,6 +109,7 @@ REFUSED: dict[str, dict[str, tuple[str, str]]] = {
     "handoff": {
         "no vendor": ("{build}", "--vendor"),
         "an unknown vendor": ("{build} --vendor abacus", "abacus"),
+        "a target given as a vendor": ("{build} --vendor qnn-w8a16", "--profile qnn-w8a16"),
         "no build": ("{empty} --vendor qnn", "expected one build"),
         "a bundle given as a build": ("{unpacked} --vendor qnn", "handoff --check"),
         "too few pictures": ("{build} --vendor qnn --count 2", "8"),

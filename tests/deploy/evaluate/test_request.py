@@ -56,8 +56,8 @@ def manifest_of(
     ]
     return Manifest(
         model,
-        NetworkRecord("a network", None, scale, 1, 1, Tile()),
-        WeightsRecord("file", NOTHING, {}, None),
+        NetworkRecord("a network", None, (), scale, 1, 1, Tile()),
+        WeightsRecord("file", NOTHING, {}, None, None),
         CalibrationRecord(NOTHING, ImagesSummary("sample", "crop", 0, 1, 1, USUAL_SIZE, NOTHING)),
         BuildOptions(files[-1][0], dict.fromkeys(targets, TargetOptions())),
         (*models, *(Artifact(name, NOTHING, 0) for name in records)),

@@ -114,5 +114,5 @@ def test_a_damaged_zip_is_named(folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_missing_zip_is_bad_usage(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="found no file"):
+    with pytest.raises(UsageError, match="found no bundle"):
         unpack(tmp_path / "absent.zip", tmp_path)

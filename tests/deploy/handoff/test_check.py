@@ -167,7 +167,7 @@ def test_what_is_no_bundle_is_refused(tmp_path: Path) -> None:
         archive.writestr("photo.png", b"not a bundle")
     with pytest.raises(UsageError, match="so it is no bundle"):
         check(tmp_path / "x.zip")
-    with pytest.raises(UsageError, match="found no file"):
+    with pytest.raises(UsageError, match="found no bundle"):
         check(tmp_path / "absent.zip")
     with pytest.raises(UsageError, match=r"expected one \*-handoff\.zip"):
         check(tmp_path)

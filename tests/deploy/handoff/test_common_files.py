@@ -9,10 +9,12 @@ import pytest
 
 from calib.digest import sha256_file
 from calib.sample import sample_patches
+from deploy.artifacts.parity_record import VerifiedOn
 from deploy.handoff.bundle_manifest import read_contents
 from deploy.handoff.bundle_zip import opened
 from deploy.handoff.calibration_set import CalibrationSet
 from deploy.handoff.common_files import write_common
+from deploy.handoff.outcome import HandoffOutcome
 from deploy.network.known_models import MODELS
 from tests.deploy.builds import run
 
@@ -25,6 +27,31 @@ def test_licences_name_the_photographs_and_the_weights(unpacked: Path) -> None:
     assert "CC0 1.0" in text
     assert "Supplied by the builder, licence not known" in text
     assert "trained by" not in text
+
+
+def test_the_bundle_says_whose_pictures_its_golden_vectors_are_of(
+    handed_over: HandoffOutcome, unpacked: Path, tmp_path: Path
+) -> None:
+    assert handed_over.golden_text == "golden vectors are of 8 pictures of the embedded sample"
+    readme = (unpacked / "README.md").read_text()
+    assert "golden inputs are made of 8 pictures of the embedded sample" in readme
+    assert "| the embedded sample, chelsea.png@" in readme
+    images = sample_patches("verification", 1).record()
+    verified = replace(handed_over, verified_on=VerifiedOn("held-back", images))
+    assert "--images DIR with their folder makes golden vectors of them" in verified.golden_text
+    own = replace(handed_over.manifest.golden[0], origin="folder")
+    mixed = replace(handed_over.manifest, golden=(own, *handed_over.manifest.golden[1:]))
+    words = "1 picture of the builder's own and 7 pictures of the embedded sample"
+    assert mixed.golden_pictures == words
+    assert replace(verified, manifest=mixed).golden_text.endswith("those are in the bundle")
+    shutil.copytree(unpacked, tmp_path / "copy")
+    calibration = CalibrationSet(sample_patches("calibration", 1).record(), ())
+    write_common(tmp_path / "copy", mixed, calibration, [])
+    text = (tmp_path / "copy" / "README.md").read_text()
+    assert words in text
+    assert f"| the builder's own {own.source} |" in text
+    licences = (tmp_path / "copy" / "LICENSES.md").read_text()
+    assert "Golden pictures of the builder's own" in licences
 
 
 WEIGHTS = [

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -120,6 +121,39 @@ def test_missing_extra_and_twice_are_named(folder: Path, unpacked: Path, outputs
         "twice: 00-chelsea.npy, again-00-chelsea.npy all belong to the golden input 00-chelsea",
         "extra: log.txt belongs to no golden input by its name",
     )
+
+
+def test_golden_files_that_came_back_beside_the_outputs_are_left_aside(
+    folder: Path, unpacked: Path, outputs
+) -> None:
+    save_all(folder, outputs)
+    shutil.copytree(unpacked / "golden", folder / "golden")
+    shutil.copy(unpacked / "README.md", folder)
+    found = judge(folder, unpacked)
+    assert found.passed
+    assert {image.file for image in found.images} == {f"{name}.npy" for name in outputs}
+    bundled = [path for path in (folder / "golden").rglob("*") if path.is_file()]
+    assert len(found.left_aside) == len(bundled) + 1
+    assert f"{len(found.left_aside)} files are the bundle's own" in found.left_aside_text
+
+
+def test_golden_files_alone_are_no_outputs_and_take_few_lines(folder: Path, unpacked: Path) -> None:
+    shutil.copytree(unpacked / "golden", folder / "golden")
+    found = judge(folder, unpacked)
+    assert not found.passed
+    assert found.problems == ()
+    (line,) = found.refusals
+    assert line.startswith("copied: 8 of 8 outputs are the bundle's own golden/float")
+
+
+def test_of_many_problems_of_a_kind_a_few_are_shown(folder: Path, unpacked: Path, outputs) -> None:
+    for number in range(40):
+        (folder / f"log{number}.txt").write_text("done")
+    found = judge(folder, unpacked)
+    assert len(found.problems) == 48
+    kinds = [line.partition(":")[0] for line in found.shown_problems]
+    assert kinds == ["missing"] * 4 + ["extra"] * 4
+    assert found.shown_problems[-1] == "extra: and 37 more; the .json record lists each"
 
 
 def test_a_file_with_another_name_is_recognised_by_its_picture(

@@ -64,7 +64,7 @@ def test_pth_round_trip(wrap, zipped, tensors, torch_tensors, tmp_path):
     assert identify(found.tensors) == COMPACT
     assert found.sha256 == sha256_bytes(path.read_bytes())
     assert found.record() == WeightsRecord(
-        "file fine-tuned.pth", found.sha256, {"fine-tuned.pth": found.sha256}, None
+        "file fine-tuned.pth", found.sha256, {"fine-tuned.pth": found.sha256}, None, None
     )
 
 

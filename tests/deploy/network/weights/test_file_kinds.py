@@ -95,8 +95,14 @@ def test_weights_name_the_model_where_nobody_does(
     save_file(load_file(tiny_weights), own)
     assert named_model(None, own, Silent()) == "my-fine-tune"
     assert named_model("mine", own, Silent()) == "mine"
-    monkeypatch.setattr(naming, "sha256_file", lambda _: find_model("x2plus").sha256)
+    for half in (".param", ".bin"):
+        (tmp_path / "pair").with_suffix(half).write_bytes(half.encode())
+    digests = {own: find_model("x2plus").sha256}
+    digests[tmp_path / "pair.bin"] = find_model("animevideov3").packaged_sha256
+    monkeypatch.setattr(naming, "sha256_file", lambda path: digests[path])
     assert named_model(None, own, Silent()) == "x2plus"
+    for half in (".param", ".bin"):
+        assert named_model(None, tmp_path / f"pair{half}", Silent()) == "animevideov3"
     for model, weights in ((None, None), ("mine", None), (None, tmp_path / "...")):
         with pytest.raises(UsageError):
             named_model(model, weights, Silent())

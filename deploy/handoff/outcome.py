@@ -1,0 +1,52 @@
+"""Hold what came of a handoff: the bundle, and what is to be said of it."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from deploy.artifacts.parity_record import VerifiedOn
+from deploy.handoff.bundle_manifest import BundleManifest
+from deploy.handoff.proof import Proof
+
+
+@dataclass(frozen=True)
+class HandoffOutcome:
+    """A finished bundle.
+
+    Attributes:
+        path: of the zip.
+        sha256: of the zip.
+        manifest: what is in it.
+        proofs: what the vendors' engines made of it.
+        verified_on: the pictures that the build was verified on; ``None`` where on none.
+    """
+
+    path: Path
+    sha256: str
+    manifest: BundleManifest
+    proofs: tuple[Proof, ...]
+    verified_on: VerifiedOn | None
+
+    @property
+    def golden_text(self) -> str:
+        """Whose pictures the golden vectors are of, and how to take one's own where none is."""
+        text = f"golden vectors are of {self.manifest.golden_pictures}"
+        if any(vector.origin == "folder" for vector in self.manifest.golden):
+            return f"{text}: those are in the bundle"
+        if self.verified_on is None or self.verified_on.choice == "sample":
+            return text
+        return (
+            f"{text}; the build was verified on {self.verified_on}: --images DIR with their folder "
+            "makes golden vectors of them, and puts them into the bundle"
+        )
+
+    def record(self) -> dict[str, Any]:
+        """Return everything as a JSON-able mapping."""
+        return {
+            "path": str(self.path),
+            "sha256": self.sha256,
+            "bytes": self.path.stat().st_size,
+            "golden_pictures": self.golden_text,
+            "proofs": [asdict(proof) for proof in self.proofs],
+            "manifest": self.manifest.record(),
+        }
