@@ -19,8 +19,8 @@ from deploy.handoff.bundle_manifest import golden_path, read_contents
 from deploy.handoff.calibration_set import calibration_set
 from deploy.handoff.golden import STEPS, golden_pictures, vector_name
 from deploy.handoff.int8_models import int8_model
-from deploy.handoff.make import HandoffRequest, make_handoff
-from deploy.handoff.outcome import HandoffOutcome, open_build
+from deploy.handoff.make import HandoffRequest, make_handoff, open_build
+from deploy.handoff.outcome import HandoffOutcome
 from deploy.handoff.vendors import find_vendor, vendors
 from deploy.metrics.psnr_ssim import parity_db
 from deploy.pipeline import build_model

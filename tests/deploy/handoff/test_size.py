@@ -13,8 +13,8 @@ from deploy.handoff.bundle_zip import opened
 from deploy.handoff.golden import STEPS
 from deploy.handoff.int8_models import int8_model
 from deploy.handoff.kept_models import MOST_KEPT, KeptModels
-from deploy.handoff.make import HandoffRequest, make_handoff
-from deploy.handoff.outcome import HandoffOutcome, open_build
+from deploy.handoff.make import HandoffRequest, make_handoff, open_build
+from deploy.handoff.outcome import HandoffOutcome
 from deploy.progress import Silent
 from tests.deploy.conftest import HANDOFF_TARGETS
 

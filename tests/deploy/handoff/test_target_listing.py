@@ -53,7 +53,7 @@ def test_the_command_prints_all_tables() -> None:
     result = run("targets", "--json")
     assert result.exit_code == 0, result.output
     document = json.loads(result.stdout)
-    assert document["schema"] == "esrdeploy.cli.targets/1"
+    assert document["schema"] == "esrdeploy.cli.targets/2"
     shown = " ".join(run("targets").stdout.split())
     rows = (*document["vendors"], *document["targets"], *document["lowerings"])
     for row in rows:

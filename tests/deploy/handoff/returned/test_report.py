@@ -52,7 +52,7 @@ class TestCommand:
         found = json.loads(result.stdout)
         assert not found["passed"]
         assert "channels swapped" in found["cause"]
-        assert found["images"][0]["finding"]["psnr_db_after"] > 50
+        assert found["outputs"][0]["finding"]["psnr_db_after"] > 50
         assert json.loads((here / "returned-report.json").read_text()) == found
 
     def test_bad_usage(self, tmp_path: Path, unpacked: Path) -> None:
