@@ -154,7 +154,7 @@ class Inspection:
     def record(self) -> dict[str, Any]:
         """Return everything as a JSON-able mapping."""
         return {
-            "path": self.path,
+            "file": self.path,
             "sha256": self.sha256,
             "size_bytes": self.size_bytes,
             "float_bytes": self.float_bytes,
@@ -170,10 +170,13 @@ class Inspection:
             },
             "operators": self.operators,
             "precision": [
-                {"op_type": op_type, "kind": kind, "count": count}
-                for (op_type, kind), count in self.kinds.items()
+                {"operator": operator, "inputs_output": kind, "nodes": count}
+                for (operator, kind), count in self.kinds.items()
             ],
-            "nodes": [{**asdict(node), "kind": node.kind} for node in self.nodes],
+            "nodes": [
+                {"node": node.name, "operator": node.op_type, "inputs_output": node.kind}
+                for node in self.nodes
+            ],
             "ranges": [asdict(item) for item in self.ranges],
             "cost": asdict(self.cost),
             "saturable": list(self.saturable),

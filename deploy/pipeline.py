@@ -173,7 +173,7 @@ class CalibrationOutcome:
         return {
             "folder": str(self.folder),
             "network_digest": self.table.network_digest,
-            "digest": self.table.digest,
+            "table_digest": self.table.digest,
             "images": asdict(self.table.images),
             "tensors": len(self.table.tensors),
             "artifacts": [asdict(artifact) for artifact in self.artifacts],

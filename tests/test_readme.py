@@ -39,6 +39,8 @@ COMMANDS = list(
     )
 )
 
+ONE_SCREEN = 40
+TIMED = ("animevideov3", "x4plus-anime-6b", "x4plus")
 BUNDLE = "dist/tiny-handoff.zip"
 PLACEHOLDERS = {
     "PATH": "dist",
@@ -108,6 +110,22 @@ def return_ours(folder: Path) -> None:
 def ran(command: str) -> SimpleNamespace:
     result = CliRunner().invoke(app, arguments(command))
     return SimpleNamespace(code=result.exit_code, output=result.output, error=result.exception)
+
+
+def test_the_page_begins_with_three_lines_times_and_words_on_one_screen() -> None:
+    first = [line.split()[1] for line in BLOCKS[0].splitlines()]
+    assert first == ["build", "verify", "handoff"]
+    screen, _, rest = README.partition("\n## Words\n")
+    words = re.findall(r"^- \*\*(.+?)\*\*: ", rest.partition("\n## ")[0], re.MULTILINE)
+    assert len(screen.splitlines()) + rest.partition("\n## ")[0].count("\n") <= ONE_SCREEN
+    times = next(part for part in screen.split("\n\n") if "seconds" in part).split()
+    assert {*TIMED} <= {word.strip(",.") for word in times}
+    used = rest.partition("\n## ")[2] + " ".join(
+        path.read_text() for path in (ROOT / "docs").glob("*.md")
+    )
+    unused = [word for entry in words for word in entry.split(", ") if word not in used]
+    assert len(words) > 10
+    assert unused == []
 
 
 def test_the_page_has_commands() -> None:

@@ -25,6 +25,15 @@ class Check:
     status: Status
     detail: str
 
+    def record(self) -> dict[str, str]:
+        """Return it as a JSON-able mapping, in the words of the report's table."""
+        return {
+            "check": self.name,
+            "file": self.artifact,
+            "status": self.status,
+            "found": self.detail,
+        }
+
     @classmethod
     def of(cls, passed: bool, name: str, artifact: str, detail: str) -> "Check":
         """Return a check that was made."""

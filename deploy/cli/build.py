@@ -236,7 +236,8 @@ def build(
 
     outcome = build_model(request, progress)
     if as_json:
-        print_json("esrdeploy.cli.build/1", outcome.record())
+        document = {**outcome.record(), "next": _next(outcome, request)}
+        print_json("esrdeploy.cli.build/2", document)
     else:
         _show(outcome, request)
     if not outcome.verification.passed:
@@ -259,7 +260,12 @@ def _show(outcome: "BuildOutcome", request: "BuildRequest") -> None:
         typer.echo(f"warning: {warning}")
     if request.report:
         typer.echo(f"see {outcome.folder / REPORT_NAME}")
+    for line in _next(outcome, request):
+        typer.echo(f"next: {line}")
+
+
+def _next(outcome: "BuildOutcome", request: "BuildRequest") -> list[str]:
+    """Return the commands that come next, on the user's own pictures if they were verified on."""
     own = outcome.verification.judges.choice != "sample"
     images = (request.verify_images or request.calibration.folder) if own else None
-    for line in next_commands(outcome.folder, outcome.manifest, request.weights, images):
-        typer.echo(f"next: {line}")
+    return next_commands(outcome.folder, outcome.manifest, request.weights, images)

@@ -69,7 +69,7 @@ def calibrate(
 
     outcome = calibrate_model(request, progress)
     if as_json:
-        print_json("esrdeploy.cli.calibrate/2", outcome.record())
+        print_json("esrdeploy.cli.calibrate/3", outcome.record())
         return
     table = outcome.table
     images_seen = table.images

@@ -78,7 +78,7 @@ def handoff(
 
         verdict = check_bundle(check, make_progress())
         if as_json:
-            print_json("esrdeploy.cli.handoff-check/1", verdict.record())
+            print_json("esrdeploy.cli.handoff-check/2", verdict.record())
         else:
             _show_check(verdict)
         if not verdict.passed:
@@ -102,21 +102,17 @@ def handoff(
     )
     outcome = make_handoff(request, make_progress())
     if as_json:
-        print_json("esrdeploy.cli.handoff/1", outcome.record())
+        print_json("esrdeploy.cli.handoff/2", outcome.record())
     else:
         _show_outcome(outcome)
 
 
 def _show_outcome(outcome: "HandoffOutcome") -> None:
     manifest = outcome.manifest
-    sizes = {vendor.name: [0, 0] for vendor in manifest.vendors}
-    common = [0, 0]
-    for file in manifest.files:
-        counted = sizes.get(file.path.split("/", maxsplit=1)[0], common)
-        counted[0] += 1
-        counted[1] += file.size_bytes
-    rows = [["for every vendor", *_size(common)]]
-    rows += [[f"{name}/", *_size(counted)] for name, counted in sizes.items()]
+    rows = [
+        [part, str(files), f"{size_bytes / 1e6:.2f}"]
+        for part, (files, size_bytes) in outcome.contents.items()
+    ]
     print_table(f"{manifest.model} handoff", ["in the bundle", "files", "MB"], rows)
     typer.echo(f"golden vectors: {', '.join(vector.source for vector in manifest.golden)}")
     typer.echo(outcome.golden_text)
@@ -124,10 +120,6 @@ def _show_outcome(outcome: "HandoffOutcome") -> None:
         typer.echo(f"{proof.engine}: {proof.text}")
     typer.echo(f"{outcome.path.stat().st_size / 1e6:9.2f} MB  {outcome.path}")
     typer.echo(f"sha256 {outcome.sha256}")
-
-
-def _size(counted: list[int]) -> list[str]:
-    return [str(counted[0]), f"{counted[1] / 1e6:.2f}"]
 
 
 def _show_check(verdict: "BundleCheck") -> None:

@@ -49,7 +49,7 @@ def inspect(
     if as_json:
         broken = [vars(item) for item in violations]
         shown = {**found.record(), "violations": broken if rules is not None else None}
-        print_json("esrdeploy.cli.inspect/1", shown)
+        print_json("esrdeploy.cli.inspect/2", shown)
     else:
         _show(found, nodes=nodes, ranges=ranges)
         if rules is not None:
@@ -67,7 +67,7 @@ def _inspect_folder(folder: Path, *, as_json: bool) -> None:
     found = [item for item in inspected.values() if not isinstance(item, str)]
     if as_json:
         listed = {"models": [item.record() for item in found], "unreadable": unreadable}
-        print_json("esrdeploy.cli.inspect-folder/1", listed)
+        print_json("esrdeploy.cli.inspect-folder/2", listed)
     elif found:
         columns = ["file", "MB", "opset", "input", "output", "convolutions in int8"]
         rows = [
@@ -125,7 +125,7 @@ def _show(found: "Inspection", *, nodes: bool, ranges: bool) -> None:
             [item.tensor, item.dtype, f"{item.low:.5g}", f"{item.high:.5g}", f"{item.scale:.4g}"]
             for item in found.ranges
         ]
-        print_table("activation ranges", ["tensor", "type", "low", "high", "step"], listed)
+        print_table("activation ranges", ["tensor", "dtype", "low", "high", "scale"], listed)
 
 
 def _show_violations(target: str, violations: "tuple[RuleViolation, ...]") -> None:

@@ -54,7 +54,7 @@ def show_backends(verification: "Verification") -> None:
 
 
 def _backend_row(item: "BackendError") -> list[str]:
-    beside = f"{item.record()['agreement_db_mean']:.2f}"
+    beside = f"{item.record()['psnr_beside_reference_db_mean']:.2f}"
     row = [item.artifact, f"{item.backend} {item.version}", beside]
     if item.meaning_db is None or item.change_db is None:
         return [*row, "-", f"{item.parity_db:.2f}", "-"]

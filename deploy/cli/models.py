@@ -35,7 +35,7 @@ def models(
             return
     rows = catalogue()
     if as_json:
-        print_json("esrdeploy.cli.models/1", {"models": [row.record() for row in rows]})
+        print_json("esrdeploy.cli.models/2", {"models": [row.record() for row in rows]})
         return
     print_table(
         "models at 1x3x128x128",

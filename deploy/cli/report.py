@@ -30,14 +30,23 @@ def report(
     made = {folder: remake_report(folder, progress, images) for folder in manifests}
     if as_json:
         shown = [
-            {"path": str(folder / REPORT_NAME), "passed": passed} for folder, passed in made.items()
+            {
+                "report": str(folder / REPORT_NAME),
+                "size_bytes": (folder / REPORT_NAME).stat().st_size,
+                "verdict": _verdict(passed),
+                "passed": passed,
+            }
+            for folder, passed in made.items()
         ]
         passed = all(made.values())
-        print_json("esrdeploy.cli.report/1", {"passed": passed, "reports": shown})
+        print_json("esrdeploy.cli.report/2", {"passed": passed, "reports": shown})
     else:
         for folder, passed in made.items():
             size_mb = (folder / REPORT_NAME).stat().st_size / 1e6
-            verdict = "verified" if passed else "NOT VERIFIED"
-            typer.echo(f"{size_mb:9.2f} MB  {folder / REPORT_NAME}  {verdict}")
+            typer.echo(f"{size_mb:9.2f} MB  {folder / REPORT_NAME}  {_verdict(passed)}")
     if not all(made.values()):
         raise typer.Exit(1)
+
+
+def _verdict(passed: bool) -> str:
+    return "verified" if passed else "NOT VERIFIED"

@@ -15,7 +15,7 @@ def targets(as_json: AsJson = False) -> None:
 
     shown = listing()
     if as_json:
-        print_json("esrdeploy.cli.targets/1", shown.record())
+        print_json("esrdeploy.cli.targets/2", shown.record())
         return
     vendors = [row.cells() for row in shown.vendors]
     print_table("handoff --vendor: who gets a bundle", BUNDLE_COLUMNS, vendors)

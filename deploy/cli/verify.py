@@ -158,7 +158,7 @@ def verify(
     passed = all(item.passed for item in verifications)
     if as_json:
         builds = [item.record() for item in verifications]
-        print_json("esrdeploy.cli.verify/1", {"passed": passed, "builds": builds})
+        print_json("esrdeploy.cli.verify/2", {"passed": passed, "builds": builds})
     else:
         for item in verifications:
             show_verification(item)
@@ -171,14 +171,14 @@ def show_verification(verification: "Verification") -> None:
     rows = [
         [
             result.candidate,
-            "torch" if result.reference == "torch" else "float",
+            result.against,
             f"{result.summary().psnr_db_mean:.2f}",
             f"{result.summary().psnr_db_min:.2f}",
             f"{result.threshold.psnr_db:g}",
             f"{result.summary().ssim_min:.4f}",
             f"{result.threshold.ssim:g}",
             f"{result.summary().max_abs_error:.4f}",
-            result.level if result.passed else "FAIL",
+            result.verdict,
         ]
         for result in verification.parity
     ]

@@ -6,7 +6,7 @@ golden vectors, and last the vendors' engines that are installed here.
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,7 @@ class BundleCheck:
             "model": self.model,
             "vendors": list(self.vendors),
             "passed": self.passed,
-            "checks": [asdict(check) for check in self.checks],
+            "checks": [check.record() for check in self.checks],
         }
 
 

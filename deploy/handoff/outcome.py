@@ -40,12 +40,28 @@ class HandoffOutcome:
             "makes golden vectors of them, and puts them into the bundle"
         )
 
+    @property
+    def contents(self) -> dict[str, tuple[int, int]]:
+        """How many files and bytes are for every vendor, and how many for each."""
+        common = "for every vendor"
+        counted = {common: (0, 0), **{f"{one.name}/": (0, 0) for one in self.manifest.vendors}}
+        for file in self.manifest.files:
+            folder = file.path.partition("/")[0] + "/"
+            part = folder if folder in counted else common
+            files, size_bytes = counted[part]
+            counted[part] = (files + 1, size_bytes + file.size_bytes)
+        return counted
+
     def record(self) -> dict[str, Any]:
         """Return everything as a JSON-able mapping."""
         return {
             "path": str(self.path),
             "sha256": self.sha256,
-            "bytes": self.path.stat().st_size,
+            "size_bytes": self.path.stat().st_size,
+            "contents": [
+                {"in_the_bundle": part, "files": files, "size_bytes": size_bytes}
+                for part, (files, size_bytes) in self.contents.items()
+            ],
             "golden_pictures": self.golden_text,
             "proofs": [asdict(proof) for proof in self.proofs],
             "manifest": self.manifest.record(),

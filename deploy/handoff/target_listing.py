@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from deploy.handoff.vendors import vendors
@@ -100,8 +100,30 @@ class Listing:
     lowerings: tuple[LoweringRow, ...]
 
     def record(self) -> dict[str, Any]:
-        """Return the tables as a JSON-able mapping."""
-        return asdict(self)
+        """Return the tables as a JSON-able mapping, in the words of their columns."""
+        return {
+            "vendors": [
+                {
+                    "vendor": row.vendor,
+                    "also": list(row.also),
+                    "for": row.serves,
+                    "targets_of_its_bundle": list(row.targets),
+                }
+                for row in self.vendors
+            ],
+            "targets": [
+                {
+                    "target": row.target,
+                    "also": list(row.also),
+                    "choose_it_for": row.choose,
+                    "summary": row.summary,
+                    "head": list(row.head),
+                    "trunk": list(row.trunk),
+                    "tail": list(row.tail),
+                }
+                for row in self.targets
+            ],
+        }
 
 
 def listing() -> Listing:

@@ -17,7 +17,7 @@ The figures are of accumulated error: each tensor has behind it all that its inp
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -58,7 +58,14 @@ class LayerError:
 
     def record(self) -> dict[str, Any]:
         """Return it as a JSON-able mapping."""
-        return asdict(self)
+        return {
+            "tensor": self.tensor,
+            "node": self.node,
+            "operator": self.operator,
+            "sqnr_db": self.sqnr_db,
+            "cosine": self.cosine,
+            "what_the_plan_did": self.decision,
+        }
 
 
 @dataclass(frozen=True, eq=False)

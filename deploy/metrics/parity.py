@@ -11,7 +11,7 @@ What passes reaches one of two levels, by its worst picture. From 40 dB on, valu
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -117,6 +117,16 @@ class ParityResult:
         """The level that it reaches on every picture."""
         return level_of(self.summary())
 
+    @property
+    def against(self) -> str:
+        """What it was judged against, in a word: ``torch``, or the ``float`` file."""
+        return "torch" if self.reference == "torch" else "float"
+
+    @property
+    def verdict(self) -> str:
+        """The level that it reaches, or that it fails."""
+        return self.level if self.passed else "FAIL"
+
     def summary(self) -> ParitySummary:
         """Return the overall figures: means, the worst picture, the verdict."""
         psnr = [image.psnr_db for image in self.images]
@@ -131,6 +141,30 @@ class ParityResult:
             max_abs_error=round(max(image.max_abs_error for image in self.images), 6),
             passed=self.passed,
         )
+
+    def shown(self) -> dict[str, Any]:
+        """Return every figure as a JSON-able mapping, in the words that people are shown."""
+        summary = self.summary()
+        return {
+            "file": self.candidate,
+            "against": self.against,
+            "parity_db_mean": summary.psnr_db_mean,
+            "parity_db_lowest": summary.psnr_db_min,
+            "parity_db_needs": self.threshold.psnr_db,
+            "ssim_lowest": summary.ssim_min,
+            "ssim_needs": self.threshold.ssim,
+            "max_error": summary.max_abs_error,
+            "verdict": self.verdict,
+            "pictures": [
+                {
+                    "picture": image.name,
+                    "parity_db": image.psnr_db,
+                    "ssim": image.ssim,
+                    "max_error": image.max_abs_error,
+                }
+                for image in self.images
+            ],
+        }
 
     def record(self) -> ParityRecord:
         """Return every figure."""

@@ -29,12 +29,12 @@ class CatalogueRow:
     def record(self) -> dict[str, Any]:
         """Return the row as a JSON-able mapping."""
         return {
-            "name": self.name,
+            "model": self.name,
             "architecture": str(self.architecture),
             "scale": self.architecture.scale,
             "parameters": self.cost.parameters,
             "macs": self.cost.macs,
-            "vendor_gflops": self.cost.vendor_gflops,
+            "vastai_gflops": self.cost.vendor_gflops,
             "weights": self.weights,
         }
 

@@ -12,7 +12,7 @@ Its figures belong to this machine, so no artifact holds them.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -82,7 +82,7 @@ class Remedy:
         """Return it as a JSON-able mapping."""
         return {
             "setting": "=".join(self.setting),
-            "agreement_db_mean": _mean_db(self.error),
+            "psnr_beside_reference_db_mean": _mean_db(self.error),
             "parity_as_run_db_mean": round(self.parity_db, 4),
         }
 
@@ -128,17 +128,22 @@ class BackendError:
     def record(self) -> dict[str, Any]:
         """Return everything as a JSON-able mapping."""
         return {
-            "artifact": self.artifact,
-            "backend": self.backend,
-            "version": self.version,
-            "images": [image.name for image in self.error],
-            "agreement_db_mean": _mean_db(self.error),
-            "agreement_db_min": round(min(image.psnr_db for image in self.error), 4),
+            "file": self.artifact,
+            "runtime": f"{self.backend} {self.version}",
+            "pictures": [
+                {
+                    "picture": image.name,
+                    "psnr_beside_reference_db": image.psnr_db,
+                    "max_error": image.max_abs_error,
+                }
+                for image in self.error
+            ],
+            "psnr_beside_reference_db_mean": _mean_db(self.error),
+            "psnr_beside_reference_db_lowest": round(min(one.psnr_db for one in self.error), 4),
             "parity_of_the_file_db_mean": _rounded(self.meaning_db),
             "parity_as_run_db_mean": round(self.parity_db, 4),
             "as_run_less_the_file_db": _rounded(self.change_db),
             "remedy": None if self.remedy is None else self.remedy.record(),
-            "per_image": [asdict(image) for image in self.error],
         }
 
 

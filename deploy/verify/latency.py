@@ -53,9 +53,9 @@ class Latency:
         """Return it as a JSON-able mapping."""
         faster = self.times_as_fast
         return {
-            "artifact": self.artifact,
+            "file": self.artifact,
             "runtime": self.runtime or None,
-            "latency_s": None if self.seconds is None else round(self.seconds, 4),
+            "latency_ms": None if self.seconds is None else round(1000 * self.seconds, 1),
             "times_as_fast_as_float": None if faster is None else round(faster, 2),
             "not_run": self.reason or None,
         }

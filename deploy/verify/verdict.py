@@ -121,12 +121,11 @@ class Verification:
             "model": self.model,
             "passed": self.passed,
             "level": self.level,
-            "levels": {result.candidate: result.level for result in self.parity},
             "pictures": asdict(self.judges.record()),
             "not_asked": list(self.not_asked),
             "int8": dict(self.int8),
-            "checks": [asdict(check) for check in self.checks],
-            "parity": asdict(self.parity_record()),
+            "checks": [check.record() for check in self.checks],
+            "files": [result.shown() for result in self.parity],
             "fp16": [finding.record() for finding in self.fp16],
             "machine": this_machine().record() if self.backends or self.latencies else None,
             "backends": [item.record() for item in self.backends],
@@ -136,7 +135,7 @@ class Verification:
                 name: {"int8": len(share.integer), "count": len(share.convolutions)}
                 for name, share in self.shares.items()
             },
-            "layer_images": list(self.layer_images),
+            "layer_pictures": list(self.layer_images),
             "layers": {
                 name: [error.record() for error in errors] for name, errors in self.layers.items()
             },

@@ -12,6 +12,7 @@ from deploy.artifacts.precision import ModelPrecision
 from deploy.diagnosis.pictures import Finding
 
 SCHEMA = "esrdeploy.returned/3"
+_FIGURES = {"psnr_db": "returned_db", "ours_db": "our_int8_db", "between_db": "to_our_int8_db"}
 _SHOWN = 3  # problems of a kind that a person is told one by one
 
 
@@ -28,6 +29,14 @@ class PhotoScore:
     returned: tuple[float, float]
     float_model: tuple[float, float]
     int8_model: tuple[float, float]
+
+    def record(self) -> dict[str, Any]:
+        """Return the scores as a JSON-able mapping."""
+        scores = {"returned": self.returned, "float": self.float_model, "our_int8": self.int8_model}
+        return {
+            whose: {"psnr_to_hr_db": psnr_db, "ssim": ssim}
+            for whose, (psnr_db, ssim) in scores.items()
+        }
 
 
 @dataclass(frozen=True)
@@ -87,6 +96,24 @@ class ReturnedImage:
         if self.too_near:
             return "not 8 bits"
         return "too far off" if self.far_off else "pass"
+
+    def record(self) -> dict[str, Any]:
+        """Return everything as a JSON-able mapping, in the words of the table."""
+        return {
+            "golden_input": self.name,
+            "file": self.file,
+            "form": self.form,
+            **{word: getattr(self, figure) for figure, word in _FIGURES.items()},
+            "needed_db": self.required_db,
+            "at_most_db": self.most_db,
+            "ssim": self.ssim,
+            "max_error": self.max_abs_error,
+            "verdict": self.verdict,
+            "passed": self.passed,
+            "copied": self.copied,
+            "finding": None if self.finding is None else asdict(self.finding),
+            "photograph": None if self.photo is None else self.photo.record(),
+        }
 
 
 @dataclass(frozen=True)
@@ -209,9 +236,9 @@ class Returned:
     def record(self) -> dict[str, Any]:
         """Return everything but the pictures as a JSON-able mapping."""
         summary = {}
-        for figure in ("psnr_db", "ours_db", "between_db") if self.images else ():
+        for figure, word in _FIGURES.items() if self.images else ():
             values = [getattr(image, figure) for image in self.images]
-            summary[figure] = {"mean": round(self.mean_db(figure), 4), "min": min(values)}
+            summary[word] = {"mean": round(self.mean_db(figure), 4), "lowest": min(values)}
         return {
             "schema": SCHEMA,
             "model": self.model,
@@ -225,5 +252,5 @@ class Returned:
             "problems": list(self.problems),
             "left_aside": list(self.left_aside),
             "summary": summary,
-            "images": [{**asdict(image), "passed": image.passed} for image in self.images],
+            "outputs": [image.record() for image in self.images],
         }

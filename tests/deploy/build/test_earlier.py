@@ -184,7 +184,7 @@ def test_verify_fails_beside_a_file_that_is_not_named(copy: Path, picture: Path)
     result = run("verify", copy, "--images", picture, "--backend", "none", "--json")
     assert result.exit_code == 1
     (build,) = json.loads(result.stdout)["builds"]
-    failed = [check["artifact"] for check in build["checks"] if check["status"] == "failed"]
+    failed = [check["file"] for check in build["checks"] if check["status"] == "failed"]
     assert failed == ["tiny-int8-qnn.onnx"]
     packed = run("handoff", "--vendor", "vacc", copy, "--out", copy.parent / "x.zip")
     assert packed.exit_code == 1

@@ -71,7 +71,7 @@ def test_verify_finds_them_again_or_says_on_what_it_judged(
     assert there["passed"]
     assert there["pictures"]["choice"] == "held-back"
     assert there["not_asked"] == []
-    assert "recorded parity" in {check["name"] for check in there["checks"]}
+    assert "recorded parity" in {check["check"] for check in there["checks"]}
     (away,) = json.loads(run(*common).stdout)["builds"]
     assert away["passed"]
     assert away["pictures"]["choice"] == "sample"

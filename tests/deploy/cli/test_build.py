@@ -65,7 +65,7 @@ def test_nodes_of_the_fp16_model_stay_in_float_where_asked(
     assert manifest["fp16_kept"] == {"/conv_hr/Conv": "asked for"}
     assert manifest["options"]["fp16_keep"] == ["/conv_hr/Conv"]
     found = run("inspect", tmp_path / "tiny" / "tiny-fp16.onnx", "--json")
-    kinds = {node["name"]: node["kind"] for node in json.loads(found.stdout)["nodes"]}
+    kinds = {node["node"]: node["inputs_output"] for node in json.loads(found.stdout)["nodes"]}
     assert kinds["/conv_hr/Conv"].endswith("-> float32")
     verified = run("verify", tmp_path, "--weights", tiny_weights, "--images", picture)
     assert verified.exit_code == 0, verified.output

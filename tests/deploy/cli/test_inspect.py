@@ -10,20 +10,22 @@ from tests.deploy.builds import run
 def test_models_shows_the_published_costs() -> None:
     result = run("models", "--json")
     assert result.exit_code == 0
-    rows = {row["name"]: row for row in json.loads(result.stdout)["models"]}
+    rows = {row["model"]: row for row in json.loads(result.stdout)["models"]}
     assert rows["x4plus"]["parameters"] == 16_697_987
     assert rows["x4plus-anime-6b"]["parameters"] == 4_467_779
     assert round(rows["x4plus"]["macs"] / 1e9, 3) == 293.713
     assert round(rows["x4plus-anime-6b"]["macs"] / 1e9, 3) == 93.494
-    assert round(rows["x4plus"]["vendor_gflops"], 3) == 653.675
-    assert round(rows["x4plus-anime-6b"]["vendor_gflops"], 3) == 208.149
+    assert round(rows["x4plus"]["vastai_gflops"], 3) == 653.675
+    assert round(rows["x4plus-anime-6b"]["vastai_gflops"], 3) == 208.149
 
 
 def test_inspect_says_what_each_node_computes_with(built: Path) -> None:
     result = run("inspect", built / "tiny-int8-ort.onnx", "--json")
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
-    kinds = {(item["op_type"], item["kind"]): item["count"] for item in found["precision"]}
+    kinds = {
+        (item["operator"], item["inputs_output"]): item["nodes"] for item in found["precision"]
+    }
     integer = sum(count for (op, kind), count in kinds.items() if op == "Conv" and "int8" in kind)
     assert integer >= 15  # three dense blocks of five convolutions
     assert found["size_bytes"] == (built / "tiny-int8-ort.onnx").stat().st_size
@@ -54,7 +56,7 @@ def test_inspect_of_a_folder_lists_its_models(built: Path, tmp_path: Path) -> No
     result = run("inspect", built, "--json")
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
-    names = [Path(item["path"]).name for item in found["models"]]
+    names = [Path(item["file"]).name for item in found["models"]]
     assert names == ["tiny-fp16.onnx", "tiny-fp32.onnx", "tiny-int8-ort.onnx"]
     assert [item["convolutions"]["int8"] > 0 for item in found["models"]] == [False, False, True]
     shown = run("inspect", built).stdout

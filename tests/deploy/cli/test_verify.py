@@ -17,7 +17,7 @@ def test_a_good_build_verifies(built: Path, tiny_weights: Path) -> None:
     report = json.loads(result.stdout)
     assert report["passed"]
     (build,) = report["builds"]
-    assert set(build["parity"]["artifacts"]) == {
+    assert {item["file"] for item in build["files"]} == {
         "tiny-fp32.onnx",
         "tiny-fp16.onnx",
         "tiny-int8-ort.onnx",
@@ -95,7 +95,7 @@ def test_verify_measures_backends_and_layers_where_asked(
     assert result.exit_code == 0, result.output
     (build,) = json.loads(result.stdout)["builds"]
     # The fp16 file was judged as onnxruntime executes it already.
-    assert {item["artifact"]: item["backend"] for item in build["backends"]} == {
+    assert {item["file"]: item["runtime"].split()[0] for item in build["backends"]} == {
         "tiny-int8-ort.onnx": "ort"
     }
     assert build["machine"]["architecture"]
@@ -105,8 +105,8 @@ def test_verify_measures_backends_and_layers_where_asked(
     shown = run(*common, "--layers")
     assert shown.exit_code == 0, shown.output
     assert "no verdict rests on it" in shown.stdout
-    (image,) = build["layer_images"]
-    assert build["backends"][0]["images"] == [image]
+    (image,) = build["layer_pictures"]
+    assert [drawn["picture"] for drawn in build["backends"][0]["pictures"]] == [image]
     said = " ".join(shown.stdout.split())
     assert f"tensors, on {image}" in said
     assert "tiny-fp16.onnx: not run beside its reference: judged as onnxruntime runs it" in said
@@ -146,8 +146,8 @@ def test_verifying_nothing_is_bad_input(tmp_path: Path) -> None:
 def test_the_verdict_claims_the_level_that_was_reached(built: Path, picture: Path) -> None:
     common = ["verify", built, "--images", picture, "--backend", "none"]
     (build,) = json.loads(run(*common, "--json").stdout)["builds"]
-    lowest = {name: item["psnr_db_min"] for name, item in build["parity"]["artifacts"].items()}
-    unseen = {name: level == "cannot be told apart" for name, level in build["levels"].items()}
+    lowest = {item["file"]: item["parity_db_lowest"] for item in build["files"]}
+    unseen = {item["file"]: item["verdict"] == "cannot be told apart" for item in build["files"]}
     assert unseen == {name: db >= 40.0 for name, db in lowest.items()}
     last = run(*common).stdout.splitlines()[-1]
     assert ("cannot be told from float" in last) == all(unseen.values())
@@ -166,8 +166,8 @@ def test_the_table_shows_what_each_file_needs(built: Path, picture: Path) -> Non
 
 def test_each_file_is_timed_or_says_why_not(built: Path, picture: Path) -> None:
     (build,) = json.loads(run("verify", built, "--images", picture, "--json").stdout)["builds"]
-    speed = {item["artifact"]: item for item in build["speed"]}
+    speed = {item["file"]: item for item in build["speed"]}
     assert set(speed) == {"tiny-fp32.onnx", "tiny-int8-ort.onnx"}
-    assert all(item["latency_s"] > 0 for item in speed.values())
+    assert all(item["latency_ms"] > 0 for item in speed.values())
     assert speed["tiny-fp32.onnx"]["times_as_fast_as_float"] == 1.0
     assert build["convolutions_in_int8"] == {"tiny-int8-ort.onnx": {"int8": 16, "count": 21}}

@@ -1,0 +1,172 @@
+"""Every ``--json`` document names its schema, and says in the screen's words what the screen says.
+
+Each command is run twice, for people and with ``--json``. A column of a table that people see is a
+key of the document, spelled by the rule of ``docs/json.md`` or standing in its table.
+"""
+
+import json
+import re
+import shlex
+import shutil
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from rich.table import Table
+from skimage import data
+
+from calib.images import resize_area, write_image
+from calib.sample import sample_patches
+from deploy.cli import app
+from deploy.cli.entry import INTERRUPTED
+from deploy.handoff.bundle_manifest import golden_path, read_contents
+from deploy.runtime.runner import model_runner
+from tests.deploy.builds import run
+
+ROOT = Path(__file__).parents[3]
+PAGE = (ROOT / "docs" / "json.md").read_text()
+COMMANDS = typer.main.get_command(app).commands
+SCHEMA = re.compile(r"esrdeploy\.[a-z.-]+/\d+")
+
+# By document: the command that prints it. Words in braces are paths of the fixture ``place``.
+DOCUMENTS = {
+    "esrdeploy.cli.build/2": "build {own} --precision fp32 --no-report --replace --out {out}",
+    "esrdeploy.cli.verify/2": "verify {build} --images {pictures} --layers --backend ort",
+    "esrdeploy.cli.models/2": "models",
+    "esrdeploy.cli.targets/2": "targets",
+    "esrdeploy.cli.calibrate/3": "calibrate {own} --calib-count 1 --replace --out {out}",
+    "esrdeploy.eval/1": "eval --data {div2k} --builds {builds} --precision fp32 --out {out}",
+    "esrdeploy.cli.report/2": "report {build} --images {pictures}",
+    "esrdeploy.cli.inspect/2": "inspect {model} --nodes --ranges",
+    "esrdeploy.cli.inspect-folder/2": "inspect {build}",
+    "esrdeploy.cli.handoff/2": "handoff --vendor vacc --out {out}/b.zip {build}",
+    "esrdeploy.cli.handoff-check/2": "handoff --check {zip}",
+    "esrdeploy.returned/3": "verify --returned {returned} {zip} --report {out}/r.html",
+}
+
+
+def mapping() -> dict[tuple[str, str], str]:
+    """Return by document and column the key that the page's table gives it."""
+    rows = re.findall(r"^\| `([a-z.-]+)` \| ([^|]+) \| `([a-z0-9_]+)` \|$", PAGE, re.MULTILINE)
+    return {(document, column.strip()): key for document, column, key in rows}
+
+
+# Columns that a return or a build without the option for them does not show.
+HIDDEN = {"returned": {"PSNR to HR", "float's"}}
+
+
+def spelled(column: str) -> str:
+    """Return the key of a column by the page's rule."""
+    return re.sub(r"[^a-z0-9]+", "_", column.lower().replace("'s", "")).strip("_")
+
+
+def keys_of(value: object) -> set[str]:
+    """Return every key anywhere in a document."""
+    if isinstance(value, dict):
+        return {*value, *(key for item in value.values() for key in keys_of(item))}
+    return {key for item in value for key in keys_of(item)} if isinstance(value, list) else set()
+
+
+@pytest.fixture(scope="module")
+def place(
+    vacc_only: Path, small_build: Path, tiny_x2_weights: Path, tmp_path_factory
+) -> dict[str, str]:
+    """What the commands name."""
+    folder = tmp_path_factory.mktemp("documents")
+    build = Path(shutil.copytree(small_build, folder / "dist" / "small"))
+    lr, hr = folder / "div2k/DIV2K_valid_LR_bicubic/X2", folder / "div2k/DIV2K_valid_HR"
+    for path in (lr, hr, folder / "pictures", folder / "returned"):
+        path.mkdir(parents=True)
+    write_image(hr / "0801.png", resize_area(data.coffee(), 256, 256))
+    write_image(lr / "0801x2.png", resize_area(data.coffee(), 128, 128))
+    (patch,) = sample_patches("verification", 1).patches
+    write_image(folder / "pictures" / "one.png", patch.load())
+    with zipfile.ZipFile(vacc_only) as archive:
+        archive.extractall(folder / "bundle")
+    manifest = read_contents(folder / "bundle")
+    (int8_model,) = manifest.int8_models.values()
+    compute = model_runner(folder / "bundle" / int8_model, optimized=False)
+    for vector in manifest.golden:
+        found = compute(np.load(folder / "bundle" / golden_path("input", vector.name)))
+        np.save(folder / "returned" / f"{vector.name}.npy", found)
+    return {
+        "own": f"--model small --weights {tiny_x2_weights}",
+        "build": str(build),
+        "builds": str(build.parent),
+        "model": str(build / "small-int8-openvino.onnx"),
+        "zip": str(vacc_only),
+        "div2k": str(folder / "div2k"),
+        "pictures": str(folder / "pictures"),
+        "returned": str(folder / "returned"),
+        "out": str(folder / "out"),
+    }
+
+
+@pytest.fixture(scope="module")
+def columns() -> Iterator[list[str]]:
+    """The columns of every table that is printed, until the list is cleared."""
+    seen: list[str] = []
+    add = Table.add_column
+
+    def remembered(table: Table, header: str = "", *arguments: object, **options: object) -> None:
+        seen.append(header)
+        add(table, header, *arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Table, "add_column", remembered)
+        yield seen
+
+
+@pytest.mark.parametrize("schema", DOCUMENTS)
+def test_a_document_says_what_the_screen_says(
+    schema: str, place: dict[str, str], columns: list[str]
+) -> None:
+    words = shlex.split(DOCUMENTS[schema].format(**place))
+    result = run(*words, "--json")
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    assert document["schema"] == schema
+    columns.clear()
+    shown = run(*words)
+    assert shown.exit_code == 0, shown.output
+    name = schema.removeprefix("esrdeploy.").removeprefix("cli.").partition("/")[0]
+    name = "verify" if name == "build" else name
+    known, keys = mapping(), keys_of(document)
+    missing = {
+        column: key
+        for column in filter(None, columns)
+        if (key := known.get((name, column), spelled(column))) not in keys
+    }
+    assert missing == {}
+    unused = {column for named, column in known if named == name} - {*columns}
+    assert schema.startswith("esrdeploy.cli.build/") or unused == HIDDEN.get(name, set())
+
+
+def test_every_command_has_a_document_and_every_document_is_told_of() -> None:
+    assert {line.split()[0] for line in DOCUMENTS.values()} == {*COMMANDS}
+    told = set(re.findall(rf"^\| `({SCHEMA.pattern})` \|", PAGE, re.MULTILINE))
+    assert told == {*DOCUMENTS, "esrdeploy.cli.error/1"}
+
+
+NEEDED = {"eval": ["--data", "x"], "inspect": ["x"]}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_interrupted_command_leaves_one_document(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(**_: object) -> None:
+        raise KeyboardInterrupt
+
+    group = typer.main.get_command(app)
+    group.commands[command].callback = interrupted
+    with pytest.raises(SystemExit) as ended:
+        group.main([command, *NEEDED.get(command, []), "--json"], prog_name="esrdeploy")
+    assert ended.value.code == INTERRUPTED
+    document = json.loads(capsys.readouterr().out)
+    assert document["schema"] == "esrdeploy.cli.error/1"
+    assert (document["command"], document["exit_code"]) == (command, INTERRUPTED)
+    assert document["error"]["kind"] == "Interrupted"
