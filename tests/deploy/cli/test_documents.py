@@ -42,6 +42,7 @@ DOCUMENTS = {
     "esrdeploy.cli.report/2": "report {build} --images {pictures}",
     "esrdeploy.cli.inspect/2": "inspect {model} --nodes --ranges",
     "esrdeploy.cli.inspect-folder/2": "inspect {build}",
+    "esrdeploy.cli.doctor/1": "doctor --out {out}",
     "esrdeploy.cli.handoff/2": "handoff --vendor vacc --out {out}/b.zip {build}",
     "esrdeploy.cli.handoff-check/2": "handoff --check {zip}",
     "esrdeploy.returned/3": "verify --returned {returned} {zip} --report {out}/r.html",
