@@ -68,7 +68,10 @@ def handoff(
     ] = None,
     check: Annotated[
         Path | None,
-        typer.Option(help="Check this bundle instead of making one; exit 1 if it is not good."),
+        typer.Option(
+            help="Check this bundle instead of making one; exit 1 if it is damaged or computes "
+            "something else, 2 if there is no bundle."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -134,9 +134,9 @@ def likeness(architecture_of: Sequence[str], released: str | None) -> str:
         released: the model that its very weights were released as, if as any.
 
     >>> likeness(("animevideov3",), None)
-    'same architecture as animevideov3, other weights'
+    'same architecture as animevideov3, by its digest other weights'
     >>> likeness(("x4plus", "realesrnet-x4plus"), None)
-    'same architecture as x4plus and realesrnet-x4plus, other weights than those of x4plus'
+    'same architecture as x4plus and realesrnet-x4plus, by its digest other weights than x4plus'
     >>> likeness(("x4plus", "realesrnet-x4plus"), "x4plus")
     'the weights of x4plus'
     >>> likeness((), None)
@@ -150,8 +150,8 @@ def likeness(architecture_of: Sequence[str], released: str | None) -> str:
     text = f"same architecture as {' and '.join(architecture_of)}"
     if not told:
         return text
-    less = "" if len(told) == len(architecture_of) else f" than those of {' and '.join(told)}"
-    return f"{text}, other weights{less}"
+    less = "" if len(told) == len(architecture_of) else f" than {' and '.join(told)}"
+    return f"{text}, by its digest other weights{less}"
 
 
 def find_model(name: str) -> ModelEntry:

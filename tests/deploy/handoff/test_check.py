@@ -14,6 +14,7 @@ from deploy.handoff.bundle_manifest import SCHEMA, read_contents
 from deploy.handoff.bundle_zip import pack, unpack
 from deploy.handoff.check import BundleCheck, check_bundle
 from deploy.progress import Silent
+from tests.deploy.builds import run
 
 
 def check(bundle: Path) -> BundleCheck:
@@ -128,7 +129,8 @@ def test_a_golden_output_that_is_no_array_fails(folder: Path) -> None:
     assert "02-coins.npy is no array file" in found["models/small-int8-openvino.onnx"]
 
 
-SMALL = {"known_as": None, "architecture": "", "scale": 2, "parameters": 1, "macs": 1}
+SMALL = {"known_as": None, "same_architecture_as": [], "architecture": "", "scale": 2}
+SMALL |= {"parameters": 1, "macs": 1}
 
 
 def edited(folder: Path, **fields: object) -> None:
@@ -146,7 +148,7 @@ def edited(folder: Path, **fields: object) -> None:
         ({"float_model": "models/other.onnx"}, "does not name models/other.onnx"),
         ({"int8_models": {}}, "has no int8 model 'openvino' to judge vacc by"),
         ({"network": SMALL | {"scale": 0}}, "network.scale is 0, expected greater than"),
-        ({"network": {}}, "network.architecture is missing and 5 more"),
+        ({"network": {}}, "network.architecture is missing and 6 more"),
         (
             {"files": [{"path": "../x", "sha256": "0" * 64, "size_bytes": 1}]},
             r'files\[0\]\.path is "\.\./x", expected plain names joined',
@@ -160,6 +162,54 @@ def test_a_manifest_that_is_none_is_refused(
     edited(folder, **fields)
     with pytest.raises(VerificationError, match=message):
         read_contents(folder)
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:2000])
+
+
+def swapped(path: Path) -> None:
+    edit_zip(path, "golden/float/00-chelsea.npy", b"another file")
+
+
+def no_manifest(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("photo.png", b"not a bundle")
+
+
+def broken_manifest(path: Path) -> None:
+    edit_zip(path, "manifest.json", b"{")
+
+
+def edit_zip(path: Path, name: str, content: bytes) -> None:
+    with zipfile.ZipFile(path) as archive:
+        files = {entry: archive.read(entry) for entry in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for entry, kept in {**files, name: content}.items():
+            archive.writestr(entry, kept)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code"),
+    [
+        (lambda _: None, 0),
+        (swapped, 1),
+        (cut, 1),
+        (broken_manifest, 1),
+        (no_manifest, 2),
+        (lambda path: path.write_text("a letter"), 2),
+        (lambda path: path.unlink(), 2),
+    ],
+    ids=["good", "swapped", "cut", "broken manifest", "no manifest", "text", "absent"],
+)
+def test_exit_code_1_is_a_bundle_that_is_not_good_and_2_is_none(
+    vacc_only: Path, tmp_path: Path, spoil, code: int
+) -> None:
+    path = Path(shutil.copy(vacc_only, tmp_path))
+    spoil(path)
+    result = run("handoff", "--check", path)
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
 
 
 def test_what_is_no_bundle_is_refused(tmp_path: Path) -> None:

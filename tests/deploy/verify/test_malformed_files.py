@@ -32,6 +32,7 @@ FREE = {
         "network.architecture": "a description",
         "options.targets.ort.promoted": "absent stands for no promoted node",
         "options.targets.ort.quantization": "null stands for a default, which gives the same plan",
+        "network.same_architecture_as": "a description",
         "network.known_as": "says where to look for the weights, whose digest is judged",
         "verified_on.choice": "how the pictures were chosen; which they are is judged",
         "verified_on.images.origin": "likewise",
