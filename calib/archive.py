@@ -5,6 +5,8 @@ its name only when it is complete, so whoever is killed while writing leaves the
 """
 
 import io
+import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -16,6 +18,32 @@ from calib.arrays import AnyArray
 from calib.digest import canonical_json, sha256_bytes
 from calib.errors import CalibrationError
 from calib.files import whole_file
+
+DAMAGED: tuple[type[Exception], ...] = (
+    OSError,
+    ValueError,
+    LookupError,
+    EOFError,
+    MemoryError,
+    OverflowError,
+    RuntimeError,  # NotImplementedError among them
+    SyntaxError,
+    struct.error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What ``numpy.load`` raises for a file that is cut short, damaged, or something else."""
+
+
+def first_line(error: Exception) -> str:
+    """Return what an error says in one line; the name of its kind where it says nothing.
+
+    >>> first_line(ValueError("no zip" + chr(10) + "at all")), first_line(EOFError())
+    ('no zip', 'EOFError')
+    """
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip can name
 _RECORD = "record.json"
@@ -63,7 +91,7 @@ def read_archive(path: Path) -> tuple[dict[str, AnyArray], bytes | None]:
                     )
     except OSError as error:
         raise CalibrationError(f"{path.name} cannot be read: {error}") from error
-    except (ValueError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+    except DAMAGED as error:
         raise CalibrationError(
             f"{path.name} cannot be read, it is truncated or damaged: {error}"
         ) from error

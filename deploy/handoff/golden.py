@@ -6,6 +6,7 @@ is far below what they are compared for (107 dB, and 83 dB for int8), and marks 
 computes an output does not get the multiples, whoever copies the file does.
 """
 
+import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from calib.archive import DAMAGED, first_line
 from calib.arrays import Float32
 from calib.dataset import PatchRef, folder_patches, unseen_patches
 from calib.div2k import evaluation_pairs, is_div2k
@@ -244,9 +246,9 @@ def load_array(path: Path) -> Float32:
         VerificationError: the file holds no such array.
     """
     try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise VerificationError(f"{path.name} is no array file: {error}") from error
+        array = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
+    except DAMAGED as error:
+        raise VerificationError(f"{path.name} is no array file: {first_line(error)}") from error
     whole = isinstance(array, np.ndarray) and array.dtype == np.float32 and array.ndim == 4
     if not whole or array.shape[1] != 3:
         raise VerificationError(f"{path.name} holds no float32 [N, 3, H, W]")

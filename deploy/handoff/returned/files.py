@@ -13,6 +13,7 @@ else from the command line. Values that no scale belongs to are taken as they ar
 0..255 is then diagnosed as one.
 """
 
+import io
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -22,6 +23,7 @@ from typing import Literal
 
 import numpy as np
 
+from calib.archive import DAMAGED, first_line
 from calib.arrays import AnyArray, Float32
 from calib.digest import sha256_file
 from calib.errors import UsageError, VerificationError
@@ -213,8 +215,10 @@ def read_output(path: Path, shape: Shape, reading: OutputFormat) -> Output:
     """
     try:
         stored, quantization = _stored(path, shape, reading)
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise VerificationError(f"cannot be read: {str(error).strip().splitlines()[0]}") from error
+    except UsageError as error:
+        raise VerificationError(f"{error}") from error
+    except DAMAGED as error:
+        raise VerificationError(f"cannot be read: {first_line(error)}") from error
     planes, layout = _planes(stored, shape, reading.layout)
     form = f"{path.suffix[1:].lower()}, {stored.dtype}{list(stored.shape)}, {layout}"
     if np.issubdtype(stored.dtype, np.floating):
@@ -234,13 +238,13 @@ def read_output(path: Path, shape: Shape, reading: OutputFormat) -> Output:
 def _stored(
     path: Path, shape: Shape, reading: OutputFormat
 ) -> tuple[AnyArray, OutputQuantization | None]:
-    suffix = path.suffix.lower()
-    if suffix == ".npy":
-        return np.load(path, allow_pickle=False), reading.quantization
-    if suffix == ".npz":
-        with np.load(path, allow_pickle=False) as archive:
-            return _from_npz({name: archive[name] for name in archive.files}, reading)
     content = path.read_bytes()
+    if path.suffix.lower() in {".npy", ".npz"}:  # which of the two, the content says
+        found = np.load(io.BytesIO(content), allow_pickle=False)
+        if isinstance(found, np.ndarray):
+            return found, reading.quantization
+        with found:
+            return _from_npz({name: found[name] for name in found.files}, reading)
     values = math.prod(shape)
     if len(content) == 4 * values:
         return np.frombuffer(content, "<f4"), None

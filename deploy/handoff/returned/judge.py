@@ -27,6 +27,7 @@ from deploy.handoff.bundle_manifest import (
     read_contents,
 )
 from deploy.handoff.bundle_zip import opened
+from deploy.handoff.golden import load_array
 from deploy.handoff.returned.files import (
     Output,
     OutputFormat,
@@ -250,12 +251,10 @@ class _Judge:
         return shown_picture(array, self._thumbs)
 
     def _golden(self, kind: str, name: str) -> Float32:
-        path = self._root / golden_path(kind, name)
+        path = golden_path(kind, name)
         try:
-            array: Float32 = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
+            return load_array(self._root / path)
+        except VerificationError as error:
             raise VerificationError(
-                f"the bundle's {golden_path(kind, name)} cannot be read: {error}; check it with "
-                "'esrdeploy handoff --check'"
+                f"the bundle's {path}: {error}; check the bundle with 'esrdeploy handoff --check'"
             ) from error
-        return array
