@@ -12,7 +12,7 @@ from calib.sample import verification_pictures
 from calib.table import CalibrationTable
 from deploy.artifacts.files import MANIFEST_NAME, Artifact, claim_folder
 from deploy.artifacts.manifest import Manifest
-from deploy.artifacts.staging import open_stage, publish, unfinished
+from deploy.artifacts.staging import publish, staged
 from deploy.build.budget import shortfall
 from deploy.build.calibrate import (
     ChosenImages,
@@ -99,27 +99,29 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
     require_fitting(source, graph)
     shipped = GraphIndex(with_batch(graph.model, request.tile.batch))
     earlier.require_float_model(shipped)
-    stage = open_stage(folder, [item.path for item in earlier.kept], resumable_files(folder))
-    with unfinished(stage, resumable_files, progress.note):
+    kept = [item.path for item in earlier.kept]
+    with staged(folder, kept, resumable_files, progress.note) as stage:
         lowered = Lowered()
         if source is not None:
             lowered = lower(earlier, stage, graph, source, exported.probes[0], progress)
-    artifacts = [*write_fp32(stage, request.stem, shipped.model), *lowered.artifacts]
+        artifacts = [*write_fp32(stage, request.stem, shipped.model), *lowered.artifacts]
 
-    draft = describe(network, shipped, earlier, lowered, artifacts)
-    checked = check_contents(stage, draft, progress)
-    drawn = _drawn(exported, draft.float_artifact.path) if request.tile.batch == 1 else Outputs()
-    original = replace(held_original(checked.build, network), drawn=drawn)
-    options = VerifyOptions((), LAYER_PICTURES if request.report else 0, latency=True)
-    verification = compare_build(checked, judges, original, progress, options)
-    parity = verification.parity_record()
-    written = (*draft.artifacts, *write_parity(stage, parity))
-    verified_on = verification.judges.record()
-    manifest = replace(draft, artifacts=written, parity=parity.figures, verified_on=verified_on)
-    write_atomically(stage / MANIFEST_NAME, manifest.content())
-    if request.report:
-        write_report(checked, verification, manifest, progress)
-    publish(stage, manifest.files(report=request.report), instead=True)
+        draft = describe(network, shipped, earlier, lowered, artifacts)
+        checked = check_contents(stage, draft, progress)
+        drawn = (
+            _drawn(exported, draft.float_artifact.path) if request.tile.batch == 1 else Outputs()
+        )
+        original = replace(held_original(checked.build, network), drawn=drawn)
+        options = VerifyOptions((), LAYER_PICTURES if request.report else 0, latency=True)
+        verification = compare_build(checked, judges, original, progress, options)
+        parity = verification.parity_record()
+        written = (*draft.artifacts, *write_parity(stage, parity))
+        verified_on = verification.judges.record()
+        manifest = replace(draft, artifacts=written, parity=parity.figures, verified_on=verified_on)
+        write_atomically(stage / MANIFEST_NAME, manifest.content())
+        if request.report:
+            write_report(checked, verification, manifest, progress)
+        publish(stage, manifest.files(report=request.report), instead=True)
     warnings = () if chosen is None else chosen.warnings(hold_back=hold_back)
     short = _shortfalls(request, verification, manifest)
     return BuildOutcome(folder, manifest, verification, (*warnings, *short))
@@ -196,14 +198,13 @@ def calibrate_model(request: BuildRequest, progress: Progress) -> CalibrationOut
     graph = GraphIndex(_export(network, request, progress).model)
     shipped = GraphIndex(with_batch(graph.model, request.tile.batch))
     earlier.require_float_model(shipped)
-    stage = open_stage(folder, (), resumable_files(folder))
-    with unfinished(stage, resumable_files, progress.note):
+    with staged(folder, (), resumable_files, progress.note) as stage:
         table = calibration_table(
             graph, source, stage, execution=request.execution, progress=progress
         )
         earlier.require_table(table)
-    artifacts = write_fp32(stage, request.stem, shipped.model) + table_artifacts(stage)
-    publish(stage, [item.path for item in artifacts], instead=request.replace)
+        artifacts = write_fp32(stage, request.stem, shipped.model) + table_artifacts(stage)
+        publish(stage, [item.path for item in artifacts], instead=request.replace)
     return CalibrationOutcome(table, tuple(artifacts), folder)
 
 

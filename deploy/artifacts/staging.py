@@ -10,60 +10,73 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from calib.errors import EsrdeployError, UsageError
 from deploy.artifacts.files import MANIFEST_NAME, REPORT_NAME, UNFINISHED_NAME, build_files
 
 Tell = Callable[[str], None]
+_LOCK_NAME = "lock"
 
 
-def open_stage(folder: Path, kept: Iterable[str], resumed: Iterable[str]) -> Path:
-    """Return the folder that a build is made in, with files of the build before it.
+@contextmanager
+def staged(
+    folder: Path, kept: Iterable[str], resumed: Callable[[Path], Iterable[str]], tell: Tell
+) -> Iterator[Path]:
+    """Give the folder that a build is made in, with files of the build before it.
+
+    One build at a time is made in a folder. Where one is refused or interrupted, what is left is
+    told; where nothing would spare the next one work, nothing is left.
 
     Args:
         folder: of the build.
         kept: names of files that the new build has as they are.
-        resumed: names of files that the new build goes on from, where they are there and no
-            interrupted run left newer ones.
+        resumed: names the files of a folder that a new build goes on from. They are taken along
+            where no interrupted run left newer ones.
+        tell: takes one line for the user.
 
     Raises:
-        UsageError: the folder cannot be made, or not be written to.
+        UsageError: the folder cannot be made, not be written to, or another build is made there.
     """
     stage = folder / UNFINISHED_NAME
+    lock = FileLock(stage / _LOCK_NAME, timeout=0)
     try:
         stage.mkdir(exist_ok=True)
-        for name in kept:
-            (stage / name).unlink(missing_ok=True)
-            _link(folder / name, stage / name)
-        for name in resumed:
-            if (folder / name).is_file() and not (stage / name).exists():
-                _link(folder / name, stage / name)
+        lock.acquire()
+        _fill(stage, folder, kept, resumed(folder))
+    except Timeout:
+        raise UsageError(
+            f"another build is being made in {folder}; wait for it, or name this one with --name"
+        ) from None
     except OSError as error:
         raise UsageError(f"cannot write to {stage}: {error.strerror or error}") from error
-    return stage
-
-
-@contextmanager
-def unfinished(stage: Path, resumed: Callable[[Path], Iterable[str]], tell: Tell) -> Iterator[None]:
-    """Tell, where what is made in a stage is refused or interrupted, what is left there and why.
-
-    Args:
-        stage: where it is made.
-        resumed: names the files of a folder that a new build goes on from. Without any, nothing is
-            left.
-        tell: takes one line for the user.
-    """
     try:
-        yield
+        yield stage
     except (EsrdeployError, KeyboardInterrupt):
-        if any((stage / name).is_file() for name in resumed(stage)):
-            tell(
-                f"{stage} keeps what was done so far, such as the calibration: the next build of "
-                f"{stage.parent.name} on the same pictures goes on from there; to start afresh, "
-                "remove it"
-            )
-        else:
-            shutil.rmtree(stage, ignore_errors=True)
+        _leave(stage, resumed(stage), tell)
         raise
+    finally:
+        lock.release()
+
+
+def _fill(stage: Path, folder: Path, kept: Iterable[str], resumed: Iterable[str]) -> None:
+    for name in kept:
+        (stage / name).unlink(missing_ok=True)
+        _link(folder / name, stage / name)
+    for name in resumed:
+        if (folder / name).is_file() and not (stage / name).exists():
+            _link(folder / name, stage / name)
+
+
+def _leave(stage: Path, resumed: Iterable[str], tell: Tell) -> None:
+    if any((stage / name).is_file() for name in resumed):
+        tell(
+            f"{stage} keeps what was done so far, such as the calibration: the next build of "
+            f"{stage.parent.name} on the same pictures goes on from there; to start afresh, "
+            "remove it"
+        )
+    else:
+        shutil.rmtree(stage, ignore_errors=True)
 
 
 def publish(stage: Path, named: Collection[str], *, instead: bool) -> None:
