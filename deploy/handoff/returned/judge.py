@@ -6,7 +6,7 @@ slips between two machines, and named.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -188,6 +188,7 @@ class _Judge:
         if image.far_off:
             shown = self._shows(output.array)
             if shown not in {None, name}:
+                image = replace(image, shows=shown, finding=None)
                 yield f"misnamed: {file} belongs to {name} by its name, but shows {shown}"
         self.images.append(image)
         if image.far_off and (self.worst is None or image.psnr_db < self.worst.psnr_db):

@@ -57,6 +57,7 @@ class ReturnedImage:
         photo: scores against the HR photograph, where there is one.
         most_db: what the parity can be at most in that precision; ``None``: anything.
         copied: the kind of golden file that this is to the last bit, such as ``float``.
+        shows: the other golden input whose picture it is, where it clearly is one's.
     """
 
     name: str
@@ -72,6 +73,21 @@ class ReturnedImage:
     photo: PhotoScore | None = None
     most_db: float | None = None
     copied: str | None = None
+    shows: str | None = None
+
+    @property
+    def cause(self) -> str | None:
+        """What it is too far off by, where that has a name."""
+        if self.shows is not None:
+            return "the picture of another golden input"
+        return None if self.finding is None else self.finding.cause
+
+    @property
+    def explanation(self) -> str:
+        """The evidence for :attr:`cause`."""
+        if self.shows is not None:
+            return f"{self.file} shows {self.shows}: name each output as its input is named"
+        return "" if self.finding is None else self.finding.explanation
 
     @property
     def far_off(self) -> bool:
@@ -95,6 +111,8 @@ class ReturnedImage:
             return f"copy of golden/{self.copied}"
         if self.too_near:
             return "not 8 bits"
+        if self.shows is not None:
+            return f"shows {self.shows}"
         return "too far off" if self.far_off else "pass"
 
     def record(self) -> dict[str, Any]:
@@ -111,6 +129,7 @@ class ReturnedImage:
             "verdict": self.verdict,
             "passed": self.passed,
             "copied": self.copied,
+            "shows": self.shows,
             "finding": None if self.finding is None else asdict(self.finding),
             "photograph": None if self.photo is None else self.photo.record(),
         }
@@ -192,19 +211,23 @@ class Returned:
         if self.saturated is not None:
             return self.saturated.cause
         failed = [image for image in self.images if image.far_off]
-        causes = Counter(image.finding.cause for image in failed if image.finding is not None)
-        if not causes:
-            return None
-        cause, count = causes.most_common(1)[0]
-        return f"{cause} (in {count} of {len(failed)})"
+        cause, count = self._commonest
+        return f"{cause} (in {count} of {len(failed)})" if cause else None
 
     @property
     def explanation(self) -> str | None:
         """The evidence for :attr:`cause`."""
         if self.saturated is not None:
             return self.saturated.explanation
-        found = [image.finding for image in self.images if image.far_off and image.finding]
-        return found[0].explanation if found else None
+        cause, _ = self._commonest
+        found = [image for image in self.images if image.far_off and image.cause == cause]
+        return found[0].explanation if cause and found else None
+
+    @property
+    def _commonest(self) -> tuple[str | None, int]:
+        """The cause that most of the outputs that are too far off share, and how many do."""
+        causes = Counter(image.cause for image in self.images if image.far_off and image.cause)
+        return causes.most_common(1)[0] if causes else (None, 0)
 
     @property
     def refusals(self) -> tuple[str, ...]:

@@ -184,6 +184,20 @@ def test_two_files_with_exchanged_names_are_misnamed(folder: Path, unpacked: Pat
         "misnamed: 02-coins.npy belongs to 02-coins by its name, but shows 03-brick",
         "misnamed: 03-brick.npy belongs to 03-brick by its name, but shows 02-coins",
     )
+    verdicts = {image.name: image.verdict for image in found.images if not image.passed}
+    assert verdicts == {"02-coins": "shows 03-brick", "03-brick": "shows 02-coins"}
+
+
+def test_the_cause_is_the_one_that_most_outputs_share(
+    folder: Path, unpacked: Path, outputs
+) -> None:
+    exchanged = {**outputs, "02-coins": outputs["03-brick"], "03-brick": outputs["02-coins"]}
+    save_all(folder, {**exchanged, "04-chelsea": outputs["04-chelsea"][:, ::-1]})
+    found = judge(folder, unpacked)
+    assert found.cause == "the picture of another golden input (in 2 of 3)"
+    assert found.explanation == (
+        "02-coins.npy shows 03-brick: name each output as its input is named"
+    )
 
 
 @pytest.mark.parametrize(
