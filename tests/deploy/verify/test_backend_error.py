@@ -131,7 +131,9 @@ def test_the_error_is_the_runtimes_and_a_remedy_is_tried() -> None:
         assert measured.remedy is None
     record = measured.record()
     assert json.loads(json.dumps(record)) == record
-    assert record["agreement_db_min"] == pytest.approx(measured.error[0].psnr_db, abs=1e-3)
+    assert record["psnr_beside_reference_db_lowest"] == pytest.approx(
+        measured.error[0].psnr_db, abs=1e-3
+    )
 
 
 @needs_openvino
