@@ -23,7 +23,7 @@ from calib.errors import UsageError, VerificationError
 from calib.images import Picture, read_image, to_input, write_image
 from calib.images_record import Origin
 from calib.photos import PhotoFile
-from calib.sample import sample_patches
+from calib.sample import PackagedPhoto, sample_patches
 from calib.tile import Size
 from calib.views import WholeView
 from deploy.artifacts.build_folder import Build
@@ -143,7 +143,7 @@ def write_golden(
                 save_array(root / golden_path(int8_kind(profile), name), kept)
             operands = {profile: run(network_input) for profile, run in operand_runs.items()}
             figures = (_parities(expected, found) for found in (outputs, operands))
-            origin: Origin = "folder" if isinstance(patch.photo, PhotoFile) else "sample"
+            origin: Origin = "sample" if isinstance(patch.photo, PackagedPhoto) else "folder"
             vectors.append(GoldenVector(name, patch.name, origin, patch.sha256, *figures))
             advance()
     return tuple(vectors)

@@ -123,6 +123,10 @@ class Listing:
                 }
                 for row in self.targets
             ],
+            "lowerings": [
+                {"lowering": row.lowering, "what_it_writes_as_what": row.summary}
+                for row in self.lowerings
+            ],
         }
 
 
