@@ -42,6 +42,7 @@ DOCUMENTS = {
     "esrdeploy.cli.report/2": "report {build} --images {pictures}",
     "esrdeploy.cli.inspect/2": "inspect {model} --nodes --ranges",
     "esrdeploy.cli.inspect-folder/2": "inspect {build}",
+    "esrdeploy.cli.degrade/1": "degrade {pictures} {out}/pairs --crop 64",
     "esrdeploy.cli.doctor/1": "doctor --out {out}",
     "esrdeploy.cli.handoff/2": "handoff --vendor vacc --out {out}/b.zip {build}",
     "esrdeploy.cli.handoff-check/2": "handoff --check {zip}",
@@ -56,7 +57,7 @@ def mapping() -> dict[tuple[str, str], str]:
 
 
 # Documents of commands that print lines and no table; a build's tables are those of `verify`.
-LINES_ALONE = {"build", "calibrate", "report", "handoff-check"}
+LINES_ALONE = {"build", "degrade", "calibrate", "report", "handoff-check"}
 # Columns that a return without photographs does not show.
 HIDDEN = {"returned": {"PSNR to HR", "float's"}}
 
@@ -157,9 +158,6 @@ def test_every_command_has_a_document_and_every_document_is_told_of() -> None:
     assert told == {*DOCUMENTS, "esrdeploy.cli.error/1"}
 
 
-NEEDED = {"eval": ["--data", "x"], "inspect": ["x"]}
-
-
 @pytest.mark.parametrize("command", COMMANDS)
 def test_an_interrupted_command_leaves_one_document(
     command: str, capsys: pytest.CaptureFixture[str]
@@ -169,8 +167,12 @@ def test_an_interrupted_command_leaves_one_document(
 
     group = typer.main.get_command(app)
     group.commands[command].callback = interrupted
+    needed = [param for param in group.commands[command].params if param.required]
+    options = [one for one in needed if one.param_type_name == "option"]
+    words = [word for one in options for word in (one.opts[0], "x")]
+    words += ["x"] * (len(needed) - len(options))
     with pytest.raises(SystemExit) as ended:
-        group.main([command, *NEEDED.get(command, []), "--json"], prog_name="esrdeploy")
+        group.main([command, *words, "--json"], prog_name="esrdeploy")
     assert ended.value.code == INTERRUPTED
     document = json.loads(capsys.readouterr().out)
     assert document["schema"] == "esrdeploy.cli.error/1"
