@@ -17,12 +17,12 @@ from calib.images_record import ImagesRecord
 from calib.records import Count, Integer64, Percentile, Sha256, decode, encode
 from quant.numerics.affine import INTEGER_TYPES, IntegerName, IntegerType, covered_range
 from quant.numerics.saturation_limits import AccumulatorBits, SaturationLimits
-from quant.targets import ComputePrecision, Equalization
+from quant.targets import ComputePrecision, Equalization, Upsampling
 
 GRAPH_OUTPUT = "<graph output>"
 
 
-PLAN_SCHEMA: Literal[9] = 9
+PLAN_SCHEMA: Literal[10] = 10
 
 Rounding = Literal["nearest", "gptq"]
 
@@ -46,6 +46,8 @@ class QuantOptions:
         equalization: which channels cross-layer equalization rescales: none; those that one
             convolution makes (the growth channels of dense blocks, the tail's); or all, the
             residual trunk's half way; ``None``: the target's default.
+        upsampling: how an enlargement and the convolution behind it are written where both are in
+            float: as they are, or as one transposed convolution; ``None``: the target's default.
         promoted: names of nodes to run in a higher precision, with the reason: in float, or in 16
             bits where the target or ``full_integer`` leaves no float.
     """
@@ -58,6 +60,7 @@ class QuantOptions:
     accumulator_bits: AccumulatorBits | None = None
     rounding: Rounding = "gptq"
     equalization: Equalization | None = None
+    upsampling: Upsampling | None = None
     promoted: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -73,7 +76,11 @@ class QuantOptions:
             )
         if self.accumulator_bits not in {None, 16, 32}:
             raise UsageError(f"found accumulator bits {self.accumulator_bits}; give 32 or 16")
-        words = {"rounding": get_args(Rounding), "equalization": (None, *get_args(Equalization))}
+        words = {
+            "rounding": get_args(Rounding),
+            "equalization": (None, *get_args(Equalization)),
+            "upsampling": (None, *get_args(Upsampling)),
+        }
         for name, known in words.items():
             found = getattr(self, name)
             if found not in known:
@@ -231,6 +238,8 @@ class QuantPlan:
             up before anything else is done (quant/passes/fold.py).
         equalization: convolution output to what its channels are divided by then
             (quant/passes/equalize.py).
+        transposed: names of the Resize nodes that are one ConvTranspose with the convolution behind
+            them (quant/passes/lowering/resize_deconvolution.py), after all else is done.
         proofs: how closely each rewritten float graph was found to compute what the one before
             does (quant/passes/driver.py).
         rounded: what GPTQ made of the weights, and on which images; ``None``
@@ -250,9 +259,10 @@ class QuantPlan:
     integer_concats: tuple[str, ...] = ()
     folded: tuple[str, ...] = ()
     equalization: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    transposed: tuple[str, ...] = ()
     proofs: tuple[ProofRecord, ...] = ()
     rounded: RoundingRecord | None = None
-    schema: Literal[9] = PLAN_SCHEMA
+    schema: Literal[10] = PLAN_SCHEMA
 
     def to_record(self) -> dict[str, Any]:
         """Return the plan as JSON-able values."""

@@ -2,6 +2,7 @@
 
 1. Residual scales are folded where that is better, and channels rescaled by cross-layer
    equalization (quant/passes).
+   Enlargements in float become transposed convolutions where the target asks for it.
 2. Placement says which edges carry a QDQ pair (quant/planning/qdq_placement.py), and each gets its
    scale and zero point (quant/planning/activation_scales.py).
 3. Concats of one scale and zero point concatenate int8 tensors where the target takes that
@@ -11,6 +12,8 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+
+import onnx
 
 from calib.errors import UsageError
 from calib.graph import GraphIndex
@@ -22,6 +25,7 @@ from quant.analysis.topology import Part, Topology
 from quant.numerics.saturation_limits import SaturationLimits
 from quant.passes.equalize import TRUNK_EXPONENT, equalize, equalized_tensors
 from quant.passes.fold import Folded, fold
+from quant.passes.lowering.resize_deconvolution import enlargements, transposed
 from quant.passes.prepared import PreparedGraph
 from quant.passes.rescale import Equalized, rescale
 from quant.plan import QuantOptions, QuantPlan
@@ -29,7 +33,7 @@ from quant.planning.activation_scales import EdgePlanner
 from quant.planning.integer_concats import integer_concats
 from quant.planning.parameters import half_stored_weights, plan_constants, plan_weights
 from quant.planning.qdq_placement import Placement
-from quant.targets import ComputePrecision, Equalization, TargetProfile
+from quant.targets import ComputePrecision, Equalization, TargetProfile, Upsampling
 
 
 def plan_graph(
@@ -47,7 +51,7 @@ def plan_graph(
         options: what the user asked for.
 
     Returns:
-        The plan, with the folded and equalized graph that it quantizes.
+        The plan, with the rewritten graph that it quantizes.
 
     Raises:
         StaleTableError: the table is of another graph.
@@ -59,7 +63,9 @@ def plan_graph(
     equalization = options.equalization or profile.equalization
     folded = fold(graph.model, _to_fold(graph, profile, parts, equalization))
     equalized = _equalized(folded, table, equalization)
-    topology = Topology(GraphIndex(equalized.model))
+    upsampling = options.upsampling or profile.upsampling
+    to_transpose = _to_transpose(equalized.model, parts, upsampling)
+    topology = Topology(GraphIndex(transposed(equalized.model, to_transpose)))
     _require_nodes(topology, options.promoted)
     placement = Placement(topology, profile, parts, options.promoted, options.full_integer)
     distributions = TensorDistributions(
@@ -81,6 +87,7 @@ def plan_graph(
             accumulator_bits=limits.accumulator_bits,
             rounding=options.rounding,
             equalization=equalization,
+            upsampling=upsampling,
             promoted=dict(options.promoted),
         ),
         edges=edges,
@@ -90,6 +97,7 @@ def plan_graph(
         kept_float=placement.kept_float,
         folded=folded.nodes,
         equalization={name: tuple(map(float, f)) for name, f in equalized.factors.items()},
+        transposed=to_transpose,
     )
     plan = replace(plan, integer_concats=integer_concats(placement, plan))
     return PreparedGraph(graph, plan, folded, equalized, topology)
@@ -115,6 +123,15 @@ def _to_fold(
         for scale in residual_scales(graph)
         if not (serve and all(n.op_type == "Add" for n in graph.consumers(scale.output)))
     )
+
+
+def _to_transpose(
+    model: onnx.ModelProto, parts: Mapping[Part, ComputePrecision], upsampling: Upsampling
+) -> tuple[str, ...]:
+    """Return the enlargements to write as transposed convolutions: none that could be quantized."""
+    if upsampling == "resize" or parts["tail"] != "float":
+        return ()
+    return enlargements(model)
 
 
 def _equalized(folded: Folded, table: CalibrationTable, equalization: Equalization) -> Equalized:

@@ -14,6 +14,7 @@ from quant.numerics.saturation_limits import AccumulatorBits
 
 ComputePrecision = Literal["float", "int16", "int8"]
 Equalization = Literal["none", "growth", "all"]
+Upsampling = Literal["resize", "convtranspose"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ class TargetProfile:
             On the trunk it pays where that is read in 8 bits; in 16, weights only lose by it.
         float_gains_db: parity that a part left in float gains over 8 bits there, in dB, measured on
             x4plus-anime-6b (docs/results.md); the plan gives it as the reason.
+        upsampling: how a nearest enlargement and the convolution behind it are written where that
+            is in float (docs/decisions/0010-upsampling-in-phases.md).
         accumulator_bits: 16 where the target's kernels may add two products in 16 bits, which its
             weights are then kept from saturating (quant/numerics/saturation_limits.py).
     """
@@ -76,6 +79,7 @@ class TargetProfile:
     accumulator_bits: AccumulatorBits = 32
     choose: str = ""
     equalization: Equalization = "all"
+    upsampling: Upsampling = "resize"
     float_gains_db: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -185,6 +189,7 @@ OPENVINO = TargetProfile(
     trunk="float",
     tail="float",
     half_storage=True,
+    upsampling="convtranspose",
     accumulator_bits=16,
 )
 

@@ -44,6 +44,14 @@ def idle_options(request: BuildRequest, *, targets: bool) -> Iterator[str]:
             wish = getattr(asked, part)
             if wish is not None and wish == usual[part]:
                 yield f"--{part} {wish} changes nothing for {profile.name}: it is the default there"
+        if (
+            asked.upsampling == "convtranspose"
+            and part_precisions(profile, asked)["tail"] != "float"
+        ):
+            yield (
+                f"--upsampling convtranspose changes nothing for {profile.name}: the tail is "
+                "quantized there"
+            )
 
 
 def parts_without_nodes(options: QuantOptions, graph: GraphIndex) -> Iterator[str]:

@@ -27,6 +27,7 @@ from deploy.cli.options import (
     Scheduler,
     Seed,
     SizeText,
+    UpsamplingChoice,
     Weights,
     Workers,
     calibration_degradation,
@@ -138,6 +139,15 @@ def build(
             show_default="growth for qnn-w8a16, else all",
         ),
     ] = None,
+    upsampling: Annotated[
+        UpsamplingChoice | None,
+        typer.Option(
+            help="How nearest upsampling and the convolution behind it are written in the int8 "
+            "model where both are in float: as they are, or as one ConvTranspose of fewer "
+            "multiplications.",
+            show_default="convtranspose for openvino, else resize",
+        ),
+    ] = None,
     max_drop: Annotated[
         float | None,
         typer.Option(
@@ -217,6 +227,7 @@ def build(
             accumulator_bits=cast("AccumulatorBits | None", accumulator_bits),  # judged there
             rounding="gptq" if rounding == "second-order" else rounding,
             equalization=equalization,
+            upsampling=upsampling,
         ),
         budget=Budget.of(max_drop, min_parity, mostly_promoted=allow_mostly_promoted),
         fp16_keep=tuple(dict.fromkeys(fp16_keep or [])),

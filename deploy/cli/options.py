@@ -26,6 +26,7 @@ ModeName = Literal["whole", "crop"]
 PartPrecision = Literal["float", "int16", "int8"]
 RoundingChoice = Literal["gptq", "nearest", "second-order"]
 EqualizationChoice = Literal["none", "growth", "all"]
+UpsamplingChoice = Literal["resize", "convtranspose"]
 
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")

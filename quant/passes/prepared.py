@@ -1,12 +1,11 @@
 """Make the float graph that a plan's QDQ graph rounds, once for all who need it.
 
-An int8 model differs from the float file in three ways: convolutions have taken residual scales up
-and channels are rescaled, neither of which changes the picture, and values are rounded. Weights are
-rounded, QDQ pairs are placed and inner tensors are compared on the graph between: folded and
-equalized, not rounded yet.
+An int8 model differs from the float file in four ways: convolutions have taken residual scales up,
+channels are rescaled and enlargements in float may be written as transposed convolutions, none of
+which changes the picture, and values are rounded. Weights are rounded, QDQ pairs are placed and
+inner tensors are compared on the graph between: all but rounded.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import onnx
@@ -17,6 +16,7 @@ from calib.table import CalibrationTable
 from quant.analysis.tensor_distributions import ObservationRules, TensorDistributions
 from quant.analysis.topology import Topology
 from quant.passes.fold import Folded, fold
+from quant.passes.lowering.resize_deconvolution import transposed
 from quant.passes.plan_fit import require_fit
 from quant.passes.rescale import Equalized, rescale
 from quant.plan import QuantPlan
@@ -31,7 +31,7 @@ class PreparedGraph:
         plan: what is quantized, and how.
         folded: the graph whose residual scales are taken up by convolutions, as planned.
         equalized: that graph with its channels rescaled, as planned.
-        topology: the parts of the folded and equalized graph.
+        topology: the parts of that graph with its enlargements written as planned.
     """
 
     source: GraphIndex
@@ -42,8 +42,8 @@ class PreparedGraph:
 
     @property
     def model(self) -> onnx.ModelProto:
-        """The folded and equalized graph: no name but the float graph's, the same output."""
-        return self.equalized.model
+        """The graph to round: no tensor but the float graph's, the same output."""
+        return self.index.model
 
     @property
     def index(self) -> GraphIndex:
@@ -58,6 +58,8 @@ class PreparedGraph:
             steps["fold"] = self.folded.model
         if self.plan.equalization:
             steps["equalize"] = self.equalized.model
+        if self.plan.transposed:
+            steps["transpose upsampling"] = self.model
         return steps
 
     def distributions(self, table: CalibrationTable) -> TensorDistributions:
@@ -70,18 +72,18 @@ class PreparedGraph:
         """Return the same graph under another plan.
 
         Raises:
-            GraphError: that plan is of another graph, or folds or equalizes it otherwise.
+            GraphError: that plan is of another graph, or rewrites it otherwise.
         """
         if _rewriting(plan) != _rewriting(self.plan):
             raise GraphError(
-                f"expected a plan for {self.plan.target} that folds and equalizes the graph as "
-                "this one does; prepare the graph anew"
+                f"expected a plan for {self.plan.target} that rewrites the graph as this one does; "
+                "prepare the graph anew"
             )
         return replace(self, plan=plan)
 
 
 def prepare(graph: GraphIndex, plan: QuantPlan) -> PreparedGraph:
-    """Fold and equalize a float graph as a plan says.
+    """Rewrite a float graph as a plan says.
 
     Args:
         graph: the float graph that the plan was made for.
@@ -89,7 +91,7 @@ def prepare(graph: GraphIndex, plan: QuantPlan) -> PreparedGraph:
 
     Raises:
         StaleTableError: the plan is of another graph.
-        GraphError: what it folds, its factors, or what it quantizes do not fit the graph.
+        GraphError: what it rewrites, its factors, or what it quantizes do not fit the graph.
     """
     if graph.network_digest != plan.network_digest:
         raise StaleTableError(
@@ -98,10 +100,10 @@ def prepare(graph: GraphIndex, plan: QuantPlan) -> PreparedGraph:
         )
     folded = fold(graph.model, plan.folded)
     equalized = rescale(folded.model, plan.equalization).behind(folded)
-    topology = Topology(GraphIndex(equalized.model))
+    topology = Topology(GraphIndex(transposed(equalized.model, plan.transposed)))
     require_fit(plan, topology.index)
     return PreparedGraph(graph, plan, folded, equalized, topology)
 
 
-def _rewriting(plan: QuantPlan) -> tuple[str, tuple[str, ...], Mapping[str, tuple[float, ...]]]:
-    return plan.network_digest, plan.folded, plan.equalization
+def _rewriting(plan: QuantPlan) -> tuple[object, ...]:
+    return plan.network_digest, plan.folded, plan.equalization, plan.transposed

@@ -103,8 +103,10 @@ def half_stored_weights(
     index = placement.topology.index
     names: dict[str, None] = {}
     for node in placement.topology.operators:
-        value = index.initializer(node.input[1]) if node.op_type == "Conv" else None
-        if value is None or node.input[1] in weights:
+        if node.op_type not in {"Conv", "ConvTranspose"} or node.input[1] in weights:
+            continue
+        value = index.initializer(node.input[1])
+        if value is None:
             continue
         if np.abs(value).max(initial=0.0) <= np.finfo(np.float16).max:
             names[node.input[1]] = None

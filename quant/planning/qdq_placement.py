@@ -178,9 +178,9 @@ class Placement:
     def _float_reason(self, node: onnx.NodeProto) -> str:
         if node.name in self.promoted:
             return self.promoted[node.name]
-        if node.op_type not in KNOWN:
-            return f"operator {node.op_type} is not one the planner can quantize"
         part = self.topology.part(node)
+        if node.op_type not in KNOWN and self.parts[part] != "float":
+            return f"operator {node.op_type} is not one the planner can quantize"
         if node.op_type in MOVERS or node.op_type == "Concat":
             return "every operator that reads it is in float"
         if part == "trunk" and self.profile.residual_edges == "skip" and node.op_type == "Mul":
