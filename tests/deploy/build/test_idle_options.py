@@ -35,6 +35,19 @@ def test_a_part_is_told_where_it_asks_for_the_default(target: str, part: str) ->
         assert bool(lines) == (precision == default)
 
 
+@pytest.mark.parametrize("target", PROFILES)
+@pytest.mark.parametrize("tail", [None, "int8"])
+def test_upsampling_is_told_where_the_tail_is_quantized(target: str, tail: str | None) -> None:
+    profile = PROFILES[target]
+    if tail is not None and tail not in profile.precisions:
+        return
+    options = QuantOptions(upsampling="convtranspose", tail=tail)
+    lines = told(BuildRequest("x", targets=(target,), quantization=options))
+    in_float = (tail or profile.tail) == "float"
+    found = [line for line in lines if line.startswith("--upsampling convtranspose changes")]
+    assert bool(found) == (not in_float)
+
+
 def test_options_of_int8_are_told_where_none_is_built() -> None:
     options = QuantOptions(percentile=99.0, trunk="float")
     request = BuildRequest(
