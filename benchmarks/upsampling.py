@@ -97,7 +97,8 @@ def one_thread(backend: BackendName, model: onnx.ModelProto) -> Runner:
 def table_lines(build: Path, rounds: int) -> Iterator[str]:
     """Measure every int8 file of a build; yield a line of the table for each form and runtime."""
     manifest = read_manifest(build / MANIFEST_NAME)
-    pictures = [to_input(patch.load()) for patch in verification_pictures().patches]
+    size = manifest.network.tile.size
+    pictures = [to_input(patch.load()) for patch in verification_pictures(size).patches]
     expected = [
         np.clip(
             model_runner(onnx.load(build / manifest.float_artifact.path), optimized=True)(x), 0, 1
