@@ -189,8 +189,8 @@ def show_verification(verification: "Verification") -> None:
         if result.reference == "torch":
             shown = ", ".join(image.name for image in result.images)
             typer.echo(
-                f"{result.candidate} and torch were compared on {shown}; what two float engines "
-                "round apart, and with it these dB, is another on another picture"
+                f"{result.candidate} and torch were compared on {shown}: two float engines differ "
+                "in rounding alone, and another picture gives other dB"
             )
     for check in verification.checks:
         if check.status != "passed":
