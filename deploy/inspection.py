@@ -20,7 +20,7 @@ from calib.graph import GraphIndex
 from deploy.artifacts.files import MANIFEST_NAME, main_opset
 from deploy.artifacts.manifest import read_manifest
 from deploy.artifacts.onnx_files import read_model
-from deploy.network.macs import Complexity, complexity
+from deploy.network.macs import Complexity, complexity, parameter_count
 from quant.qdq.int8_share import Int8Share, int8_share
 from quant.qdq.saturation import saturable_convolutions
 from quant.qdq.view import QdqView
@@ -117,7 +117,8 @@ class Inspection:
         operators: how often each operator occurs.
         nodes: precision of every node that computes (no quantization, no casts).
         ranges: what each QuantizeLinear of an activation can represent.
-        cost: parameters and operations.
+        parameters: how many weights, biases and slopes it has.
+        cost: its operations on one input; ``None`` where an input is dynamic.
         saturable: integer convolutions that a CPU without VNNI may saturate at 16 bits.
     """
 
@@ -132,7 +133,8 @@ class Inspection:
     operators: dict[str, int]
     nodes: tuple[NodePrecision, ...]
     ranges: tuple[QuantizedRange, ...]
-    cost: Complexity
+    parameters: int
+    cost: Complexity | None
     saturable: tuple[str, ...]
 
     @cached_property
@@ -178,7 +180,8 @@ class Inspection:
                 for node in self.nodes
             ],
             "ranges": [asdict(item) for item in self.ranges],
-            "cost": asdict(self.cost),
+            "parameters": self.parameters,
+            "cost": None if self.cost is None else asdict(self.cost),
             "saturable": list(self.saturable),
         }
 
@@ -187,7 +190,7 @@ def inspect_file(path: Path) -> Inspection:
     """Read an ONNX file and say what is in it.
 
     Raises:
-        GraphError: the file is missing, or is no ONNX model with static shapes.
+        GraphError: the file is missing, or is no ONNX model.
     """
     model = read_model(path)
     index = GraphIndex(model)
@@ -209,7 +212,8 @@ def inspect_file(path: Path) -> Inspection:
         operators=dict(Counter(node.op_type for node in index.nodes).most_common()),
         nodes=nodes,
         ranges=tuple(_ranges(index)),
-        cost=complexity(model),
+        parameters=parameter_count(index),
+        cost=complexity(model) if all(index.shape(name) for name in index.inputs) else None,
         saturable=saturable_convolutions(view),
     )
 
@@ -220,13 +224,8 @@ def models_of(folder: Path) -> tuple[Path, ...]:
     Raises:
         UsageError: there is none.
     """
-    models = sorted(folder.rglob("*.onnx"))
-    # What lies in a hidden folder is no finished build's.
-    found = tuple(
-        path
-        for path in models
-        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
+    models = sorted(folder.rglob("*.onnx"))  # those in a hidden folder are no finished build's
+    found = tuple(path for path in models if "/." not in f"/{path.relative_to(folder).as_posix()}")
     if not found:
         raise UsageError(f"found no .onnx file in the folder {folder}; name a file, or a build")
     return found

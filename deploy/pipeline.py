@@ -24,19 +24,20 @@ from deploy.build.calibrate import (
 from deploy.build.describe import describe
 from deploy.build.earlier import find_earlier
 from deploy.build.idle_options import parts_without_nodes
+from deploy.build.left_alone import operators_left_alone
 from deploy.build.lower import Lowered, lower
 from deploy.build.request import BuildRequest
 from deploy.build.write_models import write_fp32, write_parity
-from deploy.network.architecture import require_divisible
-from deploy.network.export import ExportedModel, export_float
-from deploy.network.load import Network, load_network
+from deploy.network.exported import ExportedModel
+from deploy.network.load import load_network
+from deploy.network.network import Network
 from deploy.progress import Progress
 from deploy.report import write_report
 from deploy.runtime.outputs import Outputs
 from deploy.verify.contents import check_contents
 from deploy.verify.explain import LAYER_PICTURES, VerifyOptions
 from deploy.verify.judges import Judges, folder_judges, sample_judges
-from deploy.verify.torch_reference import REFERENCE, held_original
+from deploy.verify.original import held_original
 from deploy.verify.verdict import Verification, compare_build
 from quant.fp16.range import require_nodes
 from quant.passes.lowering.catalogue import lower_graph
@@ -80,11 +81,11 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
     """
     request.require_possible()
     network = _loaded(request, progress)
-    require_divisible(network.architecture, request.tile)
+    network.require_fitting(request.tile)
     hold_back = request.verify_images is None
     chosen: ChosenImages | None = None
     if request.builds("fp16"):
-        scale = network.architecture.scale
+        scale = network.scale_at(request.tile)
         chosen = request.calibration.chosen(request.tile.size, scale=scale, hold_back=hold_back)
     source = None if chosen is None else chosen.source
     judges = _judges(request, chosen)
@@ -94,7 +95,7 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
     exported = _export(network, request, progress)
     graph = GraphIndex(exported.model)
     require_nodes(graph.model, earlier.fp16_keep)
-    for line in parts_without_nodes(request.quantization, graph):
+    for line in (*parts_without_nodes(request.quantization, graph), *operators_left_alone(graph)):
         progress.note(line)
     require_fitting(source, graph)
     shipped = GraphIndex(with_batch(graph.model, request.tile.batch))
@@ -108,10 +109,10 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
 
         draft = describe(network, shipped, earlier, lowered, artifacts)
         checked = check_contents(stage, draft, progress)
-        drawn = (
-            _drawn(exported, draft.float_artifact.path) if request.tile.batch == 1 else Outputs()
-        )
-        original = replace(held_original(checked.build, network), drawn=drawn)
+        original = held_original(checked.build, network)
+        if request.tile.batch == 1:
+            drawn = _drawn(network, exported, draft.float_artifact.path)
+            original = replace(original, drawn=drawn)
         options = VerifyOptions((), LAYER_PICTURES if request.report else 0, latency=True)
         verification = compare_build(checked, judges, original, progress, options)
         parity = verification.parity_record()
@@ -190,8 +191,8 @@ def calibrate_model(request: BuildRequest, progress: Progress) -> CalibrationOut
     """
     request = replace(request, precision="fp16")  # what needs a table, and no target
     network = _loaded(request, progress)
-    require_divisible(network.architecture, request.tile)
-    scale = network.architecture.scale
+    network.require_fitting(request.tile)
+    scale = network.scale_at(request.tile)
     source = request.calibration.chosen(request.tile.size, scale=scale).source
     earlier = find_earlier(request, network, source)
     folder = claim_folder(request.folder)
@@ -209,29 +210,31 @@ def calibrate_model(request: BuildRequest, progress: Progress) -> CalibrationOut
 
 
 def _loaded(request: BuildRequest, progress: Progress) -> Network:
-    """Load the network, and tell what was decided in reading its weights."""
-    network = load_network(request.model, request.weights).called(request.name)
-    if request.weights is not None:
-        progress.note(f"{request.weights.name}: {network.architecture}; {network.likeness}")
+    """Load the network, and tell what was decided in reading it."""
+    network = load_network(request.model, request.weights, request.onnx_file)
+    network = network.called(request.name)
+    given = request.weights or request.onnx_file
+    if given is not None:
+        progress.note(f"{given.name}: {network.description}; {network.likeness}")
     for line in network.notes():
         progress.note(line)
     return network
 
 
-def _drawn(exported: ExportedModel, float_file: str) -> Outputs:
-    """Return what torch and the float graph drew when the graph was proven."""
+def _drawn(network: Network, exported: ExportedModel, float_file: str) -> Outputs:
+    """Return what the original and the float graph drew when the graph was proven."""
     inputs = tuple(probe.values for probe in exported.probes)
-    by_file = {REFERENCE: exported.torch_outputs, float_file: exported.outputs}
+    by_file = {network.original_kind: exported.original_outputs, float_file: exported.outputs}
     return Outputs(("half picture, half noise",) * len(inputs), inputs, by_file)
 
 
 def _export(network: Network, request: BuildRequest, progress: Progress) -> ExportedModel:
-    """Trace, simplify and lower the float model, proven on a real picture."""
-    with progress.stage(f"exporting {network.name}: {network.architecture}", 1) as advance:
+    """Make and lower the float model, proven on a real picture."""
+    with progress.stage(f"exporting {network.name}: {network.description}", 1) as advance:
         probe = to_input(verification_pictures(request.tile.size).patches[0].load())
-        exported = export_float(network.architecture, network.checkpoint.tensors, [probe])
+        exported = network.export([probe])
         found = lower_graph(exported.model, request.lowering, exported.probes)
         advance()
-    for line in found.notes():
+    for line in (*exported.notes, *found.notes()):
         progress.note(line)
     return replace(exported, model=found.model, probes=found.probes)

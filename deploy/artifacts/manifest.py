@@ -32,8 +32,9 @@ from deploy.artifacts.files import (
 )
 from deploy.artifacts.parity_record import ParityFigures, VerifiedOn
 from deploy.artifacts.precision import PRECISIONS
+from deploy.artifacts.weights_record import WeightsRecord
 
-SCHEMA_VERSION: Literal[7] = 7
+SCHEMA_VERSION: Literal[8] = 8
 BUNDLE_SCHEMA = "esrdeploy.handoff/"
 _CHECK_BUNDLE = "'esrdeploy handoff --check' checks a bundle"
 _VERSIONED = ("numpy", "onnx", "onnxruntime", "onnxsim", "opencv-python", "torch")
@@ -69,25 +70,6 @@ class NetworkRecord:
     parameters: Count
     macs: Count
     tile: Tile
-
-
-@dataclass(frozen=True)
-class WeightsRecord:
-    """The checkpoint it was built from.
-
-    Attributes:
-        origin: where the weights came from, without machine paths.
-        sha256: of the file that holds the weights.
-        files: sha256 of every file that was read, by file name.
-        official: whether the file is the official release; ``None`` where that cannot be said.
-        released_as: the known model whose weights these are by their digest, if any's.
-    """
-
-    origin: str
-    sha256: Sha256
-    files: Mapping[str, Sha256]
-    official: bool | None
-    released_as: str | None
 
 
 @dataclass(frozen=True)
@@ -131,7 +113,7 @@ class Manifest:
     parity: ParityFigures = field(default_factory=ParityFigures)
     verified_on: VerifiedOn | None = None
     versions: Mapping[str, str] = field(default_factory=library_versions)
-    schema_version: Literal[7] = SCHEMA_VERSION
+    schema_version: Literal[8] = SCHEMA_VERSION
 
     @property
     def stem(self) -> str:

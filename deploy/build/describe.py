@@ -8,9 +8,9 @@ from deploy.artifacts.manifest import CalibrationRecord, Manifest, NetworkRecord
 from deploy.artifacts.precision import PRECISIONS
 from deploy.build.earlier import Earlier
 from deploy.build.lower import Lowered
-from deploy.network.known_models import models_of
-from deploy.network.load import Network
+from deploy.network.exported import enlargement
 from deploy.network.macs import complexity
+from deploy.network.network import Network
 
 
 def describe(
@@ -40,15 +40,15 @@ def describe(
     return Manifest(
         model=network.name,
         network=NetworkRecord(
-            str(network.architecture),
+            network.description,
             network.known_as,
-            models_of(network.architecture),
-            network.architecture.scale,
+            network.same_architecture_as,
+            enlargement(shipped.model),
             cost.parameters,
             cost.macs,
             tile,
         ),
-        weights=network.checkpoint.record(),
+        weights=network.made_from,
         calibration=calibration,
         options=earlier.options(lowered.targets),
         artifacts=tuple(sorted((*earlier.kept, *artifacts), key=_place)),

@@ -29,7 +29,7 @@ from deploy.artifacts.files import (
 from deploy.artifacts.manifest import CalibrationRecord, Manifest, read_manifest
 from deploy.artifacts.precision import PRECISIONS
 from deploy.build.request import BuildRequest
-from deploy.network.load import Network
+from deploy.network.network import Network
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ def _conflicts(
         lowered = manifest.options.lowering, request.lowering
         old, new = (", ".join(names) or "nothing" for names in lowered)
         yield f"it was built with --lower {old}, asked for is {new}"
-    found, before = network.checkpoint.sha256, manifest.weights.sha256
+    found, before = network.made_from.sha256, manifest.weights.sha256
     if found != before:
         yield f"it was built from weights {before} ({manifest.weights.origin}), these are {found}"
     calibration = earlier.calibration

@@ -24,6 +24,7 @@ class BuildRequest:
         precision: the lowest one wanted; every higher one is built beside it.
         targets: target profiles of the int8 models.
         weights: the user's checkpoint, or ``None`` for the one that comes with the installation.
+        onnx_file: the user's network as an ONNX file, in the place of weights.
         calibration: which images to calibrate on.
         execution: how and where the calibration images are run.
         quantization: how to quantize.
@@ -44,6 +45,7 @@ class BuildRequest:
     precision: ModelPrecision = "int8"
     targets: tuple[str, ...] = ("ort",)
     weights: Path | None = None
+    onnx_file: Path | None = None
     calibration: CalibrationRequest = field(default_factory=CalibrationRequest)
     execution: Execution = field(default_factory=Execution)
     quantization: QuantOptions = field(default_factory=QuantOptions)

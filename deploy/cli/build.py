@@ -18,6 +18,7 @@ from deploy.cli.options import (
     Mode,
     Model,
     Name,
+    OnnxFile,
     Out,
     PartPrecision,
     PrecisionChoice,
@@ -65,6 +66,7 @@ def build(
         ),
     ] = None,
     weights: Weights = None,
+    onnx_file: OnnxFile = None,
     size: SizeText = "128",
     batch: Annotated[int, typer.Option(help="Pictures that one inference takes, 1 to 64.")] = 1,
     calib: Calib = None,
@@ -212,10 +214,11 @@ def build(
     folder = calibration_folder(calib, calib_table)
     degraded = calibration_degradation(folder, degradation, degrade=degrade)
     request = BuildRequest(
-        named_model(model, weights, progress),
+        named_model(model, weights, progress, onnx_file),
         precision=lowest(precision or [PrecisionChoice.INT8]),
         targets=tuple(dict.fromkeys(find_profile(name).name for name in target or ["ort"])),
         weights=weights,
+        onnx_file=onnx_file,
         calibration=CalibrationRequest(folder, calib_count, mode, seed, calib_table, degraded),
         execution=Execution(workers, scheduler, resume),
         quantization=QuantOptions(

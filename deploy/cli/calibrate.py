@@ -14,6 +14,7 @@ from deploy.cli.options import (
     Mode,
     Model,
     Name,
+    OnnxFile,
     Out,
     Replace,
     Resume,
@@ -30,6 +31,7 @@ from deploy.cli.options import (
 def calibrate(
     model: Model = None,
     weights: Weights = None,
+    onnx_file: OnnxFile = None,
     calib: Calib = None,
     calib_count: CalibCount = 50,
     degrade: Degrade = False,
@@ -56,9 +58,10 @@ def calibrate(
     degraded = calibration_degradation(folder, degradation, degrade=degrade)
     images = CalibrationRequest(folder, calib_count, mode, seed, degradation=degraded)
     request = BuildRequest(
-        named_model(model, weights, progress),
+        named_model(model, weights, progress, onnx_file),
         tile=Tile.parse(size),
         weights=weights,
+        onnx_file=onnx_file,
         calibration=images,
         execution=Execution(workers, scheduler, resume),
         out=out,

@@ -105,10 +105,13 @@ def _show(found: "Inspection", *, nodes: bool, ranges: bool) -> None:
         for end in ends:
             typer.echo(f"{word:<6}  {end}")
     typer.echo(found.share_text)
-    typer.echo(
-        f"{found.cost.parameters:,} parameters, {found.cost.macs / 1e9:.3f} G "
-        "convolution multiply-accumulates"
+    work = (
+        "multiply-accumulates not known, as the input is dynamic: 'esrdeploy build --onnx FILE "
+        "--size 128' makes it static"
+        if found.cost is None
+        else f"{found.cost.macs / 1e9:.3f} G convolution multiply-accumulates"
     )
+    typer.echo(f"{found.parameters:,} parameters, {work}")
     if found.ranges:
         typer.echo(
             f"{len(found.saturable)} convolutions can saturate 16-bit accumulation "

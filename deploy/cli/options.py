@@ -48,6 +48,15 @@ Weights = Annotated[
         "Default: the weights that come with the installation."
     ),
 ]
+OnnxFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--onnx",
+        metavar="FILE",
+        help="Network to build from, as an ONNX file in the place of weights: one RGB picture in "
+        "[0, 1] in, the enlarged one out; float32 or float16, sides fixed or dynamic.",
+    ),
+]
 Calib = Annotated[
     str | None,
     typer.Option(

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 _RETURNED = "Results of a vendor"
 _NOT_ASKED = {
-    "weights": "not compared with the original weights in torch",
+    "weights": "float not compared with the original weights in torch",
+    "ONNX file": "float not compared with the ONNX file it was built from",
     "backend ort": "not run in onnxruntime",
     "backend openvino": "not run in OpenVINO",
     "recorded parity": "the figures of the build not taken again",
@@ -48,6 +49,10 @@ def verify(
     weights: Annotated[
         Path | None,
         typer.Option(help="The checkpoint that was built from, if it was one of your own."),
+    ] = None,
+    onnx_file: Annotated[
+        Path | None,
+        typer.Option("--onnx", help="The ONNX file that was built from, if it was one."),
     ] = None,
     backend: Annotated[
         list[BackendChoice] | None,
@@ -152,6 +157,7 @@ def verify(
         path,
         images=images,
         weights=weights,
+        onnx_file=onnx_file,
         progress=make_progress(),
         options=VerifyOptions(backends, LAYER_PICTURES if layers else 0, latency=backends != ()),
     )
@@ -168,6 +174,8 @@ def verify(
 
 def show_verification(verification: "Verification") -> None:
     """Print the parity table of one build, then every check that did not pass."""
+    from deploy.verify.original import ORIGINAL_NAMES
+
     rows = [
         [
             result.candidate,
@@ -186,11 +194,11 @@ def show_verification(verification: "Verification") -> None:
     columns += ["SSIM lowest", "needs", "max error", "verdict"]
     print_table(f"{verification.model}: {verification.image_note}", columns, rows)
     for result in verification.parity:
-        if result.reference == "torch":
+        if result.reference in ORIGINAL_NAMES:
             shown = ", ".join(image.name for image in result.images)
             typer.echo(
-                f"{result.candidate} and torch were compared on {shown}: two float engines differ "
-                "in rounding alone, and another picture gives other dB"
+                f"{result.candidate} and {result.against} were compared on {shown}: two float "
+                "engines differ in rounding alone, and another picture gives other dB"
             )
     for check in verification.checks:
         if check.status != "passed":
@@ -208,13 +216,15 @@ def show_verification(verification: "Verification") -> None:
 
 
 def verdict_line(verification: "Verification") -> str:
-    """Return the verdict in words, with what was not asked."""
+    """Return the verdict in words, with what float was compared with and what was not asked."""
     if not verification.passed:
         return verification.banner
+    original = verification.compared_with
+    held = "" if original is None else f"; float compared with {original}"
     skipped = {check.name for check in verification.checks if check.status == "skipped"}
     left_out = [_NOT_ASKED.get(name, name) for name in sorted(skipped)]
     but = f"; but {', '.join(left_out)} (see above)" if left_out else ""
-    return verification.banner + but
+    return verification.banner + held + but
 
 
 def chosen_backends(choices: list[BackendChoice] | None) -> tuple["BackendName", ...] | None:

@@ -27,12 +27,12 @@ from deploy.artifacts.files import MANIFEST_NAME
 from deploy.artifacts.manifest import (
     CalibrationRecord,
     NetworkRecord,
-    WeightsRecord,
     library_versions,
     written_as,
 )
+from deploy.artifacts.weights_record import WeightsRecord
 
-SCHEMA: Literal["esrdeploy.handoff/6"] = "esrdeploy.handoff/6"
+SCHEMA: Literal["esrdeploy.handoff/7"] = "esrdeploy.handoff/7"
 FLOAT_KIND = "float"
 INT8_PREFIX = "int8-"
 
@@ -136,7 +136,7 @@ class BundleManifest:
     wheel: PlainPath
     weights_licence: str | None = None
     versions: Mapping[str, str] = field(default_factory=library_versions)
-    schema: Literal["esrdeploy.handoff/6"] = SCHEMA
+    schema: Literal["esrdeploy.handoff/7"] = SCHEMA
 
     @property
     def stem(self) -> str:

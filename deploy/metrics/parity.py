@@ -119,8 +119,8 @@ class ParityResult:
 
     @property
     def against(self) -> str:
-        """What it was judged against, in a word: ``torch``, or the ``float`` file."""
-        return "torch" if self.reference == "torch" else "float"
+        """What it was judged against, in a word: ``torch``, ``onnx``, or the ``float`` file."""
+        return self.reference if self.reference in {"torch", "onnx"} else "float"
 
     @property
     def verdict(self) -> str:

@@ -10,27 +10,54 @@ Two exports of the same network are equal to the byte, whichever versions and pa
 - producer, metadata and doc strings say nothing about the machine.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import onnx
 from onnx import numpy_helper
 
 from calib.arrays import AnyArray
 from calib.errors import GraphError
+from calib.graph import GraphIndex
+
+IR_VERSION = 8
+"""That of opset 17, which older readers take."""
+
+ConstantName = Callable[[onnx.NodeProto, int, int], str]
+"""Names the constant that a node reads at a position, in an opset."""
 
 _PARAMETERS = {("Conv", 1): "weight", ("Conv", 2): "bias", ("PRelu", 1): "weight"}
 
 
-def normal_form(model: onnx.ModelProto) -> onnx.ModelProto:
+def parameter_name(node: onnx.NodeProto, position: int, opset: int) -> str:
+    """Name a constant of a node that torch's TorchScript exporter made: a parameter by its key."""
+    # Not the name the exporter left: torch merges equal parameters and reshapes PReLU slopes.
+    if (parameter := _PARAMETERS.get((node.op_type, position))) is not None:
+        return f"{_module_path(node.name)}.{parameter}"
+    return operand_name(node, position, opset)
+
+
+def operand_name(node: onnx.NodeProto, position: int, opset: int) -> str:
+    """Name a constant after the node that reads it and what the operator calls that operand."""
+    operands = onnx.defs.get_schema(node.op_type, opset).inputs
+    specified = operands[min(position, len(operands) - 1)].name
+    further = position - len(operands) + 1  # of the operands of a Concat, which share one name
+    numbered = f"{specified}.{further}" if further > 0 else specified
+    return f"{node.name}.{'factor' if node.op_type == 'Mul' else numbered}"
+
+
+def normal_form(
+    model: onnx.ModelProto, constant_name: ConstantName = parameter_name
+) -> onnx.ModelProto:
     """Return the same graph in normal form.
 
     Args:
-        model: as torch's TorchScript exporter names things, opset set and shapes static.
+        model: of named nodes, opset set and shapes static.
+        constant_name: what each constant is to be called.
 
     Returns:
         A new model; ``model`` stays as it was.
     """
-    constants = _constants(model.graph)
+    constants = _constants(model)
     opset = max(entry.version for entry in model.opset_import)
     nodes: list[onnx.NodeProto] = []
     initializers: dict[str, onnx.TensorProto] = {}
@@ -43,7 +70,7 @@ def normal_form(model: onnx.ModelProto) -> onnx.ModelProto:
         del named.metadata_props[:]
         for index, name in enumerate(node.input):
             if name in constants:
-                own = _constant_name(node, index, opset)
+                own = constant_name(node, index, opset)
                 named.input[index] = own
                 initializers[own] = numpy_helper.from_array(constants[name], own)
         nodes.append(named)
@@ -63,20 +90,11 @@ def normal_form(model: onnx.ModelProto) -> onnx.ModelProto:
     return onnx.shape_inference.infer_shapes(normal, check_type=True, strict_mode=True)
 
 
-def _constants(graph: onnx.GraphProto) -> dict[str, AnyArray]:
-    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    for node in graph.node:
-        if node.op_type == "Constant":
-            constants[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
-    return constants
-
-
-def _constant_name(node: onnx.NodeProto, index: int, opset: int) -> str:
-    # Not the name the exporter left: torch merges equal parameters and reshapes PReLU slopes.
-    if (parameter := _PARAMETERS.get((node.op_type, index))) is not None:
-        return f"{_module_path(node.name)}.{parameter}"
-    specified = onnx.defs.get_schema(node.op_type, opset).inputs[index].name
-    return f"{node.name}.{'factor' if node.op_type == 'Mul' else specified}"
+def _constants(model: onnx.ModelProto) -> dict[str, AnyArray]:
+    index = GraphIndex(model)
+    names = [*index.initializers]
+    names += [node.output[0] for node in model.graph.node if node.op_type == "Constant"]
+    return {name: value for name in names if (value := index.constant(name)) is not None}
 
 
 def _module_path(node_name: str) -> str:
@@ -119,7 +137,7 @@ def require_sound(model: onnx.ModelProto, parameters: Mapping[str, AnyArray]) ->
             raise GraphError(
                 f"tensor {name!r} has no static shape; expected every shape to be known"
             )
-    found = _constants(model.graph)
+    found = _constants(model)
     for name, parameter in parameters.items():
         if name not in found or found[name].tobytes() != parameter.tobytes():
             raise GraphError(f"simplification changed the weight {name!r}; expected it bit for bit")

@@ -12,61 +12,27 @@ named passes.
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
 import onnx
-import onnxsim
 import torch
 
 from calib.arrays import Float32
 from calib.errors import GraphError
-from deploy.network.architecture import INPUT_NAME, OUTPUT_NAME, RGB, Architecture, RRDBNet
+from deploy.network.architecture import INPUT_NAME, OUTPUT_NAME, Architecture, RRDBNet
 from deploy.network.canonical_graph import normal_form, require_sound
+from deploy.network.exported import (
+    MIN_PSNR_DB,
+    OPSET,
+    WEIGHT_FUSIONS,
+    ExportedModel,
+    half_noise,
+    simplified,
+)
 from deploy.network.torch_modules import build_generator
 from quant.passes.equivalence import Equivalence, Outputs, Probe, outputs_of, require_equivalent
-
-OPSET = 17
-MIN_PSNR_DB = 110.0
-
-
-# These would rewrite weights; a pass of ours does so openly, later.
-_WEIGHT_FUSIONS = [
-    "fuse_add_bias_into_conv",
-    "fuse_bn_into_conv",
-    "fuse_mul_into_conv",
-    "fuse_preceding_mul_into_conv",
-]
-_NOISE_SEED = 0
-
-
-@dataclass(frozen=True)
-class ExportedModel:
-    """A float ONNX model with the evidence that it is the network.
-
-    Attributes:
-        model: opset 17, input ``input`` float32 ``[1,3,H,W]`` in [0,1], output ``output``
-            float32 ``[1,3,H*scale,W*scale]``, all shapes static.
-        architecture: what was exported.
-        against_torch: the model in onnxruntime beside the torch module.
-        probes: what it was proven on, each with what the model gave out.
-        torch_outputs: float32 ``[1,3,H*scale,W*scale]``, what torch gave out for each probe.
-    """
-
-    model: onnx.ModelProto
-    architecture: Architecture
-    against_torch: Equivalence
-    probes: tuple[Probe, ...]
-    torch_outputs: tuple[Float32, ...]
-
-    @property
-    def outputs(self) -> tuple[Float32, ...]:
-        """What the model gave out for each probe, in the shape of torch's."""
-        given = (probe.outputs for probe in self.probes)
-        return tuple(outputs[OUTPUT_NAME] for outputs in given if outputs is not None)
 
 
 def export_float(
@@ -90,40 +56,29 @@ def export_float(
         GraphError: there is no probe, the probes do not fit the network, or the graph differs
             from torch by more than ``MIN_PSNR_DB`` allows.
     """
-    inputs = _half_noise(pictures, architecture)
+    inputs = half_noise(pictures)
+    _require_divisible(inputs[0], architecture)
     generator = build_generator(architecture, tensors)
     traced, expected = _trace(generator, inputs[0])
-    model = normal_form(_simplify(traced))
+    model = normal_form(simplified(traced, WEIGHT_FUSIONS))
     require_sound(model, tensors)
     outputs = outputs_of(model, inputs)
     expected += _run_torch(generator, inputs[1:])
     against_torch = _against_torch(outputs, expected, traced, inputs)
     probes = tuple(map(Probe, inputs, outputs))
     by_torch = tuple(output[OUTPUT_NAME] for output in expected)
-    return ExportedModel(model, architecture, against_torch, probes, by_torch)
+    return ExportedModel(model, against_torch, probes, by_torch)
 
 
-def _half_noise(probes: Sequence[Float32], architecture: Architecture) -> list[Float32]:
-    if not probes:
-        raise GraphError("an export is proven on real images: found no probe, expected at least 1")
-    shapes = {probe.shape for probe in probes}
-    shape = probes[0].shape
-    if len(shapes) != 1 or len(shape) != 4 or shape[:2] != (1, RGB):
-        raise GraphError(f"probes have shapes {sorted(shapes)}; expected one shape [1,3,H,W]")
-    if isinstance(architecture, RRDBNet) and any(
-        side % architecture.unshuffle for side in shape[2:]
+def _require_divisible(probe: Float32, architecture: Architecture) -> None:
+    height, width = probe.shape[2:]
+    if isinstance(architecture, RRDBNet) and (
+        height % architecture.unshuffle or width % architecture.unshuffle
     ):
         raise GraphError(
-            f"probes of {shape[2]}x{shape[3]} pixels do not divide by {architecture.unshuffle}, "
+            f"probes of {height}x{width} pixels do not divide by {architecture.unshuffle}, "
             f"as the pixel-unshuffle of {architecture} demands"
         )
-    rng = np.random.default_rng(_NOISE_SEED)
-    rows = shape[2] // 2
-    lower = (1, RGB, shape[2] - rows, shape[3])
-    return [
-        np.concatenate([probe[:, :, :rows], rng.random(lower, dtype=np.float32)], axis=2)
-        for probe in probes
-    ]
 
 
 def _trace(generator: torch.nn.Module, probe: Float32) -> tuple[onnx.ModelProto, list[Outputs]]:
@@ -160,14 +115,6 @@ def _trace(generator: torch.nn.Module, probe: Float32) -> tuple[onnx.ModelProto,
             output_names=[OUTPUT_NAME],
         )
         return onnx.load(path), [{OUTPUT_NAME: output.numpy()} for output in outputs[:1]]
-
-
-def _simplify(traced: onnx.ModelProto) -> onnx.ModelProto:
-    simplified: onnx.ModelProto
-    simplified, checked = onnxsim.simplify(traced, skipped_optimizers=_WEIGHT_FUSIONS)
-    if not checked:
-        raise GraphError("onnxsim could not simplify the traced graph")
-    return simplified
 
 
 def _against_torch(

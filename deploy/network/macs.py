@@ -81,14 +81,12 @@ def complexity(model: onnx.ModelProto) -> Complexity:
         GraphError: a shape that is needed is not static.
     """
     index = GraphIndex(model)
-    parameters: dict[str, int] = {}
     macs = bias_adds = activations = 0
     for node in index.nodes:
         if node.op_type not in _COUNTED:
             continue
         elements = _size(index, node.output[0])
         own = [name for name in node.input[1:] if name]
-        parameters.update({name: _size(index, name) for name in own})
         if node.op_type in {"Conv", "ConvTranspose"}:
             # A Conv multiplies for each value that it makes, its transpose for each that it reads.
             multiplied = elements if node.op_type == "Conv" else _size(index, node.input[0])
@@ -96,7 +94,17 @@ def complexity(model: onnx.ModelProto) -> Complexity:
             bias_adds += elements if len(own) > 1 else 0
         else:
             activations += elements
-    return Complexity(sum(parameters.values()), macs, bias_adds, activations)
+    return Complexity(parameter_count(index), macs, bias_adds, activations)
+
+
+def parameter_count(index: GraphIndex) -> int:
+    """Count what Convs take as weight and bias and PRelus as slope, each once.
+
+    Raises:
+        GraphError: the shape of one is not known.
+    """
+    own = {name for node in index.nodes if node.op_type in _COUNTED for name in node.input[1:]}
+    return sum(_size(index, name) for name in own if name)
 
 
 def _size(index: GraphIndex, tensor: str) -> int:

@@ -65,7 +65,9 @@ class FileCard:
     @property
     def reference(self) -> str:
         """What it was compared with."""
-        return "torch" if self.artifact.precision == "fp32" else "float"
+        if self.artifact.precision != "fp32":
+            return "float"
+        return "torch" if self.parity is None else self.parity.reference
 
     @property
     def grey_levels(self) -> float | None:

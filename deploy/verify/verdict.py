@@ -28,7 +28,12 @@ from deploy.verify.contents import CheckedBuild, check_folder
 from deploy.verify.explain import VERDICT_ONLY, VerifyOptions, measure_backends, measure_layers
 from deploy.verify.judges import Judges, judges_of
 from deploy.verify.latency import Latency, measure_latencies
-from deploy.verify.torch_reference import Original, check_float_network, find_original
+from deploy.verify.original import (
+    ORIGINAL_NAMES,
+    Original,
+    check_float_network,
+    find_original,
+)
 from quant.fp16.range import Fp16Finding
 from quant.qdq.int8_share import Int8Share
 
@@ -91,6 +96,12 @@ class Verification:
         )
 
     @property
+    def compared_with(self) -> str | None:
+        """The original that the float model was compared with, in words; ``None``: with none."""
+        references = (result.reference for result in self.parity)
+        return next((ORIGINAL_NAMES[name] for name in references if name in ORIGINAL_NAMES), None)
+
+    @property
     def level(self) -> Level:
         """The level that every model reaches; the lowest where something failed."""
         if not self.passed:
@@ -142,11 +153,12 @@ class Verification:
         }
 
 
-def verify_tree(
+def verify_tree(  # noqa: PLR0913  # two of them have defaults
     path: Path,
     *,
     images: Path | None,
     weights: Path | None,
+    onnx_file: Path | None = None,
     progress: Progress,
     options: VerifyOptions = VERDICT_ONLY,
 ) -> tuple[Verification, ...]:
@@ -158,6 +170,7 @@ def verify_tree(
             holds them. ``None`` takes the embedded sample.
         weights: the checkpoint the builds were made from, where it did not come with the
             installation.
+        onnx_file: the ONNX file that builds were made from.
         progress: told what is going on.
         options: what to measure beyond the verdict.
 
@@ -172,7 +185,7 @@ def verify_tree(
     verifications = []
     for folder, manifest in zip(folders, manifests, strict=True):
         checked = check_folder(folder, manifest, progress).with_report()
-        original = find_original(checked.build, weights)
+        original = find_original(checked.build, weights, onnx_file)
         judges = judges_of(manifest, images)
         verifications.append(compare_build(checked, judges, original, progress, options))
     return tuple(verifications)
@@ -217,9 +230,9 @@ def compare_build(
     checks = [*checked.checks, original.check, *compared.checks]
     parity = list(compared.parity)
     checks += against_record(build.manifest, judges.patches.digest, parity)
-    against_torch = check_float_network(build, original, compared.outputs, progress)
-    if against_torch is not None:
-        named, result = against_torch
+    against_original = check_float_network(build, original, compared.outputs, progress)
+    if against_original is not None:
+        named, result = against_original
         checks += named
         parity.insert(0, result)
     backends, refused, not_run = measure_backends(build, compared.outputs, options, progress)

@@ -39,6 +39,22 @@ MOVERS = frozenset(
 )
 KNOWN = ACTIVATIONS | RESIDUAL | MOVERS | {"Conv", "Concat"}
 
+_SAY_HOW = frozenset(
+    {"Resize", "Reshape", "Clip", "Pad", "Slice", "Split", "Squeeze", "Unsqueeze", "Expand", "Tile"}
+    | {"Gather", "GatherElements", "GatherND", "TopK", "CumSum"}
+)
+
+
+def says_how(operator: str, slot: int) -> bool:
+    """Tell whether an operand says how to compute, and is no value that is computed with.
+
+    Sizes, axes, positions and bounds stay as they are where values are quantized.
+
+    >>> says_how("Clip", 1), says_how("ReduceMean", 1), says_how("Add", 1)
+    (True, True, False)
+    """
+    return slot > 0 and (operator in _SAY_HOW or operator.startswith("Reduce"))
+
 
 @dataclass(frozen=True, eq=False)
 class Topology:

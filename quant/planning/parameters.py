@@ -12,7 +12,7 @@ import numpy as np
 from calib.errors import GraphError
 from quant.analysis.channel_statistics import channel_statistics
 from quant.analysis.tensor_distributions import TensorDistributions
-from quant.analysis.topology import RESIDUAL
+from quant.analysis.topology import RESIDUAL, says_how
 from quant.numerics.affine import affine_parameters, bias_scale_floor
 from quant.numerics.saturation_limits import SaturationLimits
 from quant.numerics.weight_scales import least_error_scales
@@ -78,11 +78,12 @@ def plan_constants(placement: Placement) -> dict[str, ConstantQuant]:
     for node in placement.topology.operators:
         slopes = node.op_type == "PRelu" and profile.every_operator
         precision = placement.precision(node)
-        if precision == "float" or not (node.op_type in RESIDUAL or slopes):
+        taken = node.op_type in RESIDUAL or placement.is_general(node) or slopes
+        if precision == "float" or not taken:
             continue
-        for name in node.input:
+        for slot, name in enumerate(node.input):
             value = index.constant(name)
-            if value is None:
+            if value is None or value.dtype != np.float32 or says_how(node.op_type, slot):
                 continue
             known = planned.get(name)
             readers = (node.name,) if known is None else (*known.readers, node.name)

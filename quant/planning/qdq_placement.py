@@ -9,6 +9,8 @@ from the two ends of a tensor:
     producer float, reader integer     a pair for that reader; float readers take the tensor
     two integer widths                 a second pair behind the first
 
+An operator that no rule here is about stays in float, or, where every edge is to be quantized,
+takes and gives what convolutions do.
 So a residual Add can read the trunk in float while the Concat beside it reads 8 bits.
 """
 
@@ -96,10 +98,15 @@ class Placement:
         return self._precisions[node.name]
 
     def _decide(self, node: onnx.NodeProto) -> ComputePrecision:
-        if node.op_type not in KNOWN:
+        general = self.is_general(node)
+        if general and not self._quantized_ends:
             return "float"
         if node.name in self.promoted:
             return self.profile.higher_precision(full_integer=self.full_integer)
+        return self.parts["body"] if general else self._by_rule(node)
+
+    def _by_rule(self, node: onnx.NodeProto) -> ComputePrecision:
+        """Return the precision of a node whose operator is known."""
         index = self.topology.index
         if node.op_type in ACTIVATIONS:
             producer = index.producer(node.input[0])
@@ -112,6 +119,11 @@ class Placement:
         if node.op_type == "Mul" and self.profile.residual_edges == "skip":
             return "float"
         return self.parts[self.topology.part(node)]
+
+    def is_general(self, node: onnx.NodeProto) -> bool:
+        """Tell whether nothing is known of an operator but that it takes tensors and gives some."""
+        computed = node.op_type == "Conv" and not self.topology.index.is_constant(node.input[1])
+        return node.op_type not in KNOWN or computed
 
     def _tensor_edges(self, tensor: str) -> list[Edge]:
         """Return a tensor's QDQ pairs: its producer's bit width, then one per other width."""
@@ -179,7 +191,7 @@ class Placement:
         if node.name in self.promoted:
             return self.promoted[node.name]
         part = self.topology.part(node)
-        if node.op_type not in KNOWN and self.parts[part] != "float":
+        if self.is_general(node) and self.parts[part] != "float":
             return f"operator {node.op_type} is not one the planner can quantize"
         if node.op_type in MOVERS or node.op_type == "Concat":
             return "every operator that reads it is in float"

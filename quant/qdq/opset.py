@@ -1,6 +1,8 @@
 """Raise the opset of a QDQ graph where 16-bit quantization needs it."""
 
+import numpy as np
 import onnx
+from onnx import numpy_helper
 
 from calib.errors import GraphError
 
@@ -10,11 +12,17 @@ OPSET_16_BITS = 21
 _IR_16_BITS = 10
 
 
-_STABLE_SINCE_17 = frozenset(
-    {"Conv", "LeakyRelu", "PRelu", "Relu", "Add", "Mul", "Concat", "Resize", "Reshape"}
-    | {"Transpose", "DepthToSpace", "SpaceToDepth", "Identity", "Flatten", "Constant", "Cast"}
-    | {"Slice", "Max", "Clip", "ConvTranspose"}
+# What opsets 18 to 21 changed about these is further types, and attributes and operands that may
+# be left out; a Split has to state its sizes.
+_WIDENED_SINCE_17 = frozenset(
+    {"Resize", "Reshape", "Transpose", "Identity", "Flatten", "Constant", "Cast", "Pad", "Split"}
+    | {"Squeeze", "Unsqueeze", "AveragePool"}
 )
+_AXES_SINCE_18 = frozenset(
+    {"ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean"}
+    | {"ReduceMin", "ReduceProd", "ReduceSumSquare"}
+)
+"""Reductions whose axes became an operand with opset 18."""
 
 
 def raise_opset(model: onnx.ModelProto) -> None:
@@ -23,14 +31,43 @@ def raise_opset(model: onnx.ModelProto) -> None:
     Raises:
         GraphError: an operator of the graph may mean something else there.
     """
-    foreign = {n.op_type for n in model.graph.node} - _STABLE_SINCE_17
+    foreign = {n.op_type for n in model.graph.node if not _means_the_same(n)}
     foreign -= {"QuantizeLinear", "DequantizeLinear"}
     if foreign:
         raise GraphError(
             f"16-bit QDQ needs opset {OPSET_16_BITS}, and {', '.join(sorted(foreign))} may have "
             "changed since the graph's own; use 8-bit activations or export with that opset"
         )
+    for node in model.graph.node:
+        if node.op_type in _AXES_SINCE_18:
+            model.graph.initializer.extend(_axes_as_operand(node))
     for entry in model.opset_import:
         if entry.domain in {"", "ai.onnx"}:
             entry.version = max(entry.version, OPSET_16_BITS)
     model.ir_version = max(model.ir_version, _IR_16_BITS)
+
+
+def _means_the_same(node: onnx.NodeProto) -> bool:
+    """Tell whether a node of opset 17 is one of opset 21 too, but for its axes."""
+    name = node.op_type
+    if name == "Split":
+        return len(node.input) > 1
+    if name in _WIDENED_SINCE_17 | _AXES_SINCE_18:
+        return True
+    versions = (17, OPSET_16_BITS)
+    if not all(onnx.defs.has(name, version) for version in versions):
+        return False
+    since = {onnx.defs.get_schema(name, version).since_version for version in versions}
+    return len(since) == 1
+
+
+def _axes_as_operand(node: onnx.NodeProto) -> list[onnx.TensorProto]:
+    """Let a reduction, in place, read its axes as a constant."""
+    axes = next((item for item in node.attribute if item.name == "axes"), None)
+    if axes is None:
+        return []
+    name = f"{node.name}.axes"
+    constant = numpy_helper.from_array(np.array(axes.ints, np.int64), name)
+    node.attribute.remove(axes)
+    node.input.append(name)
+    return [constant]

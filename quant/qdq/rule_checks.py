@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from quant.analysis.topology import ACTIVATIONS
+from quant.analysis.topology import ACTIVATIONS, says_how
 from quant.numerics.affine import WEIGHT_LIMIT
 from quant.qdq.view import QdqView, QuantParams
 from quant.targets import TargetProfile
@@ -171,10 +171,10 @@ def every_operator(view: QdqView, _: TargetProfile) -> Iterator[Finding]:
     """Yield operands and results that are in float."""
     for node in view.operators:
         for slot, name in enumerate(node.input):
-            shape_operand = slot > 0 and node.op_type in {"Resize", "Reshape", "Slice"}
-            if name and not shape_operand and view.dequantizer(name) is None:
+            how = says_how(node.op_type, slot)
+            if name and not how and view.dequantizer(name) is None:
                 yield node.name, f"{name} {_form(view, name)}", "every operand dequantized"
-        for name in node.output:
+        for name in filter(None, node.output):
             if view.output_quantizer(name) is None:
                 yield node.name, f"{name} {_form(view, name)}", "every result quantized"
 

@@ -11,7 +11,7 @@ import numpy as np
 from calib.arrays import Float32
 from calib.digest import sha256_bytes
 from calib.errors import WeightsError
-from deploy.artifacts.manifest import WeightsRecord
+from deploy.artifacts.weights_record import WeightsRecord
 from deploy.ncnn.read import attach_weights, parse_param
 from deploy.network.architecture import SRVGGActivation
 from deploy.network.known_models import WEIGHTS_PACKAGE, ModelEntry, released_as

@@ -23,8 +23,9 @@ from deploy.artifacts.files import (
     model_file_name,
     plan_file_name,
 )
-from deploy.artifacts.manifest import CalibrationRecord, Manifest, NetworkRecord, WeightsRecord
+from deploy.artifacts.manifest import CalibrationRecord, Manifest, NetworkRecord
 from deploy.artifacts.precision import ModelPrecision
+from deploy.artifacts.weights_record import WeightsRecord
 from deploy.evaluate.request import (
     BuiltModel,
     ScoringRequest,

@@ -8,7 +8,7 @@ from calib.graph import GraphIndex
 from quant.analysis.topology import Topology
 from quant.plan import QuantOptions
 from quant.planning import activation_scales
-from quant.targets import PROFILES, find_profile
+from quant.targets import find_profile
 from tests.quant.by_model import make_plan
 
 
@@ -250,18 +250,3 @@ def test_what_a_target_cannot_do_is_refused(
 def test_unknown_target_is_refused() -> None:
     with pytest.raises(UsageError, match="unknown target 'tpu'"):
         find_profile("tpu")
-
-
-def test_unknown_operator_stays_in_float_with_its_reason(parsed, calibrated) -> None:
-    model: onnx.ModelProto = parsed(
-        """<ir_version: 8, opset_import: ["" : 17]>
-        g (float[1,2,4,4] input) => (float[1,2,4,4] output) <float[2,2,3,3] w0, float[2,2,3,3] w1>
-        {
-          [a] s = Conv<pads=[1,1,1,1]>(input, w0)
-          [b] t = Sigmoid(s)
-          [c] output = Conv<pads=[1,1,1,1]>(t, w1)
-        }"""
-    )
-    plan = make_plan(model, calibrated(model), PROFILES["ort"], QuantOptions(full_integer=True))
-    assert "Sigmoid" in plan.kept_float["b"]
-    assert set(plan.weights) == {"w0", "w1"}

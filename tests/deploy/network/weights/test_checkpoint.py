@@ -8,7 +8,7 @@ import torch
 
 from calib.digest import sha256_bytes
 from calib.errors import WeightsError
-from deploy.artifacts.manifest import WeightsRecord
+from deploy.artifacts.weights_record import WeightsRecord
 from deploy.network.architecture import SRVGG
 from deploy.network.known_models import WEIGHTS_PACKAGE, ModelEntry, find_model
 from deploy.network.weights import checkpoint as checkpoint_module
