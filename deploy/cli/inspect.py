@@ -11,6 +11,7 @@ from deploy.cli.options import AsJson
 
 if TYPE_CHECKING:
     from deploy.inspection import Inspection
+    from quant.qdq.operators import NodeAnswer
     from quant.qdq.rules import RuleViolation
 
 SHOWN_NAMES = 3
@@ -26,14 +27,24 @@ def inspect(
             "breaks one.",
         ),
     ] = None,
+    supported: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TARGET",
+            help="Also say which nodes the compiler of this target takes, as far as that is known; "
+            "exit 1 if it cannot take one.",
+        ),
+    ] = None,
     nodes: Annotated[bool, typer.Option("--nodes", help="List every node.")] = False,
     ranges: Annotated[bool, typer.Option("--ranges", help="List every activation range.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show the inputs, precision of every node, ranges, size and MACs of an ONNX file."""
     if path.is_dir():
-        if rules is not None or nodes or ranges:
-            raise UsageError(f"{path} is a folder; --rules, --nodes and --ranges take one file")
+        if rules is not None or supported is not None or nodes or ranges:
+            raise UsageError(
+                f"{path} is a folder; --rules, --supported, --nodes and --ranges take one file"
+            )
         _inspect_folder(path, as_json=as_json)
         return
     from deploy.artifacts.onnx_files import read_model
@@ -46,15 +57,24 @@ def inspect(
         from quant.targets import find_profile
 
         violations = check_rules(read_model(path), find_profile(rules))
+    answers: tuple[NodeAnswer, ...] = ()
+    if supported is not None:
+        from quant.qdq.operators import supported as supported_nodes
+        from quant.targets import find_profile
+
+        answers = supported_nodes(read_model(path), find_profile(supported))
     if as_json:
         broken = [vars(item) for item in violations]
         shown = {**found.record(), "violations": broken if rules is not None else None}
+        shown["supported"] = [vars(item) for item in answers] if supported is not None else None
         print_json("esrdeploy.cli.inspect/2", shown)
     else:
         _show(found, nodes=nodes, ranges=ranges)
         if rules is not None:
             _show_violations(rules, violations)
-    if violations:
+        if supported is not None:
+            _show_answers(supported, answers)
+    if violations or any(item.answer == "not taken" for item in answers):
         raise typer.Exit(1)
 
 
@@ -145,6 +165,21 @@ def _show_violations(target: str, violations: "tuple[RuleViolation, ...]") -> No
         return
     kinds = len({rule.rule for rule in broken})
     typer.echo(f"rules of {target}: {kinds} broken, in {len(violations)} places; --json lists each")
+
+
+def _show_answers(target: str, answers: "tuple[NodeAnswer, ...]") -> None:
+    """Print the operators that a target cannot take, or of which that is not known."""
+    from quant.qdq.operators import OPERATORS
+    from quant.targets import find_profile
+
+    for answer in ("not taken", "not known"):
+        chosen = [item for item in answers if item.answer == answer]
+        for operator in dict.fromkeys(item.operator for item in chosen):
+            names = tuple(item.node for item in chosen if item.operator == operator)
+            typer.echo(f"{operator}: {answer} by {target}: {_some(names)}")
+    taken = sum(item.answer == "taken" for item in answers)
+    typer.echo(f"{taken} of {len(answers)} nodes are taken by {target}")
+    typer.echo(f"source: {OPERATORS[find_profile(target).name].source}")
 
 
 def _some(names: tuple[str, ...]) -> str:

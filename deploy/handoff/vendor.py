@@ -198,6 +198,7 @@ class Vendor:
             a floor and not against ours.
         engines: of the vendor, that can run here.
         aliases: other names for it on the command line, such as the maker's.
+        takes_lowered: its folder can be written of a build whose operators were written as others.
         takes_batch: its tools take a model of several pictures at once; others make the batch
             themselves.
     """
@@ -210,6 +211,7 @@ class Vendor:
     engines: tuple[Engine, ...] = ()
     aliases: tuple[str, ...] = ()
     takes_batch: bool = True
+    takes_lowered: bool = True
 
 
 def require_batch(vendors: Iterable[Vendor], tile: Tile) -> None:
@@ -223,6 +225,21 @@ def require_batch(vendors: Iterable[Vendor], tile: Tile) -> None:
         raise UsageError(
             f"found a build of {tile.batch} pictures at once; the tools of {', '.join(refusing)} "
             "take one and make the batch themselves: hand off a build without --batch"
+        )
+
+
+def require_operators(vendors: Iterable[Vendor], lowering: Iterable[str]) -> None:
+    """Refuse a build behind lowerings for vendors whose files know the network's own operators.
+
+    Raises:
+        UsageError: one of them does.
+    """
+    refusing = [vendor.name for vendor in vendors if not vendor.takes_lowered]
+    names = ", ".join(lowering)
+    if names and refusing:
+        raise UsageError(
+            f"found a build with --lower {names}; the files of {', '.join(refusing)} are written "
+            "of the network's own operators: hand off a build without --lower"
         )
 
 

@@ -152,6 +152,8 @@ def test_it_is_built_verified_and_handed_over(
     )
     checked = check_bundle(bundle.path, Silent())
     assert checked.passed, [item for item in checked.checks if item.status == "failed"]
+    with pytest.raises(UsageError, match="files of ncnn are written of the network's own"):
+        make_handoff(HandoffRequest(outcome.folder, ("ncnn",), out=tmp_path / "n.zip"), Silent())
     as_it_comes = replace(request(network, lower, tmp_path, "ort"), lowering=())
     with pytest.raises(UsageError, match=r"it was built with --lower .*, asked for is nothing"):
         build_model(as_it_comes, Silent())

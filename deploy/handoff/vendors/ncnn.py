@@ -104,4 +104,5 @@ VENDOR = Vendor(
         Engine("float pair in ncnn", "ncnn", "ncnn", "float", same_float, _load_float),
         Engine("int8 pair in ncnn", "ncnn", "ncnn", _INT8, partial(rerun_db, _INT8), _load_int8),
     ),
+    takes_lowered=False,
 )
