@@ -17,14 +17,11 @@ its own optimized graph tells.
 import argparse
 import statistics
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
 
-from calib.arrays import Float32
 from calib.images import to_input
 from calib.runtime import Session
 from calib.sample import verification_pictures
@@ -32,7 +29,7 @@ from deploy.artifacts.files import MANIFEST_NAME
 from deploy.artifacts.manifest import read_manifest
 from deploy.runtime.backends import BackendName, backend_runner, backend_version, is_installed
 from deploy.runtime.cpu import this_machine
-from deploy.runtime.runner import Runner
+from deploy.runtime.timing import time_by_turns
 
 SETTINGS: dict[str, tuple[BackendName, Mapping[str, str]]] = {
     "onnxruntime": ("ort", {}),
@@ -40,37 +37,6 @@ SETTINGS: dict[str, tuple[BackendName, Mapping[str, str]]] = {
     "OpenVINO, f32": ("openvino", {"INFERENCE_PRECISION_HINT": "f32"}),
 }
 """Runtimes and their configuration, by what the table calls them."""
-
-
-@dataclass(frozen=True)
-class Timing:
-    """One file beside the float file in one runtime.
-
-    Attributes:
-        float_seconds: of the float file, one entry per round.
-        int8_seconds: of the int8 file, one entry per round.
-    """
-
-    float_seconds: tuple[float, ...]
-    int8_seconds: tuple[float, ...]
-
-    @property
-    def ratios(self) -> list[float]:
-        """How many times as fast the int8 file ran, round by round."""
-        return [a / b for a, b in zip(self.float_seconds, self.int8_seconds, strict=True)]
-
-
-def time_by_turns(float_run: Runner, int8_run: Runner, picture: Float32, rounds: int) -> Timing:
-    """Run both once to warm up, then by turns, a round each."""
-    for run in (float_run, int8_run):
-        run(picture)
-    seconds: tuple[list[float], list[float]] = ([], [])
-    for _ in range(rounds):
-        for run, spent in zip((float_run, int8_run), seconds, strict=True):
-            started = time.perf_counter()
-            run(picture)
-            spent.append(time.perf_counter() - started)
-    return Timing(tuple(seconds[0]), tuple(seconds[1]))
 
 
 def integer_convolutions_ort(model: onnx.ModelProto) -> int:
@@ -120,15 +86,15 @@ def table_lines(build: Path, rounds: int) -> Iterator[str]:
             if item.precision != "int8":
                 continue
             model = onnx.load(build / item.path)
-            timing = time_by_turns(
-                float_run, backend_runner(backend, model, config), picture, rounds
-            )
-            ratios = timing.ratios
+            runs = {"float": float_run, "int8": backend_runner(backend, model, config)}
+            timings = time_by_turns(runs, dict.fromkeys(runs, picture), rounds)
+            pairs = zip(timings["float"].seconds, timings["int8"].seconds, strict=True)
+            ratios = [theirs / own for theirs, own in pairs]
             yield (
                 f"| {build.parent.name}/{item.path} | {label} {backend_version(backend)} "
                 f"| {COUNTERS[backend](model)} of {total} "
-                f"| {statistics.median(timing.float_seconds):.2f} "
-                f"| {statistics.median(timing.int8_seconds):.2f} "
+                f"| {timings['float'].median:.2f} "
+                f"| {timings['int8'].median:.2f} "
                 f"| {statistics.median(ratios):.2f} | {min(ratios):.2f} to {max(ratios):.2f} |"
             )
 

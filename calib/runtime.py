@@ -26,10 +26,11 @@ from calib.errors import GraphError
 
 ORT_VERSION: str = ort.__version__
 _WARNINGS_OFF = 3
+_CPU = "CPUExecutionProvider"
 
 
 class Session:
-    """One loaded model on the CPU execution provider.
+    """One loaded model, on the CPU execution provider unless another is named.
 
     Args:
         model: a serialized or parsed ONNX model, or the path of one.
@@ -40,12 +41,13 @@ class Session:
         save_optimized: where onnxruntime writes the graph it made of the model, if anywhere.
         shared_arena: take memory from one arena that all such sessions of the process share, so
             that a chain of them needs no more than its largest member.
+        provider: the execution provider; what it does not compute runs on the CPU.
 
     Raises:
         GraphError: onnxruntime refuses the model.
     """
 
-    def __init__(  # noqa: PLR0913  # five of them have defaults
+    def __init__(  # noqa: PLR0913  # six of them have defaults
         self,
         model: onnx.ModelProto | bytes | Path,
         *,
@@ -54,6 +56,7 @@ class Session:
         config: Mapping[str, str] | None = None,
         save_optimized: Path | None = None,
         shared_arena: bool = False,
+        provider: str = _CPU,
     ) -> None:
         options = ort.SessionOptions()
         options.graph_optimization_level = (
@@ -77,7 +80,7 @@ class Session:
             self._session = ort.InferenceSession(
                 str(source) if isinstance(source, Path) else source,
                 options,
-                providers=["CPUExecutionProvider"],
+                providers=list(dict.fromkeys((provider, _CPU))),
             )
         except Exception as error:  # onnxruntime's errors share no base class
             reason = str(error).strip().splitlines()[0]
@@ -100,6 +103,11 @@ class Session:
         """
         names = list(outputs) if outputs is not None else list(self.outputs)
         return dict(zip(names, self._session.run(names, dict(feeds)), strict=True))
+
+
+def installed_providers() -> tuple[str, ...]:
+    """Return the execution providers that this onnxruntime has."""
+    return tuple(ort.get_available_providers())
 
 
 def shares(jobs: int, threads: int | None = None, most: int = 2) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from deploy import __version__
+from deploy.cli.bench import bench
 from deploy.cli.build import build
 from deploy.cli.calibrate import calibrate
 from deploy.cli.degrade import degrade
@@ -20,6 +21,7 @@ from deploy.cli.inspect import inspect
 from deploy.cli.models import models
 from deploy.cli.report import report
 from deploy.cli.targets import targets
+from deploy.cli.upscale import upscale
 from deploy.cli.verify import verify
 
 app = typer.Typer(
@@ -62,6 +64,8 @@ app.command()(report)
 app.command()(inspect)
 app.command()(handoff)
 app.command()(doctor)
+app.command()(upscale)
+app.command()(bench)
 
 
 def main() -> None:

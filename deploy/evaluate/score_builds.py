@@ -36,8 +36,9 @@ from deploy.evaluate.request import (
 from deploy.evaluate.vendor_table import Entry, VendorTable, with_float_scores
 from deploy.network.macs import Complexity, complexity
 from deploy.progress import Progress
+from deploy.runtime.resized import resized_model
 from deploy.runtime.runner import Runner, model_runner
-from deploy.runtime.tiling import MARGIN_PX, Tiling, resized_model, tiled_runner
+from deploy.runtime.tiling import MARGIN_PX, Tiling, tiled_runner
 from quant.passes.rebatch import with_batch
 
 FEWEST_FOR_FID = 2

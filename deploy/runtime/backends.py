@@ -33,7 +33,10 @@ def is_installed(name: BackendName) -> bool:
 
 
 def backend_runner(
-    name: BackendName, model: onnx.ModelProto, config: Mapping[str, str] | None = None
+    name: BackendName,
+    model: onnx.ModelProto,
+    config: Mapping[str, str] | None = None,
+    threads: int | None = None,
 ) -> Runner:
     """Load a model into a runtime and return the function it computes.
 
@@ -41,15 +44,17 @@ def backend_runner(
         name: the runtime.
         model: with one input and one output, both float32 ``[1, 3, H, W]``.
         config: settings that are not the runtime's defaults.
+        threads: for the runtime; ``None`` takes every core.
 
     Raises:
         GraphError: the runtime refuses the model.
     """
     if name == "ort":
-        return model_runner(model, optimized=True, config=config)
+        return model_runner(model, optimized=True, config=config, threads=threads)
     from deploy.runtime.openvino import openvino_runner  # noqa: PLC0415  # an extra
 
-    return openvino_runner(model, config)
+    counted = {} if threads is None else {"INFERENCE_NUM_THREADS": str(threads)}
+    return openvino_runner(model, {**(config or {}), **counted})
 
 
 def backend_version(name: BackendName) -> str:

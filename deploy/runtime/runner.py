@@ -19,6 +19,7 @@ def model_runner(
     optimized: bool,
     threads: int | None = None,
     config: Mapping[str, str] | None = None,
+    provider: str = "CPUExecutionProvider",
 ) -> Runner:
     """Load a model and return the function it computes.
 
@@ -27,11 +28,12 @@ def model_runner(
         optimized: as the runtime really executes it, or in its QDQ reference semantics.
         threads: for the runtime; ``None`` takes every core.
         config: further entries of the runtime's session configuration.
+        provider: execution provider of onnxruntime.
 
     Raises:
         GraphError: the runtime refuses the model.
     """
-    session = Session(model, optimized=optimized, threads=threads, config=config)
+    session = Session(model, optimized=optimized, threads=threads, config=config, provider=provider)
     (input_name,), (output_name,) = session.inputs, session.outputs
     batch = session.input_shapes[input_name][0]
 

@@ -22,15 +22,13 @@ there is.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import onnx
 
-from calib.arrays import Float32, Float64
-from calib.errors import GraphError
+from calib.arrays import AnyArray, Float32, Floating
 from calib.tile import USUAL_SIZE, Size
 from deploy.runtime.runner import Runner
 
@@ -64,23 +62,69 @@ class Tiling:
         """First column of every column of tiles."""
         return _starts(self.width, self.tile.width_px, self._margin(self.tile.width_px))
 
+    def along(self, axis: int) -> tuple[int, int]:
+        """Return side and margin of a tile, in pixels: downwards for axis 0, across for axis 1."""
+        side_px = self.tile.sides[axis]
+        return side_px, self._margin(side_px)
+
     def _margin(self, side_px: int) -> int:
         return min(MARGIN_PX, side_px // 4) if self.margin_px is None else self.margin_px
 
     def __len__(self) -> int:
         return len(self.rows) * len(self.columns)
 
-    def weights(self, scale: int) -> Iterator[tuple[int, int, Float32]]:
-        """Yield each tile's first row, first column and float32 ``[h*scale, w*scale]``.
 
-        Weights are positive where a tile counts and add up to 1 at every pixel.
-        """
-        height, width = self.tile.sides
-        down = _shares(self.rows, height, self._margin(height), scale)
-        across = _shares(self.columns, width, self._margin(width), scale)
-        for row, vertical in zip(self.rows, down, strict=True):
-            for column, horizontal in zip(self.columns, across, strict=True):
-                yield row, column, np.outer(vertical, horizontal).astype(np.float32)
+Draw = Callable[[int, int], Floating]
+"""Draws the tile from a row and a column on: float [C, h*scale, w*scale]."""
+
+
+def enlarged_bands(
+    draw: Draw, tiling: Tiling, scale: int, finish: Callable[[Floating], AnyArray] = np.asarray
+) -> Iterator[AnyArray]:
+    """Yield the enlarged picture in bands of its full width, from the top down.
+
+    What overlaps is blended as soon as both tiles are drawn, and finished pixels are kept in the
+    type of the result: no more than a row of tiles is in memory, whatever the picture's height.
+
+    Args:
+        draw: gives each tile; they are asked for row by row.
+        tiling: where they lie.
+        scale: output pixels per input pixel along one side.
+        finish: turns blended pixels, [C, rows, columns], into those of the result.
+
+    Yields:
+        What ``finish`` gives, [C', rows, width*scale]; the rows add up to height*scale.
+    """
+    height, width = (side * scale for side in tiling.tile.sides)
+    down = _fades(tiling.rows, *tiling.along(0), scale)
+    across = _fades(tiling.columns, *tiling.along(1), scale)
+    above: Floating | None = None
+    for row, next_row, fade_down in zip(tiling.rows, (*tiling.rows[1:], None), down, strict=True):
+        kept = height if next_row is None else (next_row - row) * scale
+        band: AnyArray | None = None
+        below: Floating | None = None
+        beside: Floating | None = None
+        columns = zip(tiling.columns, (*tiling.columns[1:], None), across, strict=True)
+        for column, next_column, fade_across in columns:
+            drawn = np.array(draw(row, column))
+            if beside is not None:
+                _cross_fade(beside, drawn[:, :, : len(fade_across)], fade_across)
+            done = width if next_column is None else (next_column - column) * scale
+            beside = drawn[:, :, done:].copy()
+            place = slice(column * scale, column * scale + done)
+            if above is not None:
+                corner = above[:, :, place]
+                _cross_fade(corner, drawn[:, : len(fade_down), :done], fade_down[:, np.newaxis])
+            finished = finish(drawn[:, :kept, :done])
+            if band is None or below is None:
+                line = tiling.width * scale
+                band = np.empty((len(finished), kept, line), finished.dtype)
+                below = np.empty((len(drawn), height - kept, line), drawn.dtype)
+            band[:, :, place] = finished
+            below[:, :, place] = drawn[:, kept:, :done]
+        above = below
+        assert band is not None
+        yield band
 
 
 def tiled_runner(
@@ -106,43 +150,16 @@ def tiled_runner(
         ]
         padded = np.pad(network_input, ((0, 0), (0, 0), *missing), mode="reflect")
         tiling = Tiling(padded.shape[2], padded.shape[3], tile, margin_px)
-        output = np.zeros((1, 3, tiling.height * scale, tiling.width * scale), np.float32)
-        for row, column, weight in tiling.weights(scale):
+
+        def draw(row: int, column: int) -> Float32:
             bottom, right = row + tile.height_px, column + tile.width_px
-            drawn = run(np.ascontiguousarray(padded[:, :, row:bottom, column:right]))
-            rows, columns = slice(row * scale, bottom * scale), slice(column * scale, right * scale)
-            output[:, :, rows, columns] += drawn * weight
+            drawn: Float32 = run(np.ascontiguousarray(padded[:, :, row:bottom, column:right]))[0]
+            return drawn
+
+        output = np.concatenate(list(enlarged_bands(draw, tiling, scale)), axis=1)[np.newaxis]
         return np.ascontiguousarray(output[:, :, : height * scale, : width * scale])
 
     return tiled
-
-
-def resized_model(model: onnx.ModelProto, height: int, width: int, scale: int) -> onnx.ModelProto:
-    """Return the same network for another input size.
-
-    Args:
-        model: with one input [1, 3, h, w] and one output, and no Reshape: only convolutions and
-            what works on any size.
-        height: rows of the new input.
-        width: columns of the new input.
-        scale: output pixels per input pixel along one side.
-
-    Raises:
-        GraphError: the graph holds a Reshape, whose shape is a constant of the old size.
-    """
-    for node in model.graph.node:
-        if node.op_type == "Reshape":
-            raise GraphError(
-                f"node {node.name!r} reshapes to a fixed size, so this network runs at its own "
-                "input size only; run it in tiles"
-            )
-    resized = onnx.ModelProto()
-    resized.CopyFrom(model)
-    del resized.graph.value_info[:]
-    for value, factor in ((resized.graph.input[0], 1), (resized.graph.output[0], scale)):
-        dims = value.type.tensor_type.shape.dim
-        dims[2].dim_value, dims[3].dim_value = height * factor, width * factor
-    return resized
 
 
 def _starts(length: int, tile: int, margin: int) -> tuple[int, ...]:
@@ -156,27 +173,26 @@ def _starts(length: int, tile: int, margin: int) -> tuple[int, ...]:
     return tuple(round(index * (length - tile) / max(1, count - 1)) for index in range(count))
 
 
-def _shares(starts: tuple[int, ...], tile: int, margin: int, scale: int) -> list[Float64]:
-    """Return each tile's weight along one side, float64 [tile * scale]; they add up to 1.
+def _fades(starts: tuple[int, ...], tile: int, margin: int, scale: int) -> list[Float32]:
+    """Return what each tile counts in its overlap with the one before it, float32 [overlap*scale].
 
-    A weight is the distance in pixels from what is discarded, at most the width of the overlap.
+    It rises from 0 to 1 over what neither of the two discards.
+
+    >>> [fade.tolist() for fade in _fades((0, 6), 10, 1, 1)]
+    [[], [0.0, 0.25, 0.75, 1.0]]
     """
-    length = (starts[-1] + tile) * scale
-    total = np.zeros(length)
-    ramps = []
-    for number, start in enumerate(starts):
-        ramp = np.full(tile * scale, np.inf)
-        position = np.arange(tile * scale) + 0.5
-        if number > 0:
-            overlap = (starts[number - 1] + tile - start - 2 * margin) * scale
-            ramp = np.minimum(ramp, (position - margin * scale) / max(1, overlap))
-        if number < len(starts) - 1:
-            overlap = (start + tile - starts[number + 1] - 2 * margin) * scale
-            ramp = np.minimum(ramp, (position[::-1] - margin * scale) / max(1, overlap))
-        ramp = np.clip(ramp, 0.0, 1.0)
-        total[start * scale : (start + tile) * scale] += ramp
-        ramps.append(ramp)
-    return [
-        ramp / total[start * scale : (start + tile) * scale]
-        for ramp, start in zip(ramps, starts, strict=True)
-    ]
+    fades = []
+    for before, start in zip((None, *starts), starts, strict=False):
+        overlap = 0 if before is None else before + tile - start
+        position = (np.arange(overlap * scale) + 0.5) / scale - margin
+        # Where the two discards meet there is nothing to blend: the one takes over from the other.
+        fade = position / (overlap - 2 * margin) if overlap > 2 * margin else position > 0
+        fades.append(np.clip(fade, 0.0, 1.0).astype(np.float32))
+    return fades
+
+
+def _cross_fade(before: Floating, drawn: Floating, share: Float32) -> None:
+    """Blend the overlap of two tiles into ``drawn``, which counts ``share``, in place."""
+    drawn -= before
+    drawn *= share
+    drawn += before

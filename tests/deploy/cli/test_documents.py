@@ -43,6 +43,8 @@ DOCUMENTS = {
     "esrdeploy.cli.inspect/2": "inspect {model} --nodes --ranges",
     "esrdeploy.cli.inspect-folder/2": "inspect {build}",
     "esrdeploy.cli.degrade/1": "degrade {pictures} {out}/pairs --crop 64",
+    "esrdeploy.cli.upscale/1": "upscale {pictures} {out}/enlarged --model {build}",
+    "esrdeploy.cli.bench/1": "bench --model {build} --backend ort --tile 32 --rounds 1",
     "esrdeploy.cli.doctor/1": "doctor --out {out}",
     "esrdeploy.cli.handoff/2": "handoff --vendor vacc --out {out}/b.zip {build}",
     "esrdeploy.cli.handoff-check/2": "handoff --check {zip}",
@@ -57,7 +59,7 @@ def mapping() -> dict[tuple[str, str], str]:
 
 
 # Documents of commands that print lines and no table; a build's tables are those of `verify`.
-LINES_ALONE = {"build", "degrade", "calibrate", "report", "handoff-check"}
+LINES_ALONE = {"build", "degrade", "upscale", "calibrate", "report", "handoff-check"}
 # Columns that a return without photographs does not show.
 HIDDEN = {"returned": {"PSNR to HR", "float's"}}
 

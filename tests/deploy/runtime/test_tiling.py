@@ -1,20 +1,17 @@
 """Tiles: they cover a picture, add up to it, hide their rims, and agree with the whole network."""
 
-from pathlib import Path
-
 import numpy as np
 import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calib.errors import GraphError
 from calib.tile import Size
-from deploy.artifacts.files import serialize
-from deploy.network.architecture import SRVGG, RRDBNet
+from deploy.network.architecture import RRDBNet
 from deploy.network.export import export_float
+from deploy.runtime.resized import resized_model
 from deploy.runtime.runner import model_runner
-from deploy.runtime.tiling import MARGIN_PX, Tiling, resized_model, tiled_runner
+from deploy.runtime.tiling import MARGIN_PX, Tiling, enlarged_bands, tiled_runner
 
 Array = np.ndarray
 
@@ -42,21 +39,59 @@ def test_tiles_of_a_pointwise_network_add_up_to_the_picture(
     np.testing.assert_allclose(tiled, nearest(picture), rtol=0, atol=1e-6)
 
 
-@given(length=st.integers(32, 1000), margin=st.integers(0, 15), scale=st.integers(1, 4))
-def test_weights_cover_a_side_once_and_leave_the_rims_out(
-    length: int, margin: int, scale: int
+@settings(max_examples=40)
+@given(
+    height=st.integers(32, 300),
+    width=st.integers(48, 300),
+    margin=st.integers(0, 15),
+    scale=st.integers(1, 4),
+)
+def test_rims_are_left_out_where_tiles_meet(
+    height: int, width: int, margin: int, scale: int
 ) -> None:
-    tiling = Tiling(length, 48, Size(32, 48), margin)
-    assert tiling.rows[0] == 0
-    assert tiling.rows[-1] == length - 32
-    total = np.zeros(length * scale)
-    for row, _, weight in tiling.weights(scale):
-        share = weight[:, 0]
-        total[row * scale : (row + 32) * scale] += share
-        inner_top, inner_bottom = row > 0, row < length - 32
-        assert not inner_top or not share[: margin * scale].any()
-        assert not inner_bottom or not share[(32 - margin) * scale :].any()
-    np.testing.assert_allclose(total, 1.0, atol=1e-6)
+    tiling = Tiling(height, width, Size(32, 48), margin)
+
+    def draw(row: int, column: int) -> Array:
+        tile = np.full((1, 32 * scale, 48 * scale), 1e9)
+        rows = slice(scale * margin if row else 0, None if row + 32 == height else -scale * margin)
+        columns = slice(
+            scale * margin if column else 0, None if column + 48 == width else -scale * margin
+        )
+        tile[:, rows if margin else slice(None), columns if margin else slice(None)] = 1
+        return tile
+
+    bands = list(enlarged_bands(draw, tiling, scale))
+    assert len(bands) == len(tiling.rows)
+    assert sum(band.shape[1] for band in bands) == height * scale
+    assert {band.shape[2] for band in bands} == {width * scale}
+    assert all((band == 1).all() for band in bands)
+
+
+def test_a_tile_is_faded_in_over_what_neither_discards() -> None:
+    tiling = Tiling(32, 80, Size(32, 48), 8)
+    assert tiling.columns == (0, 32)
+
+    def draw(row: int, column: int) -> Array:
+        return np.full((1, 32, 48), float(column > 0))
+
+    (band,) = enlarged_bands(draw, Tiling(32, 76, Size(32, 48), 8), 1)
+    shares = [0.125, 0.375, 0.625, 0.875]
+    np.testing.assert_allclose(band[0, 0], [0.0] * 36 + shares + [1.0] * 36)
+    (hard,) = enlarged_bands(draw, tiling, 1)
+    np.testing.assert_array_equal(hard[0, 0], [0.0] * 40 + [1.0] * 40)
+
+
+def test_bands_are_of_the_type_they_are_finished_in() -> None:
+    def finish(piece: Array) -> Array:
+        return np.rint(piece.mean(0, keepdims=True)).astype(np.uint8)
+
+    bands = list(
+        enlarged_bands(
+            lambda *_: np.full((3, 96, 144), 7.4), Tiling(60, 80, Size(32, 48)), 3, finish
+        )
+    )
+    assert {(band.dtype, len(band)) for band in bands} == {(np.dtype(np.uint8), 1)}
+    assert all((band == 7).all() for band in bands)
 
 
 @pytest.fixture(scope="module")
@@ -110,19 +145,3 @@ def test_one_tile_is_the_network_itself() -> None:
     assert len(Tiling(128, 128)) == 1
     assert len(Tiling(339, 510)) == 24
     assert MARGIN_PX == 24
-
-
-def test_a_network_with_a_reshape_runs_at_its_own_size_only(random_tensors, photo: Array) -> None:
-    unshuffling = RRDBNet(blocks=1, features=8, growth=4, unshuffle=2)
-    model = export_float(unshuffling, random_tensors(unshuffling), [photo]).model
-    with pytest.raises(GraphError, match="reshapes to a fixed size"):
-        resized_model(model, 150, 200, 2)
-
-
-def test_a_pixel_shuffle_runs_at_any_size(random_tensors, photo: Array, tmp_path: Path) -> None:
-    compact = SRVGG(convs=2, features=8, scale=4)
-    model = export_float(compact, random_tensors(compact), [photo]).model
-    before = serialize(model)
-    run = model_runner(resized_model(model, 40, 56, 4), optimized=True)
-    assert run(noise(40, 56)).shape == (1, 3, 160, 224)
-    assert serialize(model) == before

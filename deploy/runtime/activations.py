@@ -1,0 +1,50 @@
+"""Estimate the memory that a network's activations take while it runs.
+
+At each node its inputs, its outputs and whatever a later node reads are alive, as float32. Nodes
+that a runtime fuses into the one before, or computes in place, take nothing of their own.
+"""
+
+import math
+
+import onnx
+
+from calib.graph import GraphIndex
+
+_IN_PLACE = frozenset(
+    [
+        "Cast",
+        "Clip",
+        "DequantizeLinear",
+        "Identity",
+        "LeakyRelu",
+        "PRelu",
+        "QuantizeLinear",
+        "Relu",
+        "Sigmoid",
+    ]
+)
+_FLOAT32_BYTES = 4
+
+
+def peak_activation_bytes(model: onnx.ModelProto) -> int:
+    """Return the bytes of the largest set of activations that are alive together.
+
+    Raises:
+        GraphError: a tensor's shape is not known.
+    """
+    index = GraphIndex(model)
+    stored: dict[str, str] = {name: name for name in index.inputs}  # tensor -> whose memory it is
+    last_read: dict[str, int] = {}
+    for position, node in enumerate(index.nodes):
+        read = [stored[name] for name in node.input if name in stored]
+        for name in node.output:
+            stored[name] = read[0] if node.op_type in _IN_PLACE and read else name
+        last_read.update(dict.fromkeys((*read, *(stored[name] for name in node.output)), position))
+    alive: dict[str, int] = {}
+    peak = 0
+    for position, node in enumerate(index.nodes):
+        for name in {stored[name] for name in (*node.input, *node.output) if name in stored}:
+            alive[name] = _FLOAT32_BYTES * math.prod(index.shape(name) or ())
+        peak = max(peak, sum(alive.values()))
+        alive = {name: size for name, size in alive.items() if last_read[name] > position}
+    return peak

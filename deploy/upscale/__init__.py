@@ -1,0 +1,1 @@
+"""Enlarge pictures of any size and kind with a built network."""

@@ -1,0 +1,70 @@
+"""Tiles leave no edge: not in what the network draws, and not in its gradient."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from deploy.runtime.runner import model_runner
+from deploy.runtime.tiling import Tiling
+from deploy.upscale.enlarge import enlarge, inferences
+from deploy.upscale.sized_network import BASE_MB, SizedNetwork
+from tests.deploy.builds import FLOAT, INT8
+from tests.deploy.upscale.conftest import photo
+
+SIDES = 150, 190
+PICTURES = {
+    "flat": np.full((*SIDES, 3), 117, np.uint8),
+    "gradient": np.broadcast_to(
+        np.linspace(20, 230, SIDES[1]).astype(np.uint8)[np.newaxis, :, np.newaxis], (*SIDES, 3)
+    ),
+    "photograph": photo(*SIDES),
+}
+
+
+def sized(path: Path, *, memory_mb: float = 1300, fixed: bool = False) -> SizedNetwork:
+    def load(model: onnx.ModelProto):
+        return model_runner(model, optimized=True)
+
+    return SizedNetwork(onnx.load(path), 4, load, memory_mb=memory_mb, fixed=fixed)
+
+
+def drawn(samples: np.ndarray, network: SizedNetwork) -> np.ndarray:
+    return np.concatenate(list(enlarge(samples, network)))
+
+
+@pytest.mark.parametrize("file", [FLOAT, INT8])
+@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("memory_mb", [BASE_MB + 19, None], ids=["larger tiles", "the file's own"])
+def test_no_tile_edge_shows(file: str, name: str, memory_mb: float | None, built: Path) -> None:
+    samples = PICTURES[name]
+    network = sized(built / file, memory_mb=memory_mb or 1300, fixed=memory_mb is None)
+    tiled = drawn(samples, network).astype(float)
+    whole = drawn(samples, sized(built / file)).astype(float)
+    tiling = Tiling(*SIDES, network.tile_for((*SIDES, 3)))
+    assert len(tiling) >= 4
+    assert len(tiling) == inferences((*SIDES, 3), network)
+    assert tiled.shape == whole.shape == (600, 760, 3)
+    assert np.abs(tiled - whole).max() <= (1 if file == FLOAT else 24)
+    assert np.abs(tiled - whole).mean() <= 0.25
+    for axis, starts, side in ((0, tiling.rows, SIDES[0]), (1, tiling.columns, SIDES[1])):
+        gradient, plain = (np.abs(np.diff(picture, axis=axis)) for picture in (tiled, whole))
+        tile = tiling.tile.sides[axis]
+        overlaps = [range(4 * b, 4 * (a + tile) - 1) for a, b in itertools.pairwise(starts)]
+        across = [position for overlap in overlaps for position in overlap]
+        assert 0 < len(across) < 4 * side
+        # Where tiles meet the picture is as rough as the network draws it there in one piece.
+        found, expected = (g.take(across, axis).mean() for g in (gradient, plain))
+        assert found == pytest.approx(expected, rel=0.02, abs=0.02)
+
+
+def test_a_network_that_keeps_to_its_size_says_why(built: Path) -> None:
+    model = onnx.load(built / FLOAT)
+    node = model.graph.node[-1]
+    attend = onnx.helper.make_node("Softmax", [node.output[0]], ["soft"], "attend")
+    model.graph.node.append(attend)
+    network = SizedNetwork(model, 4, lambda _: np.asarray)
+    assert "attend" in network.kept_size
+    assert network.tile_for((600, 700, 3)).sides == (128, 128)
