@@ -4,11 +4,7 @@ The file is a zip that ``numpy.load`` reads, written with fixed dates and flags.
 its name only when it is complete, so whoever is killed while writing leaves the old file.
 """
 
-import io
-import struct
-import tokenize
 import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,32 +14,7 @@ from calib.arrays import AnyArray
 from calib.digest import canonical_json, sha256_bytes
 from calib.errors import CalibrationError
 from calib.files import whole_file
-
-DAMAGED: tuple[type[Exception], ...] = (
-    OSError,
-    ValueError,
-    LookupError,
-    EOFError,
-    MemoryError,
-    OverflowError,
-    RuntimeError,  # NotImplementedError among them
-    SyntaxError,
-    struct.error,
-    tokenize.TokenError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-"""What ``numpy.load`` raises for a file that is cut short, damaged, or something else."""
-
-
-def first_line(error: Exception) -> str:
-    """Return what an error says in one line; the name of its kind where it says nothing.
-
-    >>> first_line(ValueError("no zip" + chr(10) + "at all")), first_line(EOFError())
-    ('no zip', 'EOFError')
-    """
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
+from calib.npy import parse_arrays, read_npz
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip can name
 _RECORD = "record.json"
@@ -77,25 +48,16 @@ def read_archive(path: Path) -> tuple[dict[str, AnyArray], bytes | None]:
     Raises:
         CalibrationError: the file is missing, damaged, or holds something else.
     """
-    arrays: dict[str, AnyArray] = {}
-    record = None
     try:
-        with zipfile.ZipFile(path) as archive:
-            for name in archive.namelist():
-                content = archive.read(name)
-                if name == _RECORD:
-                    record = content
-                else:
-                    arrays[name.removesuffix(".npy")] = np.lib.format.read_array(
-                        io.BytesIO(content), allow_pickle=False
-                    )
+        entries = read_npz(path)
+        record = entries.pop(_RECORD, None)
+        return parse_arrays(entries), record
     except OSError as error:
-        raise CalibrationError(f"{path.name} cannot be read: {error}") from error
-    except DAMAGED as error:
+        raise CalibrationError(f"{path.name} cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
         raise CalibrationError(
-            f"{path.name} cannot be read, it is truncated or damaged: {error}"
+            f"{path.name} cannot be read, it is truncated or damaged: it {error}"
         ) from error
-    return arrays, record
 
 
 def content_digest(arrays: Mapping[str, AnyArray]) -> str:

@@ -4,6 +4,8 @@ import hashlib
 import json
 from pathlib import Path
 
+from calib.files import require_regular
+
 _CHUNK_BYTES = 1 << 20
 
 
@@ -16,8 +18,9 @@ def sha256_file(path: Path) -> str:
     """Return the sha256 of a file's content, read in pieces of 1 MiB.
 
     Raises:
-        OSError: the file cannot be read.
+        OSError: the file cannot be read, or is a device or a pipe.
     """
+    require_regular(path)
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         while chunk := stream.read(_CHUNK_BYTES):

@@ -14,6 +14,10 @@
 Each message says what was found, what was expected and what to do.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 
 class EsrdeployError(Exception):
     """Base of every error that esrdeploy raises on purpose.
@@ -61,3 +65,19 @@ class VerificationError(EsrdeployError):
     """An artifact is not what it claims to be."""
 
     exit_code = 1
+
+
+@contextmanager
+def named(file: Path, kind: type[EsrdeployError]) -> Iterator[None]:
+    """Let errors of a kind that are raised within name the file that they are about.
+
+    Args:
+        file: what was given.
+        kind: of the errors; one whose message names the file already passes as it is.
+    """
+    try:
+        yield
+    except kind as error:
+        if f"{file.stem}." in str(error):
+            raise
+        raise type(error)(f"{file}: {error}") from error

@@ -8,7 +8,7 @@ calibration never sees, or the HR files where photographs are degraded.
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from calib.dataset import PatchRef, PatchSet, cut_patches
@@ -101,6 +101,8 @@ def found_patches(folder: Path, images: ImagesRecord) -> tuple[PatchRef, ...]:
     found = []
     for entry in images.patches:
         name, plain = _seen_through(entry.name)
+        if _leaves(name):
+            continue
         view = degraded_view(plain, images.degradation, images.seed)
         photo = PhotoFile(name, folder / name)
         if not photo.path.is_file():
@@ -109,6 +111,11 @@ def found_patches(folder: Path, images: ImagesRecord) -> tuple[PatchRef, ...]:
         if patch.sha256 == entry.sha256:
             found.append(patch)
     return tuple(found)
+
+
+def _leaves(name: str) -> bool:
+    """Tell whether a recorded name is of a file outside the folder that it should lie in."""
+    return PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts
 
 
 def _seen_through(name: str) -> tuple[str, PlainView]:

@@ -19,8 +19,10 @@ How each kind of file becomes a picture:
 | several pages or frames | the first                                                       |
 | float, 32-bit integer   | refused: the range of such samples is not known                 |
 | cut off, damaged, empty | refused                                                         |
+| over 2^27 pixels        | refused by its header, before any memory is taken for it        |
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,7 +33,7 @@ import numpy as np
 
 from calib.arrays import AnyArray, Float32, Floating, UInt8
 from calib.errors import ImageError, UsageError, VerificationError
-from calib.files import write_atomically
+from calib.files import read_whole, write_atomically
 
 Picture = UInt8
 
@@ -42,7 +44,9 @@ _AS_STORED_UPRIGHT = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
 # OpenCV 5 keeps getLogLevel and setLogLevel in cv2.utils.logging, OpenCV 4 in cv2 itself.
 _OPENCV_LOG: Any = getattr(cv2.utils, "logging", cv2)
 _SILENT = 0
+_TOO_LARGE = "CV_IO_MAX_IMAGE"
 
+_ROWS = 64
 _JPEG_START = b"\xff\xd8"
 _JPEG_END = b"\xff\xd9"
 _JPEG_SCAN_MARKER = 0xDA
@@ -61,7 +65,7 @@ def read_image(path: Path) -> Picture:
         ImageError: the path cannot be read or does not hold a picture.
     """
     try:
-        raw = path.read_bytes()
+        raw = read_whole(path)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise ImageError(f"{path}: cannot be read as an image file: {reason}") from error
@@ -92,6 +96,12 @@ def decode_image(raw: bytes, name: str) -> Picture:
         try:
             stored = cv2.imdecode(np.frombuffer(raw, np.uint8), _AS_STORED_UPRIGHT)
         except cv2.error as error:
+            if _TOO_LARGE in str(error):
+                most = os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"]
+                raise ImageError(
+                    f"{name}: its header asks for more than a picture may hold; expected at most "
+                    f"{most} pixels (OPENCV_IO_MAX_IMAGE_PIXELS) and no side beyond 2^20: reduce it"
+                ) from error
             reason = " ".join(str(error).split())
             raise ImageError(f"{name}: OpenCV refuses this image: {reason}") from error
     if stored is None:
@@ -202,8 +212,7 @@ def write_image(path: Path, picture: Picture) -> None:
 
 def _to_rgb8(stored: AnyArray, name: str) -> Picture:
     if stored.dtype == np.uint16:
-        # 257 is odd, so x / 257 never lies half way and adding 128 rounds to nearest.
-        stored = ((stored.astype(np.uint32) + 128) // 257).astype(np.uint8)
+        stored = _eight_bits(stored)
     if stored.dtype != np.uint8:
         raise ImageError(
             f"{name}: holds {stored.dtype} samples, whose range is not known; "
@@ -211,6 +220,16 @@ def _to_rgb8(stored: AnyArray, name: str) -> Picture:
         )
     code = cv2.COLOR_GRAY2RGB if stored.ndim == 2 else cv2.COLOR_BGR2RGB
     return np.asarray(cv2.cvtColor(stored, code), dtype=np.uint8)
+
+
+def _eight_bits(stored: AnyArray) -> UInt8:
+    """Reduce 16 bits to 8, a few rows at a time: a large picture is held once, not five times."""
+    reduced = np.empty(stored.shape, np.uint8)
+    for top in range(0, len(stored), _ROWS):
+        # 257 is odd, so x / 257 never lies half way and adding 128 rounds to nearest.
+        rows = (stored[top : top + _ROWS].astype(np.uint32) + 128) // 257
+        reduced[top : top + _ROWS] = rows
+    return reduced
 
 
 def _require_picture(picture: Picture) -> None:

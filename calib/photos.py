@@ -66,4 +66,4 @@ def _candidates(folder: Path, *, degraded: bool) -> list[PhotoFile]:
         paths = image_files(folder)
     else:
         paths = unpaired_photographs(folder) if degraded else calibration_images(folder)
-    return [PhotoFile(path.relative_to(folder).as_posix(), path.resolve()) for path in paths]
+    return [PhotoFile(path.relative_to(folder).as_posix(), path.absolute()) for path in paths]

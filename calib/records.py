@@ -24,6 +24,7 @@ from pydantic_core import ErrorDetails
 
 from calib.digest import canonical_json
 from calib.errors import EsrdeployError
+from calib.files import read_whole
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -31,12 +32,12 @@ if TYPE_CHECKING:
 Record = TypeVar("Record", bound="DataclassInstance")
 
 _SHA256 = r"^[0-9a-f]{64}$"
-_PLAIN = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+_PLAIN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}"
 _PLAIN_NAME = rf"^{_PLAIN}$"
 _PLAIN_PATH = rf"^{_PLAIN}(/{_PLAIN})*$"
 _PATTERNS = {
     _SHA256: "the 64 hexadecimal digits of a sha256",
-    _PLAIN_NAME: "a plain name of letters, digits, '.', '_' and '-'",
+    _PLAIN_NAME: "a plain name of at most 200 letters, digits, '.', '_' and '-'",
     _PLAIN_PATH: "plain names joined by '/'",
 }
 
@@ -95,7 +96,7 @@ def read(
         EsrdeployError: ``refuse``; the file is missing, or holds no such record.
     """
     try:
-        content = path.read_bytes()
+        content = read_whole(path)
     except OSError as error:
         raise refuse(
             f"{source or path} cannot be read: {error.strerror or error}; {remedy}"

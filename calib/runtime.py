@@ -25,8 +25,8 @@ from calib.arrays import AnyArray
 from calib.errors import GraphError
 
 ORT_VERSION: str = ort.__version__
-_WARNINGS_OFF = 3
 _CPU = "CPUExecutionProvider"
+_LOG_OFF = 4  # what it would log as an error is raised as one
 
 
 class Session:
@@ -65,7 +65,7 @@ class Session:
             else ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         )
         options.intra_op_num_threads = threads or os.cpu_count() or 1
-        options.log_severity_level = _WARNINGS_OFF
+        options.log_severity_level = _LOG_OFF
         # Idle workers would otherwise spin and take the cores from numpy between two runs.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if shared_arena:
@@ -100,9 +100,17 @@ class Session:
 
         Returns:
             The arrays by output name.
+
+        Raises:
+            GraphError: a node cannot be run.
         """
         names = list(outputs) if outputs is not None else list(self.outputs)
-        return dict(zip(names, self._session.run(names, dict(feeds)), strict=True))
+        try:
+            found = self._session.run(names, dict(feeds))
+        except Exception as error:  # onnxruntime's errors share no base class
+            reason = str(error).strip().splitlines()[0]
+            raise GraphError(f"onnxruntime cannot run the graph: {reason}") from error
+        return dict(zip(names, found, strict=True))
 
 
 def installed_providers() -> tuple[str, ...]:

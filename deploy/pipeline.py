@@ -10,7 +10,8 @@ from calib.graph import GraphIndex
 from calib.images import to_input
 from calib.sample import verification_pictures
 from calib.table import CalibrationTable
-from deploy.artifacts.files import MANIFEST_NAME, Artifact, claim_folder
+from deploy.artifacts.claim import claimed
+from deploy.artifacts.files import MANIFEST_NAME, UNFINISHED_NAME, Artifact
 from deploy.artifacts.manifest import Manifest
 from deploy.artifacts.staging import publish, staged
 from deploy.build.budget import shortfall
@@ -24,6 +25,7 @@ from deploy.build.calibrate import (
 from deploy.build.describe import describe
 from deploy.build.earlier import find_earlier
 from deploy.build.idle_options import parts_without_nodes
+from deploy.build.kept_export import find_export, keep_export
 from deploy.build.left_alone import operators_left_alone
 from deploy.build.lower import Lowered, lower
 from deploy.build.request import BuildRequest
@@ -89,43 +91,48 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
         chosen = request.calibration.chosen(request.tile.size, scale=scale, hold_back=hold_back)
     source = None if chosen is None else chosen.source
     judges = _judges(request, chosen)
-    earlier = find_earlier(request, network, source)
-    folder = claim_folder(request.folder)
+    with claimed(request.folder) as folder:
+        earlier = find_earlier(request, network, source)
+        exported = _export(network, request, progress)
+        graph = GraphIndex(exported.model)
+        require_nodes(graph.model, earlier.fp16_keep)
+        for line in (
+            *parts_without_nodes(request.quantization, graph),
+            *operators_left_alone(graph),
+        ):
+            progress.note(line)
+        require_fitting(source, request.calibration.table, graph)
+        shipped = GraphIndex(with_batch(graph.model, request.tile.batch))
+        earlier.require_float_model(shipped)
+        kept = [item.path for item in earlier.kept]
+        with staged(folder, kept, resumable_files, progress.note) as stage:
+            keep_export(stage, network, request, exported)
+            lowered = Lowered()
+            if source is not None:
+                lowered = lower(earlier, stage, graph, source, exported.probes[0], progress)
+            artifacts = [*write_fp32(stage, request.stem, shipped.model), *lowered.artifacts]
 
-    exported = _export(network, request, progress)
-    graph = GraphIndex(exported.model)
-    require_nodes(graph.model, earlier.fp16_keep)
-    for line in (*parts_without_nodes(request.quantization, graph), *operators_left_alone(graph)):
-        progress.note(line)
-    require_fitting(source, graph)
-    shipped = GraphIndex(with_batch(graph.model, request.tile.batch))
-    earlier.require_float_model(shipped)
-    kept = [item.path for item in earlier.kept]
-    with staged(folder, kept, resumable_files, progress.note) as stage:
-        lowered = Lowered()
-        if source is not None:
-            lowered = lower(earlier, stage, graph, source, exported.probes[0], progress)
-        artifacts = [*write_fp32(stage, request.stem, shipped.model), *lowered.artifacts]
-
-        draft = describe(network, shipped, earlier, lowered, artifacts)
-        checked = check_contents(stage, draft, progress)
-        original = held_original(checked.build, network)
-        if request.tile.batch == 1:
-            drawn = _drawn(network, exported, draft.float_artifact.path)
-            original = replace(original, drawn=drawn)
-        options = VerifyOptions((), LAYER_PICTURES if request.report else 0, latency=True)
-        verification = compare_build(checked, judges, original, progress, options)
-        parity = verification.parity_record()
-        written = (*draft.artifacts, *write_parity(stage, parity))
-        verified_on = verification.judges.record()
-        manifest = replace(draft, artifacts=written, parity=parity.figures, verified_on=verified_on)
-        write_atomically(stage / MANIFEST_NAME, manifest.content())
-        if request.report:
-            write_report(checked, verification, manifest, progress)
-        publish(stage, manifest.files(report=request.report), instead=True)
-    warnings = () if chosen is None else chosen.warnings(hold_back=hold_back)
-    short = _shortfalls(request, verification, manifest)
-    return BuildOutcome(folder, manifest, verification, (*warnings, *short))
+            draft = describe(network, shipped, earlier, lowered, artifacts)
+            checked = check_contents(stage, draft, progress)
+            original = held_original(checked.build, network)
+            if request.tile.batch == 1:
+                drawn = _drawn(network, exported, draft.float_artifact.path)
+                original = replace(original, drawn=drawn)
+            options = VerifyOptions((), LAYER_PICTURES if request.report else 0, latency=True)
+            verification = compare_build(checked, judges, original, progress, options)
+            parity = verification.parity_record()
+            written = (*draft.artifacts, *write_parity(stage, parity))
+            verified_on = verification.judges.record()
+            manifest = replace(
+                draft, artifacts=written, parity=parity.figures, verified_on=verified_on
+            )
+            write_atomically(stage / MANIFEST_NAME, manifest.content())
+            if request.report:
+                write_report(checked, verification, manifest, progress)
+            publish(stage, manifest.files(report=request.report), instead=True)
+        warnings = () if chosen is None else chosen.warnings(hold_back=hold_back)
+        short = _shortfalls(request, verification, manifest)
+        return BuildOutcome(folder, manifest, verification, (*warnings, *short))
 
 
 def _shortfalls(
@@ -194,19 +201,21 @@ def calibrate_model(request: BuildRequest, progress: Progress) -> CalibrationOut
     network.require_fitting(request.tile)
     scale = network.scale_at(request.tile)
     source = request.calibration.chosen(request.tile.size, scale=scale).source
-    earlier = find_earlier(request, network, source)
-    folder = claim_folder(request.folder)
-    graph = GraphIndex(_export(network, request, progress).model)
-    shipped = GraphIndex(with_batch(graph.model, request.tile.batch))
-    earlier.require_float_model(shipped)
-    with staged(folder, (), resumable_files, progress.note) as stage:
-        table = calibration_table(
-            graph, source, stage, execution=request.execution, progress=progress
-        )
-        earlier.require_table(table)
-        artifacts = write_fp32(stage, request.stem, shipped.model) + table_artifacts(stage)
-        publish(stage, [item.path for item in artifacts], instead=request.replace)
-    return CalibrationOutcome(table, tuple(artifacts), folder)
+    with claimed(request.folder) as folder:
+        earlier = find_earlier(request, network, source)
+        exported = _export(network, request, progress)
+        graph = GraphIndex(exported.model)
+        shipped = GraphIndex(with_batch(graph.model, request.tile.batch))
+        earlier.require_float_model(shipped)
+        with staged(folder, (), resumable_files, progress.note) as stage:
+            keep_export(stage, network, request, exported)
+            table = calibration_table(
+                graph, source, stage, execution=request.execution, progress=progress
+            )
+            earlier.require_table(table)
+            artifacts = write_fp32(stage, request.stem, shipped.model) + table_artifacts(stage)
+            publish(stage, [item.path for item in artifacts], instead=request.replace)
+        return CalibrationOutcome(table, tuple(artifacts), folder)
 
 
 def _loaded(request: BuildRequest, progress: Progress) -> Network:
@@ -229,7 +238,12 @@ def _drawn(network: Network, exported: ExportedModel, float_file: str) -> Output
 
 
 def _export(network: Network, request: BuildRequest, progress: Progress) -> ExportedModel:
-    """Make and lower the float model, proven on a real picture."""
+    """Make and lower the float model, proven on a real picture, or take up a kept one."""
+    if request.execution.resume:
+        kept = find_export(request.folder / UNFINISHED_NAME, network, request)
+        if kept is not None:
+            progress.note(f"using the exported float model of {network.name}")
+            return kept
     with progress.stage(f"exporting {network.name}: {network.description}", 1) as advance:
         probe = to_input(verification_pictures(request.tile.size).patches[0].load())
         exported = network.export([probe])

@@ -9,11 +9,13 @@ from pathlib import Path
 import onnx
 
 from calib.errors import CalibrationError, GraphError, VerificationError
+from calib.files import read_whole
 from calib.graph import GraphIndex
 from calib.table import CalibrationTable
 from deploy.artifacts.check import Check, check_digest
 from deploy.artifacts.files import (
     PARITY_NAME,
+    TABLE_ARRAYS_NAME,
     TABLE_NAME,
     Artifact,
     build_files,
@@ -132,7 +134,7 @@ def load_build(
             failed.append(Check.of(False, "parse", item.path, str(error)))
         if item.precision == "int8":
             failed += _load_records(build, item, intact)
-    if TABLE_NAME in intact:
+    if {TABLE_NAME, TABLE_ARRAYS_NAME} <= {*intact}:
         try:
             build = replace(build, table=CalibrationTable.load(folder / TABLE_NAME))
         except CalibrationError as error:
@@ -151,7 +153,7 @@ def _load_records(build: Build, item: Artifact, intact: Collection[str]) -> Iter
     plan, costs = plan_file_name(model, target), sensitivity_file_name(model, target)
     if plan in intact:
         try:
-            content = (build.folder / plan).read_bytes()
+            content = read_whole(build.folder / plan)
             build.plans[item.path] = QuantPlan.parse(content, plan)
         except (OSError, GraphError) as error:
             yield Check.of(False, "plan", plan, str(error))

@@ -1,14 +1,13 @@
 """Name, write and record the files of a build, each with its digest."""
 
 import re
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
 
 from calib.digest import sha256_bytes, sha256_file
-from calib.errors import GraphError, UsageError
+from calib.errors import GraphError
 from calib.files import write_atomically
 from calib.records import Count, PlainName, Sha256
 from deploy.artifacts.precision import ModelPrecision
@@ -88,24 +87,6 @@ def sensitivity_file_name(model: str, target: str) -> str:
     'x4plus-int8-ort.sensitivity.json'
     """
     return f"{model}-int8-{target}.sensitivity.json"
-
-
-def claim_folder(folder: Path) -> Path:
-    """Make ``folder``, prove that files can be written there, and return it.
-
-    Raises:
-        UsageError: the folder cannot be made, or not be written to.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise UsageError(
-            f"cannot write to the output folder {folder}: {error.strerror or error}; "
-            "choose another with --out"
-        ) from error
-    return folder
 
 
 def write_record(folder: Path, name: str, content: bytes) -> Artifact:

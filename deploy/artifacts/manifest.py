@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from calib.errors import UsageError, VerificationError
+from calib.files import read_whole
 from calib.images_record import ImagesSummary, images_digest
 from calib.records import Count, PlainName, Scale, Sha256, encode, read
 from calib.tile import Tile
@@ -185,7 +186,7 @@ def written_as(path: Path) -> Literal["build", "bundle"] | None:
     The two share their file name, and people mistake one folder for the other.
     """
     try:
-        document = json.loads(path.read_bytes())
+        document = json.loads(read_whole(path))
     except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(document, dict):

@@ -1,4 +1,4 @@
-"""Parse ONNX files, and refuse what is none in one line."""
+"""Parse ONNX files, and refuse in one line what is none, or cannot be relied on."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,24 +7,28 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from calib.errors import GraphError
+from calib.files import read_whole
+from deploy.artifacts.onnx_problems import onnx_problems
 
 
 def load_model(source: Path | bytes, name: str | None = None) -> onnx.ModelProto:
-    """Parse an ONNX file, and ask nothing of the graph that it holds.
+    """Parse an ONNX file whose tensors lie in it; nothing else is asked of its graph.
 
     Args:
         source: the file, or its content.
         name: what to call it in an error; ``None``: by its path.
 
     Raises:
-        GraphError: the file is missing or is no ONNX model.
+        GraphError: the file is missing, is no ONNX model, or cannot be relied on
+            (deploy/artifacts/onnx_problems.py).
     """
     shown = name or (str(source) if isinstance(source, Path) else "the model")
     try:
         # The bytes: by its path, onnx would choose a text parser for some suffixes.
-        content = source if isinstance(source, bytes) else source.read_bytes()
+        content = source if isinstance(source, bytes) else read_whole(source)
         model = onnx.load_model_from_string(content)
         damage = None if all(isinstance(name, str) for name in _names(model)) else "a broken name"
+        damage = damage if content else "it is empty"
     except OSError as error:
         raise GraphError(f"cannot read {shown}: {error.strerror or error}") from error
     except (DecodeError, UnicodeDecodeError) as error:
@@ -34,6 +38,8 @@ def load_model(source: Path | bytes, name: str | None = None) -> onnx.ModelProto
             f"{shown} is no ONNX model, it is truncated or damaged ({damage}); expected a .onnx "
             "file"
         )
+    for problem in onnx_problems(model):
+        raise GraphError(f"{shown} {problem}")
     return model
 
 
@@ -59,7 +65,7 @@ def read_model(path: Path) -> onnx.ModelProto:
     """
     model = load_model(path)
     try:
-        onnx.checker.check_model(model)
+        onnx.checker.check_model(model, full_check=True)
         return onnx.shape_inference.infer_shapes(model)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise GraphError(

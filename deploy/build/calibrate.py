@@ -14,7 +14,7 @@ import onnx
 from calib.calibrate import OnImage, calibrate
 from calib.dataset import PatchSet, folder_patches
 from calib.degradation.parameters import Degradation, DegradationParameters
-from calib.errors import CalibrationError
+from calib.errors import CalibrationError, StaleTableError, named
 from calib.graph import GraphIndex
 from calib.held_back import ONE_IN, split_folder
 from calib.images_record import ImagesRecord, Mode
@@ -22,6 +22,7 @@ from calib.sample import sample_patches
 from calib.table import CalibrationTable
 from calib.tile import USUAL_SIZE, Size
 from deploy.artifacts.files import TABLE_ARRAYS_NAME, TABLE_NAME, Artifact, artifact_of
+from deploy.build.execution import Execution
 from deploy.progress import Advance, Progress
 from quant.analysis.tensor_distributions import observed_tensors
 
@@ -30,21 +31,6 @@ JOURNAL_NAME = "calibration.journal"
 # photographs of other kinds. 8 and 16 cost less than 0.1 dB on the mean.
 _COSTS = ((1, 1.1, 4.4), (2, 0.8, 4.3), (4, 0.5, 1.7))
 ENOUGH = 8
-
-
-@dataclass(frozen=True)
-class Execution:
-    """How and where calibration images are run; it never shows in the table.
-
-    Attributes:
-        workers: processes of this machine to deal them to; ``None``: this process alone.
-        scheduler: address of a Dask scheduler whose workers get them instead.
-        resume: use what an interrupted run of the same job left in the folder.
-    """
-
-    workers: int | None = None
-    scheduler: str | None = None
-    resume: bool = True
 
 
 @dataclass(frozen=True)
@@ -165,14 +151,17 @@ def calibration_note(patches: PatchSet) -> str:
     return f"calibrating on {len(patches.patches)} images ({patches.mode}{degraded})"
 
 
-def require_fitting(source: PatchSet | CalibrationTable | None, graph: GraphIndex) -> None:
-    """Refuse a finished table of another graph, before anything is written.
+def require_fitting(
+    source: PatchSet | CalibrationTable | None, table: Path | None, graph: GraphIndex
+) -> None:
+    """Refuse a finished table, which the file ``table`` holds, of another graph.
 
     Raises:
         StaleTableError: it is of another graph.
     """
-    if isinstance(source, CalibrationTable):
-        source.require_network(graph.network_digest)
+    if isinstance(source, CalibrationTable) and table is not None:
+        with named(table, StaleTableError):
+            source.require_network(graph.network_digest)
 
 
 def calibration_table(

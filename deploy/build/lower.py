@@ -71,7 +71,8 @@ def lower(  # noqa: PLR0913, PLR0917  # what models are made from
     pictures = pictures_of(source, request.tile.size, probe)
     targets: dict[str, TargetOptions] = {}
     for profile in request.profiles() if request.builds("int8") else ():
-        quantizer = Quantizer(graph, table, profile, pictures, progress)
+        kept_in = folder if request.execution.resume else None
+        quantizer = Quantizer(graph, table, profile, pictures, progress, kept_in)
         quantized = _quantized(request, quantizer, folder)
         quantized = quantized if batch == 1 else quantized.on(shipped)
         artifacts += write_quantized(folder, name, quantized)

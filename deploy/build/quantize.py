@@ -23,6 +23,7 @@ from calib.records import encode
 from calib.table import CalibrationTable
 from deploy.artifacts.build_options import BudgetRecord
 from deploy.build.budget import Budget, promoted_nodes, require_int8
+from deploy.build.kept_rounding import kept_rounding
 from deploy.build.pictures import Pictures, inputs_of
 from deploy.progress import Progress
 from quant.analysis.layer_groups import find_layer_groups
@@ -100,6 +101,7 @@ class Quantizer:
         profile: the target.
         pictures: what is decided on.
         progress: told what is going on.
+        folder: of the unfinished build, where rounded weights are kept; ``None``: nowhere.
     """
 
     graph: GraphIndex
@@ -107,6 +109,7 @@ class Quantizer:
     profile: TargetProfile
     pictures: Pictures
     progress: Progress
+    folder: Path | None = None
 
     def quantize(self, options: QuantOptions) -> QuantizedModel:
         """Plan, prove that folding and equalizing change nothing, round the weights, and emit.
@@ -177,9 +180,15 @@ class Quantizer:
         if options.rounding == "nearest":
             return prepared, RoundedWeights()
         patches = self.pictures.rounding
-        title = f"rounding weights of {self.profile.name}"
-        with self.progress.stage(title, len(prepared.plan.weights)) as advance:
-            weights = round_weights(prepared, self.table, inputs_of(patches), on_step=advance)
+
+        def make() -> RoundedWeights:
+            title = f"rounding weights of {self.profile.name}"
+            with self.progress.stage(title, len(prepared.plan.weights)) as advance:
+                return round_weights(prepared, self.table, inputs_of(patches), on_step=advance)
+
+        weights, kept = kept_rounding(self.folder, prepared.plan, patches, make)
+        if kept:
+            self.progress.note(f"using the rounded weights of {self.profile.name}")
         return record_rounding(prepared, weights, patches.record()), weights
 
     def _parity_db(self, found: QuantizedModel, inputs: list[Float32]) -> float:

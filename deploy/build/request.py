@@ -8,7 +8,8 @@ from calib.tile import Tile
 from deploy.artifacts.build_options import BuildOptions, TargetOptions
 from deploy.artifacts.precision import PRECISIONS, ModelPrecision
 from deploy.build.budget import Budget
-from deploy.build.calibrate import CalibrationRequest, Execution
+from deploy.build.calibrate import CalibrationRequest
+from deploy.build.execution import Execution
 from quant.passes.lowering.catalogue import require_quantizable
 from quant.plan import QuantOptions
 from quant.planner import part_precisions
@@ -86,8 +87,9 @@ class BuildRequest:
         """Refuse what a target cannot do, before anything heavy is loaded.
 
         Raises:
-            UsageError: an option asks for what a target cannot do.
+            UsageError: an option asks for what a target, or a scheduler, cannot do.
         """
+        self.execution.require_possible()
         for profile in self.profiles():
             part_precisions(profile, self.quantization)
             if self.builds("int8"):

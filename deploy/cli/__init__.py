@@ -4,6 +4,8 @@ Each command is one file here. Their heavy imports stand inside the functions, s
 ``esrdeploy --help`` answers without loading torch, onnxruntime or OpenCV.
 """
 
+import sys
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -14,12 +16,13 @@ from deploy.cli.build import build
 from deploy.cli.calibrate import calibrate
 from deploy.cli.degrade import degrade
 from deploy.cli.doctor import doctor
-from deploy.cli.entry import Commands
+from deploy.cli.entry import Commands, say_stopped
 from deploy.cli.eval import evaluate
 from deploy.cli.handoff import handoff
 from deploy.cli.inspect import inspect
 from deploy.cli.models import models
 from deploy.cli.report import report
+from deploy.cli.stopping import stopping
 from deploy.cli.targets import targets
 from deploy.cli.upscale import upscale
 from deploy.cli.verify import verify
@@ -70,4 +73,5 @@ app.command()(bench)
 
 def main() -> None:
     """Run the command line and exit as deploy/cli/entry.py says."""
-    app(prog_name="esrdeploy")
+    with stopping(partial(say_stopped, sys.argv[1:])):
+        app(prog_name="esrdeploy")

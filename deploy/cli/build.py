@@ -202,7 +202,8 @@ def build(
     """Build fp32, fp16 and int8 ONNX models and verify that they draw the same picture."""
     from calib.tile import Tile
     from deploy.build.budget import Budget
-    from deploy.build.calibrate import CalibrationRequest, Execution
+    from deploy.build.calibrate import CalibrationRequest
+    from deploy.build.execution import Execution
     from deploy.build.idle_options import idle_options
     from deploy.build.request import BuildRequest
     from deploy.network.weights.naming import named_model

@@ -49,7 +49,8 @@ def calibrate(
 ) -> None:
     """Observe the activation ranges of the float model over a folder of images."""
     from calib.tile import Tile
-    from deploy.build.calibrate import CalibrationRequest, Execution
+    from deploy.build.calibrate import CalibrationRequest
+    from deploy.build.execution import Execution
     from deploy.build.request import BuildRequest
     from deploy.network.weights.naming import named_model
 

@@ -48,13 +48,13 @@ def degrade(
 
     from calib.degradation.pairs import PAIRS_NAME, PairsRequest, write_pairs
     from calib.degradation.parameters import Degradation, DegradationParameters, read_parameters
-    from deploy.artifacts.files import claim_folder
+    from deploy.artifacts.claim import claimed
 
     parameters = DegradationParameters() if degradation is None else read_parameters(degradation)
     request = PairsRequest(photos, out, Degradation(scale, parameters), seed, crop, count)
     files = request.files()
-    claim_folder(out)
-    with make_progress().stage(f"degrading {photos}", len(files)) as advance:
+    stage = make_progress().stage(f"degrading {photos}", len(files))
+    with claimed(out), stage as advance:
         record = write_pairs(request, on_pair=advance)
     if as_json:
         content = {"folder": str(out), "record": asdict(record)}

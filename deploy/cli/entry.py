@@ -4,13 +4,16 @@
     1     a verification failed, or what was given is not what it claims to be
     2     bad usage or bad input
     130   interrupted (SIGINT)
+    143   terminated (SIGTERM)
 
 Errors of the tree (calib/errors.py), options that the parser refuses, and files that the system
 refuses all pass through here.
 """
 
+import errno
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NoReturn
 
 import typer
@@ -18,8 +21,10 @@ from typer.core import TyperGroup
 
 from calib.errors import EsrdeployError
 from deploy.cli.console import error_line, print_json
+from deploy.cli.stopping import interrupted_code, say_once
 
 INTERRUPTED = 130
+_DISK_REFUSES = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 _BAD_INPUT = 2
 # What the parser raises for any bad usage; typer exports no more of its tree than one leaf.
 _USAGE: Any = typer.BadParameter.__mro__[1]
@@ -43,6 +48,7 @@ class Commands(TyperGroup):
             SystemExit: always.
         """
         given = list(sys.argv[1:] if args is None else args)
+        _require_words(given)
         try:
             code = super().main(
                 args,
@@ -64,13 +70,16 @@ class Commands(TyperGroup):
         except EsrdeployError as error:
             _refuse(given, type(error).__name__, str(error), error.exit_code)
         except OSError as error:
-            if error.filename is None:  # no file's fault: a fault of this program
+            if error.filename is not None:
+                message = f"{error.filename}: {error.strerror}; expected a file that can be used"
+            elif error.errno in _DISK_REFUSES:
+                message = f"cannot write: {error.strerror}; free some, or write to another disk"
+            else:  # no file's fault: a fault of this program
                 raise
-            message = f"{error.filename}: {error.strerror}; expected a file that can be used"
             _refuse(given, "UsageError", message)
         if code == INTERRUPTED:
-            message = "interrupted before it was done; run the same command again"
-            _refuse(given, "Interrupted", message, INTERRUPTED)
+            say_once(partial(say_stopped, given))
+            code = interrupted_code()
         sys.exit(code or 0)
 
     def _path(self, given: Sequence[str]) -> str:
@@ -79,16 +88,50 @@ class Commands(TyperGroup):
         return " ".join(["esrdeploy", *named[:1], "--help"])
 
 
+def _require_words(given: Sequence[str]) -> None:
+    """Refuse a value of no letters: no option means anything by one, a shell's empty variable does.
+
+    An empty path would be the current folder.
+    """
+    for before, word in zip(["", *given], given, strict=False):
+        option, _, value = word.rpartition("=") if word.startswith("--") else (before, "", word)
+        if not value.strip():
+            shown = option if option.startswith("-") else "an argument"
+            _refuse(
+                given, "UsageError", f"{shown} is given an empty value; give one, or leave it out"
+            )
+
+
 def _sentence(text: str) -> str:
     return text if text.endswith((".", "?", ")")) else f"{text}."
 
 
+def say_stopped(given: Sequence[str], code: int) -> None:
+    """Say that a command was stopped by a signal, and how to go on.
+
+    Args:
+        given: the command line.
+        code: exit status that tells which signal it was.
+    """
+    kind = "Interrupted" if code == INTERRUPTED else "Terminated"
+    message = (
+        f"{kind.lower()} before it was done; run the same command again: it goes on from what "
+        "was finished"
+    )
+    _say(given, kind, message, code)
+
+
 def _refuse(given: Sequence[str], kind: str, message: str, code: int = _BAD_INPUT) -> NoReturn:
     """Say why a command did not do what was asked, and exit."""
+    _say(given, kind, message, code)
+    sys.exit(code)
+
+
+def _say(given: Sequence[str], kind: str, message: str, code: int) -> None:
     error_line(message)
     if "--json" in given:
         fact = {"kind": kind, "message": " ".join(message.split())}
         command = next((word for word in given if not word.startswith("-")), None)
         content = {"command": command, "error": fact, "exit_code": code}
         print_json("esrdeploy.cli.error/1", content)
-    sys.exit(code)
+        sys.stdout.flush()

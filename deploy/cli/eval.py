@@ -74,7 +74,7 @@ def evaluate(
     from calib.digest import canonical_json
     from calib.errors import UsageError
     from calib.files import write_atomically
-    from deploy.artifacts.files import claim_folder
+    from deploy.artifacts.claim import claimed
     from deploy.artifacts.precision import PRECISIONS
     from deploy.evaluate.critic import Critic
     from deploy.evaluate.fid.inception import feature_network
@@ -100,14 +100,14 @@ def evaluate(
     network = None if fid is None else feature_network(fid)
     judge = None if critic is None else Critic.load(critic)
     table = score(request, make_progress(), network, judge)
-    folder = claim_folder(out or builds)
     contents = {
         "md": table.markdown().encode(),
         "json": canonical_json(table.record()),
         "csv": table.csv().encode(),
     }
-    for suffix, content in contents.items():
-        write_atomically(folder / f"eval-{shape}.{suffix}", content)
+    with claimed(out or builds) as folder:
+        for suffix, content in contents.items():
+            write_atomically(folder / f"eval-{shape}.{suffix}", content)
     if as_json:
         print_json(SCHEMA, table.record())
         return

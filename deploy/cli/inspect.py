@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from calib.errors import EsrdeployError, UsageError
+from calib.errors import EsrdeployError, GraphError, UsageError, named
 from deploy.cli.console import error_line, print_json, print_table
 from deploy.cli.options import AsJson
 
@@ -50,7 +50,8 @@ def inspect(
     from deploy.artifacts.onnx_files import read_model
     from deploy.inspection import inspect_file
 
-    found = inspect_file(path)
+    with named(path, GraphError):
+        found = inspect_file(path)
     violations: tuple[RuleViolation, ...] = ()
     if rules is not None:
         from quant.qdq.rules import check_rules

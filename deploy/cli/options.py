@@ -132,7 +132,7 @@ CalibTable = Annotated[
 ]
 Workers = Annotated[
     int | None,
-    typer.Option(min=1, help="Calibrate on this many worker processes of this machine."),
+    typer.Option(min=1, max=256, help="Calibrate on this many worker processes of this machine."),
 ]
 Scheduler = Annotated[
     str | None,

@@ -130,8 +130,9 @@ def verify(
     """Re-check every artifact under PATH; exit 1 if any fails."""
     if returned is not None:
         from deploy.cli.returned import verify_returned
-        from deploy.handoff.returned.files import OutputFormat, OutputQuantization
+        from deploy.handoff.returned.files import OutputFormat
         from deploy.handoff.returned.judge import ReturnedRequest
+        from deploy.handoff.returned.quantization import OutputQuantization
         from deploy.handoff.vendors import vendor_name
 
         quantization = None

@@ -5,8 +5,8 @@ The same zlib gives the same bytes; another may pack the same contents otherwise
 bundle's manifest has the digest of every file.
 
 Unpacking trusts nothing: an entry with an absolute path, a drive, a parent folder, a link, a name
-that differs from another by case alone, or a password refuses the whole zip, before anything is
-written.
+that differs from another by case alone, a password, or too many or too large of them refuse the
+whole zip, before anything is written.
 """
 
 import re
@@ -16,20 +16,23 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from pathlib import Path, PurePosixPath
 
 from calib.errors import UsageError, VerificationError
-from calib.files import whole_file
+from calib.files import require_regular, temporary_folder, whole_file
 from deploy.artifacts.files import MANIFEST_NAME
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip can name
 _UNIX = 3
 _MODE = 0o644
 _ENCRYPTED = 1
-LARGEST_BYTES = 8 << 30
+LARGEST_BYTES = 4 << 30
 """What a bundle may unpack to. All targets of x4plus together take 0.6 GB."""
 
+MOST_ENTRIES = 10_000
+"""What a bundle may hold. One for all vendors with 50 golden pictures holds 600."""
+
+_LONGEST_STEP, _LONGEST_PATH = 200, 1000  # file systems end at 255 and 4096 bytes
 _ZIP_START = b"PK"
 _DRIVE = re.compile(r"[A-Za-z]:")
 
@@ -73,6 +76,7 @@ def unpack(path: Path, folder: Path) -> None:
         VerificationError: it is damaged, or holds an entry that is not safe.
     """
     try:
+        require_regular(path)
         with zipfile.ZipFile(path) as archive:
             entries = [entry for entry in archive.infolist() if not entry.is_dir()]
             _require_safe(path.name, entries)
@@ -100,16 +104,25 @@ def unpack(path: Path, folder: Path) -> None:
 
 
 def _require_safe(zip_name: str, entries: list[zipfile.ZipInfo]) -> None:
+    if len(entries) > MOST_ENTRIES:
+        raise VerificationError(
+            f"{zip_name} is not unpacked: it holds {len(entries)} entries, expected at most "
+            f"{MOST_ENTRIES}"
+        )
+    folders = {
+        folder.as_posix() for entry in entries for folder in PurePosixPath(entry.filename).parents
+    }
     seen: set[str] = set()
     for entry in entries:
         # zipfile mends some names in `filename`; what is asked here is what the file says.
         problem = _problem(entry.orig_filename, entry)
         if entry.filename.casefold() in seen:
             problem = "a name that occurs twice, or twice but for case"
+        if entry.filename in folders:
+            problem = "the name of a folder that holds others"
         if problem is not None:
-            raise VerificationError(
-                f"{zip_name} is not unpacked: the entry {entry.orig_filename!r} has {problem}"
-            )
+            shown = repr(entry.orig_filename[:_LONGEST_STEP])
+            raise VerificationError(f"{zip_name} is not unpacked: the entry {shown} has {problem}")
         seen.add(entry.filename.casefold())
     total = sum(entry.file_size for entry in entries)
     if total > LARGEST_BYTES:
@@ -129,6 +142,7 @@ def _problem(name: str, entry: zipfile.ZipInfo) -> str | None:
         ("" in parts or "." in parts, "an empty step in its path"),
         (kind not in {0, stat.S_IFREG}, "a link or a device in place of a file"),
         (entry.flag_bits & _ENCRYPTED, "a password"),
+        (len(name) > _LONGEST_PATH or max(map(len, parts)) > _LONGEST_STEP, "too long a name"),
     )
     return next((problem for found, problem in problems if found), None)
 
@@ -150,9 +164,9 @@ def opened(bundle: Path) -> Iterator[Path]:
     if bundle.is_dir():
         yield bundle
         return
-    with TemporaryDirectory(prefix="esrdeploy-bundle-") as temporary:
-        unpack(bundle, Path(temporary))
-        yield _root(Path(temporary), bundle.name)
+    with temporary_folder("bundle") as temporary:
+        unpack(bundle, temporary)
+        yield _root(temporary, bundle.name)
 
 
 def _only_zip(folder: Path) -> Path:

@@ -5,7 +5,7 @@ The order is the order of trust: the zip, the manifest, every file's digest, the
 golden vectors, and last the vendors' engines that are installed here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -79,11 +79,14 @@ def check_bundle(bundle: Path, progress: Progress) -> BundleCheck:
         with progress.stage("checking files", 1) as advance:
             checks = list(_check_files(root, manifest))
             advance()
+        models: dict[str, onnx.ModelProto] = {}
         if all(check.status == "passed" for check in checks):
-            checks += _check_golden(root, manifest, progress)
+            checks += _load_models(root, manifest, models)
+        if all(check.status == "passed" for check in checks):
+            checks += _check_golden(root, manifest, models, progress)
             checks += _check_engines(root, manifest, progress)
         else:
-            reason = "a file is not the one that was packed"
+            reason = "a file is not the one that was packed, or no model"
             checks.append(Check.skipped("golden vectors", "golden", reason))
         vendors = tuple(vendor.name for vendor in manifest.vendors)
         return BundleCheck(manifest.model, vendors, tuple(checks))
@@ -101,30 +104,61 @@ def _check_files(root: Path, manifest: BundleManifest) -> Iterator[Check]:
             yield check_digest(root, item.path, item.sha256, item.size_bytes)
 
 
-def _check_golden(root: Path, manifest: BundleManifest, progress: Progress) -> Iterator[Check]:
+def _model_paths(manifest: BundleManifest) -> Iterator[tuple[str, str]]:
+    """Yield the kind of golden array that each model makes, and its path."""
+    for path in (manifest.float_model, *manifest.equalized_models):
+        yield FLOAT_KIND, path
+    for profile, path in manifest.int8_models.items():
+        yield int8_kind(profile), path
+
+
+def _load_models(
+    root: Path, manifest: BundleManifest, models: dict[str, onnx.ModelProto]
+) -> Iterator[Check]:
+    """Parse and check every model before one is run; those that are sound go into ``models``."""
+    for _, path in _model_paths(manifest):
+        try:
+            model = load_model(root / path, path)
+            onnx.checker.check_model(model, full_check=True)
+        except (
+            EsrdeployError,
+            onnx.checker.ValidationError,
+            onnx.shape_inference.InferenceError,
+        ) as error:
+            yield Check.of(False, "model", path, str(error).strip().splitlines()[0])
+            continue
+        models[path] = model
+
+
+def _check_golden(
+    root: Path,
+    manifest: BundleManifest,
+    models: Mapping[str, onnx.ModelProto],
+    progress: Progress,
+) -> Iterator[Check]:
     """Run every model over every golden input again."""
     count = len(manifest.golden)
     detail = f"{count} golden vectors, expected at least {FEWEST}"
     yield Check.of(count >= FEWEST, "golden vectors", "golden", detail)
     yield from _check_inputs(root, manifest)
-    floats = [manifest.float_model, *manifest.equalized_models]
-    models = [(FLOAT_KIND, path) for path in floats]
-    models += [(int8_kind(profile), path) for profile, path in manifest.int8_models.items()]
     with progress.stage("running golden vectors", count * len(models)) as advance:
-        for kind, path in models:
-            yield from _check_outputs(root, manifest, kind, path, advance)
+        for kind, path in _model_paths(manifest):
+            yield from _check_outputs(root, manifest, kind, path, models[path], advance)
 
 
-def _check_outputs(
-    root: Path, manifest: BundleManifest, kind: str, path: str, advance: Advance
+def _check_outputs(  # noqa: PLR0913, PLR0917  # one model of a bundle
+    root: Path,
+    manifest: BundleManifest,
+    kind: str,
+    path: str,
+    model: onnx.ModelProto,
+    advance: Advance,
 ) -> Iterator[Check]:
     """Run one model over every golden input again."""
     try:
-        model = load_model(root / path, path)
-        onnx.checker.check_model(model, full_check=True)
         run = model_runner(model, optimized=kind == FLOAT_KIND)
         found = agreement(run, root, kind, manifest.golden, partial(rerun_db, kind), advance)
-    except (EsrdeployError, onnx.checker.ValidationError) as error:
+    except EsrdeployError as error:
         yield Check.of(False, "golden outputs", path, str(error).strip().splitlines()[0])
         return
     needed_db = found.psnr_db - found.margin_db

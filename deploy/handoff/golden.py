@@ -6,7 +6,6 @@ is far below what they are compared for (107 dB, and 83 dB for int8), and marks 
 computes an output does not get the multiples, whoever copies the file does.
 """
 
-import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,13 +14,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from calib.archive import DAMAGED, first_line
 from calib.arrays import Float32
 from calib.dataset import PatchRef, folder_patches, unseen_patches
 from calib.div2k import evaluation_pairs, is_div2k
 from calib.errors import UsageError, VerificationError
+from calib.files import read_whole
 from calib.images import Picture, read_image, to_input, write_image
 from calib.images_record import Origin
+from calib.npy import parse_npy, write_npy
 from calib.photos import PhotoFile
 from calib.sample import PackagedPhoto, sample_patches
 from calib.tile import Size
@@ -134,13 +134,13 @@ def write_golden(
             file.parent.mkdir(parents=True, exist_ok=True)
             write_image(file, loaded[position])
             network_input = golden_input(loaded, position, batch)
-            save_array(root / golden_path("input", name), network_input)
+            write_npy(root / golden_path("input", name), network_input)
             expected = float_run(network_input)
-            save_array(root / golden_path(FLOAT_KIND, name), stored(expected, STEPS["float"]))
+            write_npy(root / golden_path(FLOAT_KIND, name), stored(expected, STEPS["float"]))
             outputs = {profile: run(network_input) for profile, run in int8_runs.items()}
             for profile, output in outputs.items():
                 kept = stored(output, STEPS["int8"])
-                save_array(root / golden_path(int8_kind(profile), name), kept)
+                write_npy(root / golden_path(int8_kind(profile), name), kept)
             operands = {profile: run(network_input) for profile, run in operand_runs.items()}
             figures = (_parities(expected, found) for found in (outputs, operands))
             origin: Origin = "sample" if isinstance(patch.photo, PackagedPhoto) else "folder"
@@ -176,12 +176,6 @@ def stored(output: Float32, step: float) -> Float32:
     """
     rounded: Float32 = np.rint(output / np.float32(step)) * np.float32(step)
     return rounded
-
-
-def save_array(path: Path, array: Float32) -> None:
-    """Write an array as ``.npy``, its folder with it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.save(path, np.ascontiguousarray(array), allow_pickle=False)
 
 
 @dataclass(frozen=True)
@@ -246,10 +240,10 @@ def load_array(path: Path) -> Float32:
         VerificationError: the file holds no such array.
     """
     try:
-        array = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
-    except DAMAGED as error:
-        raise VerificationError(f"{path.name} is no array file: {first_line(error)}") from error
-    whole = isinstance(array, np.ndarray) and array.dtype == np.float32 and array.ndim == 4
+        array = parse_npy(read_whole(path))
+    except (OSError, ValueError) as error:
+        raise VerificationError(f"{path.name} is no array file: it {error}") from error
+    whole = array.dtype == np.float32 and array.ndim == 4
     if not whole or array.shape[1] != 3:
         raise VerificationError(f"{path.name} holds no float32 [N, 3, H, W]")
     found: Float32 = array

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import onnx
 
 from calib.digest import sha256_file
 from calib.errors import UsageError, VerificationError
+from calib.files import temporary_folder
 from deploy.artifacts.build_folder import Build, check_files, check_named, load_build
 from deploy.artifacts.files import MANIFEST_NAME, model_file_name, serialize
 from deploy.artifacts.manifest import build_folders, read_manifest
@@ -93,8 +93,7 @@ def make_handoff(request: HandoffRequest, progress: Progress) -> HandoffOutcome:
     wanted = dict.fromkeys(name for names in profiles.values() for name in names)
     licence = _weights_licence(request, build)
     out = request.out or usual_place(build, [vendor.name for vendor in vendors])
-    with TemporaryDirectory(prefix="esrdeploy-handoff-") as temporary:
-        root = Path(temporary)
+    with temporary_folder("handoff") as root:
         wheel = write_own_wheel(root)
         kept = KeptModels(kept_folder(), sha256_file(wheel))
         int8 = {profile: int8_model(build, profile, progress, kept) for profile in wanted}

@@ -12,9 +12,9 @@ import shutil
 from importlib import resources
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from calib.errors import UsageError
+from calib.files import temporary_folder
 from deploy import __version__
 from deploy.handoff.bundle_zip import pack
 
@@ -43,8 +43,7 @@ def write_own_wheel(folder: Path) -> Path:
             "'pip install .' or 'pip install -e .'"
         ) from error
     path = folder / f"{_NAME}-{__version__}-py3-none-any.whl"
-    with TemporaryDirectory(prefix="esrdeploy-wheel-") as temporary:
-        root = Path(temporary)
+    with temporary_folder("wheel") as root:
         for package in _PACKAGES:
             with resources.as_file(resources.files(package)) as source:
                 ignore = shutil.ignore_patterns(*_NOT_SHIPPED)

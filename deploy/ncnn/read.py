@@ -63,6 +63,17 @@ class Layer:
             raise WeightsError(f"ncnn layer {self.name}: parameter {key} is an array, not a number")
         return value
 
+    def whole(self, key: int) -> int:
+        """Return a scalar parameter that counts something.
+
+        Raises:
+            WeightsError: the parameter is an array, or no whole number.
+        """
+        value = self.number(key)
+        if not float(value).is_integer():  # neither NaN nor infinity is
+            raise WeightsError(f"ncnn layer {self.name}: parameter {key} is {value:g}, no count")
+        return int(value)
+
     def numbers(self, key: int) -> tuple[float, ...]:
         """Return an array parameter; a missing one is empty, a scalar has one element."""
         value = self.options.get(key, ())
@@ -148,7 +159,7 @@ def _with_weights(layer: Layer, reader: "_Reader") -> Layer:
     bias: Float32 | None = None
     match layer.kind:
         case "Convolution":
-            outputs, total = int(layer.number(0)), int(layer.number(6))
+            outputs, total = layer.whole(0), layer.whole(6)
             per_output = _KERNEL * _KERNEL * outputs
             if per_output <= 0 or total <= 0 or total % per_output:
                 raise WeightsError(
@@ -159,7 +170,10 @@ def _with_weights(layer: Layer, reader: "_Reader") -> Layer:
             weight = weight.reshape(outputs, total // per_output, _KERNEL, _KERNEL)
             bias = reader.float32(outputs, f"{layer.name} bias") if layer.number(5) else None
         case "PReLU":
-            weight = reader.float32(int(layer.number(0)), layer.name)
+            slopes = layer.whole(0)
+            if slopes <= 0:
+                raise WeightsError(f"ncnn layer {layer.name}: {slopes} slopes; expected some")
+            weight = reader.float32(slopes, layer.name)
         case _:
             return layer
     return Layer(layer.kind, layer.name, layer.inputs, layer.outputs, layer.options, weight, bias)

@@ -13,14 +13,13 @@ named passes.
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import onnx
 import torch
 
 from calib.arrays import Float32
 from calib.errors import GraphError
+from calib.files import temporary_folder
 from deploy.network.architecture import INPUT_NAME, OUTPUT_NAME, Architecture, RRDBNet
 from deploy.network.canonical_graph import normal_form, require_sound
 from deploy.network.exported import (
@@ -95,10 +94,10 @@ def _trace(generator: torch.nn.Module, probe: Float32) -> tuple[onnx.ModelProto,
     with (
         warnings.catch_warnings(),
         torch.no_grad(),
-        TemporaryDirectory() as folder,
+        temporary_folder("export") as folder,
         generator.register_forward_hook(keep),
     ):
-        path = Path(folder) / "traced.onnx"
+        path = folder / "traced.onnx"
         # We ask for the TorchScript exporter on purpose; see the decision record.
         for message in (
             "You are using the legacy TorchScript-based",

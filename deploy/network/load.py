@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from calib.errors import WeightsError, named
 from deploy.network.known_models import MODELS, find_model
 from deploy.network.network import Network, require_plain
 from deploy.network.onnx_file.read import read_onnx_file
@@ -27,14 +28,21 @@ def load_network(name: str, weights: Path | None, onnx_file: Path | None = None)
     if onnx_file is not None:
         require_plain(name, "--name")
         return OnnxNetwork(name, None, read_onnx_file(onnx_file))
-    known = any(entry.name == name for entry in MODELS)
-    if known or weights is None:
-        entry = find_model(name)
-        checkpoint = load_model_checkpoint(entry, weights)
+    if weights is None:
+        return _known_network(name, None)
+    with named(weights, WeightsError):
+        if any(entry.name == name for entry in MODELS):
+            return _known_network(name, weights)
+        require_plain(name, "--model")
+        checkpoint = load_checkpoint(weights)
         architecture = identify(checkpoint.tensors, checkpoint.activation)
-        require_model(architecture, entry)
-        return TorchNetwork(name, name, architecture, checkpoint)
-    require_plain(name, "--model")
-    checkpoint = load_checkpoint(weights)
+        return TorchNetwork(name, None, architecture, checkpoint)
+
+
+def _known_network(name: str, weights: Path | None) -> TorchNetwork:
+    """Load a model of the table, from the user's checkpoint or from weights at hand."""
+    entry = find_model(name)
+    checkpoint = load_model_checkpoint(entry, weights)
     architecture = identify(checkpoint.tensors, checkpoint.activation)
-    return TorchNetwork(name, None, architecture, checkpoint)
+    require_model(architecture, entry)
+    return TorchNetwork(name, name, architecture, checkpoint)

@@ -25,7 +25,7 @@ OriginalKind: TypeAlias = Literal["torch", "onnx"]
 """What runs the original: its name in parity figures."""
 
 _Own = TypeVar("_Own", bound="Network")
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -121,9 +121,10 @@ def require_plain(name: str, option: str) -> None:
     """Refuse a name that no file can have on every system.
 
     Raises:
-        UsageError: it has other characters; ``option`` is what it was given with.
+        UsageError: it is too long or has other characters; ``option`` is what it was given with.
     """
     if not _PLAIN_NAME.fullmatch(name):
         raise UsageError(
-            f"{option} {name!r} cannot begin a file name; use letters, digits, '.', '_' and '-'"
+            f"{option} {name[:120]!r} cannot begin a file name; use at most 100 letters, digits, "
+            "'.', '_' and '-'"
         )

@@ -34,8 +34,8 @@ class CheckedBuild:
     """A build's files, and every check of them that runs no network, stage by stage.
 
     Attributes:
-        build: the intact files, without the models that are not well formed: what could be asked
-            of them was asked, and none of them can be run.
+        build: the intact files, without the models that are not well formed: nothing more can be
+            asked of those.
         files: is every file the one that the manifest names?
         parsing: does each of them parse?
         structure: is each model valid ONNX with the agreed inputs and outputs?
@@ -79,10 +79,11 @@ class CheckedBuild:
         return tuple(itertools.chain(*well_formed, *made_of, self.parity, self.report))
 
     @property
-    def unreadable_records(self) -> tuple[str, ...]:
-        """Names of the JSON files and archives, models apart, that do not parse."""
-        models = {item.path for item in self.build.manifest.models()}
-        return tuple(check.artifact for check in self.parsing if check.artifact not in models)
+    def unusable(self) -> tuple[str, ...]:
+        """Names of the files that are not those of the manifest, do not parse or are malformed."""
+        asked = (*self.files, *self.parsing, *self.structure)
+        failed = (check for check in asked if check.status == "failed")
+        return tuple(dict.fromkeys(check.artifact for check in failed))
 
     def under(self, manifest: Manifest, parity: ParityFile) -> "CheckedBuild":
         """Return the same under its final manifest, with what that names besides.
@@ -117,16 +118,16 @@ def check_contents(folder: Path, manifest: Manifest, progress: Progress) -> Chec
         intact = {check.artifact for check in files if check.status == "passed"}
         build, parsing = load_build(folder, manifest, intact)
         structure = tuple(check_structure(build))
-        sound = _sound(build, structure)
+        build = _sound(build, structure)
         made_again = reproduce(build)
         fp16_range, fp16 = check_fp16_range(build, made_again.fp16_kept)
         checked = CheckedBuild(
-            build=sound,
+            build=build,
             files=files,
             parsing=parsing,
             structure=structure,
             values=tuple(check_values(build)),
-            network=tuple(check_network(sound)),
+            network=tuple(check_network(build)),
             rules=tuple(check_target_rules(build)),
             calibration=tuple(check_table(build)),
             parity=tuple(check_parity(build)),

@@ -14,6 +14,7 @@ from onnx import numpy_helper
 
 from calib.digest import sha256_file
 from calib.errors import EsrdeployError
+from calib.files import read_whole
 from calib.images_record import ImagesSummary
 from deploy.artifacts.build_folder import Build
 from deploy.artifacts.check import Check
@@ -190,7 +191,7 @@ def check_report(folder: Path) -> Iterator[Check]:
     path = folder / REPORT_NAME
     if not path.is_file():
         return
-    made_from = _MADE_FROM.search(path.read_bytes())
+    made_from = _MADE_FROM.search(read_whole(path))
     found = "no manifest" if made_from is None else f"manifest {made_from[1].decode()}"
     expected = f"manifest {sha256_file(folder / MANIFEST_NAME)}"
     detail = f"shows {found}"

@@ -208,8 +208,8 @@ def compare_build(
         options: what to measure beyond the verdict.
 
     Returns:
-        The verdict. A build that fails is a value, not an error. One whose records cannot be read
-        is judged without running a network.
+        The verdict. A build that fails is a value, not an error. One with a file that is not
+        the manifest's, cannot be read or is malformed is judged without running a network.
 
     Raises:
         UsageError: the build was calibrated on every picture.
@@ -218,10 +218,10 @@ def compare_build(
     judges = judges.unseen_by(build)
     held_out = judges.patches.patches
     verification = Verification(build.manifest.model, judges, checked.checks)
-    if build.float_model is None or checked.unreadable_records:
+    if build.float_model is None or checked.unusable:
         reason = "the float model it rests on is not intact"
-        if checked.unreadable_records:
-            reason = f"no network is run while {checked.unreadable_records[0]} cannot be read"
+        if checked.unusable:
+            reason = f"no network is run while {checked.unusable[0]} cannot be used"
         skipped = Check.skipped("parity", build.manifest.float_artifact.path, reason)
         return replace(verification, checks=(*checked.checks, skipped), fp16=checked.fp16)
     layers = measure_layers(checked, held_out[: options.layers], progress)

@@ -10,7 +10,7 @@ from calib.errors import CalibrationError, InputError, UsageError
 from calib.journal import Journal
 from calib.records import encode
 from calib.table import CalibrationTable
-from deploy.handoff.returned.files import (
+from deploy.handoff.returned.quantization import (
     OutputQuantization,
     folder_quantization,
 )

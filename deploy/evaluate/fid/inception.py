@@ -14,6 +14,7 @@ from pathlib import Path
 
 from calib.digest import sha256_bytes
 from calib.errors import UsageError
+from calib.files import read_whole
 from deploy.evaluate.fid.inception_onnx import PACKAGE, FeatureNetwork, onnx_features
 
 
@@ -30,7 +31,7 @@ def feature_network(source: str) -> FeatureNetwork:
         return packaged_network()
     path = Path(source)
     try:
-        content = path.read_bytes()
+        content = read_whole(path)
     except OSError as error:
         raise UsageError(
             f"--fid {source}: {error.strerror or error}; give an Inception network as .onnx or "

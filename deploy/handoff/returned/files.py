@@ -13,7 +13,6 @@ else from the command line. Values that no scale belongs to are taken as they ar
 0..255 is then diagnosed as one.
 """
 
-import io
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -23,66 +22,20 @@ from typing import Literal
 
 import numpy as np
 
-from calib.archive import DAMAGED, first_line
 from calib.arrays import AnyArray, Float32
 from calib.digest import sha256_file
 from calib.errors import UsageError, VerificationError
-from calib.records import Integer64, read
+from calib.files import read_whole
+from calib.npy import parse_arrays, parse_npy, read_npz
+from deploy.handoff.returned.quantization import QUANTIZATION_NAME, OutputQuantization
 
 Layout = Literal["nchw", "nhwc"]
 Shape = tuple[int, int, int, int]
 
-QUANTIZATION_NAME = "quantization.json"
 REPORT_STEM = "returned-report"
 _SUFFIXES = (".npz", ".npy", ".raw", ".bin")
 _RESULT_FOLDER = re.compile(r"result_(\d+)", re.IGNORECASE)
-_CODES = ("int8", "uint8", "int16", "uint16")
-
-
-@dataclass(frozen=True)
-class OutputQuantization:
-    """What quantized outputs stand for: ``(q - zero_point) * scale``.
-
-    Attributes:
-        dtype: of the integers, which a headerless file does not say.
-        scale: real value of one quantization step.
-        zero_point: quantized value of 0.
-    """
-
-    dtype: str
-    scale: float
-    zero_point: Integer64
-
-    def __post_init__(self) -> None:
-        """Refuse what is no quantization.
-
-        Raises:
-            UsageError: an unknown type, or a scale that is not positive.
-        """
-        if self.dtype not in _CODES or not 0.0 < self.scale < float("inf"):
-            raise UsageError(
-                f"found outputs of {self.dtype} with scale {self.scale}; expected one of "
-                f"{', '.join(_CODES)} and a positive scale"
-            )
-
-    @classmethod
-    def parse(cls, text: str) -> "OutputQuantization":
-        """Return what ``DTYPE:SCALE:ZERO_POINT`` says.
-
-        Raises:
-            UsageError: the text has another form.
-
-        >>> OutputQuantization.parse("int8:0.0039:-128").zero_point
-        -128
-        """
-        try:
-            dtype, scale, zero_point = text.split(":")
-            return cls(dtype, float(scale), int(zero_point))
-        except ValueError as error:
-            raise UsageError(
-                f"found --output-quantization {text!r}; expected DTYPE:SCALE:ZERO_POINT "
-                "such as int8:0.0039:-128"
-            ) from error
+_ZIP_START = b"PK"
 
 
 @dataclass(frozen=True)
@@ -188,20 +141,6 @@ def _name_of(path: Path, names: Sequence[str]) -> str | None:
     return None
 
 
-def folder_quantization(folder: Path) -> OutputQuantization | None:
-    """Return what ``quantization.json`` says, if it is there.
-
-    Raises:
-        UsageError: it does not say type, scale and zero point.
-    """
-    path = folder / QUANTIZATION_NAME
-    if not path.exists():
-        return None
-    return read(
-        path, OutputQuantization, UsageError, "give dtype, scale and zero_point of the outputs"
-    )
-
-
 def read_output(path: Path, shape: Shape, reading: OutputFormat) -> Output:
     """Read one returned file.
 
@@ -217,8 +156,10 @@ def read_output(path: Path, shape: Shape, reading: OutputFormat) -> Output:
         stored, quantization = _stored(path, shape, reading)
     except UsageError as error:
         raise VerificationError(f"{error}") from error
-    except DAMAGED as error:
-        raise VerificationError(f"cannot be read: {first_line(error)}") from error
+    except OSError as error:
+        raise VerificationError(f"cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise VerificationError(f"cannot be read: it {error}") from error
     planes, layout = _planes(stored, shape, reading.layout)
     form = f"{path.suffix[1:].lower()}, {stored.dtype}{list(stored.shape)}, {layout}"
     if np.issubdtype(stored.dtype, np.floating):
@@ -238,13 +179,11 @@ def read_output(path: Path, shape: Shape, reading: OutputFormat) -> Output:
 def _stored(
     path: Path, shape: Shape, reading: OutputFormat
 ) -> tuple[AnyArray, OutputQuantization | None]:
-    content = path.read_bytes()
+    content = read_whole(path)
     if path.suffix.lower() in {".npy", ".npz"}:  # which of the two, the content says
-        found = np.load(io.BytesIO(content), allow_pickle=False)
-        if isinstance(found, np.ndarray):
-            return found, reading.quantization
-        with found:
-            return _from_npz({name: found[name] for name in found.files}, reading)
+        if content.startswith(_ZIP_START):
+            return _from_npz(parse_arrays(read_npz(content)), reading)
+        return parse_npy(content), reading.quantization
     values = math.prod(shape)
     if len(content) == 4 * values:
         return np.frombuffer(content, "<f4"), None
@@ -272,8 +211,25 @@ def _from_npz(
     stored = arrays[name]
     if scale is None or np.issubdtype(stored.dtype, np.floating):
         return stored, reading.quantization
-    found = 0 if zero_point is None else int(zero_point.reshape(-1)[0])
-    return stored, OutputQuantization(str(stored.dtype), float(scale.reshape(-1)[0]), found)
+    found = 0.0 if zero_point is None else _number(zero_point, "zero_point")
+    try:
+        return stored, OutputQuantization(str(stored.dtype), _number(scale, "scale"), int(found))
+    except UsageError as error:
+        raise VerificationError(f"cannot be used: {error}") from error
+
+
+def _number(array: AnyArray, name: str) -> float:
+    """Return the one number of an array.
+
+    Raises:
+        VerificationError: it holds something else.
+    """
+    number = array.reshape(-1)[0] if array.size == 1 and array.dtype.kind in "iuf" else np.nan
+    if not np.isfinite(number):
+        raise VerificationError(
+            f"holds {array.dtype} {list(array.shape)} as {name}; expected one finite number"
+        )
+    return float(number)
 
 
 def _planes(stored: AnyArray, shape: Shape, layout: Layout) -> tuple[AnyArray, str]:

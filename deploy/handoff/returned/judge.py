@@ -31,11 +31,11 @@ from deploy.handoff.golden import load_array
 from deploy.handoff.returned.files import (
     Output,
     OutputFormat,
-    folder_quantization,
     match_files,
     read_output,
 )
 from deploy.handoff.returned.photographs import photo_name, photographs
+from deploy.handoff.returned.quantization import folder_quantization
 from deploy.handoff.returned.recognise import shown_picture, thumb
 from deploy.handoff.returned.saturated import Worst, find_saturation
 from deploy.handoff.returned.verdict import PhotoScore, Returned, ReturnedImage

@@ -6,6 +6,7 @@ bundle has both routes: the vendor's own quantizer on the float model, and our s
 
 import numpy as np
 
+from calib.npy import write_npy
 from deploy.handoff.vendor import BundleContext, Vendor
 
 _INT8, _MIXED = "qnn", "openvino"
@@ -92,7 +93,7 @@ def _write(context: BundleContext) -> None:
     context.write("dataset.txt", "".join(f"../{file}\n" for file in context.calibration.files))
     context.write("requirements.txt", REQUIREMENTS)
     for vector in context.golden:
-        np.save(context.path(f"golden/{vector.name}.npy"), context.picture(vector)[np.newaxis])
+        write_npy(context.path(f"golden/{vector.name}.npy"), context.picture(vector)[np.newaxis])
     context.write("README.md", context.render(README, routes=routes))
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from calib.arrays import Float32
 from calib.digest import sha256_bytes
 from calib.errors import WeightsError
+from calib.files import read_whole
 from deploy.artifacts.weights_record import WeightsRecord
 from deploy.ncnn.read import attach_weights, parse_param
 from deploy.network.architecture import SRVGGActivation
@@ -202,7 +203,7 @@ def _content(path: Path) -> bytes:
     if path.is_dir():
         raise WeightsError(f"{path} is a folder; name the file of weights in it")
     try:
-        return path.read_bytes()
+        return read_whole(path)
     except OSError as error:
         raise WeightsError(f"cannot read the weights {path}: {error.strerror or error}") from error
 

@@ -16,6 +16,7 @@ from typing import IO
 import platformdirs
 
 from calib.errors import WeightsError
+from calib.files import settle
 from deploy.network.known_models import RELEASES_URL, ModelEntry
 
 OnProgress = Callable[[int, int | None], None]
@@ -69,7 +70,7 @@ def download_official(
                 digest = _fetch(url, part, on_progress)
                 part.close()
                 _require_digest(entry, url, digest)
-                partial.replace(target)
+                settle(partial, target)
             finally:
                 partial.unlink(missing_ok=True)
     except OSError as error:  # urllib's errors are OSErrors too

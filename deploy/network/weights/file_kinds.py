@@ -1,6 +1,8 @@
 """Say what a file is that was given for weights and holds none: by its first and last bytes."""
 
+import io
 import json
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,7 +28,8 @@ def require_weights_file(content: bytes, path: Path) -> None:
         path: its name, for messages.
 
     Raises:
-        WeightsError: it is empty, a web page, a Git LFS pointer, an archive, or cut short.
+        WeightsError: it is empty, a web page, a Git LFS pointer, an archive, cut short, or unpacks
+            to more than it is.
     """
     for problem in _problems(content, path):
         raise WeightsError(f"{path.name} {problem}")
@@ -48,8 +51,24 @@ def _problems(content: bytes, path: Path) -> Iterator[str]:
             yield f"is {kind}; unpack it and name the file inside"
     if content.startswith(_ZIP_START) and _ZIP_END not in content[-_ZIP_END_BYTES:]:
         yield f"is cut short after {len(content)} bytes; fetch the file again"
+    elif content.startswith(_ZIP_START):
+        yield from _growing_zip(content)
     if path.suffix == ".safetensors":
         yield from _cut_safetensors(content)
+
+
+def _growing_zip(content: bytes) -> Iterator[str]:
+    """Compare the length of a zip with what its entries unpack to; ``torch.save`` packs none."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
+        return  # no zip: its reader says so
+    if unpacked > len(content):
+        yield (
+            f"would unpack to {unpacked} bytes, the file has {len(content)}; expected a file as "
+            "torch.save writes it, which is not compressed"
+        )
 
 
 def _cut_safetensors(content: bytes) -> Iterator[str]:

@@ -5,6 +5,8 @@ code.
 """
 
 import io
+import itertools
+import math
 import pickle
 import re
 import warnings
@@ -19,6 +21,7 @@ from calib.errors import WeightsError
 from deploy.network.weights.saved_tensors import OtherValue, Saved, SavedTensor
 
 _DEEPEST = 6  # levels of mappings that are looked into
+_MOST_ENTRIES = 20_000  # a few mappings that hold one another stand for more than memory can
 _SAVE = "save the network alone: torch.save(model.state_dict(), FILE)"
 
 
@@ -46,7 +49,23 @@ def read_torch_file(content: bytes, source: str) -> dict[str, Saved]:
         )
     if not isinstance(saved, Mapping):
         raise WeightsError(f"{source} holds a value of type {type(saved).__name__}; {_SAVE}")
-    return dict(_flattened(saved, "", _DEEPEST))
+    entries = dict(itertools.islice(_flattened(saved, "", _DEEPEST), _MOST_ENTRIES + 1))
+    if len(entries) > _MOST_ENTRIES:
+        raise WeightsError(f"{source} names more than {_MOST_ENTRIES} entries; {_SAVE}")
+    for name, entry in entries.items():
+        if isinstance(entry, SavedTensor):
+            _require_stored(entry, len(content), f"{source}: tensor {name!r}")
+    return entries
+
+
+def _require_stored(tensor: SavedTensor, size_bytes: int, where: str) -> None:
+    """Refuse a tensor that a stride of 0 makes larger than the file that it is read from."""
+    values = math.prod(tensor.shape)
+    if values > size_bytes:
+        raise WeightsError(
+            f"{where} has shape {list(tensor.shape)}, {values} values, in a file of {size_bytes} "
+            f"bytes; expected its values to be stored: {_SAVE}"
+        )
 
 
 def _flattened(

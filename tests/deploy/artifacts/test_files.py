@@ -4,7 +4,7 @@ import pytest
 
 from calib.errors import UsageError
 from calib.files import write_atomically
-from deploy.artifacts.files import artifact_of, claim_folder, write_record
+from deploy.artifacts.files import artifact_of, write_record
 
 
 def test_a_record_is_described_by_what_lies_on_disk(tmp_path: Path) -> None:
@@ -18,9 +18,3 @@ def test_a_failed_write_leaves_neither_file_nor_fragment(tmp_path: Path) -> None
     with pytest.raises(UsageError, match="cannot write"):
         write_atomically(tmp_path / "taken", b"content")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["taken"]
-
-
-def test_an_output_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "dist").write_text("a file")
-    with pytest.raises(UsageError, match="choose another with --out"):
-        claim_folder(tmp_path / "dist" / "x4plus")

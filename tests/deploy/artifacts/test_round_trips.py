@@ -41,7 +41,7 @@ from calib.tile import Size, Tile
 from deploy.artifacts.manifest import Manifest
 from deploy.artifacts.parity_record import ParityFile
 from deploy.handoff.bundle_manifest import BundleManifest
-from deploy.handoff.returned.files import OutputQuantization
+from deploy.handoff.returned.quantization import OutputQuantization
 from quant.plan import QuantPlan
 from quant.sensitivity import SensitivityFile
 

@@ -10,7 +10,8 @@ import pytest
 
 from calib.errors import UsageError
 from calib.images import to_picture
-from deploy.handoff.returned.files import OutputFormat, OutputQuantization, match_files
+from deploy.handoff.returned.files import OutputFormat, match_files
+from deploy.handoff.returned.quantization import OutputQuantization
 from tests.deploy.handoff.returned.returns import Array, judge, save_all
 
 

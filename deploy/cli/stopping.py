@@ -1,0 +1,83 @@
+"""Stop a command within two seconds of SIGINT or SIGTERM, wherever it is.
+
+Python tells its main thread of a signal between two steps of its own; while that thread waits for
+onnxruntime, or for other threads to end, nothing happens. So the system's handler also writes to a
+pipe, on which a thread listens: what has not unwound by itself `GRACE_S` later is ended from there.
+"""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from calib.files import remove_temporary_folders
+
+GRACE_S = 1.0
+EXIT_CODES = {int(signal.SIGINT): 130, int(signal.SIGTERM): 143}
+
+Say = Callable[[int], None]
+
+
+@contextmanager
+def stopping(say: Say) -> Iterator[None]:
+    """Let SIGINT and SIGTERM end what runs within, which is what the whole process is for.
+
+    Args:
+        say: told the exit code, once, by whichever thread ends the process.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    for number in EXIT_CODES:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup leaves it
+            signal.signal(number, _unwind)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    _END.say, _END.watched = say, True
+    threading.Thread(target=_end_late, args=(reader,), daemon=True).start()
+    yield
+
+
+def interrupted_code() -> int:
+    """Return the exit code of the signal that came last."""
+    return _END.code
+
+
+def say_once(say: Say) -> None:
+    """Say how the process ends; within :func:`stopping`, unless the other thread has."""
+    with _END.lock:
+        if not (_END.watched and _END.said):
+            _END.said = True
+            say(_END.code)
+
+
+class _End:
+    """How the process ends."""
+
+    def __init__(self) -> None:
+        self.code = EXIT_CODES[int(signal.SIGINT)]
+        self.watched = False
+        self.said = False
+        self.say: Say = lambda _: None
+        self.lock = threading.Lock()
+
+
+_END = _End()
+
+
+def _unwind(number: int, _: FrameType | None) -> None:
+    _END.code = EXIT_CODES[number]
+    raise KeyboardInterrupt
+
+
+def _end_late(reader: int) -> None:
+    """Wait for a signal, then give the main thread its time, then end the process."""
+    number = 0
+    while number not in EXIT_CODES:
+        number = os.read(reader, 1)[0]
+    time.sleep(GRACE_S)
+    _END.code = EXIT_CODES[number]
+    say_once(_END.say)
+    remove_temporary_folders()
+    os._exit(_END.code)

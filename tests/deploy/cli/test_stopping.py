@@ -1,0 +1,82 @@
+"""A signal ends a command, also while it waits for what does not listen."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+# Stands for a long inference: the main thread waits in C, where Python hears of no signal.
+DEAF = """
+import sys, threading
+from contextlib import ExitStack
+from functools import partial
+from calib.files import temporary_folder
+from deploy.cli.entry import say_stopped
+from deploy.cli.stopping import stopping
+
+class Deaf(threading.Thread):
+    def run(self):
+        while True:
+            threading.Event().wait()
+
+with stopping(partial(say_stopped, ["build", "--json"])), temporary_folder("deaf") as folder:
+    print(folder, flush=True)
+    thread = Deaf(daemon=False)
+    thread.start()
+    while True:
+        try:
+            thread.join()
+        except KeyboardInterrupt:
+            pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "kind"),
+    [(signal.SIGINT, 130, "Interrupted"), (signal.SIGTERM, 143, "Terminated")],
+    ids=["SIGINT", "SIGTERM"],
+)
+def test_what_does_not_unwind_is_ended(number: signal.Signals, code: int, kind: str) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", DEAF],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        folder = Path(process.stdout.readline().strip())
+        assert folder.is_dir()
+        process.send_signal(number)
+        stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert json.loads(stdout)["error"]["kind"] == kind
+    assert stderr.count("esrdeploy: ") == 1
+    assert "run the same command again" in stderr
+    assert not folder.exists()
+
+
+def test_a_build_that_is_terminated_says_how_to_go_on(tiny_weights: Path, tmp_path: Path) -> None:
+    command = ["build", "--model", "tiny", "--weights", str(tiny_weights), "--out", str(tmp_path)]
+    code = "from deploy.cli import main; main()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stderr is not None
+        while "calibrating" not in (line := process.stderr.readline()):
+            assert line, "ended before it calibrated"
+        time.sleep(0.2)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert said.splitlines()[-1].startswith("esrdeploy: terminated before it was done")
+    assert "Traceback" not in said
+    assert not list(tmp_path.glob("tiny/manifest.json"))
