@@ -113,7 +113,7 @@ def decode(
         EsrdeployError: ``refuse``, with ``source`` and the path inside the document.
     """
     try:
-        record = _adapter(kind).validate_json(content)
+        record = adapter_of(kind).validate_json(content)
     except ValidationError as error:
         raise refuse(f"{source}{_said(error)}; {remedy}") from error
     except EsrdeployError as error:  # from the record's __post_init__
@@ -125,7 +125,8 @@ def decode(
     return record
 
 
-def _adapter(kind: type[Record]) -> TypeAdapter[Record]:
+def adapter_of(kind: type[Record]) -> TypeAdapter[Record]:
+    """Return what holds documents against a record, made once."""
     if kind not in _ADAPTERS:
         _ADAPTERS[kind] = TypeAdapter(with_config(_CONFIG)(kind))
     return _ADAPTERS[kind]

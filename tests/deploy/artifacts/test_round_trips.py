@@ -3,6 +3,7 @@
 Records are made from their annotations alone, so a field that is added is tried as well.
 """
 
+import json
 import types
 from collections.abc import Mapping
 from dataclasses import astuple, fields, is_dataclass
@@ -11,6 +12,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from calib.degradation.pairs import PairsRecord
 from calib.degradation.parameters import (
@@ -22,6 +24,7 @@ from calib.degradation.parameters import (
 from calib.errors import VerificationError
 from calib.images_record import ImagesRecord, PatchRecord
 from calib.journal import JournalRecord
+from calib.json_schemas import json_schema
 from calib.records import (
     Count,
     Integer64,
@@ -129,6 +132,7 @@ def test_a_record_comes_back_and_is_written_the_same(kind: type, data: st.DataOb
     found = decode(content, kind, "file", VerificationError, "")
     assert found == record
     assert encode(found) == content
+    Draft202012Validator(json_schema(kind)).validate(json.loads(content))
 
 
 def test_the_quantization_of_outputs_comes_back() -> None:
