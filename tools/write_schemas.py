@@ -1,4 +1,4 @@
-"""Write the JSON Schema of every file that a build, a calibration or a bundle holds.
+"""Write the JSON Schema of every JSON file that the tool writes for others, or takes from them.
 
     python tools/write_schemas.py
 
@@ -8,6 +8,8 @@ They go to ``docs/schemas/``, one for each record; the tests hold them against t
 import json
 from pathlib import Path
 
+from calib.degradation.pairs import PairsRecord
+from calib.degradation.parameters import DegradationParameters
 from calib.json_schemas import json_schema
 from calib.table import TableDocument
 from deploy.artifacts.manifest import Manifest
@@ -20,6 +22,8 @@ FOLDER = Path(__file__).parents[1] / "docs" / "schemas"
 RECORDS = {
     "bundle": BundleManifest,
     "calibration": TableDocument,
+    "degradation-parameters": DegradationParameters,
+    "degraded-pairs": PairsRecord,
     "manifest": Manifest,
     "parity": ParityFile,
     "plan": QuantPlan,

@@ -52,7 +52,13 @@ class KernelChances:
 
 @dataclass(frozen=True)
 class ResizeChances:
-    """How often a picture is enlarged, reduced or kept; together 1."""
+    """How often a picture is enlarged, reduced or kept; together 1.
+
+    Attributes:
+        up: enlarged.
+        down: reduced.
+        keep: kept as large as it is.
+    """
 
     up: Probability
     down: Probability
