@@ -103,7 +103,7 @@ class EdgeQuant:
         readers: nodes that read the dequantized value; ``<graph output>`` for the graph.
         after: the edge whose dequantized value is quantized, or ``None``: the tensor itself.
         percentile: what the range amounts to, however it was found: how many percent of the
-            values that calibration saw lie within half a step of it.
+            values that calibration saw it does not clip (quant/analysis/activation_slopes.py).
     """
 
     tensor: str

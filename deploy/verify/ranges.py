@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 
-import numpy as np
-
 from calib.errors import EsrdeployError
 from deploy.artifacts.build_folder import Build
 from deploy.artifacts.check import Check
 from deploy.artifacts.files import Artifact
+from quant.analysis.activation_slopes import clipped_share
 from quant.analysis.tensor_distributions import TensorDistributions
 from quant.fp16.range import FP16_MAX, Fp16Finding, check_fp16
 from quant.passes.prepared import PreparedGraph
@@ -132,7 +131,4 @@ def _ranges_check(item: Artifact, plan: QuantPlan, shares: dict[str, float]) -> 
 def _clipped(edge: EdgeQuant, distributions: TensorDistributions) -> float:
     """Return the share of the values that lie beyond the quantized range."""
     low, high = edge.covered
-    below, above = distributions.distribution(edge.tensor).clipped_shares(
-        low - edge.scale / 2, high + edge.scale / 2
-    )
-    return float(np.float64(below) + above)
+    return clipped_share(distributions, edge.tensor, low, high, edge.scale)

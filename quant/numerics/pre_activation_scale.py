@@ -1,4 +1,4 @@
-"""Choose scale and zero point of the QDQ pair between a Conv and its LeakyReLU.
+"""Choose scale and zero point of the QDQ pair between a Conv and its LeakyReLU, PReLU or ReLU.
 
 onnxruntime and QNN round twice there: once before the activation and once after it. Two free
 scales add two rounding errors. With the *same* scale on both sides the second rounding finds
@@ -10,10 +10,11 @@ Every candidate is judged by the squared error of the whole chain,
 
     x -> QDQ(scale, zero point) -> LeakyReLU -> QDQ(output scale, output zero point),
 
-against LeakyReLU(x), summed over the observed distribution.
+against LeakyReLU(x), summed over the observed distribution. A PReLU has a slope for each channel, a
+ReLU the slope 0, which no output tells the input of: there x is observed, channel by channel.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,9 @@ import numpy as np
 from calib.arrays import Float64
 from quant.numerics.affine import IntegerType, affine_parameters
 from quant.numerics.distribution import Distribution, least_squares_range
+
+# Scales tried between the output's, on which the second rounding adds nothing, and the inputs' own.
+_STEPS_PER_OCTAVE = 3
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,28 @@ class Affine:
 
     scale: float
     zero_point: int
+
+
+@dataclass(frozen=True, eq=False)
+class Activated:
+    """Values on both sides of an activation, with their counts.
+
+    Attributes:
+        inputs: float64 ``[N]``.
+        slopes: what multiplies those below zero, one for all or ``[N]``.
+        outputs: float64 ``[N]``.
+        counts: float64 ``[N]``.
+    """
+
+    inputs: Float64
+    slopes: float | Float64
+    outputs: Float64
+    counts: Float64
+
+    @classmethod
+    def of(cls, inputs: Float64, slopes: Float64, counts: Float64) -> "Activated":
+        """Return what an activation of these slopes makes of its inputs."""
+        return cls(inputs, slopes, np.where(inputs < 0.0, inputs * slopes, inputs), counts)
 
 
 def choose_before_activation(
@@ -57,11 +83,38 @@ def choose_before_activation(
     free = Affine(*affine_parameters(low / slope, high, integer, symmetric=symmetric))
     if output is None:
         return free
-    stride = max(integer.span // 64, 1)
-    aligned = (0,) if symmetric else range(integer.qmin, integer.qmax + 1, stride)
-    candidates = [free, *(Affine(output.scale, zero_point) for zero_point in aligned)]
+    candidates = [free, *_all_over(output.scale, integer, symmetric=symmetric)]
     errors = chain_errors(activated, slope, integer, candidates, output)
     return candidates[int(np.argmin(errors))]
+
+
+def choose_before_slopes(
+    activated: Activated, free: Affine, integer: IntegerType, output: Affine, *, symmetric: bool
+) -> Affine:
+    """Return the parameters of the QDQ pair before a PReLU or ReLU with the least chain error.
+
+    Args:
+        activated: values on both sides of the activation.
+        free: parameters that suit the inputs alone; no larger scale is tried but the output's.
+        integer: type of the quantized values, before and after.
+        output: parameters of the pair behind the activation.
+        symmetric: zero points must be 0.
+    """
+    octaves = np.log2(free.scale / output.scale) if output.scale < free.scale else 0.0
+    steps = np.arange(1, np.ceil(octaves * _STEPS_PER_OCTAVE)) / _STEPS_PER_OCTAVE
+    wider = [float(np.float32(output.scale * ratio)) for ratio in np.exp2(steps)]
+    candidates = [free]
+    for scale in (output.scale, *wider):
+        candidates += _all_over(scale, integer, symmetric=symmetric)
+    errors = activated_errors(activated, integer, candidates, output)
+    return candidates[int(np.argmin(errors))]
+
+
+def _all_over(scale: float, integer: IntegerType, *, symmetric: bool) -> Iterator[Affine]:
+    """Yield pairs of a scale with zero points all over the integer range."""
+    stride = max(integer.span // 64, 1)
+    for zero_point in (0,) if symmetric else range(integer.qmin, integer.qmax + 1, stride):
+        yield Affine(scale, zero_point)
 
 
 def chain_errors(
@@ -84,12 +137,30 @@ def chain_errors(
         One error for each of ``befores``.
     """
     inputs = np.where(activated.values < 0.0, activated.values / slope, activated.values)
+    both = Activated(inputs, slope, activated.values, activated.counts)
+    return activated_errors(both, integer, befores, output)
+
+
+def activated_errors(
+    activated: Activated, integer: IntegerType, befores: Sequence[Affine], output: Affine
+) -> Float64:
+    """Return the mean squared error of both QDQ pairs and the activation between them.
+
+    Args:
+        activated: values on both sides of the activation.
+        integer: type of the quantized values, before and after.
+        befores: what to try for the pair before.
+        output: parameters of the pair behind.
+
+    Returns:
+        One error for each of ``befores``.
+    """
     scales = np.array([before.scale for before in befores])[:, np.newaxis]
     zero_points = np.array([before.zero_point for before in befores])[:, np.newaxis]
     lowest, highest = integer.qmin - zero_points, integer.qmax - zero_points
-    rounded = np.clip(np.rint(inputs / scales), lowest, highest) * scales
-    activation = np.where(rounded < 0.0, rounded * slope, rounded)
-    squared = (round_trip(activation, output, integer) - activated.values) ** 2
+    rounded = np.clip(np.rint(activated.inputs / scales), lowest, highest) * scales
+    activation = np.where(rounded < 0.0, rounded * activated.slopes, rounded)
+    squared = (round_trip(activation, output, integer) - activated.outputs) ** 2
     errors: Float64 = squared @ activated.counts / activated.counts.sum()
     return errors
 

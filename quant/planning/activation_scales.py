@@ -6,7 +6,7 @@
 2. Each group's range is the one of least squared error over its merged distribution, or a forced
    percentile; the picture's and the output's are [0, 1]. Where 8 bits border on a float trunk,
    clipping counts for more (``CLIPPING_WEIGHT``).
-3. The QDQ pair before a LeakyReLU is chosen last, against the pair behind it
+3. The QDQ pair before an activation is chosen last, against the pair behind it
    (quant/numerics/pre_activation_scale.py).
 """
 
@@ -17,11 +17,16 @@ from functools import cached_property
 import numpy as np
 import onnx
 
+from quant.analysis.activation_slopes import activated_values, clipped_share, slopes_behind
 from quant.analysis.tensor_distributions import PINNED_RANGE, TensorDistributions, leaky_slope
 from quant.analysis.topology import MOVERS
 from quant.numerics.affine import IntegerType, affine_parameters, covered_range
 from quant.numerics.distribution import merge
-from quant.numerics.pre_activation_scale import Affine, choose_before_activation
+from quant.numerics.pre_activation_scale import (
+    Affine,
+    choose_before_activation,
+    choose_before_slopes,
+)
 from quant.numerics.shared_scale import Member, choose_shared
 from quant.plan import EdgeQuant, QuantOptions
 from quant.planning.qdq_placement import Edge, Placement
@@ -55,10 +60,10 @@ class EdgePlanner:
         """Return all edges by name, in the order of the placement."""
         planned: dict[str, EdgeQuant] = {}
         for members in self._groups.values():
-            if self._before_leaky(members[0]) is None:
+            if self._activation_behind(members[0]) is None:
                 planned.update(self._plan_group(members))
         for edge in self.placement.edges:
-            activation = self._before_leaky(edge)
+            activation = self._activation_behind(edge)
             if activation is not None:
                 planned[edge.name] = self._plan_before_activation(edge, activation, planned)
         return {edge.name: planned[edge.name] for edge in self.placement.edges}
@@ -128,10 +133,9 @@ class EdgePlanner:
         )
 
     def _percentile(self, tensor: str, integer: IntegerType, affine: Affine) -> float:
-        """Return how many percent of a tensor's values a range holds, to a millionth."""
+        """Return how many percent of a tensor's values a range does not clip, to a millionth."""
         low, high = covered_range(affine.scale, affine.zero_point, integer)
-        values = self.distributions.distribution(tensor)
-        outside = sum(values.clipped_shares(low - affine.scale / 2, high + affine.scale / 2))
+        outside = clipped_share(self.distributions, tensor, low, high, affine.scale)
         return round(100.0 * (1.0 - outside), _PERCENTILE_DIGITS)
 
     def _given_bounds(self, members: list[Edge]) -> tuple[float, float, str] | None:
@@ -196,31 +200,40 @@ class EdgePlanner:
     def _paired(self) -> frozenset[str]:
         return frozenset(edge.tensor for edge in self.placement.edges)
 
-    def _before_leaky(self, edge: Edge) -> onnx.NodeProto | None:
-        """Return the LeakyReLU behind an edge whose range is to be chosen for its sake."""
-        activation = self.placement.topology.activation_of(edge.tensor)
-        if activation is None or activation.op_type != "LeakyRelu":
-            return None
-        return activation if 0.0 < leaky_slope(activation) <= 1.0 else None
+    def _activation_behind(self, edge: Edge) -> onnx.NodeProto | None:
+        """Return the activation behind an edge whose range is to be chosen for its sake."""
+        rules = self.distributions.rules
+        chosen = rules.leaky_reader(edge.tensor) or slopes_behind(rules, edge.tensor) is not None
+        return self.placement.topology.activation_of(edge.tensor) if chosen else None
 
     def _plan_before_activation(
         self, edge: Edge, activation: onnx.NodeProto, planned: Mapping[str, EdgeQuant]
     ) -> EdgeQuant:
         profile = self.placement.profile
-        if self.options.percentile is not None:
+        behind = planned.get(activation.output[0])
+        observed = slopes_behind(self.distributions.rules, edge.tensor) is not None
+        if self.options.percentile is not None or (behind is None and observed):
             return self._plan_group([edge])[edge.name]
         integer = profile.integer(edge.precision)
-        behind = planned.get(activation.output[0])
         output = None if behind is None else Affine(behind.scale, behind.zero_point)
-        affine = choose_before_activation(
-            self.distributions.distribution(activation.output[0]),
-            leaky_slope(activation),
-            integer,
-            output,
-            symmetric=profile.symmetric,
-        )
+        affine = self._before(edge, activation, integer, output)
         narrowest = float(np.float32(profile.minimum_range / integer.span))
         affine = replace(affine, scale=max(affine.scale, narrowest))
         bounds = covered_range(affine.scale, affine.zero_point, integer)
         rule = "least squares behind the activation"
         return self._planned(edge, integer, affine, bounds, rule)
+
+    def _before(
+        self, edge: Edge, activation: onnx.NodeProto, integer: IntegerType, output: Affine | None
+    ) -> Affine:
+        """Return the grid before an activation; ``output`` is the one behind it."""
+        symmetric = self.placement.profile.symmetric
+        slopes = slopes_behind(self.distributions.rules, edge.tensor)
+        if output is not None and slopes is not None:
+            free, _ = self._searched([edge], integer)
+            values = activated_values(self.distributions, edge.tensor, slopes)
+            return choose_before_slopes(values, free, integer, output, symmetric=symmetric)
+        made = self.distributions.distribution(activation.output[0])
+        return choose_before_activation(
+            made, leaky_slope(activation), integer, output, symmetric=symmetric
+        )
