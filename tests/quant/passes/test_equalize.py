@@ -174,7 +174,7 @@ def test_a_tail_tensor_becomes_even_and_keeps_its_size(
 def test_prelu_chains_are_equalized(
     compact: onnx.ModelProto, magnitudes: Observe, probes: Callable
 ) -> None:
-    result = equalize(compact, magnitudes(compact), steps_per_octave=8)
+    result = equalize(compact, magnitudes(compact), chain=1.0, steps_per_octave=8)
     assert prove_equal(compact, result.model, probes(compact)).psnr_db > 120.0
     assert equalized_tensors(compact) == ("c0", "c1")
     for name, seen in magnitudes(result.model).items():
@@ -187,7 +187,18 @@ def test_a_dead_channel_keeps_its_scale(
 ) -> None:
     before = magnitudes(compact)
     before["c0"] = np.array([silence, 1.0, 4.0, 2.0], np.float32)
-    assert equalize(compact, before).factors["c0"].tolist() == [1.0, 0.5, 2.0, 1.0]
+    factors = equalize(compact, before, chain=1.0).factors["c0"]
+    assert factors.tolist() == [1.0, 0.5, 2.0, 1.0]
+
+
+def test_a_network_without_trunk_is_equalized_three_quarters_of_the_way(
+    compact: onnx.ModelProto, residual: onnx.ModelProto, magnitudes: Observe
+) -> None:
+    spread = np.array([1.0, 16.0, 256.0, 16.0], np.float32)
+    chain = equalize(compact, {**magnitudes(compact), "c0": spread})
+    assert chain.factors["c0"].tolist() == [2.0**-3, 1.0, 2.0**3, 1.0]
+    behind_trunk = equalize(residual, {**magnitudes(residual), "pre_up": spread})
+    assert behind_trunk.factors["pre_up"].tolist() == [2.0**-4, 1.0, 2.0**4, 1.0]
 
 
 def test_a_dead_tensor_keeps_its_scale(compact: onnx.ModelProto, magnitudes: Observe) -> None:
