@@ -1,7 +1,7 @@
 """Every network for every target, at sizes and batches of its own: built, verified, bundled."""
 
 from collections.abc import Callable
-from itertools import starmap
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from deploy.build.calibrate import CalibrationRequest
 from deploy.build.request import BuildRequest
 from deploy.handoff.check import check_bundle
 from deploy.handoff.make import HandoffRequest, make_handoff
+from deploy.handoff.vendors import find_vendor
 from deploy.network.architecture import SRVGG, Architecture, RRDBNet, tensor_shapes
 from deploy.pipeline import BuildOutcome, build_model
 from deploy.progress import Silent
@@ -25,13 +26,73 @@ from quant.plan import QuantOptions, QuantPlan
 from quant.targets import PROFILES
 
 NETWORKS: dict[str, Architecture] = {
-    "rrdb-x4": RRDBNet(1, 8, 4),
-    "rrdb-x2": RRDBNet(1, 8, 4, unshuffle=2),
     "rrdb-x1": RRDBNet(1, 8, 4, unshuffle=4),
+    "rrdb-x2": RRDBNet(1, 8, 4, unshuffle=2),
+    "rrdb-x4": RRDBNet(1, 8, 4),
+    "rrdb-x8": RRDBNet(1, 8, 4, upsamplings=3),
     **{f"srvgg-x{scale}": SRVGG(1, 8, scale) for scale in (1, 2, 3, 4)},
+    "srvgg-x2-relu": SRVGG(1, 8, 2, "relu"),
 }
-TILES = (Tile(32, 32), Tile(24, 40), Tile(24, 32, batch=2))
-CASES = [(name, TILES[number % len(TILES)]) for number, name in enumerate(NETWORKS)]
+RARE: dict[str, Architecture] = {
+    "rrdb-x1-plain": RRDBNet(1, 8, 4, upsamplings=0),
+}
+"""Networks that are built in the whole product alone."""
+SMALL = (Tile(32, 32), Tile(24, 40), Tile(24, 32, batch=2))
+TILES = (Tile(), Tile(96, 160), Tile(batch=2))
+FULL_INTEGER = ("ort", "qnn-w8a16")
+"""Of the targets that quantize every edge anyway, one: the same plan with the option."""
+VENDORS = {
+    "ort": "vacc",
+    "tensorrt": "tensorrt",
+    "openvino": "openvino",
+    "qnn": "rknn",
+    "qnn-w8a16": "qnn",
+}
+"""Whom a bundle of a target is made for."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A build of the matrix: some targets of a network at one tile.
+
+    Attributes:
+        network: its name in ``NETWORKS`` or ``RARE``.
+        targets: names of profiles.
+        full_integer: every edge quantized.
+        tile: the fixed input.
+    """
+
+    network: str
+    targets: tuple[str, ...]
+    full_integer: bool
+    tile: Tile
+
+    @property
+    def architecture(self) -> Architecture:
+        """What the network is."""
+        return {**NETWORKS, **RARE}[self.network]
+
+    def __str__(self) -> str:
+        what = "full" if self.full_integer else "-".join(self.targets)
+        return f"{self.tile.named(self.network)}-{what}"
+
+
+SHARES = ((("ort", "tensorrt"), False), (("openvino", "qnn"), False), (FULL_INTEGER, True))
+DEALT = [
+    Case(name, targets, full_integer, SMALL[(number + share) % len(SMALL)])
+    for number, name in enumerate(NETWORKS)
+    for share, (targets, full_integer) in enumerate(SHARES)
+]
+"""Every network and every target, each of both at every tile."""
+PRODUCT = [
+    Case(name, targets, full_integer, tile)
+    for name in (*NETWORKS, *RARE)
+    for targets, full_integer in ((tuple(PROFILES), False), (FULL_INTEGER, True))
+    for tile in TILES
+]
+
+
+DRAWING = {"conv_first", "conv_up1", "conv_up2", "conv_up3", "conv_hr", "conv_last"}
 
 
 def draws_in_range(architecture: Architecture) -> dict[str, np.ndarray]:
@@ -42,7 +103,7 @@ def draws_in_range(architecture: Architecture) -> dict[str, np.ndarray]:
         spread = 0.3 / np.sqrt(int(np.prod(shape[1:])) or 1)
         values = generator.normal(0.0, spread, shape).astype(np.float32)
         layer = name.removesuffix(".weight")
-        if layer in {"conv_first", "conv_up1", "conv_up2", "conv_hr", "conv_last"}:
+        if layer in DRAWING:
             step = shape[1] // 3 if layer == "conv_first" else 1
             for channel in range(3):
                 values[channel] *= 0.2
@@ -53,31 +114,30 @@ def draws_in_range(architecture: Architecture) -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., BuildOutcome]:
-    """A function from a case to its build, with nearest rounding and one calibration picture."""
+    """A function from a case to its build, with nearest rounding and one calibration table."""
     out = tmp_path_factory.mktemp("matrix")
 
-    def build(
-        name: str,
-        tile: Tile,
-        table: Path | None = None,
-        *,
-        full_integer: bool = False,
-        precision: ModelPrecision = "int8",
-    ) -> BuildOutcome:
-        weights = out / f"{name}.safetensors"
-        save_file(draws_in_range(NETWORKS[name]), weights)
+    tables: dict[str, Path] = {}
+
+    def build(case: Case, precision: ModelPrecision = "int8") -> BuildOutcome:
+        architecture = case.architecture
+        weights = out / f"{case.network}.safetensors"
+        save_file(draws_in_range(architecture), weights)
         request = BuildRequest(
-            name,
+            case.network,
             precision,
-            targets=("ort",) if full_integer else tuple(PROFILES),
-            tile=tile,
+            targets=case.targets,
+            tile=case.tile,
             weights=weights,
-            calibration=CalibrationRequest(count=1, table=table),
-            quantization=QuantOptions(rounding="nearest", full_integer=full_integer),
-            out=out / ("full" if full_integer else "all"),
+            calibration=CalibrationRequest(count=1, table=tables.get(case.network)),
+            quantization=QuantOptions(rounding="nearest", full_integer=case.full_integer),
+            out=out / str(case),
             report=False,
         )
-        return build_model(request, Silent())
+        outcome = build_model(request, Silent())
+        if outcome.manifest.calibration is not None:
+            tables.setdefault(case.network, outcome.folder / TABLE_NAME)
+        return outcome
 
     return build
 
@@ -96,40 +156,63 @@ def plan_of(outcome: BuildOutcome, target: str) -> QuantPlan:
     return QuantPlan.parse((outcome.folder / name).read_bytes(), name)
 
 
-@pytest.mark.parametrize(("name", "tile"), CASES, ids=starmap("{}-{}".format, CASES))
-def test_it_builds_for_every_target_and_is_bundled(
-    built: Callable[..., BuildOutcome], name: str, tile: Tile, tmp_path: Path
-) -> None:
-    outcome = built(name, tile)
+def require_built(outcome: BuildOutcome, case: Case, folder: Path) -> None:
+    """Make sure that a build is of the case, holds, and is bundled for whom its targets serve."""
     assert [check for check in outcome.verification.checks if check.status == "failed"] == []
     assert outcome.verification.passed
-    assert outcome.folder.name == tile.named(name)
-    assert signatures(outcome) == {(tile.shape, tile.output_shape(NETWORKS[name].scale))}
-    whole = built(name, tile, outcome.folder / TABLE_NAME, full_integer=True)
-    assert whole.verification.passed
-    vendors = ("qnn", "tensorrt") if tile.batch > 1 else ("qnn", "tensorrt", "rknn", "vacc")
-    bundle = make_handoff(HandoffRequest(outcome.folder, vendors, out=tmp_path / "b.zip"), Silent())
+    assert {item.target for item in outcome.manifest.models()} >= set(case.targets)
+    shapes = (case.tile.shape, case.tile.output_shape(case.architecture.scale))
+    assert signatures(outcome) == {shapes}
+    vendors = tuple(
+        VENDORS[target]
+        for target in case.targets
+        if case.tile.batch == 1 or find_vendor(VENDORS[target]).takes_batch
+    )
+    bundle = make_handoff(HandoffRequest(outcome.folder, vendors, out=folder / "b.zip"), Silent())
     checked = check_bundle(bundle.path, Silent())
     assert checked.passed, [check for check in checked.checks if check.status == "failed"]
+
+
+def test_every_network_and_every_target_meets_every_tile() -> None:
+    tiles = set(SMALL)
+    for name in NETWORKS:
+        assert {case.tile for case in DEALT if case.network == name} == tiles
+    for target in PROFILES:
+        assert {case.tile for case in DEALT if target in case.targets} == tiles
+    assert {case.tile for case in DEALT if case.full_integer} == tiles
+
+
+@pytest.mark.parametrize("case", DEALT, ids=str)
+def test_it_builds_and_is_bundled(
+    built: Callable[..., BuildOutcome], case: Case, tmp_path: Path
+) -> None:
+    require_built(built(case), case, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", PRODUCT, ids=str)
+def test_the_whole_product_builds_and_is_bundled(
+    built: Callable[..., BuildOutcome], case: Case, tmp_path: Path
+) -> None:
+    require_built(built(case), case, tmp_path)
 
 
 def test_one_table_serves_every_size_and_says_for_which_it_was_taken(
     built: Callable[..., BuildOutcome],
 ) -> None:
-    first = built("rrdb-x2", TILES[1])
-    other = built("rrdb-x2", TILES[2], first.folder / TABLE_NAME)
+    first, other = (built(Case("rrdb-x2", ("qnn",), False, tile)) for tile in SMALL[1:])
     assert other.verification.passed
-    assert CalibrationTable.load(other.folder / TABLE_NAME).images.size == TILES[1].size
+    one, two = (CalibrationTable.load(b.folder / TABLE_NAME) for b in (first, other))
+    assert one.images.size == two.images.size
     assert other.manifest.calibration == first.manifest.calibration
-    for target in PROFILES:
-        one, two = (plan_of(outcome, target) for outcome in (first, other))
-        assert (one.edges, one.weights) == (two.edges, two.weights)
+    one_plan, two_plan = (plan_of(outcome, "qnn") for outcome in (first, other))
+    assert (one_plan.edges, one_plan.weights) == (two_plan.edges, two_plan.weights)
 
 
 def test_vendors_that_make_the_batch_themselves_refuse_one(
     built: Callable[..., BuildOutcome], tmp_path: Path
 ) -> None:
-    outcome = built("srvgg-x4", TILES[2], precision="fp32")
+    outcome = built(Case("srvgg-x4", (), False, SMALL[2]), "fp32")
     request = HandoffRequest(outcome.folder, ("rknn", "qnn"), out=tmp_path / "b.zip")
     with pytest.raises(UsageError, match="rknn take one and make the batch themselves"):
         make_handoff(request, Silent())
@@ -140,4 +223,4 @@ def test_sides_that_the_unshuffle_cannot_divide_are_refused(
     built: Callable[..., BuildOutcome], name: str, fitting: str
 ) -> None:
     with pytest.raises(UsageError, match=f"choose {fitting}"):
-        built(name, Tile(25, 32))
+        built(Case(name, (), False, Tile(25, 32)))
