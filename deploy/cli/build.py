@@ -14,26 +14,38 @@ from deploy.cli.options import (
     CalibTable,
     DegradationFile,
     Degrade,
-    EqualizationChoice,
     Mode,
     Model,
     Name,
     OnnxFile,
     Out,
-    PartPrecision,
     PrecisionChoice,
     Replace,
     Resume,
-    RoundingChoice,
     Scheduler,
     Seed,
     SizeText,
-    UpsamplingChoice,
     Weights,
     Workers,
     calibration_degradation,
     calibration_folder,
     lowest,
+)
+from deploy.cli.quantization_options import (
+    AccumulatorBitsChoice,
+    AllowMostlyPromoted,
+    Equalization,
+    Fp16Keep,
+    FullInteger,
+    Head,
+    Lower,
+    MaxDrop,
+    MinParity,
+    Percentile,
+    Rounding,
+    Tail,
+    Trunk,
+    Upsampling,
 )
 from deploy.cli.verify import show_verification
 
@@ -82,113 +94,20 @@ def build(
         ),
     ] = None,
     mode: Mode = "whole",
-    percentile: Annotated[
-        float | None,
-        typer.Option(
-            min=50.0,
-            max=100.0,
-            help="Force this two-sided percentile on every activation range, instead of choosing "
-            "each range by least squared error.",
-        ),
-    ] = None,
-    full_integer: Annotated[
-        bool,
-        typer.Option(
-            "--full-integer",
-            help="Quantize every activation, for chips that have nothing but integers.",
-        ),
-    ] = False,
-    head: Annotated[
-        PartPrecision | None,
-        typer.Option(
-            help="Precision of the convolution that reads the picture; 'esrdeploy targets' lists "
-            "what each target allows.",
-            show_default="the target's",
-        ),
-    ] = None,
-    trunk: Annotated[
-        PartPrecision | None,
-        typer.Option(
-            help="Precision of the residual additions, likewise.", show_default="the target's"
-        ),
-    ] = None,
-    tail: Annotated[
-        PartPrecision | None,
-        typer.Option(
-            help="Precision from the first upsampling on, likewise.", show_default="the target's"
-        ),
-    ] = None,
-    accumulator_bits: Annotated[
-        int | None,
-        typer.Option(
-            help="16: int8 weights that no processor saturates, CPUs without VNNI included; 32: a "
-            "trifle more accurate where none does.",
-            show_default="16 for ort and openvino, else 32",
-        ),
-    ] = None,
-    rounding: Annotated[
-        RoundingChoice,
-        typer.Option(
-            help="How weights become int8: gptq (GPTQ with bias correction, minutes more; also "
-            "accepted as 'second-order'), or nearest, each to the nearest value."
-        ),
-    ] = "gptq",
-    equalization: Annotated[
-        EqualizationChoice | None,
-        typer.Option(
-            help="Channels that cross-layer equalization (CLE) rescales before quantizing: none, "
-            "the growth channels of dense blocks, or all, the residual trunk's half way.",
-            show_default="growth for qnn-w8a16, else all",
-        ),
-    ] = None,
-    upsampling: Annotated[
-        UpsamplingChoice | None,
-        typer.Option(
-            help="How nearest upsampling and the convolution behind it are written in the int8 "
-            "model where both are in float: as they are, or as one ConvTranspose of fewer "
-            "multiplications.",
-            show_default="convtranspose for openvino, else resize",
-        ),
-    ] = None,
-    max_drop: Annotated[
-        float | None,
-        typer.Option(
-            help="Promote the most sensitive layer groups to a higher precision until the "
-            "estimated PSNR lost against a photograph (float's less int8's) is at most so many dB."
-        ),
-    ] = None,
-    min_parity: Annotated[
-        float | None,
-        typer.Option(
-            help="Likewise, until parity with the float model (PSNR in dB) is at least this."
-        ),
-    ] = None,
-    allow_mostly_promoted: Annotated[
-        bool,
-        typer.Option(
-            "--allow-mostly-promoted",
-            help="Let a budget promote more than half of what is computed in 8 bits without it "
-            "(multiply-accumulates), instead of failing.",
-        ),
-    ] = False,
-    fp16_keep: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--fp16-keep",
-            metavar="NODE",
-            help="Leave this node of the fp16 model in float32; repeatable. Nodes around a value "
-            "that overflows fp16 stay in float32 without being named.",
-        ),
-    ] = None,
-    lower: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--lower",
-            metavar="NAME[,NAME]",
-            help="Write what the chip's compiler lacks as other operators, in every model: "
-            "'esrdeploy targets' lists the names. Each is proven to keep the picture.",
-        ),
-    ] = None,
+    percentile: Percentile = None,
+    full_integer: FullInteger = False,
+    head: Head = None,
+    trunk: Trunk = None,
+    tail: Tail = None,
+    accumulator_bits: AccumulatorBitsChoice = None,
+    rounding: Rounding = "gptq",
+    equalization: Equalization = None,
+    upsampling: Upsampling = None,
+    max_drop: MaxDrop = None,
+    min_parity: MinParity = None,
+    allow_mostly_promoted: AllowMostlyPromoted = False,
+    fp16_keep: Fp16Keep = None,
+    lower: Lower = None,
     seed: Seed = 0,
     workers: Workers = None,
     scheduler: Scheduler = None,

@@ -23,10 +23,8 @@ class PrecisionChoice(str, Enum):
 
 
 ModeName = Literal["whole", "crop"]
-PartPrecision = Literal["float", "int16", "int8"]
-RoundingChoice = Literal["gptq", "nearest", "second-order"]
-EqualizationChoice = Literal["none", "growth", "all"]
-UpsamplingChoice = Literal["resize", "convtranspose"]
+CALIBRATION = "Calibration"
+"""A heading in ``--help``, for what a first build can do without."""
 
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")
@@ -70,7 +68,8 @@ CalibCount = Annotated[int, typer.Option(min=1, help="How many images to calibra
 Mode = Annotated[
     ModeName,
     typer.Option(
-        help="whole: resize each image to --size (INTER_AREA); crop: cut that many pixels."
+        help="whole: resize each image to --size (INTER_AREA); crop: cut that many pixels.",
+        rich_help_panel=CALIBRATION,
     ),
 ]
 SizeText = Annotated[
@@ -102,7 +101,10 @@ Replace = Annotated[
     ),
 ]
 Resume = Annotated[
-    bool, typer.Option(help="Go on from an interrupted calibration of the same job.")
+    bool,
+    typer.Option(
+        help="Go on from an interrupted calibration of the same job.", rich_help_panel=CALIBRATION
+    ),
 ]
 
 
@@ -112,6 +114,7 @@ Degrade = Annotated[
         "--degrade",
         help="--calib holds high-resolution photographs: calibrate, and verify, on what "
         "Real-ESRGAN's training makes of them (blur, resize, noise and JPEG, twice).",
+        rich_help_panel=CALIBRATION,
     ),
 ]
 DegradationFile = Annotated[
@@ -121,22 +124,32 @@ DegradationFile = Annotated[
         metavar="FILE",
         help="Parameters of the degradation, JSON; implies --degrade.",
         show_default="those that x4plus was trained with",
+        rich_help_panel=CALIBRATION,
     ),
 ]
 CalibTable = Annotated[
     Path | None,
     typer.Option(
         help="A finished calibration.json of the same network, at whatever --size it was taken, "
-        "instead of any images."
+        "instead of any images.",
+        rich_help_panel=CALIBRATION,
     ),
 ]
 Workers = Annotated[
     int | None,
-    typer.Option(min=1, max=256, help="Calibrate on this many worker processes of this machine."),
+    typer.Option(
+        min=1,
+        max=256,
+        help="Calibrate on this many worker processes of this machine.",
+        rich_help_panel=CALIBRATION,
+    ),
 ]
 Scheduler = Annotated[
     str | None,
-    typer.Option(help="Calibrate on the Dask cluster of this scheduler, tcp://HOST:PORT."),
+    typer.Option(
+        help="Calibrate on the Dask cluster of this scheduler, tcp://HOST:PORT.",
+        rich_help_panel=CALIBRATION,
+    ),
 ]
 
 
