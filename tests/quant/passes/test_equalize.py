@@ -60,7 +60,7 @@ PINNED = {
         "[g] grey = Conv(input, v)\n  [m] read = Add(made, grey)", ", float[1,3,1,1] v"
     ),
     "two tensors multiplied": chain("[m] read = Mul(made, made)"),
-    "per-channel constant": chain("[m] read = Mul(made, k)", ", float[4,1,1] k"),
+    "a constant for each place": chain("[m] read = Mul(made, k)", ", float[1,1,6] k"),
     "rows joined": chain(
         "[c] twice = Concat<axis=2>(made, made)\n  [m] read = MaxPool<kernel_shape=[2,1], "
         "strides=[2,1]>(twice)"
