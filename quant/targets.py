@@ -258,5 +258,5 @@ def find_profile(name: str) -> TargetProfile:
     except KeyError:
         raise UsageError(
             f"unknown target {name!r}; choose one of {', '.join(sorted(PROFILES))}; "
-            "'esrdeploy targets' says which chip takes which"
+            "ort is for CPUs, and 'esrdeploy targets' says which chip takes which"
         ) from None

@@ -41,7 +41,7 @@ class ShownPicture:
         detail_uri: the square in which models differ most.
         heat_uri: its difference from float; empty for float and input.
         largest: largest difference, in grey levels.
-        mean: mean difference over the pixels, in grey levels.
+        mean: over the pixels, of the difference in the worst channel of each, in grey levels.
     """
 
     label: str

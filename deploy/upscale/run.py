@@ -128,6 +128,10 @@ def upscale_pictures(request: UpscaleRequest, progress: Progress) -> UpscaleOutc
     files = paired_files(
         request.source, request.out, recursive=request.recursive, suffix=request.suffix
     )
+    if not request.source.is_dir() and not request.overwrite:
+        for pair in files.pairs:
+            if pair.out.exists():  # who made it, and of what, is not known
+                raise UsageError(f"{pair.out} is there already; --overwrite draws it anew")
     file = find_file(request.builds, request.model, request.precision, request.backend)
     load = loader(file.backend, request.provider)
     there = [] if request.overwrite else [pair for pair in files.pairs if pair.out.exists()]

@@ -38,6 +38,19 @@ def test_a_folder_goes_on_after_a_bad_file(built: Path, pictures: Path, tmp_path
     assert "bad.png: is no whole picture" in result.stderr.splitlines()[-1]
 
 
+def test_one_picture_is_not_taken_for_what_lies_under_its_name(
+    built: Path, pictures: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.png"
+    out.write_bytes(b"kept")
+    refused = run("upscale", pictures / "a.png", out, *OPTIONS, built)
+    assert refused.exit_code == 2
+    assert f"{out} is there already; --overwrite draws it anew" in refused.stderr
+    assert out.read_bytes() == b"kept"
+    assert run("upscale", pictures / "a.png", out, *OPTIONS, built, "--overwrite").exit_code == 0
+    assert out.read_bytes() != b"kept"
+
+
 def test_a_second_run_draws_what_is_missing(built: Path, pictures: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert run("upscale", pictures, out, *OPTIONS, built).exit_code == 0
