@@ -11,8 +11,7 @@ import pytest
 
 # Stands for a long inference: the main thread waits in C, where Python hears of no signal.
 DEAF = """
-import sys, threading
-from contextlib import ExitStack
+import threading
 from functools import partial
 from calib.files import temporary_folder
 from deploy.cli.entry import say_stopped
@@ -24,11 +23,14 @@ class Deaf(threading.Thread):
             threading.Event().wait()
 
 with stopping(partial(say_stopped, ["build", "--json"])), temporary_folder("deaf") as folder:
-    print(folder, flush=True)
     thread = Deaf(daemon=False)
     thread.start()
+    said = False
     while True:
         try:
+            if not said:
+                said = True
+                print(folder, flush=True)
             thread.join()
         except KeyboardInterrupt:
             pass
