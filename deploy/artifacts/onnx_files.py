@@ -11,12 +11,15 @@ from calib.files import read_whole
 from deploy.artifacts.onnx_problems import onnx_problems
 
 
-def load_model(source: Path | bytes, name: str | None = None) -> onnx.ModelProto:
+def load_model(
+    source: Path | bytes, name: str | None = None, *, functions: bool = False
+) -> onnx.ModelProto:
     """Parse an ONNX file whose tensors lie in it; nothing else is asked of its graph.
 
     Args:
         source: the file, or its content.
         name: what to call it in an error; ``None``: by its path.
+        functions: it may hold functions of its own, for the caller to inline and look into.
 
     Raises:
         GraphError: the file is missing, is no ONNX model, or cannot be relied on
@@ -38,7 +41,7 @@ def load_model(source: Path | bytes, name: str | None = None) -> onnx.ModelProto
             f"{shown} is no ONNX model, it is truncated or damaged ({damage}); expected a .onnx "
             "file"
         )
-    for problem in onnx_problems(model):
+    for problem in onnx_problems(model, functions=functions):
         raise GraphError(f"{shown} {problem}")
     return model
 

@@ -42,9 +42,13 @@ def bench(
     ] = None,
     threads: Annotated[
         list[int] | None,
-        typer.Option(min=1, help="Threads of the runtime; repeatable.", show_default="every core"),
+        typer.Option(
+            min=1, max=1024, help="Threads of the runtime; repeatable.", show_default="every core"
+        ),
     ] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="How many times each file is timed.")] = 5,
+    rounds: Annotated[
+        int, typer.Option(min=1, max=1000, help="How many times each file is timed.")
+    ] = 5,
     as_json: AsJson = False,
 ) -> None:
     """Measure latency, throughput, load time, memory and size of a build's files, by turns."""

@@ -81,7 +81,7 @@ def rerun_db(kind: str, vector: GoldenVector) -> float:
     its parity with float may drift by :data:`DRIFT_DB` in the mean. A file that comes very near to
     float is held to no more than what golden files keep of it.
 
-    >>> near = GoldenVector("a", "a.png", "0" * 64, {"qnn": 95.0}, {"qnn": 95.0})
+    >>> near = GoldenVector("a", "a.png", "sample", "0" * 64, {"qnn": 95.0}, {"qnn": 95.0})
     >>> round(rerun_db("int8-qnn", near), 1)
     77.0
     """

@@ -75,7 +75,8 @@ def test_spaces_and_the_order_of_keys_do_not_matter() -> None:
         ({"name": None}, "name is null, expected a string"),
         (
             {"name": "a/b"},
-            "name is \"a/b\", expected a plain name of letters, digits, '.', '_' and '-'",
+            "name is \"a/b\", expected a plain name of at most 200 letters, digits, '.', '_' and "
+            "'-'",
         ),
         (
             {"digest": "0" * 63},

@@ -16,6 +16,7 @@ from calib.errors import GraphError, UsageError
 from calib.tile import RGB, Tile
 from deploy.artifacts.files import main_opset
 from deploy.artifacts.onnx_files import load_model
+from deploy.artifacts.onnx_problems import onnx_problems
 
 HALF_TYPES = frozenset({TensorProto.FLOAT16, TensorProto.BFLOAT16})
 _TAKEN = {TensorProto.FLOAT, *HALF_TYPES}
@@ -108,32 +109,17 @@ def read_onnx_file(path: Path) -> OnnxFile:
         content = path.read_bytes()
     except OSError as error:
         raise GraphError(f"cannot read {path}: {error.strerror or error}") from error
-    model = load_model(content, path.name)
-    for outside in _outside(model):
-        raise GraphError(
-            f"{path.name} keeps weights in another file ({outside}); save it with all of them "
-            "inside: onnx.save(onnx.load(FILE), NEW_FILE)"
-        )
+    model = load_model(content, path.name, functions=True)
     try:
         onnx.checker.check_model(model)
         model = inliner.inline_local_functions(model)
     except (onnx.checker.ValidationError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise GraphError(f"{path.name} is no valid ONNX model: {reason}") from error
-    for problem in (*_foreign(model), *_wrong_ends(model)):
+    for problem in (*onnx_problems(model), *_foreign(model), *_wrong_ends(model)):
         raise GraphError(f"{path.name} {problem}")
     taken, given = map(_end, (_inputs(model)[0], model.graph.output[0]))
     return OnnxFile(path.name, sha256_bytes(content), model, taken, given, main_opset(model))
-
-
-def _outside(model: onnx.ModelProto) -> Iterator[str]:
-    """Yield the places of weights that are not in the file itself."""
-    tensors = list(model.graph.initializer)
-    tensors += [item.t for node in model.graph.node for item in node.attribute]
-    for tensor in tensors:
-        if tensor.data_location == TensorProto.EXTERNAL:
-            places = [entry.value for entry in tensor.external_data if entry.key == "location"]
-            yield places[0] if places else "not named"
 
 
 def _foreign(model: onnx.ModelProto) -> Iterator[str]:

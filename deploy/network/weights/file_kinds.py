@@ -2,8 +2,9 @@
 
 import io
 import json
+import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from calib.errors import WeightsError
@@ -57,14 +58,20 @@ def _problems(content: bytes, path: Path) -> Iterator[str]:
         yield from _cut_safetensors(content)
 
 
+def is_torchscript(names: Iterable[str]) -> bool:
+    """Tell from the names in a zip whether it is a TorchScript program, which is compressed."""
+    return any(re.fullmatch(r"[^/]+/(?:constants\.pkl|code/.+)", name) for name in names)
+
+
 def _growing_zip(content: bytes) -> Iterator[str]:
     """Compare the length of a zip with what its entries unpack to; ``torch.save`` packs none."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())
+            names = archive.namelist()
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
         return  # no zip: its reader says so
-    if unpacked > len(content):
+    if unpacked > len(content) and not is_torchscript(names):
         yield (
             f"would unpack to {unpacked} bytes, the file has {len(content)}; expected a file as "
             "torch.save writes it, which is not compressed"

@@ -18,6 +18,7 @@ import torch
 
 from calib.arrays import Float32
 from calib.errors import WeightsError
+from deploy.network.weights.file_kinds import is_torchscript
 from deploy.network.weights.saved_tensors import OtherValue, Saved, SavedTensor
 
 _DEEPEST = 6  # levels of mappings that are looked into
@@ -131,7 +132,7 @@ def _is_torchscript(content: bytes) -> bool:
             names = archive.namelist()
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
         return False
-    return any(re.fullmatch(r"[^/]+/(?:constants\.pkl|code/.+)", name) for name in names)
+    return is_torchscript(names)
 
 
 def _asked_for(content: bytes, message: str) -> list[str]:

@@ -107,7 +107,7 @@ def test_verify_makes_the_same_pictures_again(
     assert found["passed"], result.output
     assert found["pictures"]["choice"] == "held-back"
     assert found["pictures"]["images"]["degradation"]["scale"] == 2
-    assert "recorded parity" in {check["name"] for check in found["checks"]}
+    assert "recorded parity" in {check["check"] for check in found["checks"]}
 
 
 def test_a_bundle_takes_the_degraded_pictures(degraded: Path, photographs: Path) -> None:

@@ -18,6 +18,24 @@ from tests.deploy.builds import run
 # By command: what is wrong, what is given, and what the line names. Words in braces are paths of
 # the fixture ``place``.
 REFUSED: dict[str, dict[str, tuple[str, str]]] = {
+    "bench": {
+        "no build": ("--builds {empty}", "no build"),
+        "no folder": ("--builds {absent}", "absent"),
+        "no rounds": ("--builds {build} --rounds 0", "--rounds"),
+    },
+    "degrade": {
+        "no folder": ("{absent} {empty}", "absent"),
+        "no photographs": ("{empty} {own_out}", "no image"),
+        "a scale that no network has": ("{calibrated} {own_out} --scale 9", "--scale"),
+    },
+    "doctor": {
+        "no option of that name": ("--heal", "No such option"),
+    },
+    "upscale": {
+        "no picture": ("{absent} {own_out} --builds {build}", "absent"),
+        "no build": ("{calibrated} {own_out} --builds {empty}", "no build"),
+        "a scale beyond all": ("{calibrated} {own_out} --builds {build} --scale 17", "--scale"),
+    },
     "build": {
         "neither model nor weights": ("", "neither --model nor --weights"),
         "no option of that name": ("--modell x4plus", "No such option"),
@@ -151,6 +169,7 @@ def place(
         "build": str(small_build),
         "builds": str(small_build.parent),
         "model": str(small_build / "small-fp32.onnx"),
+        "own_out": str(folder / "out"),
         "own": f"--model tiny --weights {tiny_weights}",
     }
 

@@ -24,6 +24,8 @@ GOOD = {
     "report": "{build}",
     "inspect": "{build}",
     "handoff": "{build} --vendor vacc --out {folder}/x.zip",
+    "upscale": "{folder} {folder}/out --builds {build}",
+    "bench": "--builds {build}",
 }
 WORDS = {
     "int": ("nan", "1.5", "-1", "1e3", "0x10", str(10**30), "ten"),

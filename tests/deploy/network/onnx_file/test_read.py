@@ -70,7 +70,10 @@ def unknown(model: onnx.ModelProto) -> None:
 
 
 SPOILED = {
-    "weights elsewhere": (outside, r"keeps weights in another file \(\.\./\.\./etc/passwd\); save"),
+    "weights elsewhere": (
+        outside,
+        r"keeps tensor .* in another file, which is not read; save it as one",
+    ),
     "a runtime's operators": (foreign, r"operators of com\.microsoft \(FusedConv\)"),
     "quantized": (quantized, r"is quantized already \(DequantizeLinear, QuantizeLinear\)"),
     "no such operator": (unknown, "is no valid ONNX model: .*Convolve"),
