@@ -1,5 +1,6 @@
 """Every network for every target, at sizes and batches of its own: built, verified, bundled."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -189,7 +190,10 @@ def test_it_builds_and_is_bundled(
     require_built(built(case), case, tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.product
+@pytest.mark.skipif(
+    "ESRDEPLOY_WHOLE_PRODUCT" not in os.environ, reason="ESRDEPLOY_WHOLE_PRODUCT is not set"
+)
 @pytest.mark.parametrize("case", PRODUCT, ids=str)
 def test_the_whole_product_builds_and_is_bundled(
     built: Callable[..., BuildOutcome], case: Case, tmp_path: Path

@@ -11,11 +11,15 @@ import pytest
 
 # Stands for a long inference: the main thread waits in C, where Python hears of no signal.
 DEAF = """
+import signal
 import threading
 from functools import partial
 from calib.files import temporary_folder
 from deploy.cli.entry import say_stopped
 from deploy.cli.stopping import stopping
+
+# Ignored in what a shell starts with '&', this test run among it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 class Deaf(threading.Thread):
     def run(self):
@@ -54,7 +58,10 @@ def test_what_does_not_unwind_is_ended(number: signal.Signals, code: int, kind: 
         folder = Path(process.stdout.readline().strip())
         assert folder.is_dir()
         process.send_signal(number)
-        stdout, stderr = process.communicate(timeout=60)
+        try:
+            stdout, stderr = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == code
     assert json.loads(stdout)["error"]["kind"] == kind
     assert stderr.count("esrdeploy: ") == 1
