@@ -220,7 +220,7 @@ def calibrate_model(request: BuildRequest, progress: Progress) -> CalibrationOut
 
 def _loaded(request: BuildRequest, progress: Progress) -> Network:
     """Load the network, and tell what was decided in reading it."""
-    network = load_network(request.model, request.weights, request.onnx_file)
+    network = load_network(request.model, request.weights, request.onnx_file, request.activation)
     network = network.called(request.name)
     given = request.weights or request.onnx_file
     if given is not None:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from calib.errors import UsageError, VerificationError
 from calib.files import read_whole
@@ -35,9 +35,11 @@ from deploy.artifacts.parity_record import ParityFigures, VerifiedOn
 from deploy.artifacts.precision import PRECISIONS
 from deploy.artifacts.weights_record import WeightsRecord
 
-SCHEMA_VERSION: Literal[8] = 8
+SCHEMA_VERSION: Literal[9] = 9
 BUNDLE_SCHEMA = "esrdeploy.handoff/"
 _CHECK_BUNDLE = "'esrdeploy handoff --check' checks a bundle"
+ToldActivation: TypeAlias = Literal["relu", "leaky_relu"]
+"""Activations that no tensor tells apart, so that the user may have to say which it is."""
 _VERSIONED = ("numpy", "onnx", "onnxruntime", "onnxsim", "opencv-python", "torch")
 
 
@@ -62,6 +64,8 @@ class NetworkRecord:
         parameters: how many the float model has.
         macs: multiply-accumulates for one input, all pictures of its batch together.
         tile: its fixed input.
+        activation: what stands behind its convolutions, where the user had to say it; ``None``:
+            as the weights say.
     """
 
     architecture: str
@@ -71,6 +75,7 @@ class NetworkRecord:
     parameters: Count
     macs: Count
     tile: Tile
+    activation: ToldActivation | None = None
 
 
 @dataclass(frozen=True)
@@ -114,7 +119,7 @@ class Manifest:
     parity: ParityFigures = field(default_factory=ParityFigures)
     verified_on: VerifiedOn | None = None
     versions: Mapping[str, str] = field(default_factory=library_versions)
-    schema_version: Literal[8] = SCHEMA_VERSION
+    schema_version: Literal[9] = SCHEMA_VERSION
 
     @property
     def stem(self) -> str:

@@ -47,6 +47,7 @@ def describe(
             cost.parameters,
             cost.macs,
             tile,
+            network.told,
         ),
         weights=network.made_from,
         calibration=calibration,

@@ -166,15 +166,21 @@ def _conflicts(
         lowered = manifest.options.lowering, request.lowering
         old, new = (", ".join(names) or "nothing" for names in lowered)
         yield f"it was built with --lower {old}, asked for is {new}"
-    found, before = network.made_from.sha256, manifest.weights.sha256
-    if found != before:
-        yield f"it was built from weights {before} ({manifest.weights.origin}), these are {found}"
+    yield from _other_network(manifest, network)
     calibration = earlier.calibration
     if calibration is not None and source is not None:
         yield from _other_calibration(calibration, source)
     for check in check_files(request.folder, replace(manifest, artifacts=earlier.kept)):
         if check.status != "passed":
             yield f"{check.artifact}: {check.detail}"
+
+
+def _other_network(before: Manifest, network: Network) -> Iterator[str]:
+    found, recorded = network.made_from.sha256, before.weights.sha256
+    if found != recorded:
+        yield f"it was built from weights {recorded} ({before.weights.origin}), these are {found}"
+    elif network.description != before.network.architecture:
+        yield f"it is of {before.network.architecture}, asked for is {network.description}"
 
 
 def _other_calibration(

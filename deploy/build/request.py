@@ -6,6 +6,7 @@ from pathlib import Path
 
 from calib.tile import Tile
 from deploy.artifacts.build_options import BuildOptions, TargetOptions
+from deploy.artifacts.manifest import ToldActivation
 from deploy.artifacts.precision import PRECISIONS, ModelPrecision
 from deploy.build.budget import Budget
 from deploy.build.calibrate import CalibrationRequest
@@ -40,6 +41,7 @@ class BuildRequest:
         replace: build in the place of whatever build the folder holds.
         lowering: names of the rewrites of the float model that all models are made behind, in
             order (quant/passes/lowering/catalogue.py).
+        activation: what stands behind the convolutions, where the weights do not say it.
     """
 
     model: str
@@ -59,6 +61,7 @@ class BuildRequest:
     tile: Tile = field(default_factory=Tile)
     replace: bool = False
     lowering: tuple[str, ...] = ()
+    activation: ToldActivation | None = None
 
     @property
     def name(self) -> str:

@@ -8,6 +8,7 @@ import typer
 from deploy.cli.console import make_progress, print_json
 from deploy.cli.next_commands import next_commands
 from deploy.cli.options import (
+    Activation,
     AsJson,
     Calib,
     CalibCount,
@@ -79,6 +80,7 @@ def build(
     ] = None,
     weights: Weights = None,
     onnx_file: OnnxFile = None,
+    activation: Activation = None,
     size: SizeText = "128",
     batch: Annotated[int, typer.Option(help="Pictures that one inference takes, 1 to 64.")] = 1,
     calib: Calib = None,
@@ -161,6 +163,7 @@ def build(
         tile=Tile.parse(size, batch),
         replace=replace,
         lowering=parse_lowerings(lower or []),
+        activation=activation,
     )
     # What cannot be done is refused before torch, which the pipeline needs, is loaded.
     request.require_possible()

@@ -6,6 +6,7 @@ import typer
 
 from deploy.cli.console import make_progress, print_json
 from deploy.cli.options import (
+    Activation,
     AsJson,
     Calib,
     CalibCount,
@@ -32,6 +33,7 @@ def calibrate(
     model: Model = None,
     weights: Weights = None,
     onnx_file: OnnxFile = None,
+    activation: Activation = None,
     calib: Calib = None,
     calib_count: CalibCount = 50,
     degrade: Degrade = False,
@@ -68,6 +70,7 @@ def calibrate(
         out=out,
         own_name=name,
         replace=replace,
+        activation=activation,
     )
     from deploy.pipeline import calibrate_model
 

@@ -23,6 +23,7 @@ class PrecisionChoice(str, Enum):
 
 
 ModeName = Literal["whole", "crop"]
+ActivationChoice = Literal["relu", "leaky_relu"]
 CALIBRATION = "Calibration"
 """A heading in ``--help``, for what a first build can do without."""
 
@@ -53,6 +54,14 @@ OnnxFile = Annotated[
         metavar="FILE",
         help="Network to build from, as an ONNX file in the place of weights: one RGB picture in "
         "[0, 1] in, the enlarged one out; float32 or float16, sides fixed or dynamic.",
+    ),
+]
+Activation = Annotated[
+    ActivationChoice | None,
+    typer.Option(
+        help="What stands behind the convolutions of an SRVGGNetCompact without PReLU slopes: no "
+        "tensor of a checkpoint says it.",
+        show_default="relu",
     ),
 ]
 Calib = Annotated[

@@ -32,7 +32,7 @@ from deploy.artifacts.manifest import (
 )
 from deploy.artifacts.weights_record import WeightsRecord
 
-SCHEMA: Literal["esrdeploy.handoff/7"] = "esrdeploy.handoff/7"
+SCHEMA: Literal["esrdeploy.handoff/8"] = "esrdeploy.handoff/8"
 FLOAT_KIND = "float"
 INT8_PREFIX = "int8-"
 
@@ -136,7 +136,7 @@ class BundleManifest:
     wheel: PlainPath
     weights_licence: str | None = None
     versions: Mapping[str, str] = field(default_factory=library_versions)
-    schema: Literal["esrdeploy.handoff/7"] = SCHEMA
+    schema: Literal["esrdeploy.handoff/8"] = SCHEMA
 
     @property
     def stem(self) -> str:

@@ -16,6 +16,7 @@ from typing import Literal, TypeAlias, TypeVar
 from calib.arrays import Float32
 from calib.errors import UsageError
 from calib.tile import Tile
+from deploy.artifacts.manifest import ToldActivation
 from deploy.artifacts.weights_record import WeightsRecord
 from deploy.network.exported import ExportedModel
 from deploy.network.known_models import MODELS, likeness
@@ -64,6 +65,11 @@ class Network(ABC):
     def same_architecture_as(self) -> tuple[str, ...]:
         """Names of the known models of its architecture and sizes."""
         return ()
+
+    @property
+    def told(self) -> ToldActivation | None:
+        """Its activation, where the user had to say it."""
+        return None
 
     @property
     def likeness(self) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from calib.arrays import Float32
 from calib.tile import Tile
+from deploy.artifacts.manifest import ToldActivation
 from deploy.artifacts.weights_record import WeightsRecord
 from deploy.network.architecture import SRVGG, Architecture, require_divisible
 from deploy.network.exported import ExportedModel
@@ -21,10 +22,12 @@ class TorchNetwork(Network):
     Attributes:
         architecture: its sizes, read from the tensors.
         checkpoint: its tensors and where they came from.
+        activation: what the user said of it, where the weights do not.
     """
 
     architecture: Architecture
     checkpoint: Checkpoint
+    activation: ToldActivation | None = None
 
     @property
     def description(self) -> str:
@@ -51,14 +54,19 @@ class TorchNetwork(Network):
         """Names of the known models of these sizes."""
         return models_of(self.architecture)
 
+    @property
+    def told(self) -> ToldActivation | None:
+        """What the user said."""
+        return self.activation
+
     def notes(self) -> Iterator[str]:
         """Yield what was decided in reading the weights."""
         yield from self.checkpoint.notes
         relu = isinstance(self.architecture, SRVGG) and self.architecture.activation == "relu"
-        if relu and self.checkpoint.activation is None:
+        if relu and self.checkpoint.activation is None and self.activation is None:
             yield (
                 f"{self.checkpoint.origin} has no PReLU slopes: its activation is taken to be "
-                "ReLU, which no tensor says"
+                "ReLU, which no tensor says; --activation leaky_relu takes it to be LeakyReLU"
             )
 
     def require_fitting(self, tile: Tile) -> None:

@@ -122,7 +122,8 @@ def find_original(build: Build, weights: Path | None, onnx_file: Path | None) ->
             return _not_at_hand(build, "it was built from an ONNX file")
         return held_original(build, load_network(record.model, None, onnx_file))
     try:
-        network = load_network(record.network.known_as or record.model, weights)
+        known = record.network.known_as or record.model
+        network = load_network(known, weights, activation=record.network.activation)
     except (UsageError, WeightsError) as error:
         if weights is not None:
             raise

@@ -119,6 +119,7 @@ def test_a_batch_of_a_fixed_file(tmp_path) -> None:
         (("--onnx", "{}", "--model", "x4plus"), "found --onnx beside --model; give one network"),
         (("--onnx", "{}", "--name", "x4plus"), "--name x4plus is the name of another network"),
         (("--onnx", "missing.onnx"), "cannot read missing.onnx"),
+        (("--onnx", "{}", "--activation", "relu"), "says itself what its activations are"),
     ],
 )
 def test_what_does_not_go_together_is_refused(arguments, message, given, tmp_path) -> None:

@@ -1,6 +1,8 @@
 """However a network is wrapped, it is found; what is no network is named; no choice is silent."""
 
+import re
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from calib.errors import WeightsError
+from calib.errors import UsageError, WeightsError
 from deploy.network.architecture import SRVGG, RRDBNet
 from deploy.network.load import load_network
 from deploy.network.weights.checkpoint import load_checkpoint
@@ -203,3 +205,35 @@ def test_the_command_tells_what_was_decided(random_tensors, tmp_path):
     assert done.exit_code == 0, done.output
     assert "'params-ema'" in done.stderr
     assert "taken to be ReLU" in done.stderr
+
+
+def test_an_activation_that_no_tensor_says_is_told(random_tensors, tmp_path):
+    path = tmp_path / "x.pth"
+    torch.save(in_torch(random_tensors(NETWORKS[2])), path)
+    leaky = load_network("mine", path, activation="leaky_relu")
+    assert leaky.architecture == replace(NETWORKS[2], activation="leaky_relu")
+    assert [line for line in leaky.notes() if "activation" in line] == []
+    picture = np.random.default_rng(0).random((1, 3, 16, 16), dtype=np.float32)
+    relu = load_network("mine", path, activation="relu")
+    assert np.abs(leaky.runner()(picture) - relu.runner()(picture)).max() > 1e-3
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["RRDBNet", "PReLU"])
+def test_an_activation_that_the_weights_say_is_not_told_again(number, random_tensors, tmp_path):
+    torch.save(in_torch(random_tensors(NETWORKS[number])), tmp_path / "x.pth")
+    said = f"found --activation relu.*{re.escape(str(NETWORKS[number]))}"
+    with pytest.raises(UsageError, match=said):
+        load_network("mine", tmp_path / "x.pth", activation="relu")
+
+
+def test_a_build_of_another_activation_is_no_addition(random_tensors, tmp_path):
+    torch.save(in_torch(random_tensors(NETWORKS[2])), tmp_path / "mine.pth")
+    build = ("build", "--weights", tmp_path / "mine.pth", "--precision", "fp32", "--no-report")
+    out = ("--out", tmp_path / "dist")
+    assert run(*build, "--activation", "leaky_relu", *out).exit_code == 0
+    verified = run("verify", tmp_path / "dist", "--weights", tmp_path / "mine.pth")
+    assert verified.exit_code == 0, verified.output
+    assert "the original weights in torch" in verified.output.replace("\n", " "), verified.output
+    again = run(*build, *out)
+    assert again.exit_code == 2
+    assert "LeakyReLU, asked for is SRVGGNetCompact" in again.stderr.replace("\n", " ")
