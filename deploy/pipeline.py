@@ -36,7 +36,8 @@ from deploy.network.network import Network
 from deploy.progress import Progress
 from deploy.report import write_report
 from deploy.runtime.outputs import Outputs
-from deploy.verify.contents import check_contents
+from deploy.verify.contents import check_contents, open_build
+from deploy.verify.drawing_ahead import DrawingAhead
 from deploy.verify.explain import LAYER_PICTURES, VerifyOptions
 from deploy.verify.judges import Judges, folder_judges, sample_judges
 from deploy.verify.original import held_original
@@ -105,21 +106,29 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
         shipped = GraphIndex(with_batch(graph.model, request.tile.batch))
         earlier.require_float_model(shipped)
         kept = [item.path for item in earlier.kept]
-        with staged(folder, kept, resumable_files, progress.note) as stage:
+        with (
+            staged(folder, kept, resumable_files, progress.note) as stage,
+            DrawingAhead(judges.patches.patches, request.tile.batch) as ahead,
+        ):
             keep_export(stage, network, request, exported)
+            (float_file,) = write_fp32(stage, request.stem, shipped.model)
+            ahead.draw_with(float_file.path, shipped.model, optimized=True)
             lowered = Lowered()
             if source is not None:
                 lowered = lower(earlier, stage, graph, source, exported.probes[0], progress)
-            artifacts = [*write_fp32(stage, request.stem, shipped.model), *lowered.artifacts]
 
-            draft = describe(network, shipped, earlier, lowered, artifacts)
-            checked = check_contents(stage, draft, progress)
+            draft = describe(network, shipped, earlier, lowered, [float_file, *lowered.artifacts])
+            opened = open_build(stage, draft)
+            ahead.draw_with_all(opened.build)
+            checked = check_contents(opened, progress)
             original = held_original(checked.build, network)
             if request.tile.batch == 1:
                 drawn = _drawn(network, exported, draft.float_artifact.path)
                 original = replace(original, drawn=drawn)
             options = VerifyOptions((), LAYER_PICTURES if request.report else 0, latency=True)
-            verification = compare_build(checked, judges, original, progress, options)
+            verification = compare_build(
+                checked, judges, original, progress, options, ahead.outputs()
+            )
             parity = verification.parity_record()
             written = (*draft.artifacts, *write_parity(stage, parity))
             verified_on = verification.judges.record()

@@ -20,7 +20,7 @@ from deploy.metrics.parity import THRESHOLDS, Level, at_least, level_of, lowest_
 from deploy.network.known_models import likeness
 from deploy.progress import Progress
 from deploy.report.plans import Reason, grouped
-from deploy.verify.contents import CheckedBuild, check_folder
+from deploy.verify.contents import CheckedBuild, check_folder, open_build
 from quant.fp16.range import Fp16Finding
 from quant.plan import QuantPlan
 from quant.qdq.int8_share import Int8Share
@@ -227,8 +227,8 @@ def read_content(folder: Path, progress: Progress) -> Content:
     Raises:
         VerificationError: there is no manifest, or it is broken.
     """
-    checked = check_folder(folder, read_manifest(folder / MANIFEST_NAME), progress)
-    return content_of(checked)
+    opened = open_build(folder, read_manifest(folder / MANIFEST_NAME))
+    return content_of(check_folder(opened, progress))
 
 
 def content_of(checked: CheckedBuild) -> Content:

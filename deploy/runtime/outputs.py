@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 
@@ -14,6 +15,10 @@ from deploy.runtime.runner import Runner
 
 MOST_WORKERS = 4
 """How many inferences run side by side: each holds some 0.4 GB of activations of x4plus."""
+
+
+Drawn = Mapping[tuple[str, str], Float32]
+"""What a file draws of a picture, float32 [1, 3, H*scale, W*scale], by the names of the two."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,50 +64,56 @@ class Outputs:
 
     def output(self, file: str, image: str) -> Float32 | None:
         """Return what a model drew of a picture, or ``None`` where it was not run on it."""
-        if file not in self.by_file or image not in self.images:
-            return None
-        return self.by_file[file][self.images.index(image)]
+        return self.drawn().get((file, image))
+
+    def drawn(self) -> Drawn:
+        """Return every output by its file and picture."""
+        return {
+            (file, image): output
+            for file, outputs in self.by_file.items()
+            for image, output in zip(self.images, outputs, strict=True)
+        }
 
 
-def run_models(  # noqa: PLR0913, PLR0917  # four of them have defaults
+def run_models(  # noqa: PLR0913  # four of them have defaults
     runners: Mapping[str, Runner],
     patches: Sequence[PatchRef],
+    *,
     workers: int = 1,
     advance: Advance = lambda: None,
-    known: Outputs | None = None,
+    known: Drawn = MappingProxyType({}),
     batch: int = 1,
 ) -> Outputs:
     """Run every model on every picture.
 
     Args:
-        runners: the models by name.
+        runners: the models by name; one whose every output is known need not be among them.
         patches: the pictures.
         workers: how many inferences run side by side.
         advance: called after each picture.
-        known: what some of them draw of some pictures, and need not draw again.
+        known: what need not be drawn again.
         batch: pictures that one inference takes.
     """
-    known = known or Outputs()
     names = tuple(patch.name for patch in patches)
     inputs = tuple(to_input(patch.load()) for patch in patches)
     groups = [slice(start, start + batch) for start in range(0, len(names), batch)]
-    by_file: dict[str, list[Float32]] = {name: [] for name in runners}
     with ThreadPoolExecutor(workers) as pool:
         rows = [
             {
                 file: pool.submit(run, np.concatenate(inputs[group]))
                 for file, run in runners.items()
-                if any(known.output(file, name) is None for name in names[group])
+                if any((file, name) not in known for name in names[group])
             }
             for group in groups
         ]
+        through = {file for file, _ in known if all((file, name) in known for name in names)}
+        by_file: dict[str, list[Float32]] = {file: [] for file in {*runners} | through}
         for group, row in zip(groups, rows, strict=True):
-            for file in runners:
+            for file, outputs in by_file.items():
                 if file in row:
-                    by_file[file] += np.split(row[file].result(), len(names[group]))
+                    outputs.extend(np.split(row[file].result(), len(names[group])))
                 else:
-                    found = [known.output(file, name) for name in names[group]]
-                    by_file[file] += [output for output in found if output is not None]
+                    outputs.extend(known[file, name] for name in names[group])
             for _ in names[group]:
                 advance()
-    return Outputs(names, inputs, {name: tuple(found) for name, found in by_file.items()})
+    return Outputs(names, inputs, {file: tuple(found) for file, found in by_file.items()})

@@ -6,9 +6,10 @@ fits into memory; the comparison sees what was drawn
 are held against it, and the report shows it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from calib.dataset import PatchRef
 from calib.errors import EsrdeployError
@@ -21,7 +22,7 @@ from deploy.artifacts.precision import judged_by_reference
 from deploy.diagnosis.pictures import diagnose
 from deploy.metrics.parity import THRESHOLDS, ImageParity, ParityResult, Threshold, compare
 from deploy.progress import Progress
-from deploy.runtime.outputs import MOST_WORKERS, Outputs, run_models
+from deploy.runtime.outputs import MOST_WORKERS, Drawn, Outputs, run_models
 from deploy.runtime.runner import Runner, model_runner
 
 Runners = dict[str, Runner]
@@ -50,7 +51,10 @@ class Comparison:
 
 
 def compare_models(
-    build: Build, patches: Sequence[PatchRef], progress: Progress, known: Outputs | None = None
+    build: Build,
+    patches: Sequence[PatchRef],
+    progress: Progress,
+    known: Drawn = MappingProxyType({}),
 ) -> Comparison:
     """Run every file of a build and compare each fp16 and int8 file with the float file.
 
@@ -62,15 +66,20 @@ def compare_models(
     """
     batch = build.manifest.network.tile.batch
     step = max(1, BATCH // batch) * batch
-    workers, threads = shares(len(build.models) * -(-len(patches) // batch), most=MOST_WORKERS)
-    runners, refused = load_runners(build, threads)
+    through = {
+        file for file in build.models if all((file, patch.name) in known for patch in patches)
+    }
+    jobs = (len(build.models) - len(through)) * -(-len(patches) // batch)
+    workers, threads = shares(jobs, most=MOST_WORKERS)
+    runners, refused = load_runners(build, threads, through)
+    drawing = {*runners, *through}
     reference = build.manifest.float_artifact.path
-    if reference not in runners:
+    if reference not in drawing:
         return Comparison(checks=refused)
     thresholds = {
         item.path: THRESHOLDS[item.precision]
         for item in build.manifest.models()
-        if item.precision in {"fp16", "int8"} and item.path in runners
+        if item.precision in {"fp16", "int8"} and item.path in drawing
     }
     images: dict[str, list[ImageParity]] = {name: [] for name in thresholds}
     diagnoses: dict[str, Check] = {}
@@ -79,7 +88,12 @@ def compare_models(
     with progress.stage(title, len(patches)) as advance:
         for start in range(0, len(patches), step):
             outputs = run_models(
-                runners, patches[start : start + step], workers, advance, known, batch
+                runners,
+                patches[start : start + step],
+                workers=workers,
+                advance=advance,
+                known=known,
+                batch=batch,
             )
             kept = kept if kept.images else outputs
             try:
@@ -98,12 +112,15 @@ def compare_models(
     return Comparison(parity, (*refused, *diagnoses.values()), kept)
 
 
-def load_runners(build: Build, threads: int | None = None) -> tuple[Runners, tuple[Check, ...]]:
+def load_runners(
+    build: Build, threads: int | None = None, without: Collection[str] = ()
+) -> tuple[Runners, tuple[Check, ...]]:
     """Load every model of a build the way its file is judged.
 
     Args:
         build: the models.
         threads: for each of them; ``None`` takes every core.
+        without: files that need not be loaded.
 
     Returns:
         The models that a runtime takes, by file, and a failed check for each other one.
@@ -116,7 +133,7 @@ def load_runners(build: Build, threads: int | None = None) -> tuple[Runners, tup
         except EsrdeployError as error:
             return Check.of(False, "parity", item.path, str(error))
 
-    items = [item for item in build.manifest.models() if item.path in build.models]
+    items = [item for item in build.manifest.models() if item.path in {*build.models} - {*without}]
     with ThreadPoolExecutor() as pool:
         found = dict(zip((item.path for item in items), pool.map(loaded, items), strict=True))
     runners = {path: run for path, run in found.items() if not isinstance(run, Check)}

@@ -30,8 +30,8 @@ from quant.passes.prepared import PreparedGraph
 
 
 @dataclass(frozen=True, eq=False)
-class CheckedBuild:
-    """A build's files, and every check of them that runs no network, stage by stage.
+class OpenedBuild:
+    """A build's files, and whether they can be used at all.
 
     Attributes:
         build: the intact files, without the models that are not well formed: nothing more can be
@@ -39,6 +39,26 @@ class CheckedBuild:
         files: is every file the one that the manifest names?
         parsing: does each of them parse?
         structure: is each model valid ONNX with the agreed inputs and outputs?
+    """
+
+    build: Build
+    files: tuple[Check, ...]
+    parsing: tuple[Check, ...]
+    structure: tuple[Check, ...]
+
+    @property
+    def unusable(self) -> tuple[str, ...]:
+        """Names of the files that are not those of the manifest, do not parse or are malformed."""
+        asked = (*self.files, *self.parsing, *self.structure)
+        failed = (check for check in asked if check.status == "failed")
+        return tuple(dict.fromkeys(check.artifact for check in failed))
+
+
+@dataclass(frozen=True, eq=False)
+class CheckedBuild(OpenedBuild):
+    """A build's files, and every check of them that runs no network, stage by stage.
+
+    Attributes:
         values: is every weight a number?
         network: has the float model the sizes that the manifest records?
         rules: can each int8 model's target take it?
@@ -53,10 +73,6 @@ class CheckedBuild:
         prepared: by int8 file, the float graph under its plan.
     """
 
-    build: Build
-    files: tuple[Check, ...]
-    parsing: tuple[Check, ...]
-    structure: tuple[Check, ...]
     values: tuple[Check, ...]
     network: tuple[Check, ...]
     rules: tuple[Check, ...]
@@ -78,13 +94,6 @@ class CheckedBuild:
         made_of = (self.rules, self.calibration, self.derivation, self.ranges, self.fp16_range)
         return tuple(itertools.chain(*well_formed, *made_of, self.parity, self.report))
 
-    @property
-    def unusable(self) -> tuple[str, ...]:
-        """Names of the files that are not those of the manifest, do not parse or are malformed."""
-        asked = (*self.files, *self.parsing, *self.structure)
-        failed = (check for check in asked if check.status == "failed")
-        return tuple(dict.fromkeys(check.artifact for check in failed))
-
     def under(self, manifest: Manifest, parity: ParityFile) -> "CheckedBuild":
         """Return the same under its final manifest, with what that names besides.
 
@@ -105,27 +114,33 @@ class CheckedBuild:
         return replace(self, report=tuple(check_report(self.build.folder)))
 
 
-def check_folder(folder: Path, manifest: Manifest, progress: Progress) -> CheckedBuild:
-    """Make every check of a finished build that runs no network, its folder's other files too."""
-    checked = check_contents(folder, manifest, progress)
-    return replace(checked, unnamed=tuple(check_named(folder, manifest)))
+def open_build(folder: Path, manifest: Manifest) -> OpenedBuild:
+    """Read the files of a build, each once."""
+    files = tuple(check_files(folder, manifest))
+    intact = {check.artifact for check in files if check.status == "passed"}
+    build, parsing = load_build(folder, manifest, intact)
+    structure = tuple(check_structure(build))
+    return OpenedBuild(_sound(build, structure), files, parsing, structure)
 
 
-def check_contents(folder: Path, manifest: Manifest, progress: Progress) -> CheckedBuild:
-    """Make every check of a build that runs no network."""
-    with progress.stage(f"{manifest.model}: checking files", 1) as advance:
-        files = tuple(check_files(folder, manifest))
-        intact = {check.artifact for check in files if check.status == "passed"}
-        build, parsing = load_build(folder, manifest, intact)
-        structure = tuple(check_structure(build))
-        build = _sound(build, structure)
+def check_folder(opened: OpenedBuild, progress: Progress) -> CheckedBuild:
+    """Check a finished build as :func:`check_contents` does, its folder's other files too."""
+    checked = check_contents(opened, progress)
+    unnamed = check_named(opened.build.folder, opened.build.manifest)
+    return replace(checked, unnamed=tuple(unnamed))
+
+
+def check_contents(opened: OpenedBuild, progress: Progress) -> CheckedBuild:
+    """Make every further check of a build that runs no network."""
+    build = opened.build
+    with progress.stage(f"{build.manifest.model}: checking files", 1) as advance:
         made_again = reproduce(build)
         fp16_range, fp16 = check_fp16_range(build, made_again.fp16_kept)
         checked = CheckedBuild(
             build=build,
-            files=files,
-            parsing=parsing,
-            structure=structure,
+            files=opened.files,
+            parsing=opened.parsing,
+            structure=opened.structure,
             values=tuple(check_values(build)),
             network=tuple(check_network(build)),
             rules=tuple(check_target_rules(build)),

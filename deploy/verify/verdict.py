@@ -7,6 +7,7 @@ First the files are checked as far as that goes without running a network
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from calib.dataset import PatchRef
@@ -21,10 +22,11 @@ from deploy.metrics.parity import UNSEEN_DB, Level, ParityResult, at_least, lowe
 from deploy.progress import Progress
 from deploy.runtime.backends import require_backends
 from deploy.runtime.cpu import this_machine
-from deploy.runtime.outputs import Outputs
+from deploy.runtime.outputs import Drawn, Outputs
 from deploy.verify.backend_error import BackendError
 from deploy.verify.compare_models import against_record, compare_models
-from deploy.verify.contents import CheckedBuild, check_folder
+from deploy.verify.contents import CheckedBuild, check_folder, open_build
+from deploy.verify.drawing_ahead import DrawingAhead
 from deploy.verify.explain import VERDICT_ONLY, VerifyOptions, measure_backends, measure_layers
 from deploy.verify.judges import Judges, judges_of
 from deploy.verify.latency import Latency, measure_latencies
@@ -184,19 +186,25 @@ def verify_tree(  # noqa: PLR0913  # two of them have defaults
     manifests = [read_manifest(folder / MANIFEST_NAME) for folder in folders]
     verifications = []
     for folder, manifest in zip(folders, manifests, strict=True):
-        checked = check_folder(folder, manifest, progress).with_report()
-        original = find_original(checked.build, weights, onnx_file)
-        judges = judges_of(manifest, images)
-        verifications.append(compare_build(checked, judges, original, progress, options))
+        opened = open_build(folder, manifest)
+        judges = judges_of(manifest, images).unseen_by(opened.build)
+        with DrawingAhead(judges.patches.patches, manifest.network.tile.batch) as ahead:
+            if not opened.unusable:
+                ahead.draw_with_all(opened.build)
+            checked = check_folder(opened, progress).with_report()
+            original = find_original(checked.build, weights, onnx_file)
+            known = ahead.outputs()
+        verifications.append(compare_build(checked, judges, original, progress, options, known))
     return tuple(verifications)
 
 
-def compare_build(
+def compare_build(  # noqa: PLR0913, PLR0917  # two of them have defaults
     checked: CheckedBuild,
     judges: Judges,
     original: Original,
     progress: Progress,
     options: VerifyOptions = VERDICT_ONLY,
+    known: Drawn = MappingProxyType({}),
 ) -> Verification:
     """Compare what the models of a checked build draw, and give the verdict on all of it.
 
@@ -206,6 +214,7 @@ def compare_build(
         original: the network it was built from, if it is at hand, and how it was matched.
         progress: told what is going on.
         options: what to measure beyond the verdict.
+        known: what the models draw of some pictures, and need not draw again.
 
     Returns:
         The verdict. A build that fails is a value, not an error. One with a file that is not
@@ -225,7 +234,8 @@ def compare_build(
         skipped = Check.skipped("parity", build.manifest.float_artifact.path, reason)
         return replace(verification, checks=(*checked.checks, skipped), fp16=checked.fp16)
     layers = measure_layers(checked, held_out[: options.layers], progress)
-    latencies, known = _timed(build, held_out[0], layers.outputs, progress, options)
+    latencies, timed = _timed(build, held_out[0], progress, options)
+    known = {**known, **layers.outputs.drawn(), **timed}
     compared = compare_models(build, held_out, progress, known)
     checks = [*checked.checks, original.check, *compared.checks]
     parity = list(compared.parity)
@@ -253,15 +263,11 @@ def compare_build(
 
 
 def _timed(
-    build: Build, patch: PatchRef, known: Outputs, progress: Progress, options: VerifyOptions
-) -> tuple[tuple[Latency, ...], Outputs]:
-    """Time the files on a picture, and add what the float file drew of it to what is known."""
+    build: Build, patch: PatchRef, progress: Progress, options: VerifyOptions
+) -> tuple[tuple[Latency, ...], Drawn]:
+    """Time the files on a picture, where that is asked for; what the float file drew of it too."""
     if not options.latency:
-        return (), known
-    picture = to_input(patch.load())
-    latencies, drawn = measure_latencies(build, picture, progress)
+        return (), {}
+    latencies, drawn = measure_latencies(build, to_input(patch.load()), progress)
     reference = build.manifest.float_artifact.path
-    if drawn is None or known.images not in {(), (patch.name,)}:
-        return latencies, known
-    by_file = {**known.by_file, reference: (drawn,)}
-    return latencies, Outputs((patch.name,), (picture,), by_file)
+    return latencies, {} if drawn is None else {(reference, patch.name): drawn}

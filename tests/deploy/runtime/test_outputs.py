@@ -32,7 +32,7 @@ def test_every_model_draws_every_picture_once(workers: int) -> None:
         return lambda network_input: (runs.append(name), network_input * np.float32(factor))[1]
 
     runners = {"a": counted("a", 0.5), "b": counted("b", 0.25)}
-    found = run_models(runners, PATCHES, workers, lambda: steps.append(1))
+    found = run_models(runners, PATCHES, workers=workers, advance=lambda: steps.append(1))
     assert sorted(runs) == ["a"] * 3 + ["b"] * 3
     assert len(steps) == 3
     assert found.images == tuple(patch.name for patch in PATCHES)

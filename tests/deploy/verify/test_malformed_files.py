@@ -20,7 +20,7 @@ from deploy.artifacts.build_folder import load_build
 from deploy.artifacts.manifest import read_manifest
 from deploy.progress import Silent
 from deploy.verify import reproduce
-from deploy.verify.contents import check_contents
+from deploy.verify.contents import check_contents, open_build
 from quant.passes.prepared import PreparedGraph
 from quant.planner import plan_graph
 from tests.deploy.builds import ARRAYS, FLOAT, HALF, INT8, PLAN, TABLE, run
@@ -95,7 +95,7 @@ def refusals(folder: Path, name: str) -> list[str]:
 
 def failures(folder: Path) -> list[str]:
     """Return what the checks say that run no network."""
-    checked = check_contents(folder, read_manifest(folder / MANIFEST), Silent())
+    checked = check_contents(open_build(folder, read_manifest(folder / MANIFEST)), Silent())
     return [f"{c.artifact}, {c.name}: {c.detail}" for c in checked.checks if c.status == "failed"]
 
 
@@ -179,7 +179,7 @@ def test_verify_says_so_and_exits_1(name: str, change: str | bytes, line: str, c
 
 def test_everything_else_is_still_judged(copy: Path) -> None:
     store(copy, PLAN, b"[]")
-    checked = check_contents(copy, read_manifest(copy / MANIFEST), Silent())
+    checked = check_contents(open_build(copy, read_manifest(copy / MANIFEST)), Silent())
     failed = [(check.artifact, check.name) for check in checked.checks if check.status == "failed"]
     assert failed == [(PLAN, "plan")]
     judged = {check.artifact for check in checked.derivation if check.status == "passed"}

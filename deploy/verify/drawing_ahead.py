@@ -1,0 +1,108 @@
+"""Draw pictures in the time that other work leaves idle.
+
+Planning and checking files keep one core busy for seconds; inferences take every core. A thread of
+the lowest priority draws what will be compared, one inference after the other, and takes nothing
+from the others. What it has drawn by the time that the comparison starts need not be drawn again:
+one thread gives the same bits as several.
+"""
+
+import os
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from queue import SimpleQueue
+
+import numpy as np
+import onnx
+
+from calib.arrays import Float32
+from calib.dataset import PatchRef
+from calib.errors import EsrdeployError
+from calib.images import to_input
+from deploy.artifacts.build_folder import Build
+from deploy.artifacts.precision import judged_by_reference
+from deploy.runtime.outputs import Drawn
+from deploy.runtime.runner import model_runner
+
+MOST_PICTURES = 8
+"""How many pictures are drawn ahead at most: 3 MB for each model and picture of 512x512."""
+
+_LOWEST_PRIORITY = 19
+
+
+class DrawingAhead:
+    """Draws the first pictures of a comparison while its context is open.
+
+    A model that does not load or run is left to the comparison, which says what is wrong with it.
+
+    Args:
+        patches: the pictures of the comparison.
+        batch: pictures that one inference takes.
+    """
+
+    def __init__(self, patches: Sequence[PatchRef], batch: int) -> None:
+        count = max(1, MOST_PICTURES // batch) * batch
+        self._patches = tuple(patches[:count])
+        self._batch = batch
+        self._waiting: SimpleQueue[tuple[str, onnx.ModelProto, bool] | None] = SimpleQueue()
+        self._asked: set[str] = set()
+        self._drawn: dict[tuple[str, str], Float32] = {}
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="drawing ahead", daemon=True)
+
+    def __enter__(self) -> "DrawingAhead":
+        """Wait for models to draw with."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop once the present inference has ended."""
+        self._stopped.set()
+        self._waiting.put(None)
+        self._thread.join()
+
+    def draw_with(self, file: str, model: onnx.ModelProto, *, optimized: bool) -> None:
+        """Draw with a model once those before it are through.
+
+        Args:
+            file: its name.
+            model: what it computes.
+            optimized: run it as it is executed, or in its QDQ reference semantics.
+        """
+        if file not in self._asked:
+            self._asked.add(file)
+            self._waiting.put((file, model, optimized))
+
+    def draw_with_all(self, build: Build) -> None:
+        """Draw with every model of a build, the way its file is judged."""
+        for item in build.manifest.models():
+            if item.path in build.models:
+                by_reference = judged_by_reference(item.precision)
+                self.draw_with(item.path, build.models[item.path], optimized=not by_reference)
+
+    def outputs(self) -> Drawn:
+        """Stop, and return what was drawn."""
+        self.__exit__()
+        return dict(self._drawn)
+
+    def _run(self) -> None:
+        _yield_to_all_others()
+        while (job := self._waiting.get()) is not None and not self._stopped.is_set():
+            with suppress(EsrdeployError):
+                self._draw_all(*job)
+
+    def _draw_all(self, file: str, model: onnx.ModelProto, optimized: bool) -> None:
+        run = model_runner(model, optimized=optimized, threads=1)
+        for start in range(0, len(self._patches), self._batch):
+            if self._stopped.is_set():
+                return
+            group = self._patches[start : start + self._batch]
+            drawn = run(np.concatenate([to_input(patch.load()) for patch in group]))
+            for patch, output in zip(group, np.split(drawn, len(group)), strict=True):
+                self._drawn[file, patch.name] = output
+
+
+def _yield_to_all_others() -> None:
+    """Give the calling thread the lowest priority, where the system has one for threads."""
+    if hasattr(os, "setpriority"):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST_PRIORITY)

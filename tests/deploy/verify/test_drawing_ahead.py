@@ -1,0 +1,142 @@
+"""What is drawn in idle time is what is drawn otherwise, and ends when it is told to."""
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from calib.images import to_input
+from calib.sample import sample_patches
+from deploy.artifacts.files import MANIFEST_NAME
+from deploy.artifacts.manifest import read_manifest
+from deploy.progress import Silent
+from deploy.runtime.runner import Runner, model_runner
+from deploy.verify.compare_models import compare_models
+from deploy.verify.contents import open_build
+from deploy.verify.drawing_ahead import MOST_PICTURES, DrawingAhead
+from deploy.verify.verdict import verify_tree
+
+PATCHES = sample_patches("verification", 3).patches
+
+
+def finished(ahead: DrawingAhead, count: int) -> None:
+    """Wait until some outputs are there."""
+    for _ in range(3000):
+        if len(ahead._drawn) >= count:
+            return
+        threading.Event().wait(0.01)
+    raise AssertionError(f"{len(ahead._drawn)} of {count} drawn")
+
+
+def test_what_is_drawn_ahead_is_what_the_comparison_draws(small_build: Path) -> None:
+    opened = open_build(small_build, read_manifest(small_build / MANIFEST_NAME))
+    build, files = opened.build, [item.path for item in opened.build.manifest.models()]
+    with DrawingAhead(PATCHES, 1) as ahead:
+        ahead.draw_with_all(build)
+        finished(ahead, 3 * len(files))
+        known = ahead.outputs()
+    assert set(known) == {(file, patch.name) for file in files for patch in PATCHES}
+    alone = compare_models(build, PATCHES, Silent())
+    for place, output in alone.outputs.drawn().items():
+        np.testing.assert_array_equal(known[place], output)
+
+
+@pytest.mark.parametrize("count", [0, 1, 4])
+def test_the_comparison_draws_what_is_not_known(
+    small_build: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    build = open_build(small_build, read_manifest(small_build / MANIFEST_NAME)).build
+    alone = compare_models(build, PATCHES, Silent())
+    known = dict(list(alone.outputs.drawn().items())[:count])
+    runs: list[int] = []
+
+    def counted(model: onnx.ModelProto, **options: object) -> Runner:
+        run = model_runner(model, **options)
+        return lambda network_input: (runs.append(1), run(network_input))[1]
+
+    monkeypatch.setattr("deploy.verify.compare_models.model_runner", counted)
+    compared = compare_models(build, PATCHES, Silent(), known)
+    assert compared.parity == alone.parity
+    assert len(runs) == len(alone.outputs.drawn()) - count
+
+
+def test_no_further_inference_starts_once_it_is_stopped(
+    small_build: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = open_build(small_build, read_manifest(small_build / MANIFEST_NAME)).build
+    running, go_on = threading.Event(), threading.Event()
+    runs: list[int] = []
+
+    def slow(*_: object, **__: object) -> Runner:
+        def run(network_input: np.ndarray) -> np.ndarray:
+            runs.append(1)
+            running.set()
+            go_on.wait(30)
+            return network_input
+
+        return run
+
+    monkeypatch.setattr("deploy.verify.drawing_ahead.model_runner", slow)
+    with DrawingAhead(PATCHES, 1) as ahead:
+        ahead.draw_with_all(build)
+        assert running.wait(30)
+        threading.Timer(0.05, go_on.set).start()
+    assert len(runs) == 1
+    assert list(ahead.outputs()) == [(build.manifest.float_artifact.path, PATCHES[0].name)]
+
+
+def test_a_model_that_no_runtime_takes_is_left_to_the_comparison(small_build: Path) -> None:
+    build = open_build(small_build, read_manifest(small_build / MANIFEST_NAME)).build
+    good = build.models[build.manifest.float_artifact.path]
+    broken = onnx.ModelProto()
+    broken.CopyFrom(good)
+    broken.graph.node[0].op_type = "NoSuchOperator"
+    with DrawingAhead(PATCHES, 1) as ahead:
+        ahead.draw_with("broken", broken, optimized=True)
+        ahead.draw_with("good", good, optimized=True)
+        finished(ahead, 3)
+        assert {file for file, _ in ahead.outputs()} == {"good"}
+
+
+def test_memory_is_bounded(small_build: Path) -> None:
+    build = open_build(small_build, read_manifest(small_build / MANIFEST_NAME)).build
+    many = sample_patches("calibration", MOST_PICTURES + 2).patches
+    file = build.manifest.float_artifact.path
+    with DrawingAhead(many, 1) as ahead:
+        ahead.draw_with(file, build.models[file], optimized=True)
+        finished(ahead, MOST_PICTURES)
+    assert [name for _, name in ahead.outputs()] == [patch.name for patch in many[:MOST_PICTURES]]
+
+
+def test_a_batch_is_drawn_in_one_inference(small_build: Path) -> None:
+    build = open_build(small_build, read_manifest(small_build / MANIFEST_NAME)).build
+    file = build.manifest.float_artifact.path
+    with DrawingAhead(PATCHES, 2) as ahead:
+        ahead.draw_with(file, build.models[file], optimized=True)
+        finished(ahead, len(PATCHES))
+    run = model_runner(build.models[file], optimized=True)
+    for patch in PATCHES:
+        np.testing.assert_array_equal(
+            ahead.outputs()[file, patch.name], run(to_input(patch.load()))
+        )
+
+
+def test_no_network_is_run_where_a_file_cannot_be_used(
+    small_build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / small_build.name
+    copy.mkdir()
+    for item in small_build.iterdir():
+        (copy / item.name).write_bytes(item.read_bytes())
+    (half,) = copy.glob("*-fp16.onnx")
+    half.write_bytes(b"spoiled")
+
+    loaded: list[object] = []
+    monkeypatch.setattr(
+        "deploy.verify.drawing_ahead.model_runner", lambda model, **_: loaded.append(model)
+    )
+    (verification,) = verify_tree(copy, images=None, weights=None, progress=Silent())
+    assert not verification.passed
+    assert not loaded
