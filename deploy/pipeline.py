@@ -126,9 +126,7 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
                 drawn = _drawn(network, exported, draft.float_artifact.path)
                 original = replace(original, drawn=drawn)
             options = VerifyOptions((), LAYER_PICTURES if request.report else 0, latency=True)
-            verification = compare_build(
-                checked, judges, original, progress, options, ahead.outputs()
-            )
+            verification = compare_build(checked, judges, original, progress, options, ahead)
             parity = verification.parity_record()
             written = (*draft.artifacts, *write_parity(stage, parity))
             verified_on = verification.judges.record()

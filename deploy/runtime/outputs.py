@@ -14,7 +14,8 @@ from deploy.progress import Advance
 from deploy.runtime.runner import Runner
 
 MOST_WORKERS = 4
-"""How many inferences run side by side: each holds some 0.4 GB of activations of x4plus."""
+"""How many inferences run side by side: each holds some 0.4 GB of activations of x4plus. Each may
+use every core: what one leaves idle another takes, up to the end of the last."""
 
 
 Drawn = Mapping[tuple[str, str], Float32]
@@ -96,24 +97,31 @@ def run_models(  # noqa: PLR0913  # four of them have defaults
     """
     names = tuple(patch.name for patch in patches)
     inputs = tuple(to_input(patch.load()) for patch in patches)
-    groups = [slice(start, start + batch) for start in range(0, len(names), batch)]
+    jobs = [
+        (file, start)
+        for start in range(0, len(names), batch)
+        for file in runners
+        if any((file, name) not in known for name in names[start : start + batch])
+    ]
+    drawn = dict(known)
+
+    def draw(run: Runner, file: str, start: int) -> Drawn:
+        group = slice(start, start + batch)
+        outputs = np.split(run(np.concatenate(inputs[group])), len(names[group]))
+        return {(file, name): one for name, one in zip(names[group], outputs, strict=True)}
+
     with ThreadPoolExecutor(workers) as pool:
-        rows = [
-            {
-                file: pool.submit(run, np.concatenate(inputs[group]))
-                for file, run in runners.items()
-                if any((file, name) not in known for name in names[group])
-            }
-            for group in groups
-        ]
-        through = {file for file, _ in known if all((file, name) in known for name in names)}
-        by_file: dict[str, list[Float32]] = {file: [] for file in {*runners} | through}
-        for group, row in zip(groups, rows, strict=True):
-            for file, outputs in by_file.items():
-                if file in row:
-                    outputs.extend(np.split(row[file].result(), len(names[group])))
-                else:
-                    outputs.extend(known[file, name] for name in names[group])
-            for _ in names[group]:
+        pending = {job: pool.submit(draw, runners[job[0]], *job) for job in jobs}
+        for start in range(0, len(names), batch):
+            for file in runners:
+                if (file, start) in pending:
+                    drawn |= pending[file, start].result()
+            for _ in names[start : start + batch]:
                 advance()
-    return Outputs(names, inputs, {file: tuple(found) for file, found in by_file.items()})
+    files = dict.fromkeys(file for file, _ in drawn)
+    by_file = {
+        file: tuple(drawn[file, name] for name in names)
+        for file in files
+        if all((file, name) in drawn for name in names)
+    }
+    return Outputs(names, inputs, by_file)

@@ -69,9 +69,8 @@ def compare_models(
     through = {
         file for file in build.models if all((file, patch.name) in known for patch in patches)
     }
-    jobs = (len(build.models) - len(through)) * -(-len(patches) // batch)
-    workers, threads = shares(jobs, most=MOST_WORKERS)
-    runners, refused = load_runners(build, threads, through)
+    workers, _ = shares(len(build.models) * -(-len(patches) // batch), most=MOST_WORKERS)
+    runners, refused = load_runners(build, without=through)
     drawing = {*runners, *through}
     reference = build.manifest.float_artifact.path
     if reference not in drawing:
@@ -112,14 +111,11 @@ def compare_models(
     return Comparison(parity, (*refused, *diagnoses.values()), kept)
 
 
-def load_runners(
-    build: Build, threads: int | None = None, without: Collection[str] = ()
-) -> tuple[Runners, tuple[Check, ...]]:
+def load_runners(build: Build, without: Collection[str] = ()) -> tuple[Runners, tuple[Check, ...]]:
     """Load every model of a build the way its file is judged.
 
     Args:
         build: the models.
-        threads: for each of them; ``None`` takes every core.
         without: files that need not be loaded.
 
     Returns:
@@ -129,7 +125,7 @@ def load_runners(
     def loaded(item: Artifact) -> Runner | Check:
         optimized = not judged_by_reference(item.precision)
         try:
-            return model_runner(build.models[item.path], optimized=optimized, threads=threads)
+            return model_runner(build.models[item.path], optimized=optimized)
         except EsrdeployError as error:
             return Check.of(False, "parity", item.path, str(error))
 

@@ -2,8 +2,7 @@
 
 Planning and checking files keep one core busy for seconds; inferences take every core. A thread of
 the lowest priority draws what will be compared, one inference after the other, and takes nothing
-from the others. What it has drawn by the time that the comparison starts need not be drawn again:
-one thread gives the same bits as several.
+from the others. What it has drawn by the time that the comparison starts need not be drawn again.
 """
 
 import os
@@ -92,7 +91,7 @@ class DrawingAhead:
                 self._draw_all(*job)
 
     def _draw_all(self, file: str, model: onnx.ModelProto, optimized: bool) -> None:
-        run = model_runner(model, optimized=optimized, threads=1)
+        run = model_runner(model, optimized=optimized)  # its threads inherit the priority
         for start in range(0, len(self._patches), self._batch):
             if self._stopped.is_set():
                 return

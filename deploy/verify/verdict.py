@@ -7,7 +7,6 @@ First the files are checked as far as that goes without running a network
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from calib.dataset import PatchRef
@@ -193,8 +192,7 @@ def verify_tree(  # noqa: PLR0913  # two of them have defaults
                 ahead.draw_with_all(opened.build)
             checked = check_folder(opened, progress).with_report()
             original = find_original(checked.build, weights, onnx_file)
-            known = ahead.outputs()
-        verifications.append(compare_build(checked, judges, original, progress, options, known))
+            verifications.append(compare_build(checked, judges, original, progress, options, ahead))
     return tuple(verifications)
 
 
@@ -204,7 +202,7 @@ def compare_build(  # noqa: PLR0913, PLR0917  # two of them have defaults
     original: Original,
     progress: Progress,
     options: VerifyOptions = VERDICT_ONLY,
-    known: Drawn = MappingProxyType({}),
+    ahead: DrawingAhead | None = None,
 ) -> Verification:
     """Compare what the models of a checked build draw, and give the verdict on all of it.
 
@@ -214,7 +212,7 @@ def compare_build(  # noqa: PLR0913, PLR0917  # two of them have defaults
         original: the network it was built from, if it is at hand, and how it was matched.
         progress: told what is going on.
         options: what to measure beyond the verdict.
-        known: what the models draw of some pictures, and need not draw again.
+        ahead: draws with the models meanwhile; stopped before time is measured.
 
     Returns:
         The verdict. A build that fails is a value, not an error. One with a file that is not
@@ -234,8 +232,9 @@ def compare_build(  # noqa: PLR0913, PLR0917  # two of them have defaults
         skipped = Check.skipped("parity", build.manifest.float_artifact.path, reason)
         return replace(verification, checks=(*checked.checks, skipped), fp16=checked.fp16)
     layers = measure_layers(checked, held_out[: options.layers], progress)
+    drawn_ahead = {} if ahead is None else ahead.outputs()
     latencies, timed = _timed(build, held_out[0], progress, options)
-    known = {**known, **layers.outputs.drawn(), **timed}
+    known = {**drawn_ahead, **layers.outputs.drawn(), **timed}
     compared = compare_models(build, held_out, progress, known)
     checks = [*checked.checks, original.check, *compared.checks]
     parity = list(compared.parity)
