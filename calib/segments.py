@@ -11,6 +11,7 @@ Cuts depend on the graph, the wanted tensors and the budget alone.
 import itertools
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import onnx
 
@@ -127,12 +128,19 @@ class _Layout:
         ]
 
     def cut_cost(self, position: int) -> int:
-        alive = (
-            name
-            for name, last in self._last_read.items()
-            if last >= position and self._made.get(name, -1) < position
-        )
-        return _SESSION_COST_BYTES + sum(map(self.size_bytes, alive))
+        """Return what a cut before step ``position`` costs; ``position`` is at least 1."""
+        return _SESSION_COST_BYTES + self._alive_bytes[position]
+
+    @cached_property
+    def _alive_bytes(self) -> list[int]:
+        """By position, the size of what is made before it and read from there on."""
+        changes = [0] * (len(self._steps) + 1)
+        for name, last in self._last_read.items():
+            first = max(self._made.get(name, -1) + 1, 1)
+            if last >= first:
+                changes[first] += self.size_bytes(name)
+                changes[last + 1] -= self.size_bytes(name)
+        return list(itertools.accumulate(changes))
 
     def segment(self, start: int, stop: int) -> Segment:
         nodes = tuple(self._steps[start:stop])

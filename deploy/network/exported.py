@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
-import onnxsim
 
 from calib.arrays import Float32
 from calib.errors import GraphError
@@ -101,6 +100,8 @@ def simplified(model: onnx.ModelProto, skipped: Sequence[str] = ()) -> onnx.Mode
     Raises:
         GraphError: onnxsim fails, or finds its own result at fault.
     """
+    import onnxsim  # noqa: PLC0415  # it imports torch, which takes seconds
+
     try:
         made, checked = onnxsim.simplify(model, skipped_optimizers=list(skipped))
     except Exception as error:  # what its C++ side raises shares no base class
