@@ -112,7 +112,8 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
         ):
             keep_export(stage, network, request, exported)
             (float_file,) = write_fp32(stage, request.stem, shipped.model)
-            ahead.draw_with(float_file.path, shipped.model, optimized=True)
+            # Timing draws the first picture with the float file.
+            ahead.draw_with(float_file.path, shipped.model, optimized=True, skip=1)
             lowered = Lowered()
             if source is not None:
                 lowered = lower(earlier, stage, graph, source, exported.probes[0], progress)

@@ -114,11 +114,8 @@ def compare_layers(
     counterparts = {tensor: counterpart(int8_index, tensor) for tensor in nodes}
     _, threads = shares(jobs=2)  # the two graphs run side by side
     graphs = [
-        SegmentedGraph(model, tuple(wanted), threads=threads, optimized=optimized)
-        for model, wanted, optimized in (
-            (prepared.model, nodes, True),
-            (compared, counterparts.values(), False),
-        )
+        SegmentedGraph(model, tuple(wanted), threads=threads, optimized=False)
+        for model, wanted in ((prepared.model, nodes), (compared, counterparts.values()))
     ]
     sums = dict.fromkeys(nodes, np.zeros(4))
     (output,) = float_index.outputs

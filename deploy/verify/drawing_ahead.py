@@ -6,6 +6,7 @@ from the others. What it has drawn by the time that the comparison starts need n
 """
 
 import os
+import sys
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
@@ -43,7 +44,7 @@ class DrawingAhead:
         count = max(1, MOST_PICTURES // batch) * batch
         self._patches = tuple(patches[:count])
         self._batch = batch
-        self._waiting: SimpleQueue[tuple[str, onnx.ModelProto, bool] | None] = SimpleQueue()
+        self._waiting: SimpleQueue[tuple[str, onnx.ModelProto, bool, int] | None] = SimpleQueue()
         self._asked: set[str] = set()
         self._drawn: dict[tuple[str, str], Float32] = {}
         self._stopped = threading.Event()
@@ -60,17 +61,20 @@ class DrawingAhead:
         self._waiting.put(None)
         self._thread.join()
 
-    def draw_with(self, file: str, model: onnx.ModelProto, *, optimized: bool) -> None:
+    def draw_with(
+        self, file: str, model: onnx.ModelProto, *, optimized: bool, skip: int = 0
+    ) -> None:
         """Draw with a model once those before it are through.
 
         Args:
             file: its name.
             model: what it computes.
             optimized: run it as it is executed, or in its QDQ reference semantics.
+            skip: how many of the first pictures something else draws.
         """
         if file not in self._asked:
             self._asked.add(file)
-            self._waiting.put((file, model, optimized))
+            self._waiting.put((file, model, optimized, skip))
 
     def draw_with_all(self, build: Build) -> None:
         """Draw with every model of a build, the way its file is judged."""
@@ -90,9 +94,9 @@ class DrawingAhead:
             with suppress(EsrdeployError):
                 self._draw_all(*job)
 
-    def _draw_all(self, file: str, model: onnx.ModelProto, optimized: bool) -> None:
+    def _draw_all(self, file: str, model: onnx.ModelProto, optimized: bool, skip: int) -> None:
         run = model_runner(model, optimized=optimized)  # its threads inherit the priority
-        for start in range(0, len(self._patches), self._batch):
+        for start in range(skip, len(self._patches), self._batch):
             if self._stopped.is_set():
                 return
             group = self._patches[start : start + self._batch]
@@ -102,6 +106,6 @@ class DrawingAhead:
 
 
 def _yield_to_all_others() -> None:
-    """Give the calling thread the lowest priority, where the system has one for threads."""
-    if hasattr(os, "setpriority"):
+    """Give the calling thread the lowest priority; Linux alone has one for each thread."""
+    if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST_PRIORITY)
