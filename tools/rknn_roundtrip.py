@@ -68,7 +68,7 @@ def make_environment(folder: Path, requirements: Path, torch: str) -> Path:
 def summary(report: Path, figure: str) -> str:
     """Return mean and minimum of a figure of a verdict, as two cells of a table."""
     found = json.loads(report.read_text())["summary"][figure]
-    return f"{found['mean']:.2f} | {found['min']:.2f}"
+    return f"{found['mean']:.2f} | {found['lowest']:.2f}"
 
 
 def main() -> None:
@@ -108,13 +108,14 @@ def main() -> None:
         out = (work / f"out-{route}").resolve()
         options = ["--route", route, "--platform", arguments.platform, "--out", out]
         subprocess.run([python.absolute(), "rknn_run.py", *options], cwd=folder, check=True)
-        status = esrdeploy("verify", "--returned", out / "returned", bundle, "--profile", profile)
+        options = ["--profile", profile, "--report", out / "verdict.html"]
+        status = esrdeploy("verify", "--returned", out / "returned", bundle, *options)
         accepted = accepted and status == 0
-        report = out / "returned" / "returned-report.json"
-        rows.append(f"| {LABELS[route]} | {summary(report, 'psnr_db')} |")
+        report = out / "verdict.json"
+        rows.append(f"| {LABELS[route]} | {summary(report, 'returned_db')} |")
         if route != "quantize":
             meaning = f"our QDQ ({profile}), in QDQ reference semantics"
-            rows.append(f"| {meaning} | {summary(report, 'ours_db')} |")
+            rows.append(f"| {meaning} | {summary(report, 'our_int8_db')} |")
     print("\n| int8 | parity with float, dB mean | min |\n|---|---|---|")
     print("\n".join(rows))
     if not accepted:

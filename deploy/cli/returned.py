@@ -8,34 +8,39 @@ import typer
 from deploy.cli.console import make_progress, print_json, print_table
 
 if TYPE_CHECKING:
+    from deploy.handoff.returned.image_verdict import ReturnedImage
     from deploy.handoff.returned.judge import ReturnedRequest
-    from deploy.handoff.returned.verdict import Returned, ReturnedImage
+    from deploy.handoff.returned.verdict import Returned
 
 
 def verify_returned(request: "ReturnedRequest", report: Path | None, *, as_json: bool) -> bool:
     """Judge what was returned, write the report and print the verdict; say whether it is good."""
-    from deploy.handoff.returned.files import REPORT_STEM
     from deploy.handoff.returned.judge import judge_returned
+    from deploy.handoff.returned.place import asked_place
     from deploy.handoff.returned.report import write_report
     from deploy.handoff.returned.verdict import SCHEMA
 
-    returned = judge_returned(request, make_progress())
-    page, record = write_report(returned, report or Path(f"{REPORT_STEM}.html"))
+    asked = None if report is None else asked_place(report)
+    progress = make_progress()
+    returned = judge_returned(request, progress)
+    place = write_report(returned, request.folder, asked)
+    if place.note:
+        progress.note(place.note)
     if as_json:
         print_json(SCHEMA, returned.record())
     else:
         _show(returned)
-        typer.echo(f"report: {page}  {record}")
+        typer.echo(f"report: {place.page}  {place.record}")
     return returned.passed
 
 
 def _show(returned: "Returned") -> None:
     if not returned.passed:
         typer.echo(f"NOT ACCEPTED: {returned.reason}")
-    for problem in (*returned.refusals, *returned.shown_problems):
-        typer.echo(f"FAIL  {problem}")
-    if returned.left_aside:
-        typer.echo(f"left aside: {returned.left_aside_text}")
+    for line in returned.failures:
+        typer.echo(f"FAIL  {line}")
+    for line in returned.left_aside_texts:
+        typer.echo(f"left aside: {line}")
     if returned.cause is not None:
         typer.echo(f"likely cause: {returned.cause}")
         typer.echo(f"  {returned.explanation}")

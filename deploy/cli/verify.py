@@ -120,8 +120,9 @@ def verify(
     report: Annotated[
         Path | None,
         typer.Option(
-            help="Page to write, with the record beside it as .json; default: "
-            "returned-report.html in the current folder.",
+            help="Page to write, with the record beside it as .json; an earlier verdict there "
+            "gives way. Default: RETURNED-returned-report.html in the current folder, or with a "
+            "number behind it where another verdict has that name.",
             rich_help_panel=_RETURNED,
         ),
     ] = None,

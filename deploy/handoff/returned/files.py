@@ -7,6 +7,9 @@
              [N,3,H,W] unless said
     values   float of any width; or quantized integers with scale and zero point
 
+A picture file is no output: it lost what lies between two of 255 levels and beyond [0, 1]. What has
+another form is left aside, and named where the output of its golden input is missing.
+
 Scale and zero point of integers come from ``scale`` and ``zero_point`` in the same .npz, else from
 ``quantization.json`` in the folder (``{"dtype": "int8", "scale": 0.0039, "zero_point": -128}``),
 else from the command line. Values that no scale belongs to are taken as they are: a picture of
@@ -27,12 +30,13 @@ from calib.digest import sha256_file
 from calib.errors import UsageError, VerificationError
 from calib.files import read_whole
 from calib.npy import parse_arrays, parse_npy, read_npz
+from deploy.handoff.returned.place import is_report
 from deploy.handoff.returned.quantization import QUANTIZATION_NAME, OutputQuantization
 
 Layout = Literal["nchw", "nhwc"]
 Shape = tuple[int, int, int, int]
 
-REPORT_STEM = "returned-report"
+FORMS = ".npy, .npz with output_0, or headerless .raw or .bin"
 _SUFFIXES = (".npz", ".npy", ".raw", ".bin")
 _RESULT_FOLDER = re.compile(r"result_(\d+)", re.IGNORECASE)
 _ZIP_START = b"PK"
@@ -58,9 +62,11 @@ class Matches:
     Attributes:
         files: by golden name.
         missing: golden names without a file.
-        extra: files that belong to no golden name, relative to the folder.
+        extra: files in the form of outputs that belong to no golden name, relative to the folder.
         twice: golden names with several files, and those.
         own: files of the bundle itself that came back beside the outputs, relative to the folder.
+        beside: files in another form, relative to the folder.
+        called: golden names without an output, with a file in another form that is called so.
     """
 
     files: Mapping[str, Path]
@@ -68,6 +74,8 @@ class Matches:
     extra: tuple[Path, ...]
     twice: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
     own: tuple[Path, ...] = ()
+    beside: tuple[Path, ...] = ()
+    called: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,17 +110,22 @@ def match_files(
     if not folder.is_dir():
         raise UsageError(f"found no folder {folder} with returned outputs")
     claims: dict[str, list[Path]] = {name: [] for name in names}
-    extra, own = [], []
+    extra, own, beside = [], [], []
+    called: dict[str, Path] = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        if path.name == QUANTIZATION_NAME or path.stem == REPORT_STEM or path.name.startswith("."):
+        if path.name == QUANTIZATION_NAME or is_report(path) or path.name.startswith("."):
             continue
-        name = _name_of(path, names) if path.suffix.lower() in _SUFFIXES else None
-        if name is not None:
+        name, readable = _name_of(path, names), path.suffix.lower() in _SUFFIXES
+        if name is not None and readable:
             claims[name].append(path)
         elif sha256_file(path) in bundled:
             own.append(path.relative_to(folder))
-        else:
+        elif readable:
             extra.append(path.relative_to(folder))
+        else:
+            beside.append(path.relative_to(folder))
+            if name is not None:
+                called.setdefault(name, path.relative_to(folder))
     for name, paths in claims.items():
         if len(paths) > 1:
             copies = [path for path in paths if sha256_file(path) in bundled]
@@ -124,6 +137,8 @@ def match_files(
         extra=tuple(extra),
         twice={name: tuple(paths) for name, paths in claims.items() if len(paths) > 1},
         own=tuple(sorted(own)),
+        beside=tuple(beside),
+        called={name: path for name, path in called.items() if not claims[name]},
     )
 
 

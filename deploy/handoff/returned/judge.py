@@ -5,7 +5,7 @@ own int8 of the same input (whose work is nearer). One that is far off is looked
 slips between two machines, and named.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,8 +15,7 @@ from calib.arrays import Float32
 from calib.errors import UsageError, VerificationError
 from calib.images import Picture, read_image, resize_area, to_picture
 from deploy.artifacts.precision import ModelPrecision
-from deploy.diagnosis.pictures import Finding, diagnose
-from deploy.handoff.acceptance import most_db, required_db
+from deploy.handoff.acceptance import SAME_PICTURE_DB, most_db, required_db
 from deploy.handoff.bundle_manifest import (
     FLOAT_KIND,
     BundleManifest,
@@ -29,16 +28,19 @@ from deploy.handoff.bundle_manifest import (
 from deploy.handoff.bundle_zip import opened
 from deploy.handoff.golden import load_array
 from deploy.handoff.returned.files import (
+    FORMS,
     Output,
     OutputFormat,
     match_files,
     read_output,
 )
+from deploy.handoff.returned.image_verdict import PhotoScore, ReturnedImage
+from deploy.handoff.returned.made_as import MadeAs, made_as
 from deploy.handoff.returned.photographs import photo_name, photographs
 from deploy.handoff.returned.quantization import folder_quantization
-from deploy.handoff.returned.recognise import shown_picture, thumb
+from deploy.handoff.returned.recognise import diagnosed, shown_picture, thumb
 from deploy.handoff.returned.saturated import Worst, find_saturation
-from deploy.handoff.returned.verdict import PhotoScore, Returned, ReturnedImage
+from deploy.handoff.returned.verdict import Returned
 from deploy.metrics.parity import compare
 from deploy.metrics.psnr_ssim import parity_db, psnr_db, ssim
 from deploy.progress import Progress
@@ -84,11 +86,13 @@ def judge_returned(request: ReturnedRequest, progress: Progress) -> Returned:
         if reading.quantization is None:
             reading = OutputFormat(reading.layout, folder_quantization(request.folder))
         judge = _Judge(root, manifest, vendor, profile, request, reading)
-        problems = [f"missing: no file for the golden input {name}" for name in matches.missing]
+        problems = [_missing(name, matches.called) for name in matches.missing]
         for name, paths in matches.twice.items():
             listed = ", ".join(path.relative_to(request.folder).as_posix() for path in paths)
             problems.append(f"twice: {listed} all belong to the golden input {name}")
-        problems += [judge.stray(path) for path in matches.extra]
+        strays = {path: judge.stray(path) for path in matches.extra}
+        problems += filter(None, strays.values())
+        beside = sorted([*matches.beside, *(path for path, line in strays.items() if not line)])
         with progress.stage("comparing returned outputs", len(matches.files)) as advance:
             for name, path in matches.files.items():
                 problems += judge.look_at(name, path)
@@ -106,7 +110,16 @@ def judge_returned(request: ReturnedRequest, progress: Progress) -> Returned:
             judge.pictures,
             saturated,
             tuple(path.as_posix() for path in matches.own),
+            tuple(path.as_posix() for path in beside),
         )
+
+
+def _missing(name: str, called: Mapping[str, Path]) -> str:
+    """Say that a golden input has no output, and which file of another form has its name."""
+    line = f"missing: no file for the golden input {name}"
+    if name not in called:
+        return line
+    return f"{line}; {called[name].as_posix()} is in no form that is read: send {FORMS}"
 
 
 def _profile(request: ReturnedRequest, manifest: BundleManifest, vendor: VendorRecord) -> str:
@@ -117,27 +130,6 @@ def _profile(request: ReturnedRequest, manifest: BundleManifest, vendor: VendorR
             f"{', '.join(manifest.int8_models)}"
         )
     return profile
-
-
-def _diagnosed(expected: Float32, found: Float32) -> Finding | None:
-    """Name what is wrong with an output: with the order of its pictures, else with one of them."""
-    seen = np.clip(expected, 0.0, 1.0)
-    count = len(seen)
-    nearest = [int(np.argmin([np.square(one - two).mean() for two in seen])) for one in found]
-    if (
-        np.isfinite(found).all()
-        and nearest != list(range(count))
-        and sorted(nearest) == list(range(count))
-    ):
-        order = ", ".join(map(str, nearest))
-        return Finding(
-            "pictures of the batch out of order",
-            f"place by place it holds the pictures {order} of 0 to {count - 1}",
-            parity_db(seen, found),
-            parity_db(seen[nearest], found),
-        )
-    worst = max(range(count), key=lambda place: np.square(seen[place] - found[place]).mean())
-    return diagnose(seen[worst : worst + 1], found[worst : worst + 1])
 
 
 class _Judge:
@@ -167,12 +159,16 @@ class _Judge:
         self.pictures: dict[str, tuple[Picture, Picture]] = {}
 
     def stray(self, path: Path) -> str:
-        """Say what a file is that belongs to no golden input by its name."""
+        """Say what an output is that belongs to no golden input by its name.
+
+        Returns:
+            One line; empty where the file is no output of this network.
+        """
         line = f"extra: {path.as_posix()} belongs to no golden input by its name"
         try:
             output = read_output(self._request.folder / path, self._shape, self._reading)
         except VerificationError:
-            return line
+            return ""
         shown = self._shows(output.array)
         return line if shown is None else f"{line}; it shows {shown}: rename it"
 
@@ -191,8 +187,19 @@ class _Judge:
                 image = replace(image, shows=shown, finding=None)
                 yield f"misnamed: {file} belongs to {name} by its name, but shows {shown}"
         self.images.append(image)
-        if image.far_off and (self.worst is None or image.psnr_db < self.worst.psnr_db):
+        if self._may_have_saturated(image) and (
+            self.worst is None or image.psnr_db < self.worst.psnr_db
+        ):
             self.worst = Worst(name, image.psnr_db, output.array)
+
+    @staticmethod
+    def _may_have_saturated(image: ReturnedImage) -> bool:
+        """Whether running the int8 model once more may explain the output.
+
+        What saturates still is the same picture, and nothing that can be undone.
+        """
+        undone = image.finding is not None and image.finding.psnr_db_after >= image.required_db
+        return image.far_off and not undone and image.psnr_db >= SAME_PICTURE_DB
 
     def _judged(self, vector: GoldenVector, file: str, output: Output) -> ReturnedImage:
         expected = self._golden("float", vector.name)
@@ -205,10 +212,10 @@ class _Judge:
         found_db = 0.0 if broken else parity.psnr_db
         finding = None
         if not found_db >= needed_db:
-            finding = _diagnosed(expected, output.array)
+            finding = diagnosed(expected, output.array)
         pictures = (to_picture(expected[:1]), to_picture(finite[:1]))
         self.pictures[vector.name] = pictures
-        return ReturnedImage(
+        image = ReturnedImage(
             name=vector.name,
             file=file,
             form=output.form,
@@ -223,6 +230,19 @@ class _Judge:
             most_db=most_db(self._request.precision, vector, self._vendor, self._profile),
             copied=self._copied(vector.name, output.array),
         )
+        if image.passed or image.copied:
+            return image
+        return replace(image, made_as=self._made_as(image, finite))
+
+    def _made_as(self, image: ReturnedImage, output: Float32) -> MadeAs | None:
+        """Return what an output that does not pass would pass as."""
+        seen = np.clip(output, 0, 1)
+        between_db = {
+            profile: parity_db(np.clip(self._golden(int8_kind(profile), image.name), 0, 1), seen)
+            for profile in self._int8_models
+        }
+        vector, judged = self._vectors[image.name], (self._request.precision, self._profile)
+        return made_as(image.psnr_db, between_db, vector, self._vendor, judged)
 
     def _copied(self, name: str, array: Float32) -> str | None:
         """Return the kind of golden file that an output is to the last bit, if it is one."""

@@ -1,4 +1,4 @@
-"""Recognise which golden picture an output shows, whatever its file is called."""
+"""Recognise which golden picture an output shows, and in what form it is wrong."""
 
 from collections.abc import Mapping
 
@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 
 from calib.arrays import Float32, Float64
+from deploy.diagnosis.pictures import Finding, diagnose
+from deploy.metrics.psnr_ssim import parity_db
 
 
 def thumb(array: Float32) -> Float64:
@@ -42,3 +44,24 @@ def shown_picture(array: Float32, thumbs: Mapping[str, Float64]) -> str | None:
     if first < _SAME_PICTURE or first - second < _CLEARLY_BETTER:
         return None
     return ranked[0]
+
+
+def diagnosed(expected: Float32, found: Float32) -> Finding | None:
+    """Name what is wrong with an output: with the order of its pictures, else with one of them."""
+    seen = np.clip(expected, 0.0, 1.0)
+    count = len(seen)
+    nearest = [int(np.argmin([np.square(one - two).mean() for two in seen])) for one in found]
+    if (
+        np.isfinite(found).all()
+        and nearest != list(range(count))
+        and sorted(nearest) == list(range(count))
+    ):
+        order = ", ".join(map(str, nearest))
+        return Finding(
+            "pictures of the batch out of order",
+            f"place by place it holds the pictures {order} of 0 to {count - 1}",
+            parity_db(seen, found),
+            parity_db(seen[nearest], found),
+        )
+    worst = max(range(count), key=lambda place: np.square(seen[place] - found[place]).mean())
+    return diagnose(seen[worst : worst + 1], found[worst : worst + 1])

@@ -13,6 +13,7 @@ from calib.digest import canonical_json
 from calib.files import write_atomically
 from calib.images import Picture, resize_area
 from deploy.artifacts.templates import data_uri, page_environment
+from deploy.handoff.returned.place import Place, usual_place
 from deploy.handoff.returned.verdict import Returned
 
 _THUMB_PX = 224
@@ -20,16 +21,22 @@ _GAIN = 8
 _QUALITY = 88
 
 
-def write_report(returned: Returned, page: Path) -> tuple[Path, Path]:
-    """Write the page, and its record beside it as ``.json``; return both paths.
+def write_report(returned: Returned, folder: Path, asked: Place | None) -> Place:
+    """Write the page, and its record beside it; return where.
+
+    Args:
+        returned: the verdict.
+        folder: that was returned.
+        asked: where to write; ``None``: a place after the folder's name, beside other verdicts.
 
     Raises:
         UsageError: a file cannot be written.
     """
-    record = page.with_suffix(".json")
-    write_atomically(record, canonical_json(returned.record()))
-    write_atomically(page, returned_page(returned).encode("utf-8"))
-    return page, record
+    content = canonical_json(returned.record())
+    place = usual_place(folder, content) if asked is None else asked
+    write_atomically(place.record, content)
+    write_atomically(place.page, returned_page(returned).encode("utf-8"))
+    return place
 
 
 def returned_page(returned: Returned) -> str:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,129 +10,10 @@ import numpy as np
 from calib.images import Picture
 from deploy.artifacts.precision import ModelPrecision
 from deploy.diagnosis.pictures import Finding
+from deploy.handoff.returned.image_verdict import FIGURES, ReturnedImage
 
 SCHEMA = "esrdeploy.returned/3"
-_FIGURES = {"psnr_db": "returned_db", "ours_db": "our_int8_db", "between_db": "to_our_int8_db"}
 _SHOWN = 3  # problems of a kind that a person is told one by one
-
-
-@dataclass(frozen=True)
-class PhotoScore:
-    """How near three outputs come to the HR photograph: PSNR in dB, and SSIM.
-
-    Attributes:
-        returned: of the vendor.
-        float_model: of the float network.
-        int8_model: of our int8.
-    """
-
-    returned: tuple[float, float]
-    float_model: tuple[float, float]
-    int8_model: tuple[float, float]
-
-    def record(self) -> dict[str, Any]:
-        """Return the scores as a JSON-able mapping."""
-        scores = {"returned": self.returned, "float": self.float_model, "our_int8": self.int8_model}
-        return {
-            whose: {"psnr_to_hr_db": psnr_db, "ssim": ssim}
-            for whose, (psnr_db, ssim) in scores.items()
-        }
-
-
-@dataclass(frozen=True)
-class ReturnedImage:
-    """The verdict on one returned output, parities in dB.
-
-    Attributes:
-        name: of the golden input.
-        file: that was returned, relative to its folder.
-        form: how it was stored.
-        psnr_db: of the returned output against float.
-        required_db: what that must be at least.
-        ours_db: of our int8 against float.
-        between_db: of the returned output against our int8.
-        ssim: of the returned against the float picture.
-        max_abs_error: largest difference from float of a clipped value, in [0, 1].
-        finding: the likely cause, where it is too far off and the cause has a name.
-        photo: scores against the HR photograph, where there is one.
-        most_db: what the parity can be at most in that precision; ``None``: anything.
-        copied: the kind of golden file that this is to the last bit, such as ``float``.
-        shows: the other golden input whose picture it is, where it clearly is one's.
-    """
-
-    name: str
-    file: str
-    form: str
-    psnr_db: float
-    required_db: float
-    ours_db: float
-    between_db: float
-    ssim: float
-    max_abs_error: float
-    finding: Finding | None = None
-    photo: PhotoScore | None = None
-    most_db: float | None = None
-    copied: str | None = None
-    shows: str | None = None
-
-    @property
-    def cause(self) -> str | None:
-        """What it is too far off by, where that has a name."""
-        if self.shows is not None:
-            return "the picture of another golden input"
-        return None if self.finding is None else self.finding.cause
-
-    @property
-    def explanation(self) -> str:
-        """The evidence for :attr:`cause`."""
-        if self.shows is not None:
-            return f"{self.file} shows {self.shows}: name each output as its input is named"
-        return "" if self.finding is None else self.finding.explanation
-
-    @property
-    def far_off(self) -> bool:
-        """Whether the output is not near enough to float."""
-        return not self.psnr_db >= self.required_db
-
-    @property
-    def too_near(self) -> bool:
-        """Whether the output is nearer to float than its precision can be."""
-        return self.most_db is not None and self.psnr_db > self.most_db
-
-    @property
-    def passed(self) -> bool:
-        """Whether the output is what a model of its precision computes of the input."""
-        return not (self.far_off or self.too_near or self.copied)
-
-    @property
-    def verdict(self) -> str:
-        """The verdict in three words."""
-        if self.copied:
-            return f"copy of golden/{self.copied}"
-        if self.too_near:
-            return "not 8 bits"
-        if self.shows is not None:
-            return f"shows {self.shows}"
-        return "too far off" if self.far_off else "pass"
-
-    def record(self) -> dict[str, Any]:
-        """Return everything as a JSON-able mapping, in the words of the table."""
-        return {
-            "golden_input": self.name,
-            "file": self.file,
-            "form": self.form,
-            **{word: getattr(self, figure) for figure, word in _FIGURES.items()},
-            "needed_db": self.required_db,
-            "at_most_db": self.most_db,
-            "ssim": self.ssim,
-            "max_error": self.max_abs_error,
-            "verdict": self.verdict,
-            "passed": self.passed,
-            "copied": self.copied,
-            "shows": self.shows,
-            "finding": None if self.finding is None else asdict(self.finding),
-            "photograph": None if self.photo is None else self.photo.record(),
-        }
 
 
 @dataclass(frozen=True)
@@ -149,6 +30,7 @@ class Returned:
         pictures: name to (float, returned) uint8 pictures, for a report.
         saturated: what shows that 8-bit products saturated where this was computed, if anything.
         left_aside: files of the bundle itself that came back with the outputs.
+        beside: other files that came with the outputs and are none, such as a log.
     """
 
     model: str
@@ -160,6 +42,7 @@ class Returned:
     pictures: Mapping[str, tuple[Picture, Picture]]
     saturated: Finding | None = None
     left_aside: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -180,16 +63,19 @@ class Returned:
         return tuple(lines)
 
     @property
-    def left_aside_text(self) -> str:
-        """What was left aside, in one line; empty where nothing was."""
-        if not self.left_aside:
-            return ""
-        count = len(self.left_aside)
-        files = "file is" if count == 1 else "files are"
-        return (
-            f"{count} {files} the bundle's own and not looked at, such as {self.left_aside[0]}: "
-            "outputs alone are enough"
-        )
+    def left_aside_texts(self) -> tuple[str, ...]:
+        """What was left aside and fails nothing, one line for the bundle's and one for the rest."""
+        lines = []
+        if self.left_aside:
+            lines.append(
+                f"{_counted(self.left_aside)} the bundle's own and not looked at, such as "
+                f"{self.left_aside[0]}: outputs alone are enough"
+            )
+        if self.beside:
+            lines.append(
+                f"{_counted(self.beside)} no output and not looked at, such as {self.beside[0]}"
+            )
+        return tuple(lines)
 
     @property
     def reason(self) -> str:
@@ -230,6 +116,23 @@ class Returned:
         return causes.most_common(1)[0] if causes else (None, 0)
 
     @property
+    def failures(self) -> tuple[str, ...]:
+        """One line for each kind of what does not pass: what a person reads first."""
+        return (*self.too_far_off, *self.refusals, *self.shown_problems)
+
+    @property
+    def too_far_off(self) -> tuple[str, ...]:
+        """One line on the outputs that are too far from float; none where all are near enough."""
+        far = [image for image in self.images if image.far_off and image.shows is None]
+        if not far:
+            return ()
+        worst = min(far, key=lambda image: image.psnr_db)
+        return (
+            f"too far off: {len(far)} of {len(self.images)} outputs, the worst {worst.name}: "
+            f"{worst.psnr_db:.1f} dB from float, needs {worst.required_db:.1f}",
+        )
+
+    @property
     def refusals(self) -> tuple[str, ...]:
         """One line for each reason not to believe what is near enough."""
         lines = []
@@ -247,8 +150,7 @@ class Returned:
                 f"not int8: {len(near)} of {len(self.images)} outputs are nearer to float than "
                 f"any 8-bit computation of this model, such as {nearest.name}: "
                 f"{nearest.psnr_db:.1f} dB, at most {nearest.most_db:.1f} dB with the operands of "
-                "its int8 convolutions rounded and nothing else; if the model ran in float or "
-                "fp16, judge it with --precision fp32 or fp16"
+                f"its int8 convolutions rounded and nothing else; {_better_judged(nearest)}"
             )
         return tuple(lines)
 
@@ -259,7 +161,7 @@ class Returned:
     def record(self) -> dict[str, Any]:
         """Return everything but the pictures as a JSON-able mapping."""
         summary = {}
-        for figure, word in _FIGURES.items() if self.images else ():
+        for figure, word in FIGURES.items() if self.images else ():
             values = [getattr(image, figure) for image in self.images]
             summary[word] = {"mean": round(self.mean_db(figure), 4), "lowest": min(values)}
         return {
@@ -271,9 +173,22 @@ class Returned:
             "passed": self.passed,
             "cause": self.cause,
             "explanation": self.explanation,
+            "too_far_off": list(self.too_far_off),
             "refusals": list(self.refusals),
             "problems": list(self.problems),
             "left_aside": list(self.left_aside),
+            "beside": list(self.beside),
             "summary": summary,
             "outputs": [image.record() for image in self.images],
         }
+
+
+def _counted(files: tuple[str, ...]) -> str:
+    return "1 file is" if len(files) == 1 else f"{len(files)} files are"
+
+
+def _better_judged(image: ReturnedImage) -> str:
+    """Return how an output that is nearer to float than its int8 can be is to be judged."""
+    if image.made_as is None:
+        return "if the model ran in float or fp16, judge it with --precision fp32 or fp16"
+    return image.made_as.evidence

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from calib.errors import UsageError
-from calib.images import to_picture
+from calib.images import to_picture, write_image
 from deploy.handoff.returned.files import OutputFormat, match_files
 from deploy.handoff.returned.quantization import OutputQuantization
 from tests.deploy.handoff.returned.returns import Array, judge, save_all
@@ -120,14 +120,40 @@ def test_missing_extra_and_twice_are_named(folder: Path, unpacked: Path, outputs
     save_all(folder, outputs)
     (folder / "03-brick.npy").unlink()
     np.save(folder / "again-00-chelsea.npy", outputs["00-chelsea"])
-    (folder / "log.txt").write_text("done")
+    np.save(folder / "other.npy", np.zeros_like(outputs["00-chelsea"]))
     found = judge(folder, unpacked)
     assert not found.passed
     assert found.problems == (
         "missing: no file for the golden input 03-brick",
         "twice: 00-chelsea.npy, again-00-chelsea.npy all belong to the golden input 00-chelsea",
-        "extra: log.txt belongs to no golden input by its name",
+        "extra: other.npy belongs to no golden input by its name",
     )
+
+
+BESIDE = ["log.txt", "README", "run/00-chelsea.png", "00-chelsea.json", "model.bin", "scales.npz"]
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_what_is_no_output_fails_nothing(folder: Path, unpacked: Path, outputs, name: str) -> None:
+    save_all(folder, outputs)
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_bytes(b"PK of no output")
+    found = judge(folder, unpacked)
+    assert found.passed
+    assert found.beside == (name,)
+    assert found.left_aside_texts == (f"1 file is no output and not looked at, such as {name}",)
+
+
+def test_pictures_for_outputs_are_told_what_is_read(folder: Path, unpacked: Path, outputs) -> None:
+    for name, array in outputs.items():
+        write_image(folder / f"{name}.png", to_picture(array))
+    found = judge(folder, unpacked)
+    assert not found.passed
+    assert found.problems[0] == (
+        "missing: no file for the golden input 00-chelsea; 00-chelsea.png is in no form that is "
+        "read: send .npy, .npz with output_0, or headerless .raw or .bin"
+    )
+    assert [line.partition(":")[0] for line in found.problems] == ["missing"] * len(outputs)
 
 
 def test_golden_files_that_came_back_beside_the_outputs_are_left_aside(
@@ -141,7 +167,8 @@ def test_golden_files_that_came_back_beside_the_outputs_are_left_aside(
     assert {image.file for image in found.images} == {f"{name}.npy" for name in outputs}
     bundled = [path for path in (folder / "golden").rglob("*") if path.is_file()]
     assert len(found.left_aside) == len(bundled) + 1
-    assert f"{len(found.left_aside)} files are the bundle's own" in found.left_aside_text
+    (line,) = found.left_aside_texts
+    assert line.startswith(f"{len(found.left_aside)} files are the bundle's own")
 
 
 def test_golden_files_alone_are_no_outputs_and_take_few_lines(folder: Path, unpacked: Path) -> None:
@@ -155,7 +182,7 @@ def test_golden_files_alone_are_no_outputs_and_take_few_lines(folder: Path, unpa
 
 def test_of_many_problems_of_a_kind_a_few_are_shown(folder: Path, unpacked: Path, outputs) -> None:
     for number in range(40):
-        (folder / f"log{number}.txt").write_text("done")
+        np.save(folder / f"run{number}.npy", np.zeros_like(outputs["00-chelsea"], np.float16))
     found = judge(folder, unpacked)
     assert len(found.problems) == 48
     kinds = [line.partition(":")[0] for line in found.shown_problems]

@@ -85,7 +85,7 @@ def test_the_command_says_so_and_exits_1(
     assert result.exit_code == 1
     assert "FAIL  not int8" in result.stdout
     assert "NOT ACCEPTED" in result.stdout
-    page = (tmp_path / "returned-report.html").read_text()
+    page = (tmp_path / "returned-returned-report.html").read_text()
     assert "Refused" in page
     assert "nearer to float than" in page
     assert page.index("nearer to float than") < page.index("returned against float, mean")

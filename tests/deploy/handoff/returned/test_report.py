@@ -32,8 +32,8 @@ class TestCommand:
         assert "beside our openvino" in result.stdout
         assert sorted(folder.iterdir()) == before
         assert {path.name for path in here.iterdir()} == {
-            "returned-report.html",
-            "returned-report.json",
+            "returned-returned-report.html",
+            "returned-returned-report.json",
         }
 
     def test_a_report_among_the_outputs_is_no_extra_file(
@@ -52,8 +52,10 @@ class TestCommand:
         found = json.loads(result.stdout)
         assert not found["passed"]
         assert "channels swapped" in found["cause"]
+        (line,) = found["too_far_off"]
+        assert line.startswith("too far off: 8 of 8 outputs, the worst ")
         assert found["outputs"][0]["finding"]["psnr_db_after"] > 50
-        assert json.loads((here / "returned-report.json").read_text()) == found
+        assert json.loads((here / "returned-returned-report.json").read_text()) == found
 
     def test_bad_usage(self, tmp_path: Path, unpacked: Path) -> None:
         result = run("verify", "--returned", tmp_path / "absent", unpacked, "--vendor", "rknn")
