@@ -39,21 +39,19 @@ MOVERS = frozenset(
 )
 KNOWN = ACTIVATIONS | RESIDUAL | MOVERS | {"Conv", "Concat"}
 
-_SAY_HOW = frozenset(
-    {"Resize", "Reshape", "Clip", "Pad", "Slice", "Split", "Squeeze", "Unsqueeze", "Expand", "Tile"}
-    | {"Gather", "GatherElements", "GatherND", "TopK", "CumSum"}
-)
+_SAY_HOW_IN_FLOATS = frozenset({"Resize", "Clip", "Pad"})
 
 
 def says_how(operator: str, slot: int) -> bool:
-    """Tell whether an operand says how to compute, and is no value that is computed with.
+    """Tell whether an operand of floats says how to compute, and is no value computed with.
 
-    Sizes, axes, positions and bounds stay as they are where values are quantized.
+    Factors, bounds and what is padded with stay as they are where values are quantized. So do
+    operands of integers, of every operator: counts, axes, positions.
 
-    >>> says_how("Clip", 1), says_how("ReduceMean", 1), says_how("Add", 1)
-    (True, True, False)
+    >>> says_how("Clip", 1), says_how("Clip", 0), says_how("Add", 1)
+    (True, False, False)
     """
-    return slot > 0 and (operator in _SAY_HOW or operator.startswith("Reduce"))
+    return slot > 0 and operator in _SAY_HOW_IN_FLOATS
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,13 +16,16 @@ _IR_16_BITS = 10
 # be left out; a Split has to state its sizes.
 _WIDENED_SINCE_17 = frozenset(
     {"Resize", "Reshape", "Transpose", "Identity", "Flatten", "Constant", "Cast", "Pad", "Split"}
-    | {"Squeeze", "Unsqueeze", "AveragePool"}
+    | {"Squeeze", "Unsqueeze", "AveragePool", "LpPool", "ScatterElements", "ScatterND", "Shape"}
+    | {"CastLike", "ConstantOfShape", "Equal", "IsInf", "IsNaN", "Size"}
 )
 _AXES_SINCE_18 = frozenset(
     {"ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean"}
     | {"ReduceMin", "ReduceProd", "ReduceSumSquare"}
 )
 """Reductions whose axes became an operand with opset 18."""
+_MODES_SINCE_20 = {"GridSample": {b"bilinear": b"linear", b"bicubic": b"cubic"}}
+"""Operators whose ``mode`` goes by other words since opset 20."""
 
 
 def raise_opset(model: onnx.ModelProto) -> None:
@@ -41,6 +44,9 @@ def raise_opset(model: onnx.ModelProto) -> None:
     for node in model.graph.node:
         if node.op_type in _AXES_SINCE_18:
             model.graph.initializer.extend(_axes_as_operand(node))
+        if (modes := _MODES_SINCE_20.get(node.op_type)) is not None:
+            for item in (one for one in node.attribute if one.name == "mode"):
+                item.s = modes.get(item.s, item.s)
     for entry in model.opset_import:
         if entry.domain in {"", "ai.onnx"}:
             entry.version = max(entry.version, OPSET_16_BITS)
@@ -52,7 +58,7 @@ def _means_the_same(node: onnx.NodeProto) -> bool:
     name = node.op_type
     if name == "Split":
         return len(node.input) > 1
-    if name in _WIDENED_SINCE_17 | _AXES_SINCE_18:
+    if name in _WIDENED_SINCE_17 | _AXES_SINCE_18 | _MODES_SINCE_20.keys():
         return True
     versions = (17, OPSET_16_BITS)
     if not all(onnx.defs.has(name, version) for version in versions):

@@ -6,6 +6,7 @@ Each yields the node, what was found there, and what was expected.
 from collections.abc import Iterator
 
 import numpy as np
+import onnx
 
 from quant.analysis.topology import ACTIVATIONS, says_how
 from quant.numerics.affine import WEIGHT_LIMIT
@@ -153,7 +154,7 @@ def residual_skip(view: QdqView, _: TargetProfile) -> Iterator[Finding]:
 def concat_scale(view: QdqView, _: TargetProfile) -> Iterator[Finding]:
     """Yield Concats whose inputs and output do not share one scale and zero point."""
     for node in view.operators:
-        if node.op_type != "Concat":
+        if node.op_type != "Concat" or _is_float(view, node):
             continue
         grids: list[QuantParams | None] = [view.dequantizer(name) for name in node.input]
         grids.append(view.output_quantizer(node.output[0]))
@@ -171,12 +172,19 @@ def every_operator(view: QdqView, _: TargetProfile) -> Iterator[Finding]:
     """Yield operands and results that are in float."""
     for node in view.operators:
         for slot, name in enumerate(node.input):
-            how = says_how(node.op_type, slot)
-            if name and not how and view.dequantizer(name) is None:
+            value = name and not says_how(node.op_type, slot) and not view.counts(name)
+            if value and view.dequantizer(name) is None:
                 yield node.name, f"{name} {_form(view, name)}", "every operand dequantized"
         for name in filter(None, node.output):
-            if view.output_quantizer(name) is None:
+            if view.output_quantizer(name) is None and not view.counts(name):
                 yield node.name, f"{name} {_form(view, name)}", "every result quantized"
+
+
+def _is_float(view: QdqView, node: onnx.NodeProto) -> bool:
+    """Tell whether a node takes floats alone and gives floats to a reader of floats."""
+    given = (view.dequantizer(name) is None and not view.holds_codes(name) for name in node.input)
+    readers = view.readers(node.output[0])
+    return all(given) and any(reader.op_type != "QuantizeLinear" for reader in readers)
 
 
 def _form(view: QdqView, tensor: str) -> str:

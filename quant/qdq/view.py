@@ -10,12 +10,18 @@ from functools import cached_property
 
 import numpy as np
 import onnx
+from onnx import TensorProto
 
 from calib.arrays import AnyArray
 from calib.errors import GraphError
 from calib.graph import GraphIndex, attribute_of
 from quant.numerics.affine import INTEGER_TYPES, IntegerType, quantize
 
+# int32 is what biases are quantized to, and those are read through DequantizeLinear.
+_COUNTING_TYPES = frozenset(
+    {TensorProto.INT32, TensorProto.INT64, TensorProto.UINT32, TensorProto.UINT64}
+    | {TensorProto.BOOL}
+)
 _PLUMBING = frozenset({"QuantizeLinear", "DequantizeLinear", "Constant"})
 
 
@@ -115,6 +121,13 @@ class QdqView:
         if producer is not None and producer.op_type == "Concat":
             return self.holds_codes(producer.input[0])
         return producer is not None and producer.op_type == "QuantizeLinear"
+
+    def counts(self, tensor: str) -> bool:
+        """Tell whether ``tensor`` holds counts, positions or truth values: nothing to quantize."""
+        try:
+            return self.index.element_type(tensor) in _COUNTING_TYPES
+        except GraphError:  # not known, behind an operator that is not ONNX's
+            return False
 
     def codes(self, tensor: str) -> AnyArray | None:
         """Return the integers behind a dequantized constant, or ``None``."""
