@@ -1,7 +1,8 @@
 """Make a float model of ours of somebody's ONNX file, proven to draw what the file draws.
 
 widen      float32 in the place of fp16 and bf16, which changes no value
-fix        the input at one size; onnxsim computes what follows from it
+fix        the input at one size; onnxsim computes what follows from it, and what it leaves of
+           that is computed here
 spell      operators of our opset, our names, the graph in normal form
 prove      the result = the file in onnxruntime, on every probe; a file of halves is computed
            in float32 for that, and is itself held against that first
@@ -22,6 +23,8 @@ from deploy.network.exported import (
     named,
     simplified,
 )
+from deploy.network.native_output import native_output_dropped
+from deploy.network.onnx_file.constants import with_constants_computed
 from deploy.network.onnx_file.likeness import judge_likeness, scale_of
 from deploy.network.onnx_file.names import in_our_names
 from deploy.network.onnx_file.opset import at_opset, without_newer_functions
@@ -62,7 +65,7 @@ def export_onnx(file: OnnxFile, pictures: Sequence[Float32]) -> ExportedModel:
             min_psnr_db=HALF_PSNR_DB,
             parties=f"{file.name} in float32 and as it is",
         )
-    model = _ours(file, inputs[0].shape)
+    model = in_our_form(file.model, inputs[0].shape, file.name)
     outputs = outputs_of(model, inputs)
     proven = require_equivalent(
         outputs, named(expected), min_psnr_db=MIN_PSNR_DB, parties=f"the graph and {file.name}"
@@ -71,11 +74,21 @@ def export_onnx(file: OnnxFile, pictures: Sequence[Float32]) -> ExportedModel:
     return ExportedModel(model, proven, probes, tuple(expected), notes)
 
 
-def _ours(file: OnnxFile, shape: tuple[int, ...]) -> onnx.ModelProto:
-    """Return the network at one size, in float32, our opset and our names."""
-    fixed = without_newer_functions(in_float32(file.model), OPSET)
+def in_our_form(model: onnx.ModelProto, shape: tuple[int, ...], source: str) -> onnx.ModelProto:
+    """Return a network at one size, in float32, our opset and our names.
+
+    Args:
+        model: of one input, one output, any opset and half or float values; it is not changed.
+        shape: of the input.
+        source: what the network came from, for messages.
+
+    Raises:
+        GraphError: it cannot take that size, has no spelling at our opset, or computes integers.
+    """
+    fixed = without_newer_functions(in_float32(model), OPSET)
+    stored = {tensor.name for tensor in fixed.graph.initializer}
     for end in fixed.graph.input:
-        if end.name == file.taken.name:
+        if end.name not in stored:
             end.CopyFrom(
                 onnx.helper.make_tensor_value_info(end.name, onnx.TensorProto.FLOAT, shape)
             )
@@ -84,18 +97,21 @@ def _ours(file: OnnxFile, shape: tuple[int, ...]) -> onnx.ModelProto:
             onnx.helper.make_tensor_value_info(end.name, onnx.TensorProto.FLOAT, [None] * 4)
         )
     try:
-        simple = onnx.shape_inference.infer_shapes(
-            simplified(without_idle_casts(fixed), _SKIPPED_FUSIONS)
-        )
-        model = in_our_names(at_opset(simple, OPSET))
-        _require_float(model)
-        require_sound(model, {})
+        with native_output_dropped():
+            simple = simplified(without_idle_casts(fixed), _SKIPPED_FUSIONS)
+            computed = with_constants_computed(simple)
+            if computed is not simple:
+                simple = simplified(computed, _SKIPPED_FUSIONS)
+        simple = onnx.shape_inference.infer_shapes(simple)
+        ours = in_our_names(at_opset(simple, OPSET))
+        _require_float(ours)
+        require_sound(ours, {})
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise GraphError(f"{file.name} has no valid form at opset {OPSET}: {reason}") from error
+        raise GraphError(f"{source} has no valid form at opset {OPSET}: {reason}") from error
     except GraphError as error:
-        raise GraphError(f"{file.name}: {error}") from error
-    return model
+        raise GraphError(f"{source}: {error}") from error
+    return ours
 
 
 def _require_float(model: onnx.ModelProto) -> None:

@@ -98,6 +98,23 @@ def judge_likeness(run: Runner, picture: Float32, source: str) -> tuple[str, ...
                 f"given ({other_db:.1f} dB), from values in [0, 1] it does not ({found_db:.1f} "
                 "dB); export it with the conversion from and to [0, 1] inside"
             )
+    return tell_unlikeness(run, picture, source)
+
+
+def tell_unlikeness(run: Runner, picture: Float32, source: str) -> tuple[str, ...]:
+    """Tell of a network that draws something else than the picture it is given.
+
+    Args:
+        run: the network, known to take values in [0, 1].
+        picture: float32 ``[1,3,H,W]`` in [0,1], a photograph.
+        source: file name for messages.
+
+    Returns:
+        Lines to tell the user.
+    """
+    found_db = _likeness_db(picture, run(picture))
+    if found_db >= ALIKE_DB:
+        return ()
     return (
         f"{source} draws something unlike the photograph it is given ({found_db:.1f} dB when it "
         "is reduced again): is it a network that enlarges RGB pictures in [0, 1]?",
