@@ -4,6 +4,7 @@
     ├── InputError                 bad usage or bad input, exit code 2
     │   ├── UsageError             an option or argument that cannot be honoured
     │   ├── WeightsError           a checkpoint that is missing, corrupt or of another network
+    │   │   └── UnknownArchitectureError   a network's, but of no architecture here
     │   ├── ImageError             a file that does not decode as a picture
     │   ├── ImageSetError          a folder that does not hold the images asked for
     │   ├── GraphError             an ONNX graph this tool cannot take
@@ -39,6 +40,10 @@ class UsageError(InputError):
 
 class WeightsError(InputError):
     """A checkpoint is missing, corrupt, or holds another network."""
+
+
+class UnknownArchitectureError(WeightsError):
+    """A checkpoint holds a network of no architecture that is built here."""
 
 
 class ImageError(InputError):

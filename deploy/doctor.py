@@ -35,6 +35,7 @@ EXTRAS = {
     "fid": "scores pictures by FID",
     "ncnn": "runs and checks ncnn bundles",
     "openvino": "compares and times files in OpenVINO, and makes its bundles",
+    "spandrel": "reads weights of other architectures",
 }
 """What each extra of the package is for that a user may want."""
 
@@ -146,6 +147,11 @@ def _installed(requirement: Requirement) -> Finding:
     if not requirement.specifier.contains(found, prereleases=True):
         return Finding(name, "broken", f"{found}, where {requirement.specifier} is needed")
     try:
+        if name == "spandrel":
+            # What it imports may lack something here. That takes torch, which takes seconds.
+            from deploy.network.spandrel_module.library import open_library  # noqa: PLC0415
+
+            open_library()
         for module in _modules(name):
             import_module(module)
     except Exception as error:  # noqa: BLE001  # whatever a broken library raises

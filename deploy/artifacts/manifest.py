@@ -6,7 +6,7 @@ no absolute path, so the same inputs give the same bytes.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -43,10 +43,14 @@ ToldActivation: TypeAlias = Literal["relu", "leaky_relu"]
 _VERSIONED = ("numpy", "onnx", "onnxruntime", "onnxsim", "opencv-python", "torch")
 
 
-def library_versions() -> dict[str, str]:
-    """Return the versions of esrdeploy and of the libraries that shape its artifacts."""
+def library_versions(more: Sequence[str] = ()) -> dict[str, str]:
+    """Return the versions of esrdeploy and of the libraries that shape its artifacts.
+
+    Args:
+        more: names of further ones, which took part in one build alone.
+    """
     versions = {"esrdeploy": __version__}
-    for name in _VERSIONED:
+    for name in (*_VERSIONED, *more):
         with suppress(PackageNotFoundError):  # opencv also comes under other distribution names
             versions[name] = version(name)
     return versions

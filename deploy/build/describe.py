@@ -4,7 +4,12 @@ from collections.abc import Sequence
 
 from calib.graph import GraphIndex
 from deploy.artifacts.files import TABLE_ARRAYS_NAME, TABLE_NAME, Artifact
-from deploy.artifacts.manifest import CalibrationRecord, Manifest, NetworkRecord
+from deploy.artifacts.manifest import (
+    CalibrationRecord,
+    Manifest,
+    NetworkRecord,
+    library_versions,
+)
 from deploy.artifacts.precision import PRECISIONS
 from deploy.build.earlier import Earlier
 from deploy.build.lower import Lowered
@@ -54,6 +59,7 @@ def describe(
         options=earlier.options(lowered.targets),
         artifacts=tuple(sorted((*earlier.kept, *artifacts), key=_place)),
         fp16_kept=dict(fp16_kept),
+        versions=library_versions(network.libraries),
     )
 
 

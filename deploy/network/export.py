@@ -58,7 +58,7 @@ def export_float(
     inputs = half_noise(pictures)
     _require_divisible(inputs[0], architecture)
     generator = build_generator(architecture, tensors)
-    traced, expected = _trace(generator, inputs[0])
+    traced, expected = trace(generator, inputs[0])
     model = normal_form(simplified(traced, WEIGHT_FUSIONS))
     require_sound(model, tensors)
     outputs = outputs_of(model, inputs)
@@ -80,8 +80,10 @@ def _require_divisible(probe: Float32, architecture: Architecture) -> None:
         )
 
 
-def _trace(generator: torch.nn.Module, probe: Float32) -> tuple[onnx.ModelProto, list[Outputs]]:
+def trace(generator: torch.nn.Module, probe: Float32) -> tuple[onnx.ModelProto, list[Outputs]]:
     """Return the traced graph and what torch gives out for the probe.
+
+    The graph is fixed to the probe's shape; its ends are called ``input`` and ``output``.
 
     Tracing runs the network once anyway: on the probe, and its output is kept, it saves one of the
     two torch inferences of an export (8 of 20 s of CPU time on x4plus-anime-6b).
@@ -106,7 +108,7 @@ def _trace(generator: torch.nn.Module, probe: Float32) -> tuple[onnx.ModelProto,
             warnings.filterwarnings("ignore", message=message, category=DeprecationWarning)
         torch.onnx.export(
             generator,
-            (torch.from_numpy(probe),),
+            (torch.tensor(probe),),
             path,
             dynamo=False,
             opset_version=OPSET,

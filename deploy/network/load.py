@@ -1,8 +1,9 @@
 """Load a network: by model name from the weights at hand, from a checkpoint, or an ONNX file."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
-from calib.errors import UsageError, WeightsError, named
+from calib.errors import UnknownArchitectureError, UsageError, WeightsError, named
 from deploy.artifacts.manifest import ToldActivation
 from deploy.network.architecture import SRVGG, Architecture
 from deploy.network.known_models import MODELS, find_model
@@ -10,7 +11,12 @@ from deploy.network.network import Network, require_plain
 from deploy.network.onnx_file.read import read_onnx_file
 from deploy.network.onnx_network import OnnxNetwork
 from deploy.network.torch_network import TorchNetwork
-from deploy.network.weights.checkpoint import Checkpoint, load_checkpoint, load_model_checkpoint
+from deploy.network.weights.checkpoint import (
+    Checkpoint,
+    is_ncnn_pair,
+    load_checkpoint,
+    load_model_checkpoint,
+)
 from deploy.network.weights.identify import identify, require_model
 
 
@@ -45,8 +51,14 @@ def load_network(
         if any(entry.name == name for entry in MODELS):
             return _known_network(name, weights, activation)
         require_plain(name, "--model")
-        checkpoint = load_checkpoint(weights)
-        return TorchNetwork(name, None, _identified(checkpoint, activation), checkpoint, activation)
+        try:
+            checkpoint = load_checkpoint(weights)
+            architecture = _identified(checkpoint, activation)
+        except UnknownArchitectureError as refusal:
+            network = _of_another_architecture(name, weights, refusal)
+            _require_untold(activation, weights.name, network.description)
+            return network
+        return TorchNetwork(name, None, architecture, checkpoint, activation)
 
 
 def _known_network(
@@ -58,6 +70,23 @@ def _known_network(
     architecture = _identified(checkpoint, activation)
     require_model(architecture, entry)
     return TorchNetwork(name, name, architecture, checkpoint, activation)
+
+
+def _of_another_architecture(
+    name: str, weights: Path, refusal: UnknownArchitectureError
+) -> Network:
+    """Read weights that fit no architecture of ours with spandrel, where it is installed."""
+    if is_ncnn_pair(weights):
+        raise refusal
+    if find_spec("spandrel") is None:
+        raise UnknownArchitectureError(
+            f"{refusal}; if they are of another architecture, spandrel may know it: pip install "
+            "'esrdeploy[spandrel]'"
+        ) from refusal
+    # It imports torch, which takes seconds.
+    from deploy.network.spandrel_network import spandrel_network  # noqa: PLC0415  # see above
+
+    return spandrel_network(name, weights, refusal)
 
 
 def _identified(checkpoint: Checkpoint, told: ToldActivation | None) -> Architecture:

@@ -3,8 +3,9 @@
 A network has an original, which draws the right picture, and gives a float ONNX model that is
 proven to draw the same. Who makes one:
 
-    torch_network.py   weights of an architecture of ours; the original is a torch module
-    onnx_network.py    somebody's ONNX file; the original is that file in onnxruntime
+    torch_network.py      weights of an architecture of ours; the original is a torch module
+    spandrel_network.py   weights of one that spandrel knows; the original is its torch module
+    onnx_network.py       somebody's ONNX file; the original is that file in onnxruntime
 """
 
 import re
@@ -70,6 +71,11 @@ class Network(ABC):
     def told(self) -> ToldActivation | None:
         """Its activation, where the user had to say it."""
         return None
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """Distributions beside esrdeploy's own that say what it computes."""
+        return ()
 
     @property
     def likeness(self) -> str:

@@ -109,7 +109,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         WeightsError: the file is missing, corrupt, of no known form, or holds a value that is
             not finite.
     """
-    if path.suffix == ".param" or (path.suffix == ".bin" and path.with_suffix(".param").is_file()):
+    if is_ncnn_pair(path):
         checkpoint = _read_ncnn_pair(path.with_suffix(".param"), path.with_suffix(".bin"))
     else:
         entries, digest = load_entries(path)
@@ -117,8 +117,14 @@ def load_checkpoint(path: Path) -> Checkpoint:
         checkpoint = Checkpoint(
             found.tensors, f"file {path.name}", digest, {path.name: digest}, notes=found.notes
         )
-    _require_finite(checkpoint.tensors, path.name)
+    require_finite(checkpoint.tensors, path.name)
     return checkpoint
+
+
+def is_ncnn_pair(path: Path) -> bool:
+    """Tell whether a file is one of the two of an ncnn pair."""
+    beside = path.suffix == ".bin" and path.with_suffix(".param").is_file()
+    return path.suffix == ".param" or beside
 
 
 def load_entries(path: Path) -> tuple[Entries, str]:
@@ -208,7 +214,12 @@ def _content(path: Path) -> bytes:
         raise WeightsError(f"cannot read the weights {path}: {error.strerror or error}") from error
 
 
-def _require_finite(tensors: Mapping[str, Float32], source: str) -> None:
+def require_finite(tensors: Mapping[str, Float32], source: str) -> None:
+    """Refuse weights that are no numbers.
+
+    Raises:
+        WeightsError: there is one; the message names its tensor.
+    """
     for name, tensor in tensors.items():
         bad = int(tensor.size - np.isfinite(tensor).sum())
         if bad:

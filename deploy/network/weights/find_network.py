@@ -10,13 +10,13 @@ that is told; any other choice is the user's.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from calib.arrays import Float32
-from calib.errors import WeightsError
+from calib.arrays import AnyArray
+from calib.errors import UnknownArchitectureError, WeightsError
 from deploy.network.weights.legacy_keys import current_names
 from deploy.network.weights.saved_tensors import Entries, SavedTensor
 from deploy.network.weights.what_else import listed, refuse_without_network
@@ -38,11 +38,11 @@ class FoundNetwork:
     """The network of a weights file.
 
     Attributes:
-        tensors: float32 arrays by today's state dict key, in the order of the file.
+        tensors: arrays by state dict key, in the order of the file; float32 where floating.
         notes: what was decided on the way, for the user to read.
     """
 
-    tensors: Mapping[str, Float32] = field(repr=False)
+    tensors: Mapping[str, AnyArray] = field(repr=False)
     notes: tuple[str, ...] = ()
 
 
@@ -53,17 +53,49 @@ def find_network(entries: Entries, source: str) -> FoundNetwork:
         entries: everything in the file by its path.
         source: file name for messages.
 
+    Returns:
+        Floating tensors alone, by today's keys.
+
     Raises:
-        WeightsError: there is no generator, or several that differ; or one of its tensors is not
+        UnknownArchitectureError: there is no generator, but maybe another network.
+        WeightsError: there is none, or several that differ; or one of its tensors is not
             floating point. The message says what there is.
     """
-    paths = {path for name in entries if (path := _path(name)) is not None}
+    tensors = (name for name, value in entries.items() if isinstance(value, SavedTensor))
+    paths = {path for name in tensors if (path := _path(name)) is not None}
     if not paths:
         refuse_without_network(entries, source)
-    networks = {path: _tensors_below(entries, path, paths, source) for path in sorted(paths)}
+    networks = {
+        path: current_names(_parameters(_tensors_below(entries, path, paths), path, source))
+        for path in sorted(paths)
+    }
+    return _found(entries, networks, source)
+
+
+def network_below(entries: Entries, paths: Collection[str], source: str) -> FoundNetwork:
+    """Return the one network that a file holds below some paths, with all of its tensors.
+
+    Args:
+        entries: everything in the file by its path.
+        paths: where a network was found, each empty or ending in a dot.
+        source: file name for messages.
+
+    Returns:
+        Every tensor there by the file's own key: parameters, tables of integers and counters.
+
+    Raises:
+        WeightsError: there are several networks that differ.
+    """
+    networks = {path: _tensors_below(entries, path, paths) for path in sorted(paths)}
+    return _found(entries, networks, source)
+
+
+def _found(
+    entries: Entries, networks: Mapping[str, Mapping[str, SavedTensor]], source: str
+) -> FoundNetwork:
     chosen, notes = _chosen(networks, source)
     tensors = {name: tensor.read() for name, tensor in networks[chosen].items()}
-    return FoundNetwork(tensors, (*notes, *_left_out(entries, paths, source)))
+    return FoundNetwork(tensors, (*notes, *_left_out(entries, networks, source)))
 
 
 def _path(name: str) -> str | None:
@@ -71,22 +103,29 @@ def _path(name: str) -> str | None:
     return next((match.group(1) for match in matches if match), None)
 
 
-def _tensors_below(
-    entries: Entries, path: str, paths: set[str], source: str
-) -> dict[str, SavedTensor]:
+def _tensors_below(entries: Entries, path: str, paths: Collection[str]) -> dict[str, SavedTensor]:
     deeper = tuple(other for other in paths if other != path and other.startswith(path))
-    tensors: dict[str, SavedTensor] = {}
-    for name, value in entries.items():
-        if not name.startswith(path) or (deeper and name.startswith(deeper)):
-            continue
-        if not isinstance(value, SavedTensor) or value.counts:
-            continue
-        if not value.floating:
-            raise WeightsError(
-                f"{source}: tensor {name!r} is {value.dtype}; expected floating point"
+    return {
+        name.removeprefix(path): value
+        for name, value in entries.items()
+        if isinstance(value, SavedTensor)
+        and name.startswith(path)
+        and not (deeper and name.startswith(deeper))
+    }
+
+
+def _parameters(
+    tensors: Mapping[str, SavedTensor], path: str, source: str
+) -> dict[str, SavedTensor]:
+    """Return the floating tensors; a counter is no part of a network here."""
+    for name, value in tensors.items():
+        if not value.floating and not value.counts:
+            # An architecture with tables of integers may have convolutions of these names too.
+            error = UnknownArchitectureError if _path(name) is None else WeightsError
+            raise error(
+                f"{source}: tensor {path + name!r} is {value.dtype}; expected floating point"
             )
-        tensors[name.removeprefix(path)] = value
-    return current_names(tensors)
+    return {name: value for name, value in tensors.items() if value.floating}
 
 
 def _chosen(
@@ -122,7 +161,7 @@ def _same_values(first: Mapping[str, SavedTensor], second: Mapping[str, SavedTen
     )
 
 
-def _left_out(entries: Entries, paths: set[str], source: str) -> tuple[str, ...]:
+def _left_out(entries: Entries, paths: Collection[str], source: str) -> tuple[str, ...]:
     """Name the tensors that belong to no network found."""
     beside = tuple(paths)
     names = [
@@ -136,7 +175,7 @@ def _left_out(entries: Entries, paths: set[str], source: str) -> tuple[str, ...]
     return (f"{source}: {len(names)} tensors beside the network are left out: {roots}",)
 
 
-def _root(name: str, paths: set[str]) -> str:
+def _root(name: str, paths: Collection[str]) -> str:
     """Return the start of a name up to where it leaves the paths of all networks.
 
     >>> _root("state_dict.net_d.conv0.weight", {"state_dict.net_g."})

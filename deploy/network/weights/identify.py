@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 
 from calib.arrays import AnyArray
-from calib.errors import WeightsError
+from calib.errors import UnknownArchitectureError, WeightsError
 from deploy.network.architecture import (
     RGB,
     SRVGG,
@@ -43,8 +43,9 @@ def identify(
         The architecture, whose tensors are exactly these.
 
     Raises:
-        WeightsError: a key is missing or unknown, or a shape does not fit; the message names
-            it with the shape found and the shape expected.
+        UnknownArchitectureError: it may be a network of another architecture.
+        WeightsError: it is one of these, but a key is missing or a shape does not fit; the message
+            names it with the shape found and the shape expected.
     """
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     if "conv_first.weight" in shapes:
@@ -52,7 +53,7 @@ def identify(
     elif "body.0.weight" in shapes:
         architecture = _srvgg(shapes, activation)
     else:
-        raise WeightsError(
+        raise UnknownArchitectureError(
             "the weights are of no architecture known here: found keys "
             f"{listed(shapes)}; expected 'conv_first.weight' (RRDBNet) or 'body.0.weight' "
             "(SRVGGNetCompact)"
@@ -81,7 +82,7 @@ def require_model(architecture: Architecture, entry: ModelEntry) -> None:
 def _rrdbnet(shapes: Shapes) -> RRDBNet:
     blocks = _count(shapes, r"body\.(\d+)\.rdb\d\.")
     if not blocks:
-        raise WeightsError(_other_trunk(shapes))
+        raise UnknownArchitectureError(_other_trunk(shapes))
     features, in_channels = _kernel(shapes, "conv_first.weight")
     last = shapes.get("conv_last.weight")  # where it is missing, that is said later
     outputs = last[0] if last else RGB
@@ -111,7 +112,7 @@ def _srvgg(shapes: Shapes, activation: SRVGGActivation | None) -> SRVGG:
             )
         )
     if outputs != RGB * scale**2 or last % 2 or last < 2:
-        raise WeightsError(
+        raise UnknownArchitectureError(
             f"body.{last}.weight, the last convolution, gives {outputs} channels; expected "
             "3 * scale^2 of an SRVGGNetCompact at an even position"
         )
@@ -152,7 +153,7 @@ def _kernel(shapes: Shapes, name: str) -> tuple[int, int]:
     shape = shapes.get(name)
     if shape is None or len(shape) != 4 or 0 in shape:
         found = "no such tensor" if shape is None else f"shape {list(shape)}"
-        raise WeightsError(f"{name}: found {found}, expected [outputs, inputs, 3, 3]")
+        raise UnknownArchitectureError(f"{name}: found {found}, expected [outputs, inputs, 3, 3]")
     return shape[0], shape[1]
 
 
@@ -171,7 +172,8 @@ def _require_shapes(shapes: Shapes, architecture: Architecture) -> None:
     missing = [name for name in expected if name not in shapes]
     unknown = [name for name in shapes if name not in expected]
     if missing or unknown:
-        raise WeightsError(
+        other = UnknownArchitectureError if unknown else WeightsError
+        raise other(
             f"the weights look like {architecture}, but do not fit it: "
             f"missing keys {listed(missing)}; keys not expected {listed(unknown)}"
         )

@@ -16,7 +16,7 @@ from functools import partial
 
 import torch
 
-from calib.arrays import Float32
+from calib.arrays import AnyArray
 from calib.errors import WeightsError
 from deploy.network.weights.file_kinds import is_torchscript
 from deploy.network.weights.saved_tensors import OtherValue, Saved, SavedTensor
@@ -94,8 +94,11 @@ def _has_values(tensor: torch.Tensor) -> bool:
     return dense and tensor.device.type == "cpu"
 
 
-def _array(tensor: torch.Tensor) -> Float32:
-    array: Float32 = tensor.detach().to(torch.float32).contiguous().numpy()
+def _array(tensor: torch.Tensor) -> AnyArray:
+    kept = tensor.detach()
+    if kept.is_floating_point():
+        kept = kept.to(torch.float32)
+    array: AnyArray = kept.contiguous().numpy()
     return array
 
 

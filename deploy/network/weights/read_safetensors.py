@@ -5,12 +5,16 @@ from functools import partial
 import numpy as np
 from safetensors import SafetensorError, deserialize
 
-from calib.arrays import Float32
+from calib.arrays import AnyArray, Float32
 from calib.errors import WeightsError
 from deploy.network.weights.saved_tensors import Saved, SavedTensor
 
 _BFLOAT16 = "BF16"
 _NUMPY = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}
+_INTEGERS = {
+    f"{sign}{8 * size}": f"<{sign.lower()}{size}" for sign in "IU" for size in (1, 2, 4, 8)
+}
+_OTHERS = {**_INTEGERS, "BOOL": "?"}
 
 
 def read_safetensors(content: bytes, source: str) -> dict[str, Saved]:
@@ -21,7 +25,8 @@ def read_safetensors(content: bytes, source: str) -> dict[str, Saved]:
         source: file name for messages.
 
     Returns:
-        The tensors by key; those of float16, bfloat16, float32 and float64 are floating.
+        The tensors by key; those of float16, bfloat16, float32 and float64 are floating. To read
+        one of a type that numpy lacks raises WeightsError.
 
     Raises:
         WeightsError: the file is corrupt, or holds 8-bit floating point.
@@ -38,15 +43,19 @@ def read_safetensors(content: bytes, source: str) -> dict[str, Saved]:
             raise WeightsError(
                 f"{source}: tensor {name!r} is {dtype}; expected F16, BF16, F32 or F64"
             )
-        read = partial(_array, bytes(entry["data"]), dtype, shape)
+        read = partial(_array, bytes(entry["data"]), dtype, shape, f"{source}: tensor {name!r}")
         tensors[name] = SavedTensor(shape, dtype, floating, read)
     return tensors
 
 
-def _array(stored: bytes, dtype: str, shape: tuple[int, ...]) -> Float32:
+def _array(stored: bytes, dtype: str, shape: tuple[int, ...], named: str) -> AnyArray:
+    if dtype in _OTHERS:
+        return np.frombuffer(stored, _OTHERS[dtype]).reshape(shape)
     if dtype == _BFLOAT16:  # the upper half of a float32
         upper = np.frombuffer(stored, "<u2").astype(np.uint32) << np.uint32(16)
         widened: Float32 = upper.view(np.float32).reshape(shape)
         return widened
+    if dtype not in _NUMPY:
+        raise WeightsError(f"{named} is {dtype}; expected floats, integers or truth values")
     values: Float32 = np.frombuffer(stored, _NUMPY[dtype]).astype(np.float32).reshape(shape)
     return values

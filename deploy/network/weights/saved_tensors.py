@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from calib.arrays import Float32
+from calib.arrays import AnyArray
 
 
 @dataclass(frozen=True)
@@ -15,13 +15,13 @@ class SavedTensor:
         shape: its sizes.
         dtype: element type as the file calls it.
         floating: whether its elements are floating point.
-        read: makes it a float32 array.
+        read: makes it an array: float32 where it is floating, else of its own type.
     """
 
     shape: tuple[int, ...]
     dtype: str
     floating: bool
-    read: Callable[[], Float32] = field(repr=False, compare=False)
+    read: Callable[[], AnyArray] = field(repr=False, compare=False)
 
     @property
     def counts(self) -> bool:

@@ -1,10 +1,10 @@
 """Say what a weights file holds that holds no generator, and where the generator is."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NoReturn
 
-from calib.errors import WeightsError
+from calib.errors import UnknownArchitectureError, WeightsError
 from deploy.network.weights.saved_tensors import Entries, OtherValue, SavedTensor
 
 _SHOWN = 4
@@ -24,9 +24,17 @@ def refuse_without_network(entries: Entries, source: str) -> NoReturn:
         source: file name for messages.
 
     Raises:
-        WeightsError: always.
+        UnknownArchitectureError: it may be a network.
+        WeightsError: it is something else.
     """
-    raise WeightsError(f"{source} {_problem(entries)}")
+    tensors = {name: value for name, value in entries.items() if isinstance(value, SavedTensor)}
+    for problem in _problems(entries, tensors):
+        raise WeightsError(f"{source} {problem}")
+    raise UnknownArchitectureError(
+        f"{source} is of no architecture known here: found keys {listed(tensors)}; expected "
+        "'conv_first.weight' and 'body.0.rdb1.conv1.weight' (RRDBNet) or 'body.0.weight' "
+        "(SRVGGNetCompact), behind any prefix"
+    )
 
 
 def listed(names: Iterable[str]) -> str:
@@ -40,30 +48,25 @@ def listed(names: Iterable[str]) -> str:
     return (", ".join(map(repr, every[:_SHOWN])) or "none") + more
 
 
-def _problem(entries: Entries) -> str:
-    tensors = {name: value for name, value in entries.items() if isinstance(value, SavedTensor)}
+def _problems(entries: Entries, tensors: Mapping[str, SavedTensor]) -> Iterator[str]:
+    """Say why a file holds no network of any architecture."""
     if not entries:
-        return "holds an empty state dict; expected the tensors of a network"
+        yield "holds an empty state dict; expected the tensors of a network"
     if any(_CRITIC.fullmatch(name) for name in tensors):
-        return (
+        yield (
             f"is a discriminator, the critic of a network's training: found {listed(tensors)}; "
             "expected the generator, which training saves apart (net_g_*.pth); 'esrdeploy eval "
             "--critic FILE' scores built models with a U-Net discriminator"
         )
-    if any(map(_TRAINING.fullmatch, entries)):
-        return (
+    if any(map(_TRAINING.fullmatch, entries)) and all(map(_TRAINING.fullmatch, tensors)):
+        yield (
             "is a training state, of optimizers and schedulers, without a network; the network is "
             "saved apart (models/net_g_*.pth)"
         )
     if not tensors:
         name, value = next(iter(entries.items()))
         kind = value.kind if isinstance(value, OtherValue) else ""
-        return f"holds no tensors: entry {name!r} is of type {kind}; expected a state dict"
+        yield f"holds no tensors: entry {name!r} is of type {kind}; expected a state dict"
     if not any(value.floating for value in tensors.values()):
         name, tensor = next(iter(tensors.items()))
-        return f"holds no weights: tensor {name!r} is {tensor.dtype}; expected floating point"
-    return (
-        f"is of no architecture known here: found keys {listed(tensors)}; expected "
-        "'conv_first.weight' and 'body.0.rdb1.conv1.weight' (RRDBNet) or 'body.0.weight' "
-        "(SRVGGNetCompact), behind any prefix"
-    )
+        yield f"holds no weights: tensor {name!r} is {tensor.dtype}; expected floating point"

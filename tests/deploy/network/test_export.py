@@ -188,10 +188,10 @@ def test_probes_are_half_picture_half_noise(monkeypatch, random_tensors, photo):
 def test_tracing_gives_out_what_torch_does_and_no_graph_of_the_picture(random_tensors, photo):
     generator = build_generator(SMALL, random_tensors(SMALL))
     picture = np.ascontiguousarray(photo[:, :, :16, :16])
-    traced, (found,) = export._trace(generator, picture)
+    traced, (found,) = export.trace(generator, picture)
     (expected,) = export._run_torch(generator, [picture])
     np.testing.assert_array_equal(found["output"], expected["output"])
-    assert serialized(traced) == serialized(export._trace(generator, np.zeros_like(picture))[0])
+    assert serialized(traced) == serialized(export.trace(generator, np.zeros_like(picture))[0])
 
 
 def with_initializer(model, suffix, change):
@@ -231,7 +231,7 @@ def test_a_simplifier_that_changes_the_network_is_caught(
 
 
 def test_an_export_that_torch_contradicts_is_caught(monkeypatch, random_tensors, photo):
-    trace = export._trace
+    trace = export.trace
 
     def brighter(generator, probe):
         traced, given = trace(generator, probe)
@@ -240,6 +240,6 @@ def test_an_export_that_torch_contradicts_is_caught(monkeypatch, random_tensors,
         ]
         return traced, brightened
 
-    monkeypatch.setattr(export, "_trace", brighter)
+    monkeypatch.setattr(export, "trace", brighter)
     with pytest.raises(GraphError, match=r"found 80\.0 dB between the graph as traced and torch"):
         export_float(SMALL, random_tensors(SMALL), [photo[:, :, :16, :16]])
