@@ -135,6 +135,11 @@ def test_what_cannot_be_built_is_refused_in_one_line(state, message, tmp_path) -
     assert len(str(refusal.value)) < 1000
 
 
+def test_an_activation_is_told_of_no_network_that_says_it(tmp_path) -> None:
+    with pytest.raises(UsageError, match=r"x\.pth says itself .*PLKSR.*leave --activation out"):
+        load_network("mine", saved(tmp_path, sane_state(real_plksr)), activation="leaky_relu")
+
+
 def test_a_size_that_would_be_padded_is_refused_with_one_that_is_not(tmp_path) -> None:
     network = load_network("mine", saved(tmp_path, sane_state(real_plksr)))
     network.require_fitting(Tile(36, 64))
