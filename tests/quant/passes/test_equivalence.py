@@ -45,6 +45,22 @@ def test_the_worst_output_of_all_probes_counts() -> None:
     assert found.probes == 3
 
 
+@pytest.mark.parametrize(
+    ("values", "peak"), [(0.0, 1.0), (1.0, 1.0), (0.5, 1.0), (-40.0, 40.0), ([255.0, 0.0], 180.312)]
+)
+def test_values_beyond_a_picture_are_held_to_their_size(values, peak) -> None:
+    expected = (ZEROS + np.array(values, np.float32)).astype(np.float32)
+    found = compared([{"output": expected + np.float32(0.125)}], [{"output": expected}])
+    assert found.psnr_db == pytest.approx(20 * math.log10(peak / 0.125), abs=1e-4)
+    assert found.max_abs_error == 0.125
+
+
+def test_an_output_is_held_to_its_own_size() -> None:
+    expected = {"large": ZEROS + np.float32(100.0), "small": ZEROS}
+    found = {name: value + np.float32(0.125) for name, value in expected.items()}
+    assert compared([found], [expected]).psnr_db == pytest.approx(-20 * math.log10(0.125))
+
+
 @given(st.floats(1e-6, 1.0), st.floats(0.0, 120.0))
 def test_the_limit_is_a_limit(error, min_psnr_db) -> None:
     arrays = [{"output": ZEROS + np.float32(error)}], [{"output": ZEROS}]
