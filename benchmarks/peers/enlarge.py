@@ -10,7 +10,8 @@
 | ncnn          | ncnn's engine, tiles of 200 with 10 pixels around, as its programs choose them |
 
 The folder is that of a build of an official model: it names the weights and holds the float file.
-A tile is drawn with what lies around it, and the ring is cut off; at the picture's edge there is none.
+A tile is drawn with what lies around it, and the ring is cut off; at the edge of the picture there
+is none.
 """
 
 import sys
