@@ -1,10 +1,13 @@
 """What the tests of every folder share: the DIV2K folder and real networks, made once a run."""
 
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 from safetensors.numpy import save_file
 
@@ -39,14 +42,40 @@ def div2k() -> Path:
 
 
 @pytest.fixture(scope="session")
-def anime_float_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """A function from a name and what fills a folder to this worker's own copy of that folder.
+
+    The first worker that asks fills it, the others of the run wait and copy: what takes seconds to
+    make is made once, and no worker can disturb another.
+    """
+    run = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        run = run.parent  # which the workers of a run have in common
+
+    def make(name: str, fill: Callable[[Path], None]) -> Path:
+        made = run / f"made-once-{name}"
+        with FileLock(f"{made}.lock"):
+            if not made.exists():
+                unfinished = tmp_path_factory.mktemp(name)
+                fill(unfinished)
+                unfinished.rename(made)
+        return Path(shutil.copytree(made, tmp_path_factory.mktemp(name), dirs_exist_ok=True))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def anime_float_path(made_once: Callable[..., Path]) -> Path:
     """The real x4plus-anime-6b as exported, before its channels are equalized."""
-    network = load_network("x4plus-anime-6b", None)
-    probe = to_input(sample_patches("verification", 1).patches[0].load())
-    exported = export_float(network.architecture, network.checkpoint.tensors, [probe])
-    path = tmp_path_factory.mktemp("anime") / "x4plus-anime-6b-fp32.onnx"
-    path.write_bytes(serialize(exported.model))
-    return path
+    name = "x4plus-anime-6b-fp32.onnx"
+
+    def export(folder: Path) -> None:
+        network = load_network("x4plus-anime-6b", None)
+        probe = to_input(sample_patches("verification", 1).patches[0].load())
+        exported = export_float(network.architecture, network.checkpoint.tensors, [probe])
+        (folder / name).write_bytes(serialize(exported.model))
+
+    return made_once("anime", export) / name
 
 
 @pytest.fixture(scope="session")

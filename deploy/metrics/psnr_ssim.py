@@ -8,16 +8,21 @@
 
 where ma, va and cab are mean, population variance and covariance under an 11x11 Gaussian window
 of sigma 1.5, at the pixels where the window lies inside the picture (Wang et al. 2004,
-doi:10.1109/TIP.2003.819861): the vendor table's protocol, computed by scikit-image.
+doi:10.1109/TIP.2003.819861): the vendor table's protocol, which scikit-image computes with a
+window of its own for each of ma, mb, va, vb and cab. With p = E[a^2 + b^2] under the window
+
+    va + vb = p - (ma^2 + mb^2)        cab = E[ab] - ma mb
+
+so that four windows do, each one separable filter of OpenCV: a third of the time.
 
 Figures in decibels end at `CEILING_DB`, also for equal arrays: JSON cannot say infinity, and a
 mean over images stays a number. The ceiling is above what two unequal float32 outputs reach.
 """
 
+import cv2
 import numpy as np
-from skimage.metrics import structural_similarity
 
-from calib.arrays import AnyArray, Floating, UInt8
+from calib.arrays import AnyArray, Float64, Floating, UInt8
 from calib.errors import VerificationError
 from quant.numerics.psnr import psnr_of
 
@@ -28,6 +33,7 @@ CEILING_DB = 200.0
 
 _RADIUS_PX = 5
 _SIGMA_PX = 1.5
+_C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
 
 def psnr_db(reference: Picture, candidate: Picture) -> float:
@@ -88,17 +94,21 @@ def ssim(reference: Picture, candidate: Picture) -> float:
         raise VerificationError(
             f"SSIM of pictures of shape {list(shape)}; expected [H, W, 3] of at least 11x11 pixels"
         )
-    return float(
-        structural_similarity(
-            reference,
-            candidate,
-            channel_axis=2,
-            data_range=255,
-            gaussian_weights=True,
-            sigma=_SIGMA_PX,
-            use_sample_covariance=False,
-        )
-    )
+    left, right = reference.astype(np.float64), candidate.astype(np.float64)
+    mean_left, mean_right = _windowed(left), _windowed(right)
+    product = mean_left * mean_right
+    squares = np.square(mean_left) + np.square(mean_right)
+    covariance = _windowed(left * right) - product
+    variances = _windowed(np.square(left) + np.square(right)) - squares
+    similar = (2 * product + _C1) * (2 * covariance + _C2)
+    return float((similar / ((squares + _C1) * (variances + _C2))).mean())
+
+
+def _windowed(values: Float64) -> Float64:
+    """Return the weighted mean of float64 [H, W, 3] under each window: [H - 10, W - 10, 3]."""
+    side = 2 * _RADIUS_PX + 1
+    inside = slice(_RADIUS_PX, -_RADIUS_PX)
+    return np.ascontiguousarray(cv2.GaussianBlur(values, (side, side), _SIGMA_PX)[inside, inside])
 
 
 def _mean_square(reference: AnyArray, candidate: AnyArray) -> float:

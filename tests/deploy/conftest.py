@@ -1,7 +1,7 @@
 """What the tests of this folder share: builds, small networks in every file form, bundles."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -68,13 +68,15 @@ def random_tensors():
 
 
 @pytest.fixture(scope="session")
-def built(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def built(tiny_weights: Path, made_once: Callable[..., Path]) -> Path:
     """A whole build of a tiny network, as a user makes it."""
-    out = tmp_path_factory.mktemp("dist")
-    arguments = ["build", "--model", "tiny", "--weights", str(tiny_weights)]
-    result = run(*arguments, "--calib-count", 4, "--out", out)
-    assert result.exit_code == 0, result.output
-    return out / "tiny"
+
+    def build(out: Path) -> None:
+        arguments = ["build", "--model", "tiny", "--weights", str(tiny_weights)]
+        result = run(*arguments, "--calib-count", 4, "--out", out)
+        assert result.exit_code == 0, result.output
+
+    return made_once("dist", build) / "tiny"
 
 
 @pytest.fixture
@@ -252,20 +254,22 @@ def tiny_x2_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def small_build(tiny_x2_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def small_build(tiny_x2_weights: Path, made_once: Callable[..., Path]) -> Path:
     """A build of it with one int8 model, every weight rounded to the nearest code."""
-    request = BuildRequest(
-        "small",
-        targets=("openvino",),
-        weights=tiny_x2_weights,
-        calibration=CalibrationRequest(count=2),
-        quantization=QuantOptions(rounding="nearest"),
-        out=tmp_path_factory.mktemp("dist"),
-        report=False,
-    )
-    outcome = build_model(request, Silent())
-    assert outcome.verification.passed
-    return outcome.folder
+
+    def build(out: Path) -> None:
+        request = BuildRequest(
+            "small",
+            targets=("openvino",),
+            weights=tiny_x2_weights,
+            calibration=CalibrationRequest(count=2),
+            quantization=QuantOptions(rounding="nearest"),
+            out=out,
+            report=False,
+        )
+        assert build_model(request, Silent()).verification.passed
+
+    return made_once("small", build) / "small"
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 Of a list or mapping with many entries of one kind the first and the last are spoiled.
 """
 
-import copy
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -36,17 +35,24 @@ class Spoiled:
 
 def spoiled_values(content: bytes) -> Iterator[Spoiled]:
     """Replace, remove and add at every depth; what leaves the document as it is does not count."""
-    document = json.loads(content)
-    for path in _places(document, ()):
-        for value in VALUES:
-            changed = _with(document, path, value)
-            if _written(changed) != _written(document):  # True == 1, but not as they are written
-                yield Spoiled(path, f"= {json.dumps(value)}", _written(changed))
+    document = {"": json.loads(content)}  # the document itself may be replaced as a value in it is
+    unspoiled = _written(document[""])
+    for path in [*_places(document[""], ())]:
+        *steps, last = ("", *path)
+        holder = _at(document, tuple(steps))
+        value = holder[last]
+        for other in VALUES:
+            holder[last] = other
+            written = _written(document[""])
+            if written != unspoiled:  # True == 1, but not as they are written
+                yield Spoiled(path, f"= {json.dumps(other)}", written)
+        holder[last] = value
         if path:
-            yield Spoiled(path, "missing", _written(_without(document, path)))
-        if isinstance(_at(document, path), dict):
-            added = _with(document, (*path, "surprise"), 1)
-            yield Spoiled((*path, "surprise"), "added", _written(added))
+            yield Spoiled(path, "missing", _without(document[""], path))
+        if isinstance(value, dict):
+            value["surprise"] = 1
+            yield Spoiled((*path, "surprise"), "added", _written(document[""]))
+            del value["surprise"]
 
 
 def spoiled_texts(content: bytes) -> Iterator[Spoiled]:
@@ -84,18 +90,20 @@ def _at(value: Any, path: Path) -> Any:
     return value
 
 
-def _with(document: object, path: Path, value: object) -> object:
-    if not path:
-        return value
-    changed = copy.deepcopy(document)
-    _at(changed, path[:-1])[path[-1]] = value
-    return changed
-
-
-def _without(document: object, path: Path) -> object:
-    changed = copy.deepcopy(document)
-    del _at(changed, path[:-1])[path[-1]]
-    return changed
+def _without(document: object, path: Path) -> bytes:
+    """Return the document as it is written with a value left out."""
+    holder = _at(document, path[:-1])
+    if isinstance(holder, list):
+        entry = holder.pop(path[-1])
+        written = _written(document)
+        holder.insert(path[-1], entry)
+        return written
+    kept = dict(holder)
+    del holder[path[-1]]
+    written = _written(document)
+    holder.clear()
+    holder.update(kept)  # in the order that it had
+    return written
 
 
 def _written(document: object) -> bytes:

@@ -57,7 +57,7 @@ def test_nodes_of_the_fp16_model_stay_in_float_where_asked(
     tiny_weights: Path, tmp_path: Path, picture: Path
 ) -> None:
     own = ["--model", "tiny", "--weights", tiny_weights, "--out", tmp_path]
-    fp16 = ["--precision", "fp16", "--calib-count", 2]
+    fp16 = ["--precision", "fp16", "--calib-count", 2, "--no-report"]
     result = run("build", *own, *fp16, "--fp16-keep", "/conv_hr/Conv")
     assert result.exit_code == 0, result.output
     assert "node /conv_hr/Conv stays in float32, asked for" in result.stdout
@@ -79,7 +79,7 @@ def test_a_finished_table_gives_the_same_int8_model(
 ) -> None:
     result = run(
         "build", "--model", "tiny", "--weights", tiny_weights,
-        "--calib-table", built / "calibration.json", "--out", tmp_path,
+        "--calib-table", built / "calibration.json", "--out", tmp_path, "--no-report",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     for name in ("calibration.json", "calibration.npz", "tiny-int8-ort.onnx"):

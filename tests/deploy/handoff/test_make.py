@@ -102,6 +102,7 @@ def test_an_int8_model_that_the_build_lacks_is_made_as_a_build_would(
         calibration=CalibrationRequest(table=small_build / "calibration.json"),
         quantization=QuantOptions(rounding="nearest"),
         out=tmp_path,
+        report=False,
     )
     built = build_model(request, Silent()).folder / "small-int8-tensorrt.onnx"
     assert built.read_bytes() == (unpacked / "models" / "small-int8-tensorrt.onnx").read_bytes()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from skimage.metrics import peak_signal_noise_ratio
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from calib.errors import VerificationError
 from deploy.metrics.psnr_ssim import CEILING_DB, max_abs_error, parity_db, psnr_db, ssim
@@ -69,6 +69,15 @@ def test_ssim_of_a_blurred_picture() -> None:
     b = np.clip(smooth + rng.normal(0, 12, smooth.shape), 0, 255).astype(np.uint8)
     assert 0.1 < ssim(a, b) < 0.95
     assert ssim(a, b) == pytest.approx(windowed_ssim(a, b), abs=1e-9)
+
+
+@given(pictures, pictures)
+def test_ssim_is_scikit_images(a: np.ndarray, b: np.ndarray) -> None:
+    expected = structural_similarity(
+        a, b, channel_axis=2, data_range=255,
+        gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
+    )  # fmt: skip
+    assert ssim(a, b) == pytest.approx(expected, abs=1e-9)
 
 
 def test_ssim_of_two_flat_pictures() -> None:

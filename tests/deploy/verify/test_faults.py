@@ -33,6 +33,7 @@ def make_build(tmp_path_factory: pytest.TempPathFactory) -> Build:
         fields = {
             "calibration": CalibrationRequest(count=2),
             "quantization": QuantOptions(rounding="nearest"),
+            "report": False,  # which would show what verify found
             **request,
         }
         made = BuildRequest(

@@ -8,20 +8,27 @@ model is looked at. One that it takes goes through every check that runs no netw
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
+from typing import Any
 
+import onnx
 import pytest
 
 from calib.digest import sha256_bytes
 from calib.errors import VerificationError
+from calib.graph import GraphIndex, graph_digest
 from calib.records import spell_path
+from calib.table import CalibrationTable
+from deploy.artifacts import build_folder
 from deploy.artifacts.build_folder import load_build
 from deploy.artifacts.manifest import read_manifest
+from deploy.artifacts.onnx_files import load_model
 from deploy.progress import Silent
-from deploy.verify import reproduce
+from deploy.verify import ranges, reproduce
 from deploy.verify.contents import check_contents, open_build
-from quant.passes.prepared import PreparedGraph
+from quant.fp16.convert import to_fp16
+from quant.fp16.range import check_fp16, nodes_to_keep
 from quant.planner import plan_graph
 from tests.deploy.builds import ARRAYS, FLOAT, HALF, INT8, PLAN, TABLE, run
 from tests.deploy.malformed import Spoiled, spoiled_texts, spoiled_values
@@ -55,18 +62,42 @@ FREE = {
 """Fields that may hold another value of their kind, by the path's beginning, with the reason."""
 
 
+def known(work: Callable[..., Any], key: Callable[..., Hashable]) -> Callable[..., Any]:
+    """Return the same work, done once for each key; what it refuses it refuses each time."""
+    answers: dict[Hashable, Any] = {}
+
+    def once(*asked: Any, **options: Any) -> Any:
+        kind = key(*asked, **options)
+        if kind not in answers:
+            answers[kind] = work(*asked, **options)
+        return answers[kind]
+
+    return once
+
+
 @pytest.fixture
-def planned_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the plan that follows from graph, table and options once, and not for every document."""
-    known: dict[str, PreparedGraph] = {}
+def files_worked_on_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work once on models and table of the same content, and not again for every document."""
 
-    def plan_once(graph, table, profile, options) -> PreparedGraph:
-        key = f"{graph.digest} {table.digest} {profile.name} {options}"
-        if key not in known:
-            known[key] = plan_graph(graph, table, profile, options)
-        return known[key]
+    def models_of(path: Path, name: str) -> Hashable:
+        return path.read_bytes(), name
 
-    monkeypatch.setattr(reproduce, "plan_graph", plan_once)
+    def tables_of(path: Path) -> Hashable:
+        return path.read_bytes(), path.with_suffix(".npz").read_bytes()
+
+    def plans_of(graph: GraphIndex, table: CalibrationTable, *asked: object) -> Hashable:
+        return graph.digest, table.digest, repr(asked)
+
+    def halves_of(model: onnx.ModelProto, table: CalibrationTable, *asked: object, **kept: object):
+        return graph_digest(model), table.digest, repr((asked, kept))
+
+    monkeypatch.setattr(build_folder, "load_model", known(load_model, models_of))
+    load_table = known(CalibrationTable.load, tables_of)
+    monkeypatch.setattr(CalibrationTable, "load", staticmethod(load_table))
+    monkeypatch.setattr(reproduce, "plan_graph", known(plan_graph, plans_of))
+    monkeypatch.setattr(reproduce, "nodes_to_keep", known(nodes_to_keep, halves_of))
+    monkeypatch.setattr(reproduce, "to_fp16", known(to_fp16, halves_of))
+    monkeypatch.setattr(ranges, "check_fp16", known(check_fp16, halves_of))
 
 
 def store(folder: Path, name: str, content: bytes) -> None:
@@ -110,7 +141,7 @@ def is_free(name: str, spoiled: Spoiled) -> bool:
 
 
 @pytest.mark.parametrize("name", [MANIFEST, PLAN, TABLE, PARITY])
-@pytest.mark.usefixtures("planned_once")
+@pytest.mark.usefixtures("files_worked_on_once")
 def test_every_spoiled_value_is_refused_or_found(name: str, built: Path, copy: Path) -> None:
     original = (built / name).read_bytes()
     ends: Counter[str] = Counter()
@@ -206,13 +237,18 @@ def test_no_network_is_run_while_a_record_cannot_be_read(
     ("field", "value"),
     [("parameters", 1), ("macs", 1), ("architecture", "RRDBNet, 99 blocks")],
 )
-def test_a_manifest_that_tells_of_another_network_fails(
-    field: str, value: object, built: Path, tiny_weights: Path, tmp_path: Path
+def test_a_manifest_that_tells_of_another_network_fails(  # noqa: PLR0917  # fixtures
+    field: str,
+    value: object,
+    built: Path,
+    picture: Path,
+    tiny_weights: Path,
+    tmp_path: Path,
 ) -> None:
     folder = Path(shutil.copytree(built, tmp_path / "tiny"))
     manifest = json.loads((folder / MANIFEST).read_text())
     manifest["network"][field] = value
     (folder / MANIFEST).write_text(json.dumps(manifest))
-    result = run("verify", folder, "--weights", tiny_weights)
+    result = run("verify", folder, "--weights", tiny_weights, "--images", picture)
     assert result.exit_code == 1
     assert "the manifest records" in " ".join(result.stdout.split())
