@@ -106,4 +106,28 @@ def described(images: ImagesRecord) -> str:
     names = [patch.name for patch in images.patches[:_SHOWN_NAMES]]
     names += ["..."] if images.count > _SHOWN_NAMES else []
     degraded = "" if images.degradation is None else ", degraded"
-    return f"{images.count} picture{plural} of {source}{degraded} ({', '.join(names)})"
+    return (
+        f"{images.count} picture{plural} of {source}{degraded}{_cut(images)} ({', '.join(names)})"
+    )
+
+
+def _cut(images: ImagesSummary) -> str:
+    """Return how photographs of a user's became pictures; the sample is of both kinds."""
+    if images.origin == "sample":
+        return ""
+    return f", resized to {images.size}" if images.mode == "whole" else f", pieces of {images.size}"
+
+
+def resized_note(images: ImagesSummary) -> str:
+    """Say what figures of resized photographs do not tell; nothing of others.
+
+    A photograph reduced to the size of a tile is sharper than the same photograph at its own size,
+    which is enlarged tile by tile.
+    """
+    if images.origin == "sample" or images.mode != "whole":
+        return ""
+    return (
+        f"these figures are of whole photographs resized to {images.size}; at its own size, "
+        "enlarged in tiles, a photograph may lie lower or higher: build with --mode crop "
+        "to calibrate and judge on such tiles"
+    )

@@ -13,6 +13,7 @@ from calib.table import CalibrationTable
 from deploy.artifacts.claim import claimed
 from deploy.artifacts.files import MANIFEST_NAME, UNFINISHED_NAME, Artifact
 from deploy.artifacts.manifest import Manifest
+from deploy.artifacts.picture_warnings import picture_warnings
 from deploy.artifacts.staging import publish, staged
 from deploy.build.budget import shortfall
 from deploy.build.calibrate import (
@@ -138,9 +139,9 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
             if request.report:
                 write_report(checked, verification, manifest, progress)
             publish(stage, manifest.files(report=request.report), instead=True)
-        warnings = () if chosen is None else chosen.warnings(hold_back=hold_back)
         short = _shortfalls(request, verification, manifest)
-        return BuildOutcome(folder, manifest, verification, (*warnings, *short))
+        warnings = (*picture_warnings(manifest), *short)
+        return BuildOutcome(folder, manifest, verification, warnings)
 
 
 def _shortfalls(

@@ -16,7 +16,7 @@ from calib.dataset import PatchSet, folder_patches
 from calib.degradation.parameters import Degradation, DegradationParameters
 from calib.errors import CalibrationError, StaleTableError, named
 from calib.graph import GraphIndex
-from calib.held_back import ONE_IN, split_folder
+from calib.held_back import split_folder
 from calib.images_record import ImagesRecord, Mode
 from calib.sample import sample_patches
 from calib.table import CalibrationTable
@@ -27,10 +27,6 @@ from deploy.progress import Advance, Progress
 from quant.analysis.tensor_distributions import observed_tensors
 
 JOURNAL_NAME = "calibration.journal"
-# What 1, 2 and 4 pictures of DIV2K cost beside 50: parity of the int8 file, mean and lowest, on 14
-# photographs of other kinds. 8 and 16 cost less than 0.1 dB on the mean.
-_COSTS = ((1, 1.1, 4.4), (2, 0.8, 4.3), (4, 0.5, 1.7))
-ENOUGH = 8
 
 
 @dataclass(frozen=True)
@@ -100,44 +96,6 @@ class ChosenImages:
         if isinstance(self.source, CalibrationTable):
             return self.source.images
         return self.source.record()
-
-    def warnings(self, *, hold_back: bool) -> tuple[str, ...]:
-        """Say what too few images cost, one line for each reason.
-
-        Args:
-            hold_back: whether images should have been held back.
-        """
-        if isinstance(self.source, CalibrationTable):
-            return ()
-        patches = self.source
-        count, own = len(patches), patches.origin == "folder"
-        asked = patches.requested or count
-        lines = []
-        if count < ENOUGH or (own and count < asked):
-            wanted = f" where {asked} were asked for" if count < asked else ""
-            back = 0 if self.held_back is None else len(self.held_back)
-            held = f" ({back} are held back)" if back and count < asked else ""
-            lines.append(
-                f"calibrated on {count} picture{'s' if count > 1 else ''}{wanted}{held}: what "
-                f"they do not show is clipped{_cost(count)}; give more of them"
-            )
-        if own and hold_back and self.held_back is None:
-            lines.append(
-                f"too few pictures to hold any back ({ONE_IN} are enough for one): judged on the "
-                "embedded sample instead; --verify-images DIR names others"
-            )
-        return tuple(lines)
-
-
-def _cost(count: int) -> str:
-    """Return what so few pictures cost where it was measured; nothing where it is none."""
-    for most, mean_db, worst_db in _COSTS:
-        if count <= most:
-            return (
-                f" (animevideov3 for ort, on other photographs: {mean_db} dB of parity less than "
-                f"with 50, {worst_db} dB on the worst)"
-            )
-    return ""
 
 
 def calibration_note(patches: PatchSet) -> str:

@@ -205,4 +205,7 @@ def _next(outcome: "BuildOutcome", request: "BuildRequest") -> list[str]:
     """Return the commands that come next, on the user's own pictures if they were verified on."""
     own = outcome.verification.judges.choice != "sample"
     images = (request.verify_images or request.calibration.folder) if own else None
-    return next_commands(outcome.folder, outcome.manifest, request.weights, images)
+    original = request.weights or request.onnx_file
+    return next_commands(
+        outcome.folder, outcome.manifest, original, images, reported=request.report
+    )

@@ -12,6 +12,7 @@ import typer
 from deploy.progress import Advance
 
 _LINE_EVERY_S = 10.0
+_DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 
 
 def print_json(schema: str, content: Mapping[str, object]) -> None:
@@ -48,6 +49,15 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
 
 def _is_numeric(cell: str) -> bool:
     return cell in {"", "-"} or re.fullmatch(r"[+-]?[\d.,]+%?", cell) is not None
+
+
+def short_digests(text: str) -> str:
+    """Return a text with every sha256 cut to its first 12 digits: enough to tell two apart.
+
+    >>> short_digests("found " + 8 * "0123abcd")
+    'found 0123abcd0123...'
+    """
+    return _DIGEST.sub(r"\1...", text)
 
 
 def error_line(message: str) -> None:

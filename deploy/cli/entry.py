@@ -20,7 +20,7 @@ import typer
 from typer.core import TyperGroup
 
 from calib.errors import EsrdeployError
-from deploy.cli.console import error_line, print_json
+from deploy.cli.console import error_line, print_json, short_digests
 from deploy.cli.stopping import interrupted_code, say_once
 
 INTERRUPTED = 130
@@ -128,6 +128,7 @@ def _refuse(given: Sequence[str], kind: str, message: str, code: int = _BAD_INPU
 
 
 def _say(given: Sequence[str], kind: str, message: str, code: int) -> None:
+    message = short_digests(message)
     error_line(message)
     if "--json" in given:
         fact = {"kind": kind, "message": " ".join(message.split())}

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from calib.errors import UsageError
-from deploy.cli.console import make_progress, print_json, print_table
+from deploy.cli.console import make_progress, print_json, print_table, short_digests
+from deploy.cli.next_commands import after_handoff
 from deploy.cli.options import AsJson
 
 if TYPE_CHECKING:
@@ -104,10 +105,14 @@ def handoff(
         weights_licence=weights_licence,
     )
     outcome = make_handoff(request, make_progress())
+    names = [item.name for item in outcome.manifest.vendors]
+    following = after_handoff(outcome.path, names)
     if as_json:
-        print_json("esrdeploy.cli.handoff/2", outcome.record())
-    else:
-        _show_outcome(outcome)
+        print_json("esrdeploy.cli.handoff/2", {**outcome.record(), "next": following})
+        return
+    _show_outcome(outcome)
+    for line in following:
+        typer.echo(f"next: {line}")
 
 
 def _show_outcome(outcome: "HandoffOutcome") -> None:
@@ -129,7 +134,7 @@ def _show_check(verdict: "BundleCheck") -> None:
     for check in verdict.checks:
         if check.status != "passed" or check.name != "file":
             label = {"passed": "pass", "failed": "FAIL", "skipped": "skipped"}[check.status]
-            typer.echo(f"{label}  {check.artifact}  {check.name}: {check.detail}")
+            typer.echo(f"{label}  {check.artifact}  {check.name}: {short_digests(check.detail)}")
     counted = [check.status for check in verdict.checks]
     typer.echo(
         f"{verdict.model} for {', '.join(verdict.vendors)}: {counted.count('passed')} checks "

@@ -23,9 +23,12 @@ def show_speed(verification: "Verification") -> None:
 
     rows = latencies_text(verification.latencies)
     if rows:
-        title = f"{verification.model}: one picture on this machine ({this_machine()})"
-        columns = ["file", "runtime", "ms", "times as fast as float there"]
+        batch = verification.batch
+        pictures = "1 picture" if batch == 1 else f"{batch} pictures at once"
+        title = f"{verification.model}: one inference of {pictures} here ({this_machine()})"
+        columns = ["file", "runtime", "ms, shortest to longest", "times as fast as float there"]
         print_table(title, columns, rows)
+        typer.echo("of a few runs, of this minute; 'esrdeploy bench' measures by turns")
     for name, share in verification.shares.items():
         line = f"{name}: {verification.int8[name]}"
         outside = [node for node in share.convolutions if node not in share.integer]

@@ -1,7 +1,7 @@
-"""Name the commands that come after a build, with the words that this build needs."""
+"""Name the commands that come after a build or a bundle, with the words that it needs."""
 
 import shlex
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,24 +10,54 @@ if TYPE_CHECKING:
 
 
 def next_commands(
-    folder: Path, manifest: "Manifest", weights: Path | None, images: Path | None
+    folder: Path,
+    manifest: "Manifest",
+    original: Path | None,
+    images: Path | None,
+    *,
+    reported: bool = True,
 ) -> list[str]:
-    """Return the command lines that verify a build, show it again, and hand it over.
+    """Return the command lines that verify a build, measure it, and hand it over.
 
     Args:
         folder: of the build.
         manifest: of the build.
-        weights: the user's checkpoint, if there is one.
+        original: the user's checkpoint or ONNX file that it was made from, if there is one.
         images: folder of the user's pictures that it was verified on, if there is one.
+        reported: whether its report is made; where it is not, that comes next too.
     """
     own = [] if images is None else ["--images", str(images)]
-    checkpoint = [] if weights is None else ["--weights", str(weights)]
-    lines = [["verify", str(folder), *checkpoint, *own], ["report", str(folder), *own]]
+    option = "--weights" if manifest.weights.onnx is None else "--onnx"
+    made_from = [] if original is None else [option, str(original)]
+    lines = [["verify", str(folder), *made_from, *own]]
+    if not reported:
+        lines.append(["report", str(folder), *own])
+    lines.append(["bench", "--model", str(folder)])
     vendors = namesakes(manifest.options.targets) if manifest.calibration is not None else []
     asked = [word for name in vendors for word in ("--vendor", name)]
-    if asked:
-        lines.append(["handoff", *asked, str(folder)])
-    return [shlex.join(["esrdeploy", *line]) for line in lines]
+    if not asked:
+        return [_line(line) for line in lines]
+    remark = "" if images is None else "  # puts some of those pictures into the bundle"
+    return [*map(_line, lines), _line(["handoff", *asked, str(folder), *own]) + remark]
+
+
+def after_handoff(bundle: Path, vendors: Sequence[str]) -> list[str]:
+    """Return the command lines that check a bundle, and judge what comes back for it.
+
+    Args:
+        bundle: the zip.
+        vendors: whom it is for; where they are several, the return is one's.
+    """
+    whose, remark = [], "OUTPUTS: the folder that comes back"
+    if len(vendors) > 1:
+        whose = ["--vendor", vendors[0]]
+        remark += f" from {vendors[0]}; likewise {', '.join(vendors[1:])}"
+    judged = _line(["verify", "--returned", "OUTPUTS", str(bundle), *whose])
+    return [_line(["handoff", "--check", str(bundle)]), f"{judged}  # {remark}"]
+
+
+def _line(words: Sequence[str]) -> str:
+    return shlex.join(["esrdeploy", *words])
 
 
 def namesakes(targets: Collection[str]) -> list[str]:

@@ -115,7 +115,9 @@ def upscale(
             names = ", ".join(path.name for path in outcome.passed_over[:_NAMED_AT_MOST])
             more = ", ..." if len(outcome.passed_over) > _NAMED_AT_MOST else ""
             typer.echo(f"{len(outcome.passed_over)} files passed over, no pictures: {names}{more}")
-        typer.echo(f"{len(drawn)} drawn, {len(failed)} failed: {out}")
+        typer.echo(
+            f"{len(drawn)} drawn with {outcome.file.artifact.path}, {len(failed)} failed: {out}"
+        )
         for item in failed:
             error_line(item.reason)
     if failed:

@@ -5,7 +5,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from calib.digest import sha256_file
-from calib.sample import SAMPLE_PHOTOS
+from calib.sample import SAMPLE_PHOTOS, SamplePhoto
 from deploy.artifacts.templates import text_environment
 from deploy.handoff.acceptance import FLOAT_DB, LEAST_INT8_DB, MARGIN_DB
 from deploy.handoff.bundle_manifest import BundleManifest
@@ -36,19 +36,29 @@ def write_common(
         least_int8_db=LEAST_INT8_DB,
     )
     origins = {vector.origin for vector in manifest.golden}
-    sample = "sample" in {calibration.record.origin, *origins}
     licences = jinja.get_template("LICENSES.md").render(
         manifest=manifest,
         known=trained_by_real_esrgan(manifest.weights.sha256),
         weights_package=WEIGHTS_PACKAGE,
         package_licence=_declared_licence(WEIGHTS_PACKAGE),
         packaged=manifest.weights.origin.startswith(f"package {WEIGHTS_PACKAGE}"),
-        photos=SAMPLE_PHOTOS if sample else (),
+        photos=_sample_photos(manifest, calibration),
         own_calibration=calibration.included and calibration.record.origin != "sample",
         own_golden="folder" in origins,
     )
     (root / "README.md").write_bytes(readme.encode("utf-8"))
     (root / "LICENSES.md").write_bytes(licences.encode("utf-8"))
+
+
+def _sample_photos(
+    manifest: BundleManifest, calibration: CalibrationSet
+) -> tuple[SamplePhoto, ...]:
+    """Return the photographs of the embedded sample of which something lies in the bundle."""
+    pictures = [vector.source for vector in manifest.golden if vector.origin == "sample"]
+    if calibration.included and calibration.record.origin == "sample":
+        pictures += [patch.name for patch in calibration.record.patches]
+    files = {name.partition("@")[0] for name in pictures}
+    return tuple(photo for photo in SAMPLE_PHOTOS if photo.file in files)
 
 
 def _declared_licence(package: str) -> str:

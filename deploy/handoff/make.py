@@ -124,10 +124,15 @@ def open_build(path: Path) -> Build:
     """
     folders = build_folders(path) if path.is_dir() else []
     if len(folders) != 1:
-        found = ", ".join(map(str, folders)) or "none"
+        if not folders:
+            raise UsageError(
+                f"expected one build at {path}, found none; run 'esrdeploy build' first, or name "
+                "the folder of a build"
+            )
+        found = ", ".join(map(str, folders))
         raise UsageError(
             f"expected one build at {path}, found {found}; name the folder of one, such as "
-            "dist/x4plus"
+            f"{folders[0]}"
         )
     (folder,) = folders
     manifest = read_manifest(folder / MANIFEST_NAME)

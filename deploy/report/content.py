@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from calib.digest import sha256_file
+from calib.images_record import resized_note
 from deploy.artifacts.build_folder import Build
 from deploy.artifacts.check import Check
 from deploy.artifacts.files import MANIFEST_NAME, Artifact
 from deploy.artifacts.manifest import Manifest, read_manifest
 from deploy.artifacts.parity_record import ParityRecord
+from deploy.artifacts.picture_warnings import picture_warnings
 from deploy.metrics.parity import THRESHOLDS, Level, at_least, level_of, lowest_level
 from deploy.network.known_models import likeness
 from deploy.progress import Progress
@@ -29,6 +31,7 @@ from quant.sensitivity import Sensitivity
 T = TypeVar("T")
 
 _GREY_LEVELS = 255
+_MOST_COLUMNS = 4
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,11 @@ class FileCard:
     def level(self) -> Level | None:
         """The level that it reaches on every picture; ``None`` where it was not compared."""
         return None if self.parity is None else level_of(self.parity)
+
+    @property
+    def lowest_db(self) -> str:
+        """The parity that every picture reaches, rounded down: 39.96 dB do not reach 40."""
+        return "" if self.parity is None else at_least([self.parity])
 
     @property
     def reference(self) -> str:
@@ -138,6 +146,23 @@ class Content:
     def level(self) -> Level:
         """The level that every model that was compared reaches."""
         return lowest_level(card.parity for card in self.cards if card.parity is not None)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the pictures that were at hand cost, one line each."""
+        return picture_warnings(self.manifest)
+
+    @property
+    def resized_note(self) -> str:
+        """What the figures do not tell of photographs at their own size, if they do not."""
+        verified_on = self.manifest.verified_on
+        return "" if verified_on is None else resized_note(verified_on.images)
+
+    @property
+    def columns(self) -> int:
+        """How many cards stand side by side: at most 4, and none alone below a full row."""
+        rows = -(-len(self.cards) // _MOST_COLUMNS)
+        return -(-len(self.cards) // rows)
 
     @property
     def banner(self) -> str:

@@ -30,12 +30,14 @@ class BuiltFile:
         manifest: that names it.
         artifact: the file.
         backend: the runtime.
+        instead: why it is not the int8 file that would be taken; empty where it is as asked for.
     """
 
     folder: Path
     manifest: Manifest
     artifact: Artifact
     backend: BackendName
+    instead: str = ""
 
     @property
     def scale(self) -> int:
@@ -90,11 +92,26 @@ def find_file(
     names = (backend,) if backend else tuple(filter(is_installed, reversed(BACKENDS)))
     wanted = (precision,) if precision else _PREFERRED
     for artifact, name in runnable_files(manifest, wanted, names):
-        return BuiltFile(folder, manifest, artifact, name)
+        instead = "" if precision else _instead_of_int8(folder, manifest, artifact, names)
+        return BuiltFile(folder, manifest, artifact, name, instead)
     built = ", ".join(item.path for item in manifest.models())
     raise UsageError(
         f"{folder} holds no {precision or 'model'} for {' or '.join(names)}, but {built}; build "
         f"again with --target {names[-1]}, or choose another --precision or --backend"
+    )
+
+
+def _instead_of_int8(
+    folder: Path, manifest: Manifest, taken: Artifact, backends: tuple[BackendName, ...]
+) -> str:
+    """Say that no int8 file of a build runs in integers here; nothing where one is taken."""
+    if taken.precision == "int8":
+        return ""
+    built = ", ".join(item.path for item in manifest.models() if item.precision == "int8")
+    found = f"{built} is for other runtimes" if built else "there is none"
+    return (
+        f"enlarging with {taken.path}: no int8 file of {folder} runs in {' or '.join(backends)} "
+        f"({found}); build it with --target {backends[-1]}, or say --precision {taken.precision}"
     )
 
 
@@ -132,7 +149,8 @@ def _build_folder(builds: Path, model: str | None) -> Path:
         raise UsageError(f"found several builds in {builds}: {names}; choose one with --model")
     if folders:
         raise UsageError(f"found no build of {model} in {builds}, but {names}")
+    named_model = "" if model is None else f" --model {model}"
     raise UsageError(
-        f"found no build in {builds}; run 'esrdeploy build --model {model or 'x4plus'}' first, or "
-        "name the folder with --builds"
+        f"found no build in {builds}; name the folder of your builds with --builds, or run "
+        f"'esrdeploy build{named_model}' first"
     )

@@ -111,6 +111,7 @@ class UpscaleOutcome:
             "model": self.file.manifest.model,
             "file": self.file.artifact.path,
             "backend": self.file.backend,
+            "instead_of_int8": self.file.instead or None,
             "pictures": [item.record() for item in self.results],
             "passed_over": [str(path) for path in self.passed_over],
         }
@@ -133,6 +134,8 @@ def upscale_pictures(request: UpscaleRequest, progress: Progress) -> UpscaleOutc
             if pair.out.exists():  # who made it, and of what, is not known
                 raise UsageError(f"{pair.out} is there already; --overwrite draws it anew")
     file = find_file(request.builds, request.model, request.precision, request.backend)
+    if file.instead:
+        progress.note(file.instead)
     load = loader(file.backend, request.provider)
     there = [] if request.overwrite else [pair for pair in files.pairs if pair.out.exists()]
     results = {pair: PictureResult(pair, "there already") for pair in there}

@@ -11,6 +11,7 @@ from typing import Any
 
 from calib.dataset import PatchRef
 from calib.images import to_input
+from calib.images_record import resized_note
 from deploy.artifacts.build_folder import Build
 from deploy.artifacts.check import Check
 from deploy.artifacts.files import MANIFEST_NAME
@@ -51,12 +52,13 @@ class Verification:
         fp16: how every value of the fp16 model fits fp16.
         backends: what runtimes on this machine make of the files, where that was asked for.
         not_run: why a file was run in no backend, by file, where one was asked for.
-        latencies: how long files take for a picture here, where that was asked for.
+        latencies: how long files take for an inference here, where that was asked for.
         shares: how many convolutions of each int8 file compute in integers.
         layers: error of every tensor by int8 file, where that was asked for.
         layer_images: names of the pictures that those errors are of.
         outputs: what the models drew of the first pictures.
         int8: by int8 file, how much of it is in integers, and its size.
+        batch: how many pictures one inference takes.
     """
 
     model: str
@@ -72,11 +74,18 @@ class Verification:
     layer_images: tuple[str, ...] = ()
     outputs: Outputs = field(default_factory=Outputs, compare=False)
     int8: Mapping[str, str] = field(default_factory=dict)
+    batch: int = 1
 
     @property
     def image_note(self) -> str:
         """Which pictures the parity figures come from, for a reader."""
         return str(self.judges.record())
+
+    @property
+    def judged_whole(self) -> tuple[str, ...]:
+        """What the figures do not tell of photographs at their own size, if they do not."""
+        note = resized_note(self.judges.record().images)
+        return (note,) if note and self.parity else ()
 
     @property
     def not_asked(self) -> tuple[str, ...]:
@@ -134,6 +143,7 @@ class Verification:
             "passed": self.passed,
             "level": self.level,
             "pictures": asdict(self.judges.record()),
+            "pictures_note": resized_note(self.judges.record().images) or None,
             "not_asked": list(self.not_asked),
             "int8": dict(self.int8),
             "checks": [check.record() for check in self.checks],
@@ -142,6 +152,7 @@ class Verification:
             "machine": this_machine().record() if self.backends or self.latencies else None,
             "backends": [item.record() for item in self.backends],
             "not_run": dict(self.not_run),
+            "pictures_at_once": self.batch,
             "speed": [item.record() for item in self.latencies],
             "convolutions_in_int8": {
                 name: {"int8": len(share.integer), "count": len(share.convolutions)}
@@ -258,6 +269,7 @@ def compare_build(  # noqa: PLR0913, PLR0917  # two of them have defaults
         layer_images=layers.outputs.images if layers.errors else (),
         outputs=compared.outputs,
         int8=build.int8_shares,
+        batch=build.manifest.network.tile.batch,
     )
 
 

@@ -9,10 +9,14 @@ import pytest
 
 from calib.dataset import PatchSet
 from calib.images import write_image
+from calib.images_record import resized_note
 from calib.sample import sample_patches
 from deploy.artifacts.manifest import read_manifest
-from deploy.build.calibrate import CalibrationRequest, ChosenImages
-from deploy.cli.next_commands import next_commands
+from deploy.artifacts.parity_record import VerifiedOn
+from deploy.artifacts.picture_warnings import warnings_of
+from deploy.artifacts.weights_record import OnnxFileRecord
+from deploy.build.calibrate import CalibrationRequest
+from deploy.cli.next_commands import after_handoff, next_commands
 from deploy.handoff.golden import golden_pictures
 from deploy.handoff.make import open_build
 from tests.deploy.builds import copied, run
@@ -57,8 +61,8 @@ def test_one_in_five_is_held_back_and_every_figure_says_so(own) -> None:
     }
     assert judged == {judge.name}
     words = " ".join(shown.split())
-    assert f"1 picture of your own ({judge.name}), held back from calibration" in words
-    assert "warning: calibrated on 4 pictures where 50 were asked for (1 are held back)" in words
+    assert f"1 picture of your own, resized to 128x128 ({judge.name}), held back" in words
+    assert "warning: calibrated on 4 pictures where 50 were asked for (1 is held back)" in words
     assert judge.name in (folder / "report.html").read_text()
 
 
@@ -96,14 +100,34 @@ def test_the_report_shows_them_or_says_that_it_shows_others(
 def test_the_build_ends_with_the_commands_that_come_next(own, mine: Path, tiny_x2_weights) -> None:
     folder, shown = own
     lines = [line.removeprefix("next: ") for line in shown.splitlines() if line[:6] == "next: "]
-    verify, report = lines  # no vendor is called ort
+    verify, bench = lines  # no vendor is called ort, and the report is made
     assert verify == f"esrdeploy verify {folder} --weights {tiny_x2_weights} --images {mine}"
-    assert report == f"esrdeploy report {folder} --images {mine}"
+    assert bench == f"esrdeploy bench --model {folder}"
     manifest = read_manifest(folder / "manifest.json")
     targets = dict.fromkeys(("qnn", "openvino"), manifest.options.targets["ort"])
     several = replace(manifest, options=replace(manifest.options, targets=targets))
     handoff = next_commands(folder, several, None, None)[-1]
     assert handoff == f"esrdeploy handoff --vendor openvino --vendor qnn {folder}"
+    *others, handoff = next_commands(folder, several, None, mine, reported=False)
+    assert f"esrdeploy report {folder} --images {mine}" in others
+    assert handoff.startswith(f"esrdeploy handoff --vendor openvino --vendor qnn {folder} --images")
+    made = replace(
+        manifest, weights=replace(manifest.weights, onnx=OnnxFileRecord("a", "b", "float32", 17))
+    )
+    assert " --onnx mine.onnx" in next_commands(folder, made, Path("mine.onnx"), None)[0]
+
+
+@pytest.mark.parametrize(
+    ("vendors", "option", "whose"),
+    [(["qnn"], "", ""), (["qnn", "rknn"], " --vendor qnn", " from qnn; likewise rknn")],
+)
+def test_a_bundle_ends_with_the_commands_that_come_next(
+    vendors: list[str], option: str, whose: str
+) -> None:
+    check, judge = after_handoff(Path("a b.zip"), vendors)
+    assert check == "esrdeploy handoff --check 'a b.zip'"
+    words = f"esrdeploy verify --returned OUTPUTS 'a b.zip'{option}"
+    assert judge == f"{words}  # OUTPUTS: the folder that comes back{whose}"
 
 
 def test_the_build_says_which_known_network_it_is_like(own) -> None:
@@ -169,7 +193,8 @@ def test_too_few_pictures_are_warned_of(count: int, asked: int, own: bool, warne
     patches: PatchSet = replace(sample_patches("calibration", count), requested=asked)
     if own:
         patches = replace(patches, origin="folder")
-    lines = ChosenImages(patches, patches if own else None).warnings(hold_back=True)
+    judged = VerifiedOn("held-back" if own else "sample", patches.record())
+    lines = [*warnings_of(patches.record(), judged)]
     assert bool(lines) == warned
     assert all(f"calibrated on {count} picture" in line for line in lines)
     assert any("dB of parity less" in line for line in lines) == (count <= 4)
@@ -179,4 +204,31 @@ def test_too_few_to_hold_any_back_says_on_what_is_judged(mine: Path, tmp_path: P
     (tmp_path / "0.png").write_bytes((mine / "0.png").read_bytes())
     chosen = CalibrationRequest(tmp_path).chosen()
     assert chosen.held_back is None
-    assert any("embedded sample" in line for line in chosen.warnings(hold_back=True))
+    judged = VerifiedOn("sample", sample_patches("verification").record())
+    assert any("embedded sample" in line for line in warnings_of(chosen.images, judged))
+
+
+def test_what_the_build_warns_of_stands_in_the_report_made_again(
+    own, mine: Path, tmp_path: Path
+) -> None:
+    """Whatever a build prints as a warning of its pictures is on the page, in the same words."""
+    folder, shown = own
+    warnings = [line[9:] for line in shown.splitlines() if line.startswith("warning: ")]
+    assert warnings
+    again = copied(folder, tmp_path / "small")
+    assert run("report", again, "--images", mine).exit_code == 0
+    for page in (folder, again):
+        text = (page / "report.html").read_text()
+        assert [line for line in warnings if f"<b>Warning:</b> {line}." not in text] == []
+
+
+def test_figures_of_resized_photographs_say_so_wherever_they_stand(own) -> None:
+    folder, shown = own
+    verified_on = read_manifest(folder / "manifest.json").verified_on
+    assert verified_on is not None
+    note = resized_note(verified_on.images)
+    assert "whole photographs resized to 128x128" in note
+    assert note in " ".join(shown.split())
+    assert note[1:] in (folder / "report.html").read_text()
+    sample = sample_patches("verification").record()
+    assert resized_note(sample) == resized_note(replace(sample, origin="folder")) == ""

@@ -162,6 +162,11 @@ def test_the_table_shows_what_each_file_needs(built: Path, picture: Path) -> Non
     lines = [line for line in shown.splitlines() if "\u2502" in line]
     row = next(line for line in lines if "tiny-int8-ort.onnx" in line)
     assert [cell.strip() for cell in row.split("\u2502")][5] == "27"
+    assert "it cannot be told apart where it reaches that and 40 dB" in " ".join(shown.split())
+    # Whatever stands in the table has its limit beside it.
+    figures = {"parity dB mean", "lowest", "SSIM lowest"}
+    columns = {cell.strip() for cell in re.split("[\u2503\u2502]", header)} - {""}
+    assert columns == {"file", "against", "needs", "verdict", *figures}
 
 
 def test_each_file_is_timed_or_says_why_not(built: Path, picture: Path) -> None:

@@ -54,6 +54,27 @@ def test_the_bundle_says_whose_pictures_its_golden_vectors_are_of(
     assert "Golden pictures of the builder's own" in licences
 
 
+@pytest.mark.parametrize("golden", ["sample", "folder"])
+@pytest.mark.parametrize("calibration", ["sample", "folder", "folder, included"])
+def test_licences_list_the_photographs_that_are_inside_and_no_others(
+    unpacked: Path, tmp_path: Path, golden: str, calibration: str
+) -> None:
+    manifest = read_contents(unpacked)
+    vectors = tuple(replace(vector, origin=golden) for vector in manifest.golden)
+    shutil.copyfile(unpacked / manifest.wheel, tmp_path / manifest.wheel)
+    (tmp_path / "calibration").mkdir()
+    patches = sample_patches("calibration", 2)
+    record = replace(patches.record(), origin=calibration[:6])
+    there = patches.patches if calibration != "folder" else ()
+    write_common(tmp_path, replace(manifest, golden=vectors), CalibrationSet(record, there), ())
+    text = (tmp_path / "LICENSES.md").read_text()
+    listed = set(re.findall(r"^\| (\S+\.(?:png|jpg)) \|", text, re.MULTILINE))
+    inside = {vector.source.partition("@")[0] for vector in vectors if golden == "sample"}
+    if calibration == "sample":
+        inside |= {patch.name.partition("@")[0] for patch in patches.record().patches}
+    assert listed == inside
+
+
 WEIGHTS = [
     *((sha256, "trained by the Real-ESRGAN project")
       for entry in MODELS for sha256 in (entry.sha256, entry.packaged_sha256) if sha256),

@@ -104,6 +104,7 @@ def refusal(command: str, folder: Path, names: Mapping[str, object] | None = Non
     said = [line for line in result.stderr.splitlines() if line.startswith("esrdeploy: ")]
     if "error" in document:
         assert said == [f"esrdeploy: {document['error']['message']}"], result.stderr
+        assert not re.search(r"[0-9a-f]{64}", said[0]), "a whole digest is nothing to read"
     else:
         said = list(_complaints(document))
     return Refusal(result.exit_code, tuple(said), result.output)

@@ -34,6 +34,13 @@ def test_parity_is_also_a_number_of_grey_levels(built: Path) -> None:
     assert card.grey_levels == pytest.approx(255 / 10 ** (card.parity.psnr_db_mean / 20))
 
 
+def test_a_figure_below_a_limit_is_not_rounded_up_to_it(built: Path) -> None:
+    card = read_content(built, Silent()).cards[2]
+    assert card.parity is not None
+    near = replace(card, parity=replace(card.parity, psnr_db_min=39.96))
+    assert (near.lowest_db, near.level) == ("39.9", "acceptable")
+
+
 def test_a_changed_file_is_named_and_not_shown(copy: Path) -> None:
     path = copy / "tiny-int8-ort.onnx"
     content = bytearray(path.read_bytes())
@@ -95,3 +102,12 @@ def test_the_value_nearest_to_the_end_of_fp16_is_known(built: Path) -> None:
     assert content.fp16_largest is not None
     assert 0 < content.fp16_largest.largest < 65504
     assert content.fp16_kept == ()
+
+
+def test_no_card_stands_alone_below_a_full_row(built: Path) -> None:
+    content = read_content(built, Silent())
+    cards = content.cards
+    for count in range(1, 8):
+        content.__dict__["cards"] = (cards * 7)[:count]  # a cached property
+        assert content.columns <= 4
+        assert count <= 4 or count % content.columns != 1

@@ -56,5 +56,6 @@ def test_the_page_names_the_picture_of_its_layers_and_what_each_file_needs(page:
     text = " ".join(Words(page.read_text()).text.split())
     first = verification_pictures().patches[0].name
     assert f"between the float and the int8 model on {first}" in text
-    assert "needs 27" in text
+    assert "from 27 dB, SSIM 0.6" in text
+    assert "from 40 dB" in text
     assert "16 of 21 convolutions" in text

@@ -17,6 +17,7 @@ from tests.deploy.builds import FLOAT, HALF, INT8
 def test_the_file_is_that_of_the_precision(precision, file: str, built: Path) -> None:
     found = find_file(built, precision=precision, backend="ort")
     assert (found.artifact.path, found.backend, found.scale) == (file, "ort", 4)
+    assert not found.instead
 
 
 def test_openvino_is_taken_where_it_is_installed(built: Path, small_build: Path) -> None:
@@ -27,7 +28,13 @@ def test_openvino_is_taken_where_it_is_installed(built: Path, small_build: Path)
 
 
 def test_onnxruntime_runs_no_int8_file_that_it_would_compute_in_float(small_build: Path) -> None:
-    assert find_file(small_build, backend="ort").artifact.precision == "fp32"
+    taken = find_file(small_build, backend="ort")
+    assert taken.artifact.precision == "fp32"
+    assert taken.instead == (
+        f"enlarging with small-fp32.onnx: no int8 file of {small_build} runs in ort "
+        "(small-int8-openvino.onnx is for other runtimes); build it with --target ort, or say "
+        "--precision fp32"
+    )
     with pytest.raises(UsageError, match=r"holds no int8 for ort.*--target ort"):
         find_file(small_build, precision="int8", backend="ort")
 
