@@ -23,6 +23,7 @@ from calib.files import require_regular, temporary_folder, whole_file
 from deploy.artifacts.files import MANIFEST_NAME
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip can name
+_LEVEL = 4  # 6, the default, takes 3.5 times as long and saves 5 % of a bundle
 _UNIX = 3
 _MODE = 0o644
 _ENCRYPTED = 1
@@ -59,9 +60,7 @@ def _store(archive: zipfile.ZipFile, name: str, file: Path) -> None:
     entry.compress_type = zipfile.ZIP_DEFLATED
     entry.create_system = _UNIX
     entry.external_attr = (stat.S_IFREG | _MODE) << 16
-    entry.file_size = file.stat().st_size
-    with file.open("rb") as source, archive.open(entry, "w") as target:
-        shutil.copyfileobj(source, target)
+    archive.writestr(entry, file.read_bytes(), zipfile.ZIP_DEFLATED, _LEVEL)
 
 
 def unpack(path: Path, folder: Path) -> None:
