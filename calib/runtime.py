@@ -26,6 +26,7 @@ from calib.errors import GraphError
 
 ORT_VERSION: str = ort.__version__
 _CPU = "CPUExecutionProvider"
+_EXTEND, _AS_REQUESTED = "arena_extend_strategy", 1  # instead of by the next power of two
 _LOG_OFF = 4  # what it would log as an error is raised as one
 
 
@@ -66,6 +67,8 @@ class Session:
         )
         options.intra_op_num_threads = threads or os.cpu_count() or 1
         options.log_severity_level = _LOG_OFF
+        # From the second run on it would hold all activations in one block, beside the arena's.
+        options.enable_mem_pattern = False
         # Idle workers would otherwise spin and take the cores from numpy between two runs.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if shared_arena:
@@ -146,4 +149,4 @@ def _register_arena() -> None:
     place = ort.OrtMemoryInfo(
         "Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT
     )
-    ort.create_and_register_allocator(place, ort.OrtArenaCfg({}))
+    ort.create_and_register_allocator(place, ort.OrtArenaCfg({_EXTEND: _AS_REQUESTED}))

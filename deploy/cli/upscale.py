@@ -82,8 +82,8 @@ def upscale(
     as_json: AsJson = False,
 ) -> None:
     """Enlarge a picture, or the pictures of a folder; exit 1 if one of a folder fails."""
+    from deploy.upscale.memory import MEMORY_MB
     from deploy.upscale.run import UpscaleRequest, upscale_pictures
-    from deploy.upscale.sized_network import MEMORY_MB
 
     progress = make_progress()
     request = UpscaleRequest(

@@ -1,7 +1,8 @@
 """Estimate the memory that a network's activations take while it runs.
 
-At each node its inputs, its outputs and whatever a later node reads are alive, as float32. Nodes
-that a runtime fuses into the one before, or computes in place, take nothing of their own.
+At each node its inputs, its outputs and whatever a later node reads are alive: as float32, or as
+integers where nothing but a QuantizeLinear reads them, which a runtime fuses into the node before.
+Nodes that are fused so, or computed in place, take nothing of their own.
 """
 
 import math
@@ -26,8 +27,12 @@ _IN_PLACE = frozenset(
 _FLOAT32_BYTES = 4
 
 
-def peak_activation_bytes(model: onnx.ModelProto) -> int:
+def peak_activation_bytes(model: onnx.ModelProto, float_copies: float = 1.0) -> float:
     """Return the bytes of the largest set of activations that are alive together.
+
+    Args:
+        model: with static shapes.
+        float_copies: how often a runtime keeps a float tensor, in another layout too.
 
     Raises:
         GraphError: a tensor's shape is not known.
@@ -40,11 +45,21 @@ def peak_activation_bytes(model: onnx.ModelProto) -> int:
         for name in node.output:
             stored[name] = read[0] if node.op_type in _IN_PLACE and read else name
         last_read.update(dict.fromkeys((*read, *(stored[name] for name in node.output)), position))
-    alive: dict[str, int] = {}
-    peak = 0
+    alive: dict[str, float] = {}
+    peak = 0.0
     for position, node in enumerate(index.nodes):
         for name in {stored[name] for name in (*node.input, *node.output) if name in stored}:
-            alive[name] = _FLOAT32_BYTES * math.prod(index.shape(name) or ())
+            alive[name] = _element_bytes(index, name, float_copies) * math.prod(
+                index.shape(name) or ()
+            )
         peak = max(peak, sum(alive.values()))
         alive = {name: size for name, size in alive.items() if last_read[name] > position}
     return peak
+
+
+def _element_bytes(index: GraphIndex, tensor: str, float_copies: float) -> float:
+    readers = index.consumers(tensor)
+    if not readers or any(reader.op_type != "QuantizeLinear" for reader in readers):
+        return _FLOAT32_BYTES * float_copies
+    types = (index.element_type(name) for reader in readers for name in reader.output)
+    return sum(onnx.helper.tensor_dtype_to_np_dtype(item).itemsize for item in types)

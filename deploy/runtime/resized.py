@@ -29,6 +29,7 @@ _ALIKE_EVERYWHERE = frozenset(
         "Clip",
         "Concat",
         "Conv",
+        "ConvTranspose",
         "DepthToSpace",
         "DequantizeLinear",
         "Div",

@@ -162,6 +162,43 @@ def tiled_runner(
     return tiled
 
 
+def in_tiles(run: Runner, tile: Size, reach_px: int, scale: int) -> Runner:
+    """Return ``run``, which takes one size only, as a function of any larger one, exactly.
+
+    Nothing is blended: ``run`` looks no further than ``reach_px`` around a pixel, so what it draws
+    beyond that from the rim of a tile is what it draws of the whole.
+
+    Args:
+        run: maps [1, C, h, w] to float32 [1, C', h*scale, w*scale].
+        tile: h and w.
+        reach_px: how far around a pixel ``run`` looks.
+        scale: output pixels per input pixel along one side.
+    """
+
+    def tiled(given: Float32) -> Float32:
+        height, width = given.shape[2:]
+        tiling = Tiling(height, width, tile, reach_px)
+        if len(tiling) == 1:
+            return run(given)
+        made: Float32 | None = None
+        for row in tiling.rows:
+            for column in tiling.columns:
+                bottom, right = row + tile.height_px, column + tile.width_px
+                drawn = run(np.ascontiguousarray(given[:, :, row:bottom, column:right]))
+                if made is None:
+                    made = np.empty((*drawn.shape[:2], height * scale, width * scale), drawn.dtype)
+                rim = [reach_px if start else 0 for start in (row, column)]
+                top, left = (
+                    (start + own) * scale for start, own in zip((row, column), rim, strict=True)
+                )
+                inner = drawn[:, :, rim[0] * scale :, rim[1] * scale :]
+                made[:, :, top : bottom * scale, left : right * scale] = inner
+        assert made is not None  # there is a tile
+        return made
+
+    return tiled
+
+
 def _starts(length: int, tile: int, margin: int) -> tuple[int, ...]:
     """Return the first pixel of each tile along one side, evenly spread and flush at both ends.
 

@@ -15,9 +15,10 @@ from deploy.upscale.compare import write_comparison
 from deploy.upscale.enlarge import enlarge, inferences
 from deploy.upscale.files import PicturePair, paired_files
 from deploy.upscale.formats import format_of, require_room
-from deploy.upscale.load import loader, memory_overhead
+from deploy.upscale.load import float_copies, loader
+from deploy.upscale.memory import MEMORY_MB
 from deploy.upscale.photograph import Photograph, read_extent, read_photograph
-from deploy.upscale.sized_network import MEMORY_MB, SizedNetwork
+from deploy.upscale.sized_network import SizedNetwork
 from deploy.upscale.write_picture import Drawing, write_picture
 
 MOST_SCALE = 16.0
@@ -145,7 +146,7 @@ def upscale_pictures(request: UpscaleRequest, progress: Progress) -> UpscaleOutc
             file.model(),
             file.scale,
             load,
-            overhead=memory_overhead(file.backend),
+            copies=float_copies(file.backend, quantized=file.artifact.precision == "int8"),
             memory_mb=request.memory_mb,
             fixed=request.own_tiles,
         )

@@ -1,24 +1,25 @@
-"""Run a built network on tiles of whichever size a picture asks for."""
+"""Run a built network on tiles of whichever size a picture asks for.
 
-import math
+Where it can be cut before its pictures grow (deploy/runtime/stages.py), the head runs on small
+tiles of what the trunk made of a large one.
+"""
+
 from collections.abc import Callable
 
 import onnx
 
 from calib.arrays import Float32
 from calib.errors import GraphError
+from calib.records import FEWEST_PX
 from calib.tile import Size
-from deploy.runtime.activations import peak_activation_bytes
 from deploy.runtime.resized import require_resizable, resized_model, side_factor
 from deploy.runtime.runner import Runner
-from deploy.runtime.tiling import MARGIN_PX
+from deploy.runtime.stages import cut_where_it_grows
+from deploy.runtime.tiling import MARGIN_PX, in_tiles
+from deploy.upscale.memory import MEMORY_MB, ONCE, Copies, Needs
 from deploy.upscale.tile_choice import choose_tile
 
-MEMORY_MB = 1300
-BASE_MB = 400
-"""What a process takes beside a picture and a tile: the interpreter, runtimes and weights."""
-
-_PICTURES = 2  # in memory: the one that is drawn and the next one, 10^6 bytes = 1 MB
+_PICTURES = 2  # in memory: the one that is drawn and the next one
 _BANDS = 3  # in memory: drawn, joined with alpha, and being encoded
 
 
@@ -29,7 +30,7 @@ class SizedNetwork:
         model: float, fp16 or QDQ, of one picture [1, 3, h, w].
         scale: output pixels per input pixel along one side.
         load: gives the function that a model computes.
-        overhead: memory that the runtime takes per byte of activations.
+        copies: how often the runtime keeps a float tensor.
         memory_mb: what the process may take, 10^6 bytes.
         fixed: keep to the size that the file is built for.
     """
@@ -40,7 +41,7 @@ class SizedNetwork:
         scale: int,
         load: Callable[[onnx.ModelProto], Runner],
         *,
-        overhead: float = 1.0,
+        copies: Copies = ONCE,
         memory_mb: float = MEMORY_MB,
         fixed: bool = False,
     ) -> None:
@@ -50,10 +51,9 @@ class SizedNetwork:
         self._built = Size(dims[2].dim_value, dims[3].dim_value)
         self._loaded: tuple[Size, Runner] | None = None
         self.kept_size = "asked for" if fixed else _why_fixed(model)
+        self._needs: Needs | None = None
         if not self.kept_size:
-            pixels = math.prod(self._built.sides)
-            self._pixel_bytes = overhead * peak_activation_bytes(model) / pixels
-            self._bytes = (memory_mb - BASE_MB) * 1e6
+            self._needs = Needs.of(model, scale, memory_mb, copies)
             self._factor = side_factor(model)
 
     def tile_for(self, shape: tuple[int, ...], sample_bytes: int = 1) -> Size:
@@ -63,17 +63,19 @@ class SizedNetwork:
             shape: height, width and channels of the picture.
             sample_bytes: of each of its samples.
         """
-        if self.kept_size:
+        if self._needs is None:
             return self._built
+        needs = self._needs
         height, width, channels = shape
         layers = 2 - channels % 2  # colour, and alpha apart
         row_bytes = self.scale**2 * width * channels * sample_bytes  # drawn of one row
         # What overlaps stays in float32 until the next row of tiles: the last one's and this one's.
         overlaps = 2 * 2 * MARGIN_PX * self.scale**2 * width * layers * 3 * 4
-        left = self._bytes - _PICTURES * height * width * channels * sample_bytes - overlaps
+        pictures = _PICTURES * height * width * channels * sample_bytes
+        left = needs.most_bytes - needs.head_bytes - pictures - overlaps
 
         def most_pixels(tile_height: int) -> float:
-            return (left - _BANDS * row_bytes * tile_height) / self._pixel_bytes
+            return (left - _BANDS * row_bytes * tile_height) / needs.pixel_bytes
 
         return choose_tile(height, width, most_pixels, self._factor)
 
@@ -85,11 +87,28 @@ class SizedNetwork:
         """
         if self._loaded is None or self._loaded[0] != size:
             self._loaded = None  # before the next is there: two hold twice the memory
-            model = self._model
-            if size != self._built:
-                model = resized_model(model, *size.sides, self.scale)
-            self._loaded = size, self._load(model)
+            self._loaded = size, self._load_for(size)
         return self._loaded[1](network_input)
+
+    def _load_for(self, size: Size) -> Runner:
+        cut = None if self._needs is None else cut_where_it_grows(self._sized(size))
+        if cut is None or self._needs is None or min(size.sides) < FEWEST_PX * cut.shrink:
+            return self._load(self._sized(size))
+        entering = Size(size.height_px // cut.shrink, size.width_px // cut.shrink)
+        most = self._needs.head_pixels
+        tile = choose_tile(*entering.sides, lambda _: most, margin_px=cut.reach_px)
+        tile = Size(*map(min, tile.sides, entering.sides))
+        whole = self._sized(Size(*(side * cut.shrink for side in tile.sides)))
+        small = cut_where_it_grows(whole)
+        assert small is not None  # the same network
+        trunk = self._load(cut.trunk)
+        head = in_tiles(self._load(small.head), tile, cut.reach_px, self.scale * cut.shrink)
+        return lambda network_input: head(trunk(network_input))
+
+    def _sized(self, size: Size) -> onnx.ModelProto:
+        if size == self._built:
+            return self._model
+        return resized_model(self._model, *size.sides, self.scale)
 
 
 def _why_fixed(model: onnx.ModelProto) -> str:

@@ -17,7 +17,11 @@ from deploy.runtime.tiling import MARGIN_PX
 
 
 def choose_tile(
-    height: int, width: int, most_pixels: Callable[[int], float], factor: int = 1
+    height: int,
+    width: int,
+    most_pixels: Callable[[int], float],
+    factor: int = 1,
+    margin_px: int = MARGIN_PX,
 ) -> Size:
     """Return the tile for a picture.
 
@@ -26,6 +30,7 @@ def choose_tile(
         width: of the picture, in pixels.
         most_pixels: gives, for the height of a tile, how many pixels the memory allows it.
         factor: what its sides must be multiples of.
+        margin_px: of a tile, where it meets another.
 
     >>> most = lambda height: 100_000
     >>> str(choose_tile(678, 1020, most)), str(choose_tile(100, 90, most))
@@ -34,38 +39,38 @@ def choose_tile(
     ('16x2000', '44x64')
     """
     best: tuple[int, int, Size] | None = None
-    for down in range(1, _most_tiles(height)):
-        tile_height = _side(height, down, factor)
+    for down in range(1, _most_tiles(height, margin_px)):
+        tile_height = _side(height, down, factor, margin_px)
         if tile_height > MOST_PX:
             continue
         across = next(
             (
                 count
-                for count in range(1, _most_tiles(width))
-                if _side(width, count, factor)
+                for count in range(1, _most_tiles(width, margin_px))
+                if _side(width, count, factor, margin_px)
                 <= min(MOST_PX, most_pixels(tile_height) / tile_height)
             ),
             None,
         )
         if across is not None:
-            size = Size(tile_height, _side(width, across, factor))
+            size = Size(tile_height, _side(width, across, factor, margin_px))
             found = (down * across * math.prod(size.sides), down * across, size)
             best = found if best is None else min(best, found, key=lambda item: item[:2])
-    return _smallest(factor) if best is None else best[2]
+    return _smallest(factor, margin_px) if best is None else best[2]
 
 
-def _side(length: int, count: int, factor: int) -> int:
+def _side(length: int, count: int, factor: int, margin_px: int) -> int:
     """Return how long each of ``count`` tiles is that cover a side."""
-    needed = max(FEWEST_PX, math.ceil((length + 2 * MARGIN_PX * (count - 1)) / count))
+    needed = max(FEWEST_PX, math.ceil((length + 2 * margin_px * (count - 1)) / count))
     return math.ceil(needed / factor) * factor
 
 
-def _most_tiles(length: int) -> int:
+def _most_tiles(length: int, margin_px: int) -> int:
     """Return a bound on tiles along a side: beyond it they are hardly more than their margins."""
-    return 2 + length // MARGIN_PX
+    return 2 + length // margin_px
 
 
-def _smallest(factor: int) -> Size:
+def _smallest(factor: int, margin_px: int) -> Size:
     """Return the tile that is taken where none fits the budget: four margins a side."""
-    side = math.ceil(4 * MARGIN_PX / factor) * factor
+    side = math.ceil(4 * margin_px / factor) * factor
     return Size(side, side)
