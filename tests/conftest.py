@@ -2,7 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from filelock import FileLock
 from hypothesis import settings
 from safetensors.numpy import save_file
 
+from calib.digest import sha256_bytes
 from calib.images import to_input
 from calib.sample import sample_patches
 from deploy.artifacts.files import serialize
@@ -62,6 +64,27 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         return Path(shutil.copytree(made, tmp_path_factory.mktemp(name), dirs_exist_ok=True))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def encoded_once() -> Iterator[None]:
+    """Encode each picture of a report once: reports of one build show the same ones.
+
+    tests/deploy/report/test_pictures.py holds that equal pictures get equal URIs, without loss.
+    """
+    render = import_module("deploy.report.render")  # deploy.report has a function of that name
+    picture_uri = render.picture_uri
+    known: dict[str, str] = {}
+
+    def encode(picture: np.ndarray) -> str:
+        key = sha256_bytes(str(picture.shape).encode() + picture.tobytes())
+        if key not in known:
+            known[key] = picture_uri(picture)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(render, "picture_uri", encode)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -74,7 +74,9 @@ def arguments(command: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def place(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def place(
+    tiny_weights: Path, encoded_once: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
     """The folder that the commands are run in."""
     folder = tmp_path_factory.mktemp("readme")
     (folder / "tiny.safetensors").write_bytes(tiny_weights.read_bytes())

@@ -49,6 +49,11 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory):
         yield folder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def pictures_encoded_once(encoded_once: None) -> None:
+    """Encode the pictures of all reports once."""
+
+
 @pytest.fixture(scope="session")
 def random_tensors():
     """A function from architecture to a float32 state dict of usual magnitude.
