@@ -21,6 +21,7 @@ from onnx import numpy_helper
 from calib.arrays import AnyArray
 from calib.digest import sha256_bytes
 from calib.errors import GraphError
+from calib.form import Form
 
 _TensorType = tuple[int, tuple[int, ...] | None]
 
@@ -57,6 +58,15 @@ def network_digest(model: onnx.ModelProto) -> str:
         stated = repr((tensor.name, tensor.data_type, tuple(tensor.dims))).encode()
         parts.append(stated if is_shape else tensor.SerializeToString(deterministic=True))
     return sha256_bytes(b"".join(sha256_bytes(part).encode() for part in parts))
+
+
+def form_of(model: onnx.ModelProto) -> Form:
+    """Return the form in which a model takes and gives pictures.
+
+    Raises:
+        GraphError: its metadata state one that there is not.
+    """
+    return Form.stated_in({item.key: item.value for item in model.metadata_props})
 
 
 def attribute_of(node: onnx.NodeProto, name: str, default: object) -> Any:
