@@ -91,6 +91,7 @@ class Session:
         self.inputs = tuple(node.name for node in self._session.get_inputs())
         self.input_shapes = {n.name: tuple(n.shape) for n in self._session.get_inputs()}
         self.outputs = tuple(node.name for node in self._session.get_outputs())
+        self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
 
     def run(
         self, feeds: Mapping[str, AnyArray], outputs: Sequence[str] | None = None

@@ -16,7 +16,8 @@ import onnx
 
 from calib.digest import sha256_file
 from calib.errors import UsageError, VerificationError
-from calib.graph import GraphIndex
+from calib.form import Form
+from calib.graph import GraphIndex, form_of
 from deploy.artifacts.files import MANIFEST_NAME, main_opset
 from deploy.artifacts.manifest import read_manifest
 from deploy.artifacts.onnx_files import read_model
@@ -113,6 +114,7 @@ class Inspection:
         opset: version of the ``ai.onnx`` operator set.
         inputs: what the graph takes, without its constants.
         outputs: what it gives.
+        form: how it takes and gives pictures, by its metadata.
         share: which of its convolutions compute in integers.
         operators: how often each operator occurs.
         nodes: precision of every node that computes (no quantization, no casts).
@@ -129,6 +131,7 @@ class Inspection:
     opset: int
     inputs: tuple[GraphEnd, ...]
     outputs: tuple[GraphEnd, ...]
+    form: Form
     share: Int8Share
     operators: dict[str, int]
     nodes: tuple[NodePrecision, ...]
@@ -163,6 +166,7 @@ class Inspection:
             "opset": self.opset,
             "inputs": [asdict(end) for end in self.inputs],
             "outputs": [asdict(end) for end in self.outputs],
+            "form": asdict(self.form),
             "convolutions": {
                 "count": len(self.share.convolutions),
                 "int8": len(self.share.integer),
@@ -208,6 +212,7 @@ def inspect_file(path: Path) -> Inspection:
         opset=main_opset(model),
         inputs=tuple(_end(value) for value in graph.input if value.name in index.inputs),
         outputs=tuple(_end(value) for value in graph.output),
+        form=form_of(model),
         share=int8_share(view),
         operators=dict(Counter(node.op_type for node in index.nodes).most_common()),
         nodes=nodes,
@@ -284,16 +289,8 @@ def _ranges(index: GraphIndex) -> list[QuantizedRange]:
         scale, zero_point = index.initializer(node.input[1]), index.initializer(node.input[2])
         if scale is None or zero_point is None or scale.size != 1:
             continue  # a per-channel activation has no one interval to show
-        limits = np.iinfo(zero_point.dtype)
+        limits, dtype = np.iinfo(zero_point.dtype), str(zero_point.dtype)
         step, zero = float(scale.reshape(())), int(zero_point.reshape(()))
-        ranges.append(
-            QuantizedRange(
-                tensor=node.input[0],
-                dtype=str(zero_point.dtype),
-                scale=step,
-                zero_point=zero,
-                low=(int(limits.min) - zero) * step,
-                high=(int(limits.max) - zero) * step,
-            )
-        )
+        low, high = ((int(end) - zero) * step for end in (limits.min, limits.max))
+        ranges.append(QuantizedRange(node.input[0], dtype, step, zero, low, high))
     return ranges

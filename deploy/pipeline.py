@@ -5,7 +5,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import onnx
+
 from calib.files import write_atomically
+from calib.form import Form
 from calib.graph import GraphIndex
 from calib.images import to_input
 from calib.sample import verification_pictures
@@ -44,6 +47,7 @@ from deploy.verify.judges import Judges, folder_judges, sample_judges
 from deploy.verify.original import held_original
 from deploy.verify.verdict import Verification, compare_build
 from quant.fp16.range import require_nodes
+from quant.passes.forms.form import in_form, prove_form
 from quant.passes.lowering.catalogue import lower_graph
 from quant.passes.rebatch import with_batch
 
@@ -105,16 +109,17 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
             progress.note(line)
         require_fitting(source, request.calibration.table, graph)
         shipped = GraphIndex(with_batch(graph.model, request.tile.batch))
-        earlier.require_float_model(shipped)
+        formed = _in_form(exported, shipped, request.form)
+        earlier.require_float_model(formed)
         kept = [item.path for item in earlier.kept]
         with (
             staged(folder, kept, resumable_files, progress.note) as stage,
             DrawingAhead(judges.patches.patches, request.tile.batch) as ahead,
         ):
             keep_export(stage, network, request, exported)
-            (float_file,) = write_fp32(stage, request.stem, shipped.model)
+            (float_file,) = write_fp32(stage, request.stem, formed)
             # Timing draws the first picture with the float file.
-            ahead.draw_with(float_file.path, shipped.model, optimized=True, skip=1)
+            ahead.draw_with(float_file.path, formed, optimized=True, skip=1)
             lowered = Lowered()
             if source is not None:
                 lowered = lower(earlier, stage, graph, source, exported.probes[0], progress)
@@ -124,7 +129,7 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
             ahead.draw_with_all(opened.build)
             checked = check_contents(opened, progress)
             original = held_original(checked.build, network)
-            if request.tile.batch == 1:
+            if request.tile.batch == 1 and request.form.usual:
                 drawn = _drawn(network, exported, draft.float_artifact.path)
                 original = replace(original, drawn=drawn)
             options = VerifyOptions((), LAYER_PICTURES if request.report else 0, latency=True)
@@ -215,7 +220,7 @@ def calibrate_model(request: BuildRequest, progress: Progress) -> CalibrationOut
         exported = _export(network, request, progress)
         graph = GraphIndex(exported.model)
         shipped = GraphIndex(with_batch(graph.model, request.tile.batch))
-        earlier.require_float_model(shipped)
+        earlier.require_float_model(shipped.model)
         with staged(folder, (), resumable_files, progress.note) as stage:
             keep_export(stage, network, request, exported)
             table = calibration_table(
@@ -244,6 +249,17 @@ def _drawn(network: Network, exported: ExportedModel, float_file: str) -> Output
     inputs = tuple(probe.values for probe in exported.probes)
     by_file = {network.original_kind: exported.original_outputs, float_file: exported.outputs}
     return Outputs(("half picture, half noise",) * len(inputs), inputs, by_file)
+
+
+def _in_form(exported: ExportedModel, shipped: GraphIndex, form: Form) -> onnx.ModelProto:
+    """Return the float model in the form that is asked for, proven for one picture.
+
+    Raises:
+        GraphError: the network cannot be written so.
+    """
+    if not form.usual:
+        prove_form(exported.model, in_form(exported.model, form), exported.probes[0])
+    return in_form(shipped.model, form)
 
 
 def _export(network: Network, request: BuildRequest, progress: Progress) -> ExportedModel:

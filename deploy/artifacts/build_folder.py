@@ -25,6 +25,7 @@ from deploy.artifacts.files import (
 from deploy.artifacts.manifest import Manifest
 from deploy.artifacts.onnx_files import load_model
 from deploy.artifacts.parity_record import ParityFile, read_parity
+from quant.passes.forms.form import in_usual_form
 from quant.plan import QuantPlan
 from quant.qdq.int8_share import Int8Share, int8_share
 from quant.qdq.view import QdqView
@@ -38,7 +39,8 @@ class Build:
     Attributes:
         folder: where they lie.
         manifest: what names them.
-        models: the parsed ONNX models by file name.
+        models: the parsed ONNX models by file name, in the usual form of pictures.
+        files: the same as they are written: what a chip is given, and what is run.
         plans: the parsed plans by the file name of the int8 model that follows them.
         sensitivities: what layer groups cost, by the file name of the int8 model, where that was
             measured.
@@ -49,6 +51,7 @@ class Build:
     folder: Path
     manifest: Manifest
     models: dict[str, onnx.ModelProto] = field(default_factory=dict)
+    files: dict[str, onnx.ModelProto] = field(default_factory=dict)
     plans: dict[str, QuantPlan] = field(default_factory=dict)
     sensitivities: dict[str, Sensitivity] = field(default_factory=dict)
     table: CalibrationTable | None = None
@@ -129,7 +132,9 @@ def load_build(
         if item.path not in intact:
             continue
         try:
-            build.models[item.path] = load_model(folder / item.path, item.path)
+            file = load_model(folder / item.path, item.path)
+            build.models[item.path] = in_usual_form(file)
+            build.files[item.path] = file
         except GraphError as error:
             failed.append(Check.of(False, "parse", item.path, str(error)))
         if item.precision == "int8":

@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeAlias
 
 from calib.errors import UsageError, VerificationError
 from calib.files import read_whole
+from calib.form import Form
 from calib.images_record import ImagesSummary, images_digest
 from calib.records import Count, PlainName, Scale, Sha256, encode, read
 from calib.tile import Tile
@@ -35,7 +36,7 @@ from deploy.artifacts.parity_record import ParityFigures, VerifiedOn
 from deploy.artifacts.precision import PRECISIONS
 from deploy.artifacts.weights_record import WeightsRecord
 
-SCHEMA_VERSION: Literal[9] = 9
+SCHEMA_VERSION: Literal[10] = 10
 BUNDLE_SCHEMA = "esrdeploy.handoff/"
 _CHECK_BUNDLE = "'esrdeploy handoff --check' checks a bundle"
 ToldActivation: TypeAlias = Literal["relu", "leaky_relu"]
@@ -70,6 +71,7 @@ class NetworkRecord:
         tile: its fixed input.
         activation: what stands behind its convolutions, where the user had to say it; ``None``:
             as the weights say.
+        form: how its files take and give pictures.
     """
 
     architecture: str
@@ -80,6 +82,7 @@ class NetworkRecord:
     macs: Count
     tile: Tile
     activation: ToldActivation | None = None
+    form: Form = field(default_factory=Form)
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,7 @@ class Manifest:
     parity: ParityFigures = field(default_factory=ParityFigures)
     verified_on: VerifiedOn | None = None
     versions: Mapping[str, str] = field(default_factory=library_versions)
-    schema_version: Literal[9] = SCHEMA_VERSION
+    schema_version: Literal[10] = SCHEMA_VERSION
 
     @property
     def stem(self) -> str:

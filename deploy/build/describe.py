@@ -53,6 +53,7 @@ def describe(
             cost.macs,
             tile,
             network.told,
+            earlier.request.form,
         ),
         weights=network.made_from,
         calibration=calibration,

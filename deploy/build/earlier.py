@@ -7,10 +7,11 @@ not name are kept. Any other is refused before anything is written.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+import onnx
+
 from calib.dataset import PatchSet
 from calib.digest import sha256_bytes
 from calib.errors import UsageError, VerificationError
-from calib.graph import GraphIndex
 from calib.table import CalibrationTable
 from deploy.artifacts.build_folder import check_files
 from deploy.artifacts.build_options import BuildOptions, TargetOptions
@@ -84,15 +85,18 @@ class Earlier:
     def _costs(self, target: str) -> str:
         return sensitivity_file_name(self.request.stem, target)
 
-    def require_float_model(self, graph: GraphIndex) -> None:
+    def require_float_model(self, written: onnx.ModelProto) -> None:
         """Refuse to keep models beside a float model that they were not made from.
+
+        Args:
+            written: the float model as it is to be written.
 
         Raises:
             UsageError: the float model came out other than it was.
         """
         if self.manifest is None or not self.kept:
             return
-        found, before = sha256_bytes(serialize(graph.model)), self.manifest.float_artifact.sha256
+        found, before = sha256_bytes(serialize(written)), self.manifest.float_artifact.sha256
         if found != before:
             raise _refused(
                 self.request,
@@ -162,10 +166,7 @@ def _conflicts(
     if request.tile != manifest.network.tile:
         was, asked = manifest.network.tile.shape, request.tile.shape
         yield f"its input is {list(was)}, asked for is {list(asked)}"
-    if request.lowering != manifest.options.lowering:
-        lowered = manifest.options.lowering, request.lowering
-        old, new = (", ".join(names) or "nothing" for names in lowered)
-        yield f"it was built with --lower {old}, asked for is {new}"
+    yield from _other_graph(request, manifest)
     yield from _other_network(manifest, network)
     calibration = earlier.calibration
     if calibration is not None and source is not None:
@@ -173,6 +174,16 @@ def _conflicts(
     for check in check_files(request.folder, replace(manifest, artifacts=earlier.kept)):
         if check.status != "passed":
             yield f"{check.artifact}: {check.detail}"
+
+
+def _other_graph(request: BuildRequest, manifest: Manifest) -> Iterator[str]:
+    """Say where its files are written otherwise than a request asks for."""
+    if request.form != manifest.network.form:
+        yield f"its files take pictures as {manifest.network.form}, asked for is {request.form}"
+    if request.lowering != manifest.options.lowering:
+        lowered = manifest.options.lowering, request.lowering
+        old, new = (", ".join(names) or "nothing" for names in lowered)
+        yield f"it was built with --lower {old}, asked for is {new}"
 
 
 def _other_network(before: Manifest, network: Network) -> Iterator[str]:

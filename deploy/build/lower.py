@@ -67,7 +67,7 @@ def lower(  # noqa: PLR0913, PLR0917  # what models are made from
     earlier.require_table(table)
     kept = nodes_to_keep(graph.model, table, earlier.fp16_keep)
     artifacts = table_artifacts(folder)
-    artifacts += write_fp16(folder, name, to_fp16(shipped.model, table, keep=kept))
+    artifacts += write_fp16(folder, name, to_fp16(shipped.model, table, keep=kept), request.form)
     pictures = pictures_of(source, request.tile.size, probe)
     targets: dict[str, TargetOptions] = {}
     for profile in request.profiles() if request.builds("int8") else ():
@@ -75,7 +75,7 @@ def lower(  # noqa: PLR0913, PLR0917  # what models are made from
         quantizer = Quantizer(graph, table, profile, pictures, progress, kept_in)
         quantized = _quantized(request, quantizer, folder)
         quantized = quantized if batch == 1 else quantized.on(shipped)
-        artifacts += write_quantized(folder, name, quantized)
+        artifacts += write_quantized(folder, name, quantized, request.form)
         targets[profile.name] = TargetOptions(
             request.quantization, quantized.budget, dict(quantized.plan.options.promoted)
         )

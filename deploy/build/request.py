@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from calib.form import Form
 from calib.tile import Tile
 from deploy.artifacts.build_options import BuildOptions, TargetOptions
 from deploy.artifacts.manifest import ToldActivation
@@ -42,6 +43,7 @@ class BuildRequest:
         lowering: names of the rewrites of the float model that all models are made behind, in
             order (quant/passes/lowering/catalogue.py).
         activation: what stands behind the convolutions, where the weights do not say it.
+        form: how the files take and give pictures.
     """
 
     model: str
@@ -62,6 +64,7 @@ class BuildRequest:
     replace: bool = False
     lowering: tuple[str, ...] = ()
     activation: ToldActivation | None = None
+    form: Form = field(default_factory=Form)
 
     @property
     def name(self) -> str:

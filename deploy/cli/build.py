@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from deploy.cli.console import make_progress, print_json
+from deploy.cli.form_options import ChannelOrderChoice, Input, LayoutChoice
 from deploy.cli.next_commands import next_commands
 from deploy.cli.options import (
     Activation,
@@ -110,6 +111,9 @@ def build(
     allow_mostly_promoted: AllowMostlyPromoted = False,
     fp16_keep: Fp16Keep = None,
     lower: Lower = None,
+    input_values: Input = "float",
+    layout: LayoutChoice = "nchw",
+    channel_order: ChannelOrderChoice = "rgb",
     seed: Seed = 0,
     workers: Workers = None,
     scheduler: Scheduler = None,
@@ -121,6 +125,7 @@ def build(
     as_json: AsJson = False,
 ) -> None:
     """Build fp32, fp16 and int8 ONNX models and verify that they draw the same picture."""
+    from calib.form import Form
     from calib.tile import Tile
     from deploy.build.budget import Budget
     from deploy.build.calibrate import CalibrationRequest
@@ -164,6 +169,7 @@ def build(
         replace=replace,
         lowering=parse_lowerings(lower or []),
         activation=activation,
+        form=Form(input_values, layout, channel_order),
     )
     # What cannot be done is refused before torch, which the pipeline needs, is loaded.
     request.require_possible()

@@ -125,6 +125,8 @@ def _show(found: "Inspection", *, nodes: bool, ranges: bool) -> None:
     for word, ends in (("input", found.inputs), ("output", found.outputs)):
         for end in ends:
             typer.echo(f"{word:<6}  {end}")
+    if not found.form.usual:
+        typer.echo(f"form    {found.form}")
     typer.echo(found.share_text)
     work = (
         "multiply-accumulates not known, as the input is dynamic: 'esrdeploy build --onnx FILE "

@@ -6,8 +6,8 @@ esrdeploy-VERSION-….whl       this package, as it made the bundle
 processing.py                 pre- and post-processing, numpy and cv2 alone
 models/                       the ONNX files
 golden/picture/NAME.png       uint8 RGB, of the network's input size
-golden/input/NAME.npy         the same as network input, float32 [1,3,H,W]
-golden/float/NAME.npy         what the float model makes of it, float32 [1,3,H*scale,W*scale]
+golden/input/NAME.npy         the same in the form that the files take, usually float32 [1,3,H,W]
+golden/float/NAME.npy         what the float model makes of it, float32 in that form
 golden/int8-PROFILE/NAME.npy  what that QDQ model makes of it, in QDQ reference semantics
 calibration/                  the calibration set, or how to make it
 VENDOR/                       what that vendor's tools take, with a README.md
@@ -32,7 +32,8 @@ from deploy.artifacts.manifest import (
 )
 from deploy.artifacts.weights_record import WeightsRecord
 
-SCHEMA: Literal["esrdeploy.handoff/8"] = "esrdeploy.handoff/8"
+SCHEMA: Literal["esrdeploy.handoff/9"] = "esrdeploy.handoff/9"
+INPUT_KIND = "input"
 FLOAT_KIND = "float"
 INT8_PREFIX = "int8-"
 
@@ -136,7 +137,7 @@ class BundleManifest:
     wheel: PlainPath
     weights_licence: str | None = None
     versions: Mapping[str, str] = field(default_factory=library_versions)
-    schema: Literal["esrdeploy.handoff/8"] = SCHEMA
+    schema: Literal["esrdeploy.handoff/9"] = SCHEMA
 
     @property
     def stem(self) -> str:
@@ -241,7 +242,7 @@ def _problems(manifest: BundleManifest) -> Iterator[str]:
         yield f"names the golden vectors {names}; expected at least one, each once"
     if not manifest.vendors:
         yield "is for no vendor"
-    kinds = ["input", "float", *map(int8_kind, manifest.int8_models)]
+    kinds = [INPUT_KIND, FLOAT_KIND, *map(int8_kind, manifest.int8_models)]
     needed = {golden_path(kind, name) for kind in kinds for name in names}
     needed |= {manifest.float_model, *manifest.equalized_models}
     needed |= {*manifest.int8_models.values(), manifest.wheel}

@@ -23,6 +23,7 @@ from deploy.artifacts.onnx_files import load_model
 from deploy.handoff.acceptance import DRIFT_DB, rerun_db
 from deploy.handoff.bundle_manifest import (
     FLOAT_KIND,
+    INPUT_KIND,
     INT8_PREFIX,
     BundleManifest,
     golden_path,
@@ -30,7 +31,8 @@ from deploy.handoff.bundle_manifest import (
     read_contents,
 )
 from deploy.handoff.bundle_zip import opened
-from deploy.handoff.golden import FEWEST, agreement, golden_input, load_array
+from deploy.handoff.golden import FEWEST, golden_input
+from deploy.handoff.golden_set import GoldenSet, agreement
 from deploy.handoff.proof import prove
 from deploy.handoff.vendors import vendors
 from deploy.progress import Advance, Progress
@@ -157,7 +159,8 @@ def _check_outputs(  # noqa: PLR0913, PLR0917  # one model of a bundle
     """Run one model over every golden input again."""
     try:
         run = model_runner(model, optimized=kind == FLOAT_KIND)
-        found = agreement(run, root, kind, manifest.golden, partial(rerun_db, kind), advance)
+        golden = GoldenSet.of(root, manifest)
+        found = agreement(run, golden, kind, partial(rerun_db, kind), advance)
     except EsrdeployError as error:
         yield Check.of(False, "golden outputs", path, str(error).strip().splitlines()[0])
         return
@@ -174,11 +177,12 @@ def _check_outputs(  # noqa: PLR0913, PLR0917  # one model of a bundle
 
 def _check_inputs(root: Path, manifest: BundleManifest) -> Iterator[Check]:
     folder, batch = root / "golden" / "picture", manifest.network.tile.batch
+    golden = GoldenSet.of(root, manifest)
     for position, vector in enumerate(manifest.golden):
-        path = golden_path("input", vector.name)
+        path = golden_path(INPUT_KIND, vector.name)
         try:
             pictures = [read_image(folder / f"{one.name}.png") for one in manifest.golden]
-            found = load_array(root / path)
+            found = golden.input(vector.name)
         except EsrdeployError as error:
             yield Check.of(False, "golden input", path, str(error))
             continue
@@ -188,7 +192,8 @@ def _check_inputs(root: Path, manifest: BundleManifest) -> Iterator[Check]:
             yield Check.of(False, "golden input", path, detail)
             continue
         same = np.array_equal(found, golden_input(pictures, position, batch))
-        detail = "its picture divided by 255" if same else "is not its picture divided by 255"
+        taken = "its picture" if golden.form.values == "uint8" else "its picture divided by 255"
+        detail = taken if same else f"is not {taken}"
         yield Check.of(same, "golden input", path, detail)
 
 
@@ -204,7 +209,7 @@ def _check_engines(root: Path, manifest: BundleManifest, progress: Progress) -> 
         for engine in vendor.engines:
             with progress.stage(f"{vendor.name}: running {engine.name}", 1) as advance:
                 try:
-                    proof = prove(root, manifest.stem, vendor, engine, manifest.golden)
+                    proof = prove(GoldenSet.of(root, manifest), manifest.stem, vendor, engine)
                 except EsrdeployError as error:
                     yield Check.of(False, engine.name, vendor.name, str(error))
                     continue

@@ -7,8 +7,7 @@ computes an output does not get the multiples, whoever copies the file does.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,23 +16,29 @@ import onnx
 from calib.arrays import Float32
 from calib.dataset import PatchRef, folder_patches, unseen_patches
 from calib.div2k import evaluation_pairs, is_div2k
-from calib.errors import UsageError, VerificationError
-from calib.files import read_whole
+from calib.errors import UsageError
+from calib.graph import form_of
 from calib.images import Picture, read_image, to_input, write_image
 from calib.images_record import Origin
-from calib.npy import parse_npy, write_npy
+from calib.npy import write_npy
 from calib.photos import PhotoFile
 from calib.sample import PackagedPhoto, sample_patches
 from calib.tile import Size
 from calib.views import WholeView
 from deploy.artifacts.build_folder import Build
 from deploy.build.quantize import QuantizedModel
-from deploy.handoff.bundle_manifest import FLOAT_KIND, GoldenVector, golden_path, int8_kind
+from deploy.handoff.bundle_manifest import (
+    FLOAT_KIND,
+    INPUT_KIND,
+    GoldenVector,
+    golden_path,
+    int8_kind,
+)
 from deploy.handoff.nearest_int8 import operands_alone
-from deploy.metrics.parity import compare
 from deploy.metrics.psnr_ssim import parity_db
-from deploy.progress import Advance, Progress
-from deploy.runtime.runner import Runner, model_runner
+from deploy.progress import Progress
+from deploy.runtime.runner import model_runner
+from quant.passes.forms.form import in_form
 
 STEPS = {"float": 2.0**-16, "int8": 2.0**-12}
 """Of what number the stored values of a golden output are multiples."""
@@ -111,13 +116,14 @@ def write_golden(
     Args:
         root: of the bundle.
         pictures: what to make them of.
-        float_model: the network.
+        float_model: the network as its file is written; the vectors are in the form of that.
         int8_models: its int8 models by profile.
         progress: told how far that is.
     """
+    form = form_of(float_model)
     float_run = model_runner(float_model, optimized=True)
     int8_runs = {
-        profile: model_runner(entry.model, optimized=False)
+        profile: model_runner(in_form(entry.model, form), optimized=False)
         for profile, entry in int8_models.items()
     }
     operand_runs = {
@@ -134,12 +140,13 @@ def write_golden(
             file.parent.mkdir(parents=True, exist_ok=True)
             write_image(file, loaded[position])
             network_input = golden_input(loaded, position, batch)
-            write_npy(root / golden_path("input", name), network_input)
+            write_npy(root / golden_path(INPUT_KIND, name), form.taken(network_input))
             expected = float_run(network_input)
-            write_npy(root / golden_path(FLOAT_KIND, name), stored(expected, STEPS["float"]))
+            kept = form.given(stored(expected, STEPS["float"]))
+            write_npy(root / golden_path(FLOAT_KIND, name), kept)
             outputs = {profile: run(network_input) for profile, run in int8_runs.items()}
             for profile, output in outputs.items():
-                kept = stored(output, STEPS["int8"])
+                kept = form.given(stored(output, STEPS["int8"]))
                 write_npy(root / golden_path(int8_kind(profile), name), kept)
             operands = {profile: run(network_input) for profile, run in operand_runs.items()}
             figures = (_parities(expected, found) for found in (outputs, operands))
@@ -176,75 +183,3 @@ def stored(output: Float32, step: float) -> Float32:
     """
     rounded: Float32 = np.rint(output / np.float32(step)) * np.float32(step)
     return rounded
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """How near an execution comes to the golden arrays.
-
-    Attributes:
-        psnr_db: least parity over the vectors, in dB.
-        margin_db: least of what each reaches beyond what it must, in dB.
-        float_db: mean parity with the golden float arrays, in dB.
-        pictures: how many vectors were run.
-    """
-
-    psnr_db: float
-    margin_db: float
-    float_db: float
-    pictures: int
-
-    @property
-    def holds(self) -> bool:
-        """Whether every vector is near enough."""
-        return self.margin_db >= 0.0
-
-
-def agreement(  # noqa: PLR0913, PLR0917  # one comparison, told how far it is
-    run: Runner,
-    root: Path,
-    kind: str,
-    golden: Sequence[GoldenVector],
-    required_db: Callable[[GoldenVector], float],
-    advance: Advance = lambda: None,
-) -> Agreement:
-    """Run golden inputs and compare with the golden arrays of a kind.
-
-    Args:
-        run: what to run.
-        root: of the bundle.
-        kind: of golden array, such as ``float``.
-        golden: at least one vector.
-        required_db: parity that a vector must reach.
-        advance: called after each.
-
-    Raises:
-        VerificationError: an output has another shape or holds NaN, or a file is no such array.
-    """
-    parities, margins, floats = [], [], []
-    for vector in golden:
-        output = run(load_array(root / golden_path("input", vector.name)))
-        expected = load_array(root / golden_path(kind, vector.name))
-        parities.append(compare(vector.name, expected, output).psnr_db)
-        margins.append(parities[-1] - required_db(vector))
-        reference = load_array(root / golden_path(FLOAT_KIND, vector.name))
-        floats.append(parity_db(np.clip(reference, 0, 1), np.clip(output, 0, 1)))
-        advance()
-    return Agreement(min(parities), min(margins), float(np.mean(floats)), len(golden))
-
-
-def load_array(path: Path) -> Float32:
-    """Read a float32 array [N, 3, H, W]; pickles are refused.
-
-    Raises:
-        VerificationError: the file holds no such array.
-    """
-    try:
-        array = parse_npy(read_whole(path))
-    except (OSError, ValueError) as error:
-        raise VerificationError(f"{path.name} is no array file: it {error}") from error
-    whole = array.dtype == np.float32 and array.ndim == 4
-    if not whole or array.shape[1] != 3:
-        raise VerificationError(f"{path.name} holds no float32 [N, 3, H, W]")
-    found: Float32 = array
-    return found

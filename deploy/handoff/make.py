@@ -23,6 +23,7 @@ from deploy.handoff.bundle_zip import pack
 from deploy.handoff.calibration_set import CalibrationSet, calibration_set
 from deploy.handoff.common_files import write_common
 from deploy.handoff.golden import FEWEST, golden_pictures, write_golden
+from deploy.handoff.golden_set import GoldenSet
 from deploy.handoff.int8_models import built_profiles, int8_model
 from deploy.handoff.kept_models import KeptModels, kept_folder
 from deploy.handoff.outcome import HandoffOutcome
@@ -35,11 +36,13 @@ from deploy.handoff.vendor import (
     Vendor,
     equalized_models,
     require_batch,
+    require_form,
     require_operators,
 )
 from deploy.handoff.vendors import find_vendor
 from deploy.network.known_models import trained_by_real_esrgan
 from deploy.progress import Progress
+from quant.passes.forms.form import in_form
 from quant.targets import find_profile
 
 _STAND_IN = "qnn"
@@ -87,6 +90,7 @@ def make_handoff(request: HandoffRequest, progress: Progress) -> HandoffOutcome:
     build = open_build(request.build)
     require_batch(vendors, build.manifest.network.tile)
     require_operators(vendors, build.manifest.options.lowering)
+    require_form(vendors, build.manifest.network.form)
     pictures = golden_pictures(build, request.images, request.count)
     calibration = calibration_set(build, request.calib, include_images=request.include_images)
     profiles = _profiles(vendors, build, request.profiles)
@@ -104,7 +108,8 @@ def make_handoff(request: HandoffRequest, progress: Progress) -> HandoffOutcome:
             chosen = {name: int8[name] for name in profiles[vendor.name]}
             context = _context(vendor, root, build, calibration, golden, chosen)
             vendor.write(context)
-        proofs = prove_bundle(root, build.manifest.stem, vendors, golden, progress)
+        written = GoldenSet(root, build.manifest.network.form, golden)
+        proofs = prove_bundle(written, build.manifest.stem, vendors, progress)
         draft = _describe(root, build, golden, vendors, profiles, int8)
         draft = replace(draft, wheel=wheel.name, weights_licence=licence)
         write_common(root, draft, calibration, vendors)
@@ -174,10 +179,13 @@ def _profiles(
 
 
 def _write_models(root: Path, build: Build, int8: dict[str, QuantizedModel]) -> onnx.ModelProto:
-    float_model = build.models[build.manifest.float_artifact.path]
+    """Write the models in the build's form, and return the float model as it is written."""
+    form = build.manifest.network.form
+    float_model = build.files[build.manifest.float_artifact.path]
     (root / MODELS).mkdir()
     models = {model_file_name(build.manifest.stem, "fp32"): float_model}
-    models |= {_int8_name(build, profile): entry.model for profile, entry in int8.items()}
+    for profile, entry in int8.items():
+        models[_int8_name(build, profile)] = in_form(entry.model, form)
     for name, model in models.items():
         (root / MODELS / name).write_bytes(serialize(model))
     return float_model
@@ -202,6 +210,7 @@ def _context(  # noqa: PLR0913, PLR0917  # the columns of one record
         model=build.manifest.stem,
         scale=build.manifest.network.scale,
         tile=build.manifest.network.tile,
+        form=build.manifest.network.form,
         float_model=build.models[build.manifest.float_artifact.path],
         table=build.table,
         calibration=calibration,

@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 
 from calib.errors import VerificationError
-from deploy.handoff.bundle_manifest import GoldenVector
-from deploy.handoff.golden import Agreement, agreement
+from deploy.handoff.golden_set import Agreement, GoldenSet, agreement
 from deploy.handoff.vendor import Engine, Vendor
 from deploy.progress import Progress
 
@@ -37,17 +35,14 @@ class Proof:
         return f"{found.psnr_db:.1f} dB {self.detail}, expected at least {needed_db:.1f} dB"
 
 
-def prove(
-    root: Path, model: str, vendor: Vendor, engine: Engine, golden: Sequence[GoldenVector]
-) -> Proof:
+def prove(golden: GoldenSet, model: str, vendor: Vendor, engine: Engine) -> Proof:
     """Run one engine over golden vectors.
 
     Args:
-        root: of an unpacked bundle.
+        golden: the vectors to run it on, in an unpacked bundle.
         model: name of the network.
         vendor: whose engine it is.
         engine: what to run.
-        golden: the vectors to run it on.
 
     Raises:
         VerificationError: the engine refuses its files, or gives another shape or NaN.
@@ -55,18 +50,15 @@ def prove(
     if find_spec(engine.package) is None:
         reason = f"{engine.package} is not installed: pip install 'esrdeploy[{engine.extra}]'"
         return Proof(vendor.name, engine.name, None, reason)
-    found = agreement(engine.load(root, model), root, engine.kind, golden, engine.required_db)
+    run = engine.load(golden.root, model, golden.form)
+    found = agreement(run, golden, engine.kind, engine.required_db)
     return Proof(
         vendor.name, engine.name, found, f"from {engine.kind} on {found.pictures} pictures"
     )
 
 
 def prove_bundle(
-    root: Path,
-    model: str,
-    vendors: Sequence[Vendor],
-    golden: Sequence[GoldenVector],
-    progress: Progress,
+    golden: GoldenSet, model: str, vendors: Sequence[Vendor], progress: Progress
 ) -> tuple[Proof, ...]:
     """Run what the bundle holds with each vendor's own engine, where it is installed."""
     proofs = []
@@ -74,7 +66,7 @@ def prove_bundle(
         for engine in vendor.engines:
             title = f"{vendor.name}: running {engine.name}"
             with progress.stage(title, 1) as advance:
-                proof = prove(root, model, vendor, engine, golden[:_PROOF_PICTURES])
+                proof = prove(golden.first(_PROOF_PICTURES), model, vendor, engine)
                 advance()
             if proof.agreement is not None and not proof.agreement.holds:
                 raise VerificationError(

@@ -10,18 +10,20 @@ import numpy as np
 import onnx
 
 from calib.archive import write_archive
-from calib.arrays import AnyArray, Float32
+from calib.arrays import AnyArray
 from calib.digest import canonical_json
 from calib.errors import UsageError
+from calib.form import Form
 from calib.images import Picture, read_image
 from calib.table import CalibrationTable
 from calib.tile import Tile
 from deploy.artifacts.files import model_file_name, serialize
 from deploy.artifacts.templates import text_environment
 from deploy.build.quantize import QuantizedModel
-from deploy.handoff.bundle_manifest import GoldenVector, golden_path
+from deploy.handoff.bundle_manifest import INPUT_KIND, GoldenVector, golden_path
 from deploy.handoff.calibration_set import CalibrationSet
 from deploy.runtime.runner import Runner
+from quant.passes.forms.form import in_form
 from quant.qdq.emit import emit_qdq
 from quant.rounding.recorded_codes import stored_weights
 
@@ -39,11 +41,12 @@ class BundleContext:
         model: what the names of its files begin with.
         scale: output pixels per input pixel along one side.
         tile: the network's fixed input.
-        float_model: the network.
+        form: how the files of the bundle take and give pictures.
+        float_model: the network, in the usual form.
         table: its calibration table.
         calibration: the pictures behind the table.
         golden: the golden vectors, whose files lie below ``root``.
-        int8: the int8 models that the vendor asked for, by profile.
+        int8: the int8 models that the vendor asked for, by profile; in the usual form.
     """
 
     vendor: str
@@ -51,6 +54,7 @@ class BundleContext:
     model: str
     scale: int
     tile: Tile
+    form: Form
     float_model: onnx.ModelProto
     table: CalibrationTable
     calibration: CalibrationSet
@@ -91,8 +95,10 @@ class BundleContext:
             "model": self.model,
             "scale": self.scale,
             "tile": self.tile,
-            "input_shape": list(self.tile.shape),
-            "output_shape": list(self.tile.output_shape(self.scale)),
+            "form": self.form,
+            "input_type": "uint8" if self.form.values == "uint8" else "float32",
+            "input_shape": list(self.form.shape(self.tile.shape)),
+            "output_shape": list(self.form.shape(self.tile.output_shape(self.scale))),
             "golden": self.golden,
             "calibration": self.calibration,
         }
@@ -102,10 +108,14 @@ class BundleContext:
         """Return a golden vector's picture, uint8 [H, W, 3] RGB."""
         return read_image(self.root / "golden" / "picture" / f"{vector.name}.png")
 
-    def network_input(self, vector: GoldenVector) -> Float32:
-        """Return a golden vector's input, float32 [1, 3, H, W] in [0, 1]."""
-        found: Float32 = np.load(self.root / golden_path("input", vector.name))
+    def network_input(self, vector: GoldenVector) -> AnyArray:
+        """Return a golden vector's input in the form of the bundle's files."""
+        found: AnyArray = np.load(self.root / golden_path(INPUT_KIND, vector.name))
         return found
+
+    def written(self, model: onnx.ModelProto) -> onnx.ModelProto:
+        """Return a model of the bundle as its file is written."""
+        return in_form(model, self.form)
 
     @property
     def float_path(self) -> str:
@@ -130,7 +140,7 @@ class BundleContext:
         weights = stored_weights(int8.prepared, int8.model)
         paired = emit_qdq(int8.prepared.under(replace(int8.plan, integer_concats=())), weights)
         name = f"{self.model}-int8-{profile}-paired.onnx"
-        self.write(name, serialize(paired))
+        self.write(name, serialize(self.written(paired)))
         return name
 
     def quantizable(self, profile: str) -> onnx.ModelProto:
@@ -146,8 +156,8 @@ class BundleContext:
 
         The file is written if it is not the float ONNX itself, nor another profile's.
         """
-        content = serialize(self.quantizable(profile))
-        if content == serialize(self.float_model):
+        content = serialize(self.written(self.quantizable(profile)))
+        if content == serialize(self.written(self.float_model)):
             return self.float_path
         for path in equalized_models(self.root):
             if path.read_bytes() == content:
@@ -173,7 +183,8 @@ class Engine:
         extra: of esrdeploy, that brings the package.
         kind: golden arrays that it has to reproduce, such as ``float``.
         required_db: parity with them that a golden vector must reach, in dB.
-        load: from the bundle's root and the name of the network to what the engine computes.
+        load: from the bundle's root, the name of the network and the form in which its files take
+            and give pictures, to what the engine computes.
     """
 
     name: str
@@ -181,7 +192,7 @@ class Engine:
     extra: str
     kind: str
     required_db: Callable[[GoldenVector], float]
-    load: Callable[[Path, str], Runner]
+    load: Callable[[Path, str, Form], Runner]
 
 
 @dataclass(frozen=True)
@@ -199,6 +210,8 @@ class Vendor:
         engines: of the vendor, that can run here.
         aliases: other names for it on the command line, such as the maker's.
         takes_lowered: its folder can be written of a build whose operators were written as others.
+        takes_form: its folder can be written of a build of any form of pictures; others' tools
+            bring pictures into the usual one by themselves.
         takes_batch: its tools take a model of several pictures at once; others make the batch
             themselves.
     """
@@ -212,6 +225,7 @@ class Vendor:
     aliases: tuple[str, ...] = ()
     takes_batch: bool = True
     takes_lowered: bool = True
+    takes_form: bool = False
 
 
 def require_batch(vendors: Iterable[Vendor], tile: Tile) -> None:
@@ -240,6 +254,20 @@ def require_operators(vendors: Iterable[Vendor], lowering: Iterable[str]) -> Non
         raise UsageError(
             f"found a build with --lower {names}; the files of {', '.join(refusing)} are written "
             "of the network's own operators: hand off a build without --lower"
+        )
+
+
+def require_form(vendors: Iterable[Vendor], form: Form) -> None:
+    """Refuse a build of another form of pictures for vendors whose tools make the usual one.
+
+    Raises:
+        UsageError: one of them does.
+    """
+    refusing = [vendor.name for vendor in vendors if not vendor.takes_form]
+    if refusing and not form.usual:
+        raise UsageError(
+            f"found a build with {form.options}; the tools of {', '.join(refusing)} make of a "
+            f"picture what the usual files take ({Form()}): hand off a build without that"
         )
 
 

@@ -65,7 +65,7 @@ def _draw(
         drawn = outputs.output(item.path, patch.name)
         if drawn is None:
             optimized = not judged_by_reference(item.precision)
-            run = run or model_runner(content.build.models[item.path], optimized=optimized)
+            run = run or model_runner(content.build.files[item.path], optimized=optimized)
             drawn = run(to_input(patch.load()))
         pictures.append(to_picture(drawn))
     return pictures

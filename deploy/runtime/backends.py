@@ -42,7 +42,7 @@ def backend_runner(
 
     Args:
         name: the runtime.
-        model: with one input and one output, both float32 ``[1, 3, H, W]``.
+        model: with one input and one output, both pictures in the form that its metadata state.
         config: settings that are not the runtime's defaults.
         threads: for the runtime; ``None`` takes every core.
 

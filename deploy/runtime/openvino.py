@@ -17,9 +17,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from calib.arrays import Float32
+from calib.arrays import AnyArray
 from calib.errors import GraphError, UsageError
-from deploy.runtime.runner import Runner, in_batches
+from calib.form import Form
+from calib.graph import form_of
+from deploy.runtime.runner import Runner, in_batches, in_form_of_file
 
 try:
     import openvino
@@ -38,7 +40,7 @@ def openvino_runner(model: onnx.ModelProto, config: Mapping[str, str] | None = N
     """Compile a model for the CPU and return the function it computes.
 
     Args:
-        model: with one input and one output, both float32 ``[1, 3, H, W]``.
+        model: with one input and one output, both pictures in the form that its metadata state.
         config: properties of the compilation that are not the defaults.
 
     Raises:
@@ -47,7 +49,7 @@ def openvino_runner(model: onnx.ModelProto, config: Mapping[str, str] | None = N
     with _refusals("load the graph"):
         network = _core().read_model(model.SerializeToString())
         compiled = _core().compile_model(network, "CPU", dict(config or {}))
-    return _runner(compiled)
+    return _runner(compiled, form_of(model))
 
 
 def write_ir(model: onnx.ModelProto, xml: Path) -> None:
@@ -66,15 +68,19 @@ def write_ir(model: onnx.ModelProto, xml: Path) -> None:
     openvino.save_model(converted, str(xml), compress_to_fp16=False)
 
 
-def ir_runner(xml: Path) -> Runner:
+def ir_runner(xml: Path, form: Form) -> Runner:
     """Load an IR for the CPU, with what is not quantized computed in float32.
+
+    Args:
+        xml: the IR.
+        form: in which it takes and gives pictures.
 
     Raises:
         GraphError: OpenVINO refuses the files.
     """
     with _refusals(f"load {xml.name}"):
         compiled = _core().compile_model(str(xml), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    return _runner(compiled)
+    return _runner(compiled, form)
 
 
 @contextmanager
@@ -86,12 +92,12 @@ def _refusals(what: str) -> Iterator[None]:
         raise GraphError(f"OpenVINO cannot {what}: {reason}") from error
 
 
-def _runner(compiled: "openvino.CompiledModel") -> Runner:
-    def run(network_input: Float32) -> Float32:
+def _runner(compiled: "openvino.CompiledModel", form: Form) -> Runner:
+    def compute(given: AnyArray) -> AnyArray:
         # A copy: the next inference writes into the same buffer.
-        return np.array(compiled(network_input)[0])
+        return np.array(compiled(given)[0])
 
-    return in_batches(run, compiled.input(0).shape[0])
+    return in_batches(in_form_of_file(compute, form), compiled.input(0).shape[0])
 
 
 @cache

@@ -19,7 +19,7 @@ import onnx
 from onnx import numpy_helper
 
 from calib.errors import GraphError
-from calib.graph import GraphIndex, network_digest
+from calib.graph import GraphIndex, form_of, network_digest
 
 _ALIKE_EVERYWHERE = frozenset(
     [
@@ -57,7 +57,7 @@ def resized_model(model: onnx.ModelProto, height: int, width: int, scale: int) -
     """Return the same network for another input size.
 
     Args:
-        model: float, fp16 or QDQ, with one input [N, C, h, w] and one output.
+        model: float, fp16 or QDQ, with one picture in and one out, in any form.
         height: rows of the new input; a multiple of :func:`side_factor`.
         width: columns of the new input, likewise.
         scale: output pixels per input pixel along one side.
@@ -72,7 +72,8 @@ def resized_model(model: onnx.ModelProto, height: int, width: int, scale: int) -
     del graph.value_info[:]
     for value, factor in ((graph.input[0], 1), (graph.output[0], scale)):
         dims = value.type.tensor_type.shape.dim
-        dims[2].dim_value, dims[3].dim_value = height * factor, width * factor
+        down, across = _axes(model)
+        dims[down].dim_value, dims[across].dim_value = height * factor, width * factor
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     for name, shape in _reshapes(GraphIndex(model), height, width).items():
         tensors[name].CopyFrom(numpy_helper.from_array(np.array(shape, np.int64), name))
@@ -122,8 +123,8 @@ def side_factor(model: onnx.ModelProto) -> int:
 
 def _reshapes(index: GraphIndex, height: int, width: int) -> dict[str, list[int]]:
     """Return the shape that each Reshape of a network reads when the input has another size."""
-    old_height, old_width = (index.shape(index.inputs[0]) or (0, 0, 0, 0))[2:]
-    sides: dict[str, list[int]] = {}  # of what lies between a Reshape and the next
+    old_height, old_width = sides_of(index.model)
+    sides = _resized_input(index, height, width)  # and of what lies between a Reshape and the next
     shapes: dict[str, list[int]] = {}
     for node in index.nodes:
         before = [*(index.shape(node.input[0]) or ())]
@@ -149,6 +150,27 @@ def _reshapes(index: GraphIndex, height: int, width: int) -> dict[str, list[int]
             shapes[node.input[1]] = grown
             sides[node.output[0]] = grown
     return shapes
+
+
+def sides_of(model: onnx.ModelProto) -> tuple[int, int]:
+    """Return height and width of a model's input, in pixels."""
+    dims = model.graph.input[0].type.tensor_type.shape.dim
+    down, across = _axes(model)
+    return dims[down].dim_value, dims[across].dim_value
+
+
+def _axes(model: onnx.ModelProto) -> tuple[int, int]:
+    """Return along which axes of its ends the rows and the columns of a picture lie."""
+    return (1, 2) if form_of(model).layout == "nhwc" else (2, 3)
+
+
+def _resized_input(index: GraphIndex, height: int, width: int) -> dict[str, list[int]]:
+    """Return the shape of an interleaved input at another size; a planar one is scaled as usual."""
+    (name,) = index.inputs
+    if form_of(index.model).layout == "nchw":
+        return {}
+    batch, _, _, channels = index.shape(name) or (0, 0, 0, 0)
+    return {name: [batch, height, width, channels]}
 
 
 def _scaled(before: list[int], down: tuple[int, int], across: tuple[int, int]) -> list[int]:

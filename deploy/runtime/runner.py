@@ -1,4 +1,4 @@
-"""Run ONNX models as functions from picture to picture."""
+"""Run ONNX models as functions from picture to picture, whatever form their files take those in."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from calib.arrays import Float32
+from calib.arrays import AnyArray, Float32
+from calib.form import Form
 from calib.runtime import Session
 
 Runner = Callable[[Float32], Float32]
@@ -25,7 +26,7 @@ def model_runner(  # noqa: PLR0913  # five of them have defaults
     """Load a model and return the function it computes.
 
     Args:
-        model: with one input and one output, both float32 [N, 3, H, W].
+        model: with one input and one output, both pictures in the form that its metadata state.
         optimized: as the runtime really executes it, or in its QDQ reference semantics.
         threads: for the runtime; ``None`` takes every core.
         config: further entries of the runtime's session configuration.
@@ -33,7 +34,7 @@ def model_runner(  # noqa: PLR0913  # five of them have defaults
         shared_arena: see :class:`calib.runtime.Session`.
 
     Raises:
-        GraphError: the runtime refuses the model.
+        GraphError: the runtime refuses the model, or its metadata state no form of pictures.
     """
     session = Session(
         model,
@@ -46,10 +47,25 @@ def model_runner(  # noqa: PLR0913  # five of them have defaults
     (input_name,), (output_name,) = session.inputs, session.outputs
     batch = session.input_shapes[input_name][0]
 
-    def run(network_input: Float32) -> Float32:
-        return session.run({input_name: network_input})[output_name]
+    def compute(given: AnyArray) -> AnyArray:
+        return session.run({input_name: given})[output_name]
 
+    run = in_form_of_file(compute, Form.stated_in(session.metadata))
     return in_batches(run, batch) if isinstance(batch, int) else run
+
+
+def in_form_of_file(compute: Callable[[AnyArray], AnyArray], form: Form) -> Runner:
+    """Return what a file computes as a function from picture to picture.
+
+    Args:
+        compute: from what the file takes to what it gives out.
+        form: in which it takes and gives pictures.
+    """
+
+    def run(network_input: Float32) -> Float32:
+        return form.planes_given(compute(form.taken(network_input)))
+
+    return compute if form.usual else run
 
 
 def in_batches(run: Runner, batch: int) -> Runner:

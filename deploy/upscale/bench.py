@@ -28,11 +28,12 @@ from deploy.ncnn.from_onnx import ncnn_layers
 from deploy.ncnn.write import bin_content, param_text
 from deploy.progress import Progress
 from deploy.runtime.backends import BACKENDS, BackendName, is_installed, require_backends
-from deploy.runtime.resized import resized_model
+from deploy.runtime.resized import resized_model, sides_of
 from deploy.runtime.runner import Runner
 from deploy.runtime.timing import Timing, time_by_turns
 from deploy.upscale.built_file import BuiltFile, build_of, runnable_files
 from deploy.upscale.load import loader
+from quant.passes.forms.form import in_usual_form
 from quant.passes.rebatch import with_batch
 
 _NCNN_THREADS = 2
@@ -65,8 +66,9 @@ class Candidate:
             GraphError: the runtime refuses it, or it works at another size only.
         """
         model = with_batch(read_model(self.path), 1)
-        dims = model.graph.input[0].type.tensor_type.shape.dim
-        if (dims[2].dim_value, dims[3].dim_value) != self.tile.sides:
+        if self.backend == "ncnn":
+            model = in_usual_form(model)
+        if sides_of(model) != self.tile.sides:
             model = resized_model(model, *self.tile.sides, self.scale)
         if self.backend != "ncnn":
             return loader(self.backend, threads=self.threads)(model)

@@ -13,6 +13,7 @@ from deploy.artifacts.manifest import Manifest, build_folders, read_manifest
 from deploy.artifacts.onnx_files import read_model
 from deploy.artifacts.precision import ModelPrecision
 from deploy.runtime.backends import BACKENDS, BackendName, is_installed, require_backends
+from quant.passes.forms.form import in_usual_form
 from quant.passes.rebatch import with_batch
 
 _TARGETS: dict[BackendName, tuple[str, ...]] = {"ort": ("ort",), "openvino": ("openvino", "ort")}
@@ -59,13 +60,15 @@ class BuiltFile:
             )
 
     def model(self) -> onnx.ModelProto:
-        """Read the file, for one picture at a time.
+        """Read the file, for one picture at a time and in the usual form of pictures.
+
+        What it draws is the same in any form; tiles and 16-bit pictures are made for the usual one.
 
         Raises:
             VerificationError: it is not the file that the manifest names.
         """
         self.require_named()
-        return with_batch(read_model(self.folder / self.artifact.path), 1)
+        return in_usual_form(with_batch(read_model(self.folder / self.artifact.path), 1))
 
 
 def find_file(

@@ -125,7 +125,7 @@ def load_runners(build: Build, without: Collection[str] = ()) -> tuple[Runners, 
     def loaded(item: Artifact) -> Runner | Check:
         optimized = not judged_by_reference(item.precision)
         try:
-            return model_runner(build.models[item.path], optimized=optimized)
+            return model_runner(build.files[item.path], optimized=optimized)
         except EsrdeployError as error:
             return Check.of(False, "parity", item.path, str(error))
 

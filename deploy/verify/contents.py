@@ -159,5 +159,8 @@ def check_contents(opened: OpenedBuild, progress: Progress) -> CheckedBuild:
 def _sound(build: Build, structure: tuple[Check, ...]) -> Build:
     """Return the build without the models whose structure is at fault."""
     unsound = {check.artifact for check in structure if check.status == "failed"}
-    models = {name: model for name, model in build.models.items() if name not in unsound}
-    return replace(build, models=models)
+    models, files = (
+        {name: model for name, model in found.items() if name not in unsound}
+        for found in (build.models, build.files)
+    )
+    return replace(build, models=models, files=files)

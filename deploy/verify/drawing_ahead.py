@@ -79,9 +79,9 @@ class DrawingAhead:
     def draw_with_all(self, build: Build) -> None:
         """Draw with every model of a build, the way its file is judged."""
         for item in build.manifest.models():
-            if item.path in build.models:
+            if item.path in build.files:
                 by_reference = judged_by_reference(item.precision)
-                self.draw_with(item.path, build.models[item.path], optimized=not by_reference)
+                self.draw_with(item.path, build.files[item.path], optimized=not by_reference)
 
     def outputs(self) -> Drawn:
         """Stop, and return what was drawn."""

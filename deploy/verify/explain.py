@@ -79,7 +79,7 @@ def measure_backends(
         for path, name in jobs:
             pairs = shown.pairs(reference, path)
             try:
-                measured.append(measure_backend(name, path, build.models[path], pairs, advance))
+                measured.append(measure_backend(name, path, build.files[path], pairs, advance))
             except EsrdeployError as error:
                 refused.append(Check.skipped(f"backend {name}", path, str(error)))
     return tuple(measured), refused, not_run

@@ -105,12 +105,12 @@ def measure_latencies(
                 continue
             try:
                 if runtime not in floats and reference in build.models:
-                    run = backend_runner(runtime, build.models[reference])
+                    run = backend_runner(runtime, build.files[reference])
                     floats[runtime], output = timed(run, picture)
                     drawn = output if runtime == "ort" else drawn
                 runs = floats.get(runtime, ())
                 if item.path != reference:
-                    runs, _ = timed(backend_runner(runtime, build.models[item.path]), picture)
+                    runs, _ = timed(backend_runner(runtime, build.files[item.path]), picture)
             except EsrdeployError as error:
                 found.append(Latency(item.path, reason=str(error)))
             else:

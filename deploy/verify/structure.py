@@ -15,6 +15,8 @@ from onnx import numpy_helper
 from calib.digest import sha256_file
 from calib.errors import EsrdeployError
 from calib.files import read_whole
+from calib.form import Form
+from calib.graph import form_of
 from calib.images_record import ImagesSummary
 from deploy.artifacts.build_folder import Build
 from deploy.artifacts.check import Check
@@ -25,11 +27,13 @@ from deploy.artifacts.files import (
     TABLE_NAME,
     Artifact,
     main_opset,
+    serialize,
 )
 from deploy.artifacts.manifest import NetworkRecord
 from deploy.artifacts.parity_record import ParityRecord
 from deploy.metrics.parity import THRESHOLDS, ParityResult
 from deploy.network.macs import complexity
+from quant.passes.forms.form import in_form, in_usual_form
 from quant.qdq.rules import check_rules
 from quant.targets import find_profile
 
@@ -40,7 +44,7 @@ def check_structure(build: Build) -> Iterator[Check]:
     """Ask of each model whether it is valid ONNX with the agreed inputs and outputs."""
     network = build.manifest.network
     for item in build.manifest.models():
-        model = build.models.get(item.path)
+        model = build.files.get(item.path)
         if model is None:
             continue
         problem = _structure_problem(model, item, network)
@@ -86,7 +90,7 @@ def check_network(build: Build) -> Iterator[Check]:
 def check_target_rules(build: Build) -> Iterator[Check]:
     """Ask of each int8 model whether its target can take it."""
     for item in build.manifest.models():
-        model = build.models.get(item.path)
+        model = build.files.get(item.path)
         if item.precision != "int8" or model is None:
             continue
         try:
@@ -116,14 +120,30 @@ def _structure_problem(
         return str(error)
     if opset != item.opset:
         return f"uses opset {opset}, the manifest records {item.opset}"
+    form = network.form
+    bytes_taken = ["UINT8"] if form.values == "uint8" else []
     expected = [
-        ("input", list(network.tile.shape)),
-        ("output", list(network.tile.output_shape(network.scale))),
+        ("input", [*form.shape(network.tile.shape), *bytes_taken]),
+        ("output", [*form.shape(network.tile.output_shape(network.scale))]),
     ]
     found = [_signature(value) for value in (*model.graph.input, *model.graph.output)]
     if found != expected:
         return f"has inputs and outputs {found}, expected float32 {expected}"
-    return None
+    return _form_problem(model, form)
+
+
+def _form_problem(model: onnx.ModelProto, form: Form) -> str | None:
+    found = form_of(model)
+    if found != form:
+        return f"takes pictures as {found} by its metadata, the manifest records {form}"
+    if form.usual:
+        return None
+    try:
+        again = in_form(in_usual_form(model), form)
+    except EsrdeployError as error:
+        return f"its network cannot be written for {form}: {error}"
+    same = serialize(again) == serialize(model)
+    return None if same else f"is not what writing its network for {form} gives"
 
 
 def _signature(value: onnx.ValueInfoProto) -> tuple[str, list[int | str]]:

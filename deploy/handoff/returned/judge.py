@@ -26,7 +26,7 @@ from deploy.handoff.bundle_manifest import (
     read_contents,
 )
 from deploy.handoff.bundle_zip import opened
-from deploy.handoff.golden import load_array
+from deploy.handoff.golden_set import GoldenSet
 from deploy.handoff.returned.files import (
     FORMS,
     Output,
@@ -83,8 +83,10 @@ def judge_returned(request: ReturnedRequest, progress: Progress) -> Returned:
         names = [vector.name for vector in manifest.golden]
         matches = match_files(request.folder, names, {item.sha256 for item in manifest.files})
         reading = request.reading
+        if manifest.network.form.layout == "nhwc":
+            reading = replace(reading, layout="nhwc")
         if reading.quantization is None:
-            reading = OutputFormat(reading.layout, folder_quantization(request.folder))
+            reading = replace(reading, quantization=folder_quantization(request.folder))
         judge = _Judge(root, manifest, vendor, profile, request, reading)
         problems = [_missing(name, matches.called) for name in matches.missing]
         for name, paths in matches.twice.items():
@@ -144,7 +146,7 @@ class _Judge:
         request: ReturnedRequest,
         reading: OutputFormat,
     ) -> None:
-        self._root = root
+        self._golden_set = GoldenSet.of(root, manifest)
         self._vectors = {vector.name: vector for vector in manifest.golden}
         self._int8_models = manifest.int8_models
         self._vendor = vendor
@@ -166,7 +168,7 @@ class _Judge:
         """
         line = f"extra: {path.as_posix()} belongs to no golden input by its name"
         try:
-            output = read_output(self._request.folder / path, self._shape, self._reading)
+            output = self._read(self._request.folder / path)
         except VerificationError:
             return ""
         shown = self._shows(output.array)
@@ -176,7 +178,7 @@ class _Judge:
         """Judge one file; yield what is wrong with it other than its values."""
         file = path.relative_to(self._request.folder).as_posix()
         try:
-            output = read_output(path, self._shape, self._reading)
+            output = self._read(path)
         except VerificationError as error:
             yield f"unusable: {file} {error}"
             return
@@ -200,6 +202,17 @@ class _Judge:
         """
         undone = image.finding is not None and image.finding.psnr_db_after >= image.required_db
         return image.far_off and not undone and image.psnr_db >= SAME_PICTURE_DB
+
+    def _read(self, path: Path) -> Output:
+        """Read a returned file as [N, 3, H, W] RGB, whatever the order of the bundle's channels.
+
+        Raises:
+            VerificationError: it holds no output.
+        """
+        output = read_output(path, self._shape, self._reading)
+        if self._golden_set.form.channel_order == "bgr":
+            return replace(output, array=np.ascontiguousarray(output.array[:, ::-1]))
+        return output
 
     def _judged(self, vector: GoldenVector, file: str, output: Output) -> ReturnedImage:
         expected = self._golden("float", vector.name)
@@ -272,10 +285,10 @@ class _Judge:
         return shown_picture(array, self._thumbs)
 
     def _golden(self, kind: str, name: str) -> Float32:
-        path = golden_path(kind, name)
         try:
-            return load_array(self._root / path)
+            return self._golden_set.output(kind, name)
         except VerificationError as error:
             raise VerificationError(
-                f"the bundle's {path}: {error}; check the bundle with 'esrdeploy handoff --check'"
+                f"the bundle's {golden_path(kind, name)}: {error}; check the bundle with "
+                "'esrdeploy handoff --check'"
             ) from error

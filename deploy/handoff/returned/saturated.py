@@ -14,11 +14,12 @@ from calib.arrays import Float32
 from deploy.artifacts.onnx_files import load_model
 from deploy.diagnosis.pictures import MIN_GAIN_DB, Finding
 from deploy.diagnosis.saturation import saturating_model
-from deploy.handoff.bundle_manifest import BundleManifest, golden_path, int8_kind
-from deploy.handoff.golden import load_array
+from deploy.handoff.bundle_manifest import BundleManifest, int8_kind
+from deploy.handoff.golden_set import GoldenSet
 from deploy.metrics.psnr_ssim import parity_db
 from deploy.progress import Progress
 from deploy.runtime.runner import model_runner
+from quant.passes.forms.form import in_usual_form
 
 SATURATED = "8-bit products saturated at 16 bits, as on an x86-64 CPU without VNNI"
 REMEDY = (
@@ -60,15 +61,16 @@ def find_saturation(
     if worst is None or not np.isfinite(worst.array).all():
         return None
     path = manifest.int8_models[profile]
-    model = saturating_model(load_model(root / path, path))
+    model = saturating_model(in_usual_form(load_model(root / path, path)))
     if model is None:
         return None
+    golden = GoldenSet.of(root, manifest)
     with progress.stage(f"computing {worst.name} as a CPU without VNNI does", 1) as advance:
-        network_input = load_array(root / golden_path("input", worst.name))
+        network_input = golden.input(worst.name)
         saturated = model_runner(model, optimized=False)(network_input)
         advance()
     seen = np.clip(worst.array, 0.0, 1.0)
-    meant = load_array(root / golden_path(int8_kind(profile), worst.name))
+    meant = golden.output(int8_kind(profile), worst.name)
     as_meant_db = parity_db(np.clip(meant, 0.0, 1.0), seen)
     as_saturated_db = parity_db(np.clip(saturated, 0.0, 1.0), seen)
     if as_saturated_db < as_meant_db + MIN_GAIN_DB:

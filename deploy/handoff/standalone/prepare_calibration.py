@@ -1,7 +1,9 @@
 """Make the calibration pictures from a folder of photographs, or give them another form.
 
     python prepare_calibration.py --photos FOLDER            makes images/*.png, each proven
-    python prepare_calibration.py --form raw --out raw       float32 NCHW in [0, 1] of each
+    python prepare_calibration.py --form raw --out raw       what the network takes, of each:
+                                                             float32 NCHW in [0, 1], or as
+                                                             ../manifest.json states
     python prepare_calibration.py --form npy --out npy       the same as .npy
     python prepare_calibration.py --form npz --out npz       input_0: uint8 RGB CHW
 

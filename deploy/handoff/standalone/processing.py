@@ -8,6 +8,9 @@ file states, divide by 255, HWC -> NCHW.
 Mean is 0 and standard deviation 1: nothing else is subtracted or divided.
 
 Behind it: clip to [0, 1], times 255, round half to even, NCHW -> HWC, RGB -> BGR, write.
+
+Where manifest.json states another form of pictures, the network takes bytes (not divided by 255),
+NHWC or BGR, and gives NHWC or BGR.
 """
 
 import json
@@ -57,6 +60,29 @@ def resize_area(picture: Picture, height: int, width: int) -> Picture:
     return np.asarray(resized, np.uint8)
 
 
+def stated_form() -> dict[str, str]:
+    """Return values, layout and channel_order of the pictures that the network takes and gives."""
+    form: dict[str, str] = json.loads(MANIFEST.read_text(encoding="utf-8"))["network"]["form"]
+    return form
+
+
+def as_taken(planes: Tensor) -> npt.NDArray[Any]:
+    """Turn float32 [N, 3, H, W] RGB in [0, 1] into what the network takes."""
+    form = stated_form()
+    taken: npt.NDArray[Any] = planes[:, ::-1] if form["channel_order"] == "bgr" else planes
+    if form["values"] == "uint8":
+        taken = np.rint(taken * np.float32(255)).astype(np.uint8)
+    taken = taken.transpose(0, 2, 3, 1) if form["layout"] == "nhwc" else taken
+    return np.ascontiguousarray(taken)
+
+
+def as_planes(output: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:
+    """Turn what the network gives into [N, 3, H, W] RGB."""
+    form = stated_form()
+    planes = output.transpose(0, 3, 1, 2) if form["layout"] == "nhwc" else output
+    return planes[:, ::-1] if form["channel_order"] == "bgr" else planes
+
+
 def to_input(picture: Picture) -> Tensor:
     """Turn uint8 [H, W, 3] RGB into float32 [1, 3, H, W] in [0, 1]."""
     planes: Tensor = np.ascontiguousarray(picture.transpose(2, 0, 1)[np.newaxis], np.float32)
@@ -72,11 +98,12 @@ def to_picture(output: npt.NDArray[np.floating[Any]]) -> Picture:
     return np.ascontiguousarray(scaled.transpose(1, 2, 0), np.uint8)
 
 
-def batches(pictures: Sequence[Picture], batch: int) -> list[Tensor]:
-    """Turn pictures into inputs float32 [batch, 3, H, W], the last filled up with the first."""
+def batches(pictures: Sequence[Picture], batch: int) -> list[npt.NDArray[Any]]:
+    """Turn pictures into inputs of the network, the last filled up with the first."""
     count = -(-len(pictures) // batch) * batch
     every = [to_input(pictures[number % len(pictures)]) for number in range(count)]
-    return [np.concatenate(every[start : start + batch]) for start in range(0, count, batch)]
+    groups = (every[start : start + batch] for start in range(0, count, batch))
+    return [as_taken(np.concatenate(group)) for group in groups]
 
 
 def write_picture(path: Path, picture: Picture) -> None:
@@ -95,7 +122,7 @@ def main(arguments: list[str]) -> None:
             pictures = [resize_area(read_picture(Path(source)), *size) for source in sources]
             np.save(target, batches(pictures, batch)[0])
         case ["output", source, target]:
-            path, output = Path(target), np.load(source)
+            path, output = Path(target), as_planes(np.load(source))
             for number in range(len(output)):
                 name = path.name if number == 0 else f"{path.stem}-{number}{path.suffix}"
                 write_picture(path.with_name(name), to_picture(output[number : number + 1]))

@@ -8,6 +8,7 @@ model is what the int8 pair and the table are written from, and what they must r
 from functools import partial
 from pathlib import Path
 
+from calib.form import Form
 from deploy.handoff.acceptance import rerun_db, same_float
 from deploy.handoff.bundle_manifest import int8_kind
 from deploy.handoff.vendor import BundleContext, Engine, Vendor
@@ -87,11 +88,11 @@ def _write(context: BundleContext) -> None:
     )
 
 
-def _load_float(root: Path, model: str) -> Runner:
+def _load_float(root: Path, model: str, _form: Form) -> Runner:
     return ncnn_runner(root / "ncnn" / f"{model}-fp32.param")
 
 
-def _load_int8(root: Path, model: str) -> Runner:
+def _load_int8(root: Path, model: str, _form: Form) -> Runner:
     return ncnn_runner(root / "ncnn" / f"{model}-int8.param")
 
 

@@ -7,6 +7,7 @@ CPU's error and not the file's.
 
 from pathlib import Path
 
+from calib.form import Form
 from deploy.handoff.acceptance import same_float, same_picture
 from deploy.handoff.vendor import BundleContext, Engine, Vendor
 from deploy.runtime.runner import Runner
@@ -23,7 +24,7 @@ All commands are run in this folder.
 | `{{ model }}-fp32.xml`, `.bin` | the float network |
 | `{{ model }}-int8.xml`, `.bin` | the int8 network, from `{{ int8_onnx }}` |
 
-Input `input` float32 [{{ input_shape | join(",") }}]; output `output` float32
+Input `input` {{ input_type }} [{{ input_shape | join(",") }}]; output `output` float32
 [{{ output_shape | join(",") }}].
 
 ## Run the golden inputs
@@ -60,7 +61,7 @@ def _write(context: BundleContext) -> None:
     from deploy.runtime.openvino import write_ir  # noqa: PLC0415  # an extra
 
     for precision, model in (("fp32", context.float_model), ("int8", context.int8[_PROFILE].model)):
-        write_ir(model, context.path(f"{context.model}-{precision}.xml"))
+        write_ir(context.written(model), context.path(f"{context.model}-{precision}.xml"))
     context.write_script("openvino_run.py")
     readme = context.render(
         README, int8_onnx=context.int8_path(_PROFILE), saturable=context.int8[_PROFILE].saturable
@@ -68,18 +69,18 @@ def _write(context: BundleContext) -> None:
     context.write("README.md", readme)
 
 
-def _load_float(root: Path, model: str) -> Runner:
-    return _loaded(root / "openvino" / f"{model}-fp32.xml")
+def _load_float(root: Path, model: str, form: Form) -> Runner:
+    return _loaded(root / "openvino" / f"{model}-fp32.xml", form)
 
 
-def _load_int8(root: Path, model: str) -> Runner:
-    return _loaded(root / "openvino" / f"{model}-int8.xml")
+def _load_int8(root: Path, model: str, form: Form) -> Runner:
+    return _loaded(root / "openvino" / f"{model}-int8.xml", form)
 
 
-def _loaded(xml: Path) -> Runner:
+def _loaded(xml: Path, form: Form) -> Runner:
     from deploy.runtime.openvino import ir_runner  # noqa: PLC0415  # an extra
 
-    return ir_runner(xml)
+    return ir_runner(xml, form)
 
 
 VENDOR = Vendor(
@@ -92,4 +93,5 @@ VENDOR = Vendor(
         Engine("int8 IR in OpenVINO", "openvino", "openvino", "float", same_picture, _load_int8),
     ),
     aliases=("intel",),
+    takes_form=True,
 )

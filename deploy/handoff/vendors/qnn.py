@@ -75,6 +75,7 @@ From the QDQ graph:
     qairt-converter --input_network {{ path }} --output_path {{ model }}-{{ name }}.dlc
 {% endfor %}
 
+{% if form.usual %}
 Or from a float graph with our scales as overrides (AIMET's format); the weights of the graph are
 on the int8 grid already, so that rounding them gives ours:
 
@@ -88,14 +89,15 @@ on the int8 grid already, so that rounding them gives ours:
 The converter applies the overrides; the quantizer adds only what has none, the biases. It wants a
 list of inputs for that, which decides nothing else.
 
+{% endif %}
 Run the golden inputs:
 
 {% for name in qdq %}
     qnn-net-run --backend libQnnHtp.so --model libQnnModelDlc.so --dlc_path {{ model }}-{{ name }}.dlc \\
-        --input_list input_list.txt --output_dir returned-{{ name }}
+        --input_list input_list.txt {{ "--use_native_input_files " if input_type == "uint8" }}--output_dir returned-{{ name }}
 {% endfor %}
 
-`input_list.txt` names `raw/NAME.raw`: float32 [{{ input_shape | join(",") }}] without a header.
+`input_list.txt` names `raw/NAME.raw`: {{ input_type }} [{{ input_shape | join(",") }}] without a header.
 Send back each folder: `Result_0/output.raw` belongs to the first line of the list, and so on. On the
 chip's own system, run them as you run any DLC; paths in the list are relative to this folder.
 
@@ -159,7 +161,8 @@ def _per_tensor(name: str, dtype: str, scale: float, zero_point: int) -> dict[st
 
 def _write(context: BundleContext) -> None:
     profiles = {name: profile for name, profile in _PROFILES.items() if profile in context.int8}
-    for name, profile in profiles.items():
+    # AIMET's encodings name the tensors of the usual form.
+    for name, profile in profiles.items() if context.form.usual else ():
         float_model = context.quantizable(profile)
         convolutions = int8_convolutions(context.int8[profile].model)
         weights = {
@@ -189,4 +192,5 @@ VENDOR = Vendor(
     profiles=tuple(_PROFILES.values()),
     write=_write,
     aliases=("qualcomm",),
+    takes_form=True,
 )

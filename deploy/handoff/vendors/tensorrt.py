@@ -53,8 +53,9 @@ From 10.12 to 10.16, `--stronglyTyped` in place of `--int8 --fp16` does what 11 
     done
     python trtexec_outputs.py outputs/*.json --out returned
 
-`raw/NAME.raw` is float32 [{{ input_shape | join(",") }}] without a header. Send back `returned/`.
+`raw/NAME.raw` is {{ input_type }} [{{ input_shape | join(",") }}] without a header. Send back `returned/`.
 
+{% if form.usual %}
 ## TensorRT 10.16 and older: build from the float graph with a calibration cache
 
     trtexec --onnx={{ float_onnx }} --int8 --fp16 --calib=calibration.cache \\
@@ -68,6 +69,7 @@ version alone; write yours into the first line, major * 10000 + minor * 100 + pa
 
 Weights are then rounded to nearest by TensorRT, so this route is a little less exact.
 
+{% endif %}
 ## Checked
 
 2026-11-26, against NVIDIA's documentation of TensorRT 11.4 and 10.16 and of Model Optimizer 0.47.
@@ -88,7 +90,8 @@ def calibration_cache(plan: QuantPlan) -> str:
 
 def _write(context: BundleContext) -> None:
     float_onnx = context.quantizable_path(_PROFILE)
-    context.write("calibration.cache", calibration_cache(context.int8[_PROFILE].plan))
+    if context.form.usual:  # a cache names the tensors of that
+        context.write("calibration.cache", calibration_cache(context.int8[_PROFILE].plan))
     for vector in context.golden:
         context.write(f"raw/{vector.name}.raw", context.network_input(vector).tobytes())
     context.write_script("trtexec_outputs.py")
@@ -104,4 +107,5 @@ VENDOR = Vendor(
     profiles=(_PROFILE,),
     write=_write,
     aliases=("nvidia",),
+    takes_form=True,
 )

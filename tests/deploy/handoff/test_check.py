@@ -141,7 +141,7 @@ def edited(folder: Path, **fields: object) -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"schema": "esrdeploy.handoff/9"}, f"expected '{SCHEMA}'"),
+        ({"schema": "esrdeploy.handoff/1"}, f"expected '{SCHEMA}'"),
         ({"golden": []}, "names the golden vectors"),
         ({"vendors": []}, "is for no vendor"),
         ({"surprise": 1}, "manifest.json: surprise is not expected"),

@@ -14,6 +14,7 @@ import pytest
 
 from calib.dataset import folder_patches
 from calib.degradation.parameters import Degradation
+from calib.form import Form
 from calib.images import decode_image, read_image, resize_area, to_input, to_picture
 from calib.tile import Tile
 from deploy.handoff import standalone
@@ -112,13 +113,21 @@ def test_an_output_that_is_no_number_is_not_painted_over(value: float) -> None:
         processing.to_picture(np.full((1, 3, 2, 2), value, np.float32))
 
 
-def write_tile(bundle: Path, tile: Tile) -> None:
-    (bundle / "manifest.json").write_text(json.dumps({"network": {"tile": asdict(tile)}}))
+def write_tile(bundle: Path, tile: Tile, form: Form | None = None) -> None:
+    network = {"tile": asdict(tile), "form": asdict(form or Form())}
+    (bundle / "manifest.json").write_text(json.dumps({"network": network}))
 
 
-@pytest.mark.parametrize("tile", [Tile(), Tile(24, 40), Tile(32, 32, 2)], ids=str)
-def test_processing_runs_from_the_command_line(tmp_path: Path, tile: Tile) -> None:
-    write_tile(tmp_path, tile)
+@pytest.mark.parametrize(
+    ("tile", "form"),
+    [
+        (Tile(), Form()),
+        (Tile(24, 40), Form("float", "nhwc", "bgr")),
+        (Tile(32, 32, 2), Form("uint8", "nhwc")),
+    ],
+)
+def test_processing_runs_from_the_command_line(tmp_path: Path, tile: Tile, form: Form) -> None:
+    write_tile(tmp_path, tile, form)
     copy_standalone("processing.py", tmp_path / "processing.py")
     cv2.imwrite(str(tmp_path / "photo.png"), RNG.integers(0, 256, (200, 300, 3), np.uint8))
 
@@ -129,10 +138,12 @@ def test_processing_runs_from_the_command_line(tmp_path: Path, tile: Tile) -> No
     assert run("input", "photo.png", "input.npy") == 0
     expected = to_input(resize_area(read_image(tmp_path / "photo.png"), *tile.sides))
     found = np.load(tmp_path / "input.npy")
-    assert found.shape == tile.shape
-    for picture in found:
+    assert found.dtype == (np.uint8 if form.values == "uint8" else np.float32)
+    assert found.shape == form.shape(tile.shape)
+    for picture in form.planes_taken(found):
         np.testing.assert_array_equal(picture, expected[0])
-    assert run("output", "input.npy", "back.png") == 0
+    np.save(tmp_path / "output.npy", form.given(form.planes_taken(found)))
+    assert run("output", "output.npy", "back.png") == 0
     np.testing.assert_array_equal(read_image(tmp_path / "back.png"), to_picture(expected))
     assert (tmp_path / "back-1.png").exists() == (tile.batch > 1)
     assert run("input", *["photo.png"] * (tile.batch + 1), "input.npy") != 0

@@ -7,6 +7,7 @@ import onnx
 import pytest
 
 from calib.errors import GraphError, UsageError
+from calib.form import Form
 from deploy.handoff.bundle_manifest import golden_path, read_contents
 from deploy.handoff.make import HandoffRequest, make_handoff
 from deploy.metrics.psnr_ssim import parity_db
@@ -18,7 +19,7 @@ from deploy.runtime.openvino import ir_runner, write_ir  # an import error witho
 
 
 def test_the_float_ir_is_the_float_network(unpacked: Path) -> None:
-    run = ir_runner(unpacked / "openvino" / "small-fp32.xml")
+    run = ir_runner(unpacked / "openvino" / "small-fp32.xml", Form())
     for vector in read_contents(unpacked).golden[:2]:
         expected = np.load(unpacked / golden_path("float", vector.name))
         found = run(np.load(unpacked / golden_path("input", vector.name)))
@@ -66,4 +67,4 @@ def test_a_damaged_ir_is_named(unpacked: Path, tmp_path: Path) -> None:
     (tmp_path / "x.xml").write_text(text[: len(text) // 2])
     (tmp_path / "x.bin").write_bytes(b"")
     with pytest.raises(GraphError, match=r"OpenVINO cannot load x\.xml"):
-        ir_runner(tmp_path / "x.xml")
+        ir_runner(tmp_path / "x.xml", Form())
