@@ -33,7 +33,7 @@ def test_a_folder_goes_on_after_a_bad_file(built: Path, pictures: Path, tmp_path
     result = run("upscale", pictures, out, *OPTIONS, built, "--recursive")
     assert result.exit_code == 1, result.output
     assert set(files(out)) == {"a.png", "b.jpg", "more/c.png"}
-    assert "3 drawn, 1 failed" in result.stdout
+    assert "3 drawn with tiny-int8-ort.onnx, 1 failed" in result.stdout
     assert "1 files passed over, no pictures: notes.txt" in result.stdout
     assert "bad.png: is no whole picture" in result.stderr.splitlines()[-1]
 
