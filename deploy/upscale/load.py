@@ -8,7 +8,9 @@ from calib.errors import UsageError
 from calib.runtime import installed_providers
 from deploy.runtime.backends import BackendName, backend_runner
 from deploy.runtime.runner import Runner, model_runner
-from deploy.upscale.memory import Copies
+from deploy.upscale.built_file import BuiltFile
+from deploy.upscale.memory import MEMORY_MB, Copies
+from deploy.upscale.sized_network import SizedNetwork
 
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -59,6 +61,35 @@ def loader(
             "onnxruntime package that has it"
         )
     return lambda model: model_runner(model, optimized=True, provider=name, threads=threads)
+
+
+def load_network(
+    file: BuiltFile,
+    provider: str | None = None,
+    *,
+    memory_mb: float = MEMORY_MB,
+    own_tiles: bool = False,
+) -> SizedNetwork:
+    """Return the network in a file of a build.
+
+    Args:
+        file: which.
+        provider: see :func:`loader`.
+        memory_mb: what the process may take, 10^6 bytes.
+        own_tiles: keep to the size that the file is built for.
+
+    Raises:
+        UsageError: as :func:`loader`.
+        VerificationError: the file is not the one that its manifest names.
+    """
+    return SizedNetwork(
+        file.model(),
+        file.scale,
+        loader(file.backend, provider),
+        copies=float_copies(file.backend, quantized=file.artifact.precision == "int8"),
+        memory_mb=memory_mb,
+        fixed=own_tiles,
+    )
 
 
 def float_copies(backend: BackendName, *, quantized: bool) -> Copies:

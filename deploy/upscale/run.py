@@ -15,7 +15,7 @@ from deploy.upscale.compare import write_comparison
 from deploy.upscale.enlarge import enlarge, inferences
 from deploy.upscale.files import PicturePair, paired_files
 from deploy.upscale.formats import format_of, require_room
-from deploy.upscale.load import float_copies, loader
+from deploy.upscale.load import load_network, loader
 from deploy.upscale.memory import MEMORY_MB
 from deploy.upscale.photograph import Photograph, read_extent, read_photograph
 from deploy.upscale.sized_network import SizedNetwork
@@ -137,18 +137,13 @@ def upscale_pictures(request: UpscaleRequest, progress: Progress) -> UpscaleOutc
     file = find_file(request.builds, request.model, request.precision, request.backend)
     if file.instead:
         progress.note(file.instead)
-    load = loader(file.backend, request.provider)
+    loader(file.backend, request.provider)  # refuses what is not installed before anything is read
     there = [] if request.overwrite else [pair for pair in files.pairs if pair.out.exists()]
     results = {pair: PictureResult(pair, "there already") for pair in there}
     to_draw = [pair for pair in files.pairs if pair not in results]
     if to_draw:
-        network = SizedNetwork(
-            file.model(),
-            file.scale,
-            load,
-            copies=float_copies(file.backend, quantized=file.artifact.precision == "int8"),
-            memory_mb=request.memory_mb,
-            fixed=request.own_tiles,
+        network = load_network(
+            file, request.provider, memory_mb=request.memory_mb, own_tiles=request.own_tiles
         )
         if network.kept_size and not request.own_tiles:
             progress.note(f"tiles of the size built for: {network.kept_size}")
