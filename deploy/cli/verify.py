@@ -222,6 +222,8 @@ def show_verification(verification: "Verification") -> None:
         f"{counted.count('passed')} checks passed, {counted.count('failed')} failed, "
         f"{counted.count('skipped')} skipped: {verdict_line(verification)}"
     )
+    for warning in verification.warnings:
+        typer.echo(f"warning: {warning}")
 
 
 def verdict_line(verification: "Verification") -> str:

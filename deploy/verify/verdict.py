@@ -17,6 +17,7 @@ from deploy.artifacts.check import Check
 from deploy.artifacts.files import MANIFEST_NAME
 from deploy.artifacts.manifest import find_builds, read_manifest
 from deploy.artifacts.parity_record import ParityFile
+from deploy.artifacts.picture_warnings import picture_warnings
 from deploy.metrics.layer_sqnr import LayerError
 from deploy.metrics.parity import UNSEEN_DB, Level, ParityResult, at_least, lowest_level
 from deploy.progress import Progress
@@ -59,6 +60,7 @@ class Verification:
         outputs: what the models drew of the first pictures.
         int8: by int8 file, how much of it is in integers, and its size.
         batch: how many pictures one inference takes.
+        warnings: what the pictures that a finished build was made on cost it, one line each.
     """
 
     model: str
@@ -75,6 +77,7 @@ class Verification:
     outputs: Outputs = field(default_factory=Outputs, compare=False)
     int8: Mapping[str, str] = field(default_factory=dict)
     batch: int = 1
+    warnings: tuple[str, ...] = ()
 
     @property
     def image_note(self) -> str:
@@ -145,6 +148,7 @@ class Verification:
             "pictures": asdict(self.judges.record()),
             "pictures_note": resized_note(self.judges.record().images) or None,
             "not_asked": list(self.not_asked),
+            "warnings": list(self.warnings),
             "int8": dict(self.int8),
             "checks": [check.record() for check in self.checks],
             "files": [result.shown() for result in self.parity],
@@ -203,7 +207,8 @@ def verify_tree(  # noqa: PLR0913  # two of them have defaults
                 ahead.draw_with_all(opened.build)
             checked = check_folder(opened, progress).with_report()
             original = find_original(checked.build, weights, onnx_file)
-            verifications.append(compare_build(checked, judges, original, progress, options, ahead))
+            verified = compare_build(checked, judges, original, progress, options, ahead)
+        verifications.append(replace(verified, warnings=picture_warnings(manifest)))
     return tuple(verifications)
 
 

@@ -73,6 +73,8 @@ def test_verify_finds_them_again_or_says_on_what_it_judged(
     common = ["verify", folder, "--weights", tiny_x2_weights, "--backend", "none", "--json"]
     (there,) = json.loads(run(*common, "--images", mine).stdout)["builds"]
     assert there["passed"]
+    (warning,) = there["warnings"]
+    assert f"warning: {warning}" in own[1]  # as the build said
     assert there["pictures"]["choice"] == "held-back"
     assert there["not_asked"] == []
     assert "recorded parity" in {check["check"] for check in there["checks"]}
