@@ -61,28 +61,38 @@ def sr_model(
     drawn = graph.node("Add", details, enlarged)
     bright = graph.node("Mul", drawn, graph.weight(np.float32(factor)))
     graph.node("Add", bright, graph.weight(np.float32(offset + factor / 2)), output=made)
-    kind = TensorProto.FLOAT16 if half else TensorProto.FLOAT
-    enlarged_shape = [
-        *shape[:2],
-        *(side * SCALE if isinstance(side, int) else f"{side}2" for side in shape[2:]),
-    ]
     if named_nodes:
         for number, node in enumerate(graph.nodes):
             node.name = f"/{node.op_type}_{number}"
-    made_graph = helper.make_graph(
-        graph.nodes,
-        "main",
-        [helper.make_tensor_value_info(given, kind, list(shape))],
-        [helper.make_tensor_value_info(made, kind, enlarged_shape)],
-        graph.initializers,
-    )
-    model = helper.make_model(
-        made_graph,
-        opset_imports=[helper.make_opsetid("", opset)],
-        ir_version=next(version for most, version in IR_OF_OPSET if opset < most),
-    )
-    onnx.checker.check_model(model, full_check=True)
-    return model
+    return graph.model(ends, shape, opset)
+
+
+def lowerable_model() -> onnx.ModelProto:
+    """Return a network, of opset 13, with one place for each lowering that writes something else.
+
+    It is spelled as exporters other than torch's do: the enlargement of what a convolution reads
+    places pixels by their middles, slopes have an axis for the pictures.
+    """
+    graph = _Graph(half=False)
+    rng = np.random.default_rng(4)
+
+    def convolved(tensor: str, outputs: int, inputs: int) -> str:
+        weight = graph.weight(rng.normal(0, 0.1, (outputs, inputs, 3, 3)))
+        bias = graph.weight(rng.normal(0, 0.01, outputs))
+        return graph.node("Conv", tensor, weight, bias, pads=[1] * 4)
+
+    scales = graph.constant(np.array([1, 1, SCALE, SCALE], np.float32))
+    small = convolved(graph.node("SpaceToDepth", "x", blocksize=SCALE), 8, 12)
+    slopes = graph.weight(rng.uniform(-0.2, 0.5, (1, 8, 1, 1)))
+    seen = graph.node("PRelu", small, slopes)
+    deeper = graph.node("Relu", convolved(seen, 8, 8))
+    trunk = graph.node("Add", convolved(deeper, 8, 8), seen)
+    large = graph.node("Resize", trunk, "", scales, mode="nearest")
+    bent = graph.node("LeakyRelu", convolved(large, 8, 8), alpha=0.2)
+    details = graph.node("DepthToSpace", convolved(bent, 12, 8), blocksize=SCALE, mode="DCR")
+    enlarged = graph.node("Resize", "x", "", scales, mode="linear")
+    graph.node("Add", details, enlarged, output="y")
+    return graph.model(("x", "y"), (1, *DYNAMIC[1:]), 13)
 
 
 class _Graph:
@@ -107,6 +117,28 @@ class _Graph:
 
     def weight(self, value: np.ndarray | np.float32) -> str:
         return self.constant(np.asarray(value, self._dtype))
+
+    def model(self, ends: tuple[str, str], shape: Dimensions, opset: int) -> onnx.ModelProto:
+        """Return the network of these nodes, from an input of a shape to twice its sides."""
+        kind = TensorProto.FLOAT16 if self._dtype is np.float16 else TensorProto.FLOAT
+        enlarged = [
+            *shape[:2],
+            *(side * SCALE if isinstance(side, int) else f"{side}2" for side in shape[2:]),
+        ]
+        made = helper.make_graph(
+            self.nodes,
+            "main",
+            [helper.make_tensor_value_info(ends[0], kind, list(shape))],
+            [helper.make_tensor_value_info(ends[1], kind, enlarged)],
+            self.initializers,
+        )
+        model = helper.make_model(
+            made,
+            opset_imports=[helper.make_opsetid("", opset)],
+            ir_version=next(version for most, version in IR_OF_OPSET if opset < most),
+        )
+        onnx.checker.check_model(model, full_check=True)
+        return model
 
     def reduced(self, tensor: str, opset: int) -> str:
         if opset < 18:

@@ -9,8 +9,11 @@ import pytest
 from calib.digest import sha256_file
 from deploy.artifacts.manifest import Manifest, read_manifest
 from deploy.artifacts.weights_record import OnnxFileRecord
+from deploy.network.onnx_file.export import export_onnx
+from deploy.network.onnx_file.read import read_onnx_file
+from quant.passes.lowering.catalogue import LOWERINGS, lower_graph
 from tests.deploy.builds import run
-from tests.deploy.onnx_files import sr_model, written
+from tests.deploy.onnx_files import lowerable_model, sr_model, written
 
 TARGETS = ("ort", "tensorrt", "openvino", "qnn", "qnn-w8a16")
 QUICK = ("--size", "32x40", "--calib-count", 6, "--rounding", "nearest")
@@ -136,3 +139,44 @@ def test_inspect_needs_no_shapes(given, tmp_path) -> None:
         assert fact in " ".join(result.output.split())
     static = run("inspect", written(tmp_path, sr_model(shape=(1, 3, 32, 40))))
     assert "1,080 parameters, 0.001 G convolution" in " ".join(static.output.split())
+
+
+WRITTEN_OTHERWISE = sorted(LOWERINGS.keys() - {"phases-to-resize"})
+
+
+@pytest.mark.parametrize("lowering", WRITTEN_OTHERWISE)
+def test_each_lowering_finds_its_place_in_a_file(lowering, tmp_path) -> None:
+    file = read_onnx_file(written(tmp_path, lowerable_model()))
+    made = export_onnx(file, [np.random.default_rng(0).random((1, 3, 16, 24), np.float32)])
+    found = lower_graph(made.model, [lowering], made.probes)
+    assert found.counts == {lowering: 1}
+    assert list(found.notes()) == []
+
+
+@pytest.mark.parametrize(
+    ("targets", "names"),
+    [
+        (
+            ("qnn", "tensorrt"),
+            "resize-to-phases,depthtospace-to-transpose,spacetodepth-to-conv,prelu-to-relu,"
+            "leakyrelu-to-max",
+        ),
+        (
+            ("ort", "openvino"),
+            "resize-to-convtranspose,depthtospace-to-convtranspose,clip-output",
+        ),
+    ],
+    ids=["integers", "floats"],
+)
+def test_a_file_is_built_with_all_lowerings_that_go_together(targets, names, tmp_path) -> None:
+    given = written(tmp_path, lowerable_model(), "low.onnx")
+    options = [word for target in targets for word in ("--target", target)]
+    out = tmp_path / "dist"
+    quick = ("--size", "16x24", "--calib-count", 2, "--rounding", "nearest", "--no-report")
+    built = run("build", "--onnx", given, *quick, *options, "--lower", names, "--out", out)
+    assert built.exit_code == 0, built.output
+    assert "as it is:" not in built.output
+    assert "changes nothing" not in built.output
+    verified = run("verify", out / "low-16x24", "--onnx", given, "--backend", "none")
+    assert verified.exit_code == 0, verified.output
+    assert "0 failed, 0 skipped" in verified.output

@@ -1,5 +1,9 @@
 """Recognise what several lowerings look for: enlargements, convolutions, what follows them."""
 
+import math
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+
 import numpy as np
 import onnx
 
@@ -7,23 +11,40 @@ from calib.graph import GraphIndex, attribute_of
 from quant.analysis.topology import ACTIVATIONS
 
 _UNSHUFFLE = [0, 1, 3, 5, 2, 4]
+_PLACES: Mapping[bytes, Callable[[int, int], Fraction]] = {
+    b"asymmetric": Fraction,
+    b"half_pixel": lambda place, factor: Fraction(2 * place + 1 - factor, 2 * factor),
+    b"pytorch_half_pixel": lambda place, factor: Fraction(2 * place + 1 - factor, 2 * factor),
+}
+"""Where the places that a pixel is enlarged to lie beside it, in pixels."""
+_ROUNDINGS: Mapping[bytes, Callable[[Fraction], int]] = {
+    b"floor": math.floor,
+    b"ceil": math.ceil,
+    b"round_prefer_floor": lambda position: math.ceil(position - Fraction(1, 2)),
+    b"round_prefer_ceil": lambda position: math.floor(position + Fraction(1, 2)),
+}
 
 
 def enlargement(index: GraphIndex, node: onnx.NodeProto | None) -> int | None:
     """Return the whole factor by which a Resize repeats pixels along both axes, or ``None``."""
     if node is None or node.op_type != "Resize":
         return None
-    repeats = (
-        attribute_of(node, "mode", b"nearest") == b"nearest"
-        and attribute_of(node, "coordinate_transformation_mode", b"") == b"asymmetric"
-        and attribute_of(node, "nearest_mode", b"") == b"floor"
-    )
     before, after = index.shape(node.input[0]), index.shape(node.output[0])
-    if not repeats or before is None or after is None or len(before) != 4:
+    if before is None or after is None or len(before) != 4:
         return None
     factor = after[2] // before[2]
     enlarged = (*before[:2], before[2] * factor, before[3] * factor)
-    return factor if factor > 1 and after == enlarged else None
+    return factor if factor > 1 and after == enlarged and _repeats(node, factor) else None
+
+
+def _repeats(resize: onnx.NodeProto, factor: int) -> bool:
+    """Tell whether every place that a pixel is enlarged to takes that pixel's value."""
+    mode = attribute_of(resize, "mode", b"nearest")
+    place = _PLACES.get(attribute_of(resize, "coordinate_transformation_mode", b"half_pixel"))
+    rounded = _ROUNDINGS[attribute_of(resize, "nearest_mode", b"round_prefer_floor")]
+    if mode != b"nearest" or place is None:
+        return False
+    return all(rounded(place(number, factor)) == 0 for number in range(factor))
 
 
 def square_kernel(index: GraphIndex, node: onnx.NodeProto | None) -> int | None:
