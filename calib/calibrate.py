@@ -21,6 +21,7 @@ from calib.observe import SegmentedGraph, observe
 from calib.runtime import ORT_VERSION, shares
 from calib.statistics import TensorStatistics
 from calib.table import CalibrationTable
+from calib.tile import channels_of
 
 OnImage = Callable[[int, int], None]
 
@@ -165,8 +166,10 @@ def feed_picture(graph: SegmentedGraph, picture: Picture, name: str) -> dict[str
     Raises:
         GraphError: the graph has several inputs, or one of another shape.
     """
-    array = to_input(picture)
-    if list(graph.inputs.values()) != [array.shape]:
+    shapes = list(graph.inputs.values())
+    pictures = [shape for shape in shapes if shape is not None and len(shape) == 4]
+    array = to_input(picture, channels_of(pictures[0][1] if pictures else None))
+    if shapes != [array.shape]:
         raise GraphError(
             f"picture {name!r} makes one input {array.shape}, the graph takes {graph.inputs}"
         )

@@ -2,7 +2,11 @@
 
     picture  uint8 [H, W, 3] RGB                  (read_image, decode_image)
     input    picture / 255, float32 [1, 3, H, W]  (to_input)
+             of a network for gray: luma / 255, float32 [1, 1, H, W]
     picture  rint(clip(output, 0, 1) * 255)       (to_picture)
+
+luma = 0.299 R + 0.587 G + 0.114 B, rounded to 8 bits: ITU-R BT.601 over the full range, as JPEG and
+OpenCV have it. A gray picture is its own luma, and is held as RGB of three equal channels.
 
 How each kind of file becomes a picture:
 
@@ -34,6 +38,7 @@ import numpy as np
 from calib.arrays import AnyArray, Float32, Floating, UInt8
 from calib.errors import ImageError, UsageError, VerificationError
 from calib.files import read_whole, write_atomically
+from calib.tile import GRAY, RGB, Channels
 
 Picture = UInt8
 
@@ -112,14 +117,35 @@ def decode_image(raw: bytes, name: str) -> Picture:
     return _to_rgb8(np.asarray(stored), name)
 
 
-def to_input(picture: Picture) -> Float32:
+def in_channels(picture: Picture, channels: Channels) -> Picture:
+    """Return a picture as a network of so many channels can draw it: gray where it has one.
+
+    Args:
+        picture: uint8 [H, W, 3], RGB.
+        channels: of the network.
+
+    Returns:
+        uint8 [H, W, 3], RGB, of three equal channels for a network of gray.
+
+    Raises:
+        ImageError: the array is not a picture.
+    """
+    _require_picture(picture)
+    if channels == RGB:
+        return picture
+    luma = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    return np.asarray(cv2.cvtColor(luma, cv2.COLOR_GRAY2RGB), dtype=np.uint8)
+
+
+def to_input(picture: Picture, channels: Channels = RGB) -> Float32:
     """Turn a picture into the network's input.
 
     Args:
         picture: uint8 [H, W, 3], RGB.
+        channels: of the network.
 
     Returns:
-        float32 [1, 3, H, W] in [0, 1], contiguous.
+        float32 [1, C, H, W] in [0, 1], contiguous.
 
     Raises:
         ImageError: the array is not such a picture.
@@ -127,8 +153,8 @@ def to_input(picture: Picture) -> Float32:
     >>> float(to_input(np.full((2, 2, 3), 51, np.uint8))[0, 0, 0, 0])
     0.20000000298023224
     """
-    _require_picture(picture)
-    planes: Float32 = np.ascontiguousarray(picture.transpose(2, 0, 1)[np.newaxis], dtype=np.float32)
+    shown = in_channels(picture, channels)[:, :, :channels]
+    planes: Float32 = np.ascontiguousarray(shown.transpose(2, 0, 1)[np.newaxis], dtype=np.float32)
     planes /= np.float32(255)
     return planes
 
@@ -137,7 +163,7 @@ def to_picture(output: Floating) -> Picture:
     """Turn the network's output into a picture: clip, times 255, round half to even.
 
     Args:
-        output: float [1, 3, H, W]; values outside [0, 1] are clipped.
+        output: float [1, 3, H, W], or [1, 1, H, W] of gray; values outside [0, 1] are clipped.
 
     Returns:
         uint8 [H, W, 3], RGB, contiguous.
@@ -146,9 +172,10 @@ def to_picture(output: Floating) -> Picture:
         VerificationError: the array has another shape or type, or holds NaN or infinity. Those
             are never painted over: they are how an overflowing fp16 network shows itself.
     """
-    if output.ndim != 4 or output.shape[:2] != (1, 3) or 0 in output.shape:
+    if output.ndim != 4 or output.shape[:2] not in {(1, GRAY), (1, RGB)} or 0 in output.shape:
         raise VerificationError(
-            f"the network's output has shape {list(output.shape)}; expected [1, 3, H, W]"
+            f"the network's output has shape {list(output.shape)}; expected [1, 3, H, W], or "
+            "[1, 1, H, W] of gray"
         )
     if not np.issubdtype(output.dtype, np.floating):
         raise VerificationError(
@@ -161,11 +188,12 @@ def to_picture(output: Floating) -> Picture:
             "the model overflowed or its weights are damaged"
         )
     scaled = np.rint(np.clip(output[0], 0, 1).astype(np.float32) * np.float32(255))
-    return np.ascontiguousarray(scaled.transpose(1, 2, 0), dtype=np.uint8)
+    planes = np.broadcast_to(scaled, (RGB, *scaled.shape[1:]))
+    return np.ascontiguousarray(planes.transpose(1, 2, 0), dtype=np.uint8)
 
 
 def to_pictures(outputs: Floating) -> list[Picture]:
-    """Turn an output of several pictures, float [N, 3, H, W], into them; see :func:`to_picture`.
+    """Turn an output of several pictures, float [N, C, H, W], into them; see :func:`to_picture`.
 
     Raises:
         VerificationError: the array has another shape or type, or holds NaN or infinity.

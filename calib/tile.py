@@ -7,11 +7,16 @@ pixels the output of a network that does not enlarge is smaller than SSIM can ju
 
 import re
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from calib.errors import UsageError
 from calib.records import FEWEST_PX, MOST_BATCH, MOST_PX, Batch, SidePx
 
-RGB = 3
+Channels: TypeAlias = Literal[1, 3]
+"""Of a network's pictures: one of gray, three of RGB."""
+
+GRAY: Literal[1] = 1
+RGB: Literal[3] = 3
 USUAL_PX = 128
 MOST_PIXELS = MOST_PX * MOST_PX
 
@@ -55,15 +60,26 @@ class Size:
 USUAL_SIZE = Size()
 
 
+def channels_of(count: object) -> Channels:
+    """Return how many channels the pictures of a network have whose input says ``count``.
+
+    >>> channels_of(1), channels_of(3), channels_of("C")
+    (1, 3, 3)
+    """
+    return GRAY if count == GRAY else RGB
+
+
 @dataclass(frozen=True)
 class Tile(Size):
     """The fixed input of a network.
 
     Attributes:
         batch: pictures that one inference takes.
+        channels: of each picture; what the network says, whatever size is asked for.
     """
 
     batch: Batch = 1
+    channels: Channels = RGB
 
     def __post_init__(self) -> None:
         """Refuse what no network is built for.
@@ -89,7 +105,7 @@ class Tile(Size):
             UsageError: the text has another form, or the tile is out of bounds.
 
         >>> Tile.parse("180x320")
-        Tile(height_px=180, width_px=320, batch=1)
+        Tile(height_px=180, width_px=320, batch=1, channels=3)
         >>> Tile.parse("256", batch=4).shape
         (4, 3, 256, 256)
         """
@@ -110,11 +126,12 @@ class Tile(Size):
     @property
     def shape(self) -> tuple[int, int, int, int]:
         """N, C, H and W of the network's input."""
-        return self.batch, RGB, self.height_px, self.width_px
+        return self.batch, self.channels, self.height_px, self.width_px
 
     def output_shape(self, scale: int) -> tuple[int, int, int, int]:
         """Return N, C, H and W of the output of a network that enlarges by ``scale``."""
-        return self.batch, RGB, self.height_px * scale, self.width_px * scale
+        height, width = (side * scale for side in self.sides)
+        return self.batch, self.channels, height, width
 
     def named(self, model: str) -> str:
         """Return what files of a model with this input begin with; the usual one is not named.
@@ -122,6 +139,9 @@ class Tile(Size):
         >>> Tile().named("x4plus"), Tile(180, 320).named("x4plus"), Tile(batch=4).named("x4plus")
         ('x4plus', 'x4plus-180x320', 'x4plus-128x128-b4')
         """
-        if self == Tile():
+        if self.size == USUAL_SIZE and self.batch == 1:
             return model
         return f"{model}-{self.size}" + (f"-b{self.batch}" if self.batch > 1 else "")
+
+
+USUAL_TILE = Tile()

@@ -18,6 +18,7 @@ import numpy as np
 
 from calib.arrays import AnyArray
 from calib.errors import InputError, UsageError
+from calib.tile import GRAY
 from deploy.artifacts.precision import ModelPrecision
 from deploy.build.budget import Budget
 from deploy.build.calibrate import CalibrationRequest
@@ -32,6 +33,7 @@ from deploy.upscale.built_file import find_file
 from deploy.upscale.enlarge import enlarge
 from deploy.upscale.load import load_network
 from deploy.upscale.memory import MEMORY_MB
+from deploy.upscale.samples import in_gray
 from deploy.verify.explain import VERDICT_ONLY, VerifyOptions
 from deploy.verify.verdict import Verification, verify_tree
 from quant.plan import QuantOptions
@@ -179,6 +181,8 @@ def upscaler(  # noqa: PLR0913  # five of them have defaults
                 f"found an array of {picture.dtype}{list(picture.shape)}; expected uint8 or uint16 "
                 "[H, W] or [H, W, C] with 1 to 4 channels: gray or RGB, with alpha or without"
             )
+        if network.channels == GRAY:
+            samples = in_gray(samples)
         drawn = np.concatenate(list(enlarge(samples, network)))
         return drawn[:, :, 0] if picture.ndim == 2 else drawn
 
@@ -194,7 +198,8 @@ def upscale(picture: AnyArray, build: Path | str = "dist") -> AnyArray:
         build: a build's folder, or one with a single build in it.
 
     Returns:
-        The same type, [H*scale, W*scale] or [H*scale, W*scale, C].
+        The same type, [H*scale, W*scale] or [H*scale, W*scale, C]; a network for gray pictures
+        makes one channel of three.
 
     Raises:
         UsageError: there is no such build, or the array is no picture.

@@ -89,6 +89,7 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
     """
     request.require_possible()
     network = _loaded(request, progress)
+    request = request.in_channels(network.channels)
     network.require_fitting(request.tile)
     hold_back = request.verify_images is None
     chosen: ChosenImages | None = None
@@ -114,7 +115,7 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
         kept = [item.path for item in earlier.kept]
         with (
             staged(folder, kept, resumable_files, progress.note) as stage,
-            DrawingAhead(judges.patches.patches, request.tile.batch) as ahead,
+            DrawingAhead(judges.patches.patches, request.tile) as ahead,
         ):
             keep_export(stage, network, request, exported)
             (float_file,) = write_fp32(stage, request.stem, formed)
@@ -212,6 +213,7 @@ def calibrate_model(request: BuildRequest, progress: Progress) -> CalibrationOut
     """
     request = replace(request, precision="fp16")  # what needs a table, and no target
     network = _loaded(request, progress)
+    request = request.in_channels(network.channels)
     network.require_fitting(request.tile)
     scale = network.scale_at(request.tile)
     source = request.calibration.chosen(request.tile.size, scale=scale).source
@@ -270,8 +272,8 @@ def _export(network: Network, request: BuildRequest, progress: Progress) -> Expo
             progress.note(f"using the exported float model of {network.name}")
             return kept
     with progress.stage(f"exporting {network.name}: {network.description}", 1) as advance:
-        probe = to_input(verification_pictures(request.tile.size).patches[0].load())
-        exported = network.export([probe])
+        probe = verification_pictures(request.tile.size).patches[0].load()
+        exported = network.export([to_input(probe, request.tile.channels)])
         found = lower_graph(exported.model, request.lowering, exported.probes)
         advance()
     for line in (*exported.notes, *found.notes()):

@@ -36,7 +36,7 @@ from deploy.artifacts.parity_record import ParityFigures, VerifiedOn
 from deploy.artifacts.precision import PRECISIONS
 from deploy.artifacts.weights_record import WeightsRecord
 
-SCHEMA_VERSION: Literal[10] = 10
+SCHEMA_VERSION: Literal[11] = 11
 BUNDLE_SCHEMA = "esrdeploy.handoff/"
 _CHECK_BUNDLE = "'esrdeploy handoff --check' checks a bundle"
 ToldActivation: TypeAlias = Literal["relu", "leaky_relu"]
@@ -126,7 +126,7 @@ class Manifest:
     parity: ParityFigures = field(default_factory=ParityFigures)
     verified_on: VerifiedOn | None = None
     versions: Mapping[str, str] = field(default_factory=library_versions)
-    schema_version: Literal[10] = SCHEMA_VERSION
+    schema_version: Literal[11] = SCHEMA_VERSION
 
     @property
     def stem(self) -> str:

@@ -7,7 +7,7 @@ from calib.dataset import PatchSet
 from calib.images import to_input
 from calib.sample import sample_patches
 from calib.table import CalibrationTable
-from calib.tile import Size
+from calib.tile import Size, channels_of
 from quant.passes.equivalence import Probe
 from quant.rounding.round_weights import IMAGES
 
@@ -27,6 +27,11 @@ class Pictures:
     rounding: PatchSet
     held_out: PatchSet
     probe: Probe
+
+    def inputs(self, patches: PatchSet) -> list[Float32]:
+        """Return each of some patches as the probe is: float32 ``[1,C,H,W]`` in [0,1]."""
+        channels = channels_of(self.probe.values.shape[1])
+        return [to_input(patch.load(), channels) for patch in patches.patches]
 
 
 def pictures_of(source: PatchSet | CalibrationTable, size: Size, probe: Probe) -> Pictures:
@@ -51,8 +56,3 @@ def pictures_of(source: PatchSet | CalibrationTable, size: Size, probe: Probe) -
 
 def _some(patches: PatchSet, first: int, count: int) -> PatchSet:
     return replace(patches, requested=count, patches=patches.patches[first : first + count])
-
-
-def inputs_of(patches: PatchSet) -> list[Float32]:
-    """Return each picture as float32 ``[1,3,H,W]`` in [0,1]."""
-    return [to_input(patch.load()) for patch in patches.patches]

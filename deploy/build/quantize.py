@@ -24,7 +24,7 @@ from calib.table import CalibrationTable
 from deploy.artifacts.build_options import BudgetRecord
 from deploy.build.budget import Budget, promoted_nodes, require_int8
 from deploy.build.kept_rounding import kept_rounding
-from deploy.build.pictures import Pictures, inputs_of
+from deploy.build.pictures import Pictures
 from deploy.progress import Progress
 from quant.analysis.layer_groups import find_layer_groups
 from quant.passes.driver import prove_rewrites
@@ -135,7 +135,7 @@ class Quantizer:
         """
         self.profile.higher_precision(full_integer=options.full_integer)
         judges = self.pictures.held_out
-        inputs = inputs_of(judges)
+        inputs = self.pictures.inputs(judges)
         self.progress.note(
             f"{budget.asked} is decided on {described(judges.record())}; the verdict is of others"
         )
@@ -182,9 +182,10 @@ class Quantizer:
         patches = self.pictures.rounding
 
         def make() -> RoundedWeights:
+            inputs = self.pictures.inputs(patches)
             title = f"rounding weights of {self.profile.name}"
             with self.progress.stage(title, len(prepared.plan.weights)) as advance:
-                return round_weights(prepared, self.table, inputs_of(patches), on_step=advance)
+                return round_weights(prepared, self.table, inputs, on_step=advance)
 
         weights, kept = kept_rounding(self.folder, prepared.plan, patches, make)
         if kept:

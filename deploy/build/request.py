@@ -1,11 +1,12 @@
 """Define what a build is asked to do, as one value."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from calib.errors import UsageError
 from calib.form import Form
-from calib.tile import Tile
+from calib.tile import GRAY, Channels, Tile
 from deploy.artifacts.build_options import BuildOptions, TargetOptions
 from deploy.artifacts.manifest import ToldActivation
 from deploy.artifacts.precision import PRECISIONS, ModelPrecision
@@ -80,6 +81,19 @@ class BuildRequest:
     def folder(self) -> Path:
         """Where the build goes."""
         return self.out / self.stem
+
+    def in_channels(self, channels: Channels) -> "BuildRequest":
+        """Return the same request for a network whose pictures have so many channels.
+
+        Raises:
+            UsageError: an order is asked for of a single channel.
+        """
+        if channels == GRAY and self.form.channel_order == "bgr":
+            raise UsageError(
+                "found --channel-order bgr for a network for gray pictures, of one channel; "
+                "leave it out"
+            )
+        return replace(self, tile=replace(self.tile, channels=channels))
 
     def profiles(self) -> tuple[TargetProfile, ...]:
         """Return the target profiles of the int8 models.

@@ -52,8 +52,8 @@ OnnxFile = Annotated[
     typer.Option(
         "--onnx",
         metavar="FILE",
-        help="Network to build from, as an ONNX file in the place of weights: one RGB picture in "
-        "[0, 1] in, the enlarged one out; float32 or float16, sides fixed or dynamic.",
+        help="Network to build from, as an ONNX file in the place of weights: one picture in "
+        "[0, 1] in, RGB or gray, the enlarged one out; float32 or float16, sides fixed or dynamic.",
     ),
 ]
 Activation = Annotated[

@@ -2,9 +2,9 @@
 
 Three independent ways to be wrong, in the order in which they are undone:
 
-    layout    how the values lie in memory: a flat buffer in, float32 [3, H, W] out
-    order     which plane is which colour: a permutation of the first axis
-    values    what number stands for white: float32 [3, H, W] in and out
+    layout    how the values lie in memory: a flat buffer in, float32 [C, H, W] out
+    order     which plane is which colour, of RGB: a permutation of the first axis
+    values    what number stands for white: float32 [C, H, W] in and out
 
 Every list begins with the right form, whose cause is empty and whose penalty is 0.
 """
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from calib.arrays import Float32
+from calib.tile import GRAY, RGB
 
 
 @dataclass(frozen=True)
@@ -53,12 +54,14 @@ class ChannelOrder:
     penalty: float
 
 
-def channel_orders() -> list[ChannelOrder]:
-    """Return the six orders of three planes, RGB first."""
+def channel_orders(planes: int) -> list[ChannelOrder]:
+    """Return the six orders of three planes, RGB first; the one order of a plane of gray."""
+    if planes == GRAY:
+        return [ChannelOrder("", "", [0], 0.0)]
     orders = []
-    for permutation in itertools.permutations(range(3)):
+    for permutation in itertools.permutations(range(RGB)):
         # Plane i of the reference is plane permutation[i] of the candidate.
-        found = "".join("RGB"[permutation.index(plane)] for plane in range(3))
+        found = "".join("RGB"[permutation.index(plane)] for plane in range(RGB))
         if found == "RGB":
             orders.append(ChannelOrder("", "", [*permutation], 0.0))
             continue
@@ -75,10 +78,10 @@ def channel_orders() -> list[ChannelOrder]:
 
 
 def layouts(expected: tuple[int, ...], shape: tuple[int, ...]) -> list[WrongForm]:
-    """Return the ways in which ``[3, H, W]`` may lie in a buffer, the right one first.
+    """Return the ways in which ``[C, H, W]`` may lie in a buffer, the right one first.
 
     Args:
-        expected: ``(3, H, W)``.
+        expected: ``(C, H, W)``.
         shape: the shape that the buffer came in; it decides what a layout is called.
     """
     channels, height, width = expected
@@ -134,7 +137,13 @@ def _affine(gain: Any, offset: Any) -> Callable[[Float32], Float32]:
 
 _IMAGENET_MEAN, _IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 
-VALUE_FORMS = (
+_IMAGENET = WrongForm(
+    "ImageNet mean and standard deviation left in the values",
+    "the network wants x / 255 alone: mean 0, standard deviation 1",
+    _affine(_IMAGENET_STD, _IMAGENET_MEAN),
+    1.0,
+)
+_VALUE_FORMS = (
     WrongForm("", "", lambda picture: picture, 0.0),
     WrongForm(
         "values in 0..255 for 0..1 (missing / 255)",
@@ -151,12 +160,7 @@ VALUE_FORMS = (
     WrongForm(
         "values in -1..1 for 0..1", "the network takes and gives 0..1", _affine(0.5, 0.5), 1.0
     ),
-    WrongForm(
-        "ImageNet mean and standard deviation left in the values",
-        "the network wants x / 255 alone: mean 0, standard deviation 1",
-        _affine(_IMAGENET_STD, _IMAGENET_MEAN),
-        1.0,
-    ),
+    _IMAGENET,
     WrongForm(
         "limited range (16 to 235 of 255)",
         "a video format's range was left in the picture",
@@ -171,6 +175,11 @@ VALUE_FORMS = (
         1.0,
     ),
 )
+
+
+def value_forms(planes: int) -> list[WrongForm]:
+    """Return what numbers may stand for white, the right one first; ImageNet's are of colours."""
+    return [form for form in _VALUE_FORMS if planes == RGB or form is not _IMAGENET]
 
 
 def affine_form(target: Float32, picture: Float32) -> WrongForm:

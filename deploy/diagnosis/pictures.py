@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from calib.arrays import Bool, Float32
-from deploy.diagnosis.picture_forms import VALUE_FORMS, affine_form, channel_orders, layouts
+from deploy.diagnosis.picture_forms import affine_form, channel_orders, layouts, value_forms
 from deploy.metrics.psnr_ssim import CEILING_DB
 from quant.numerics.psnr import psnr_of
 
@@ -74,7 +74,7 @@ def diagnose(reference: Float32, candidate: Float32) -> Finding | None:
     """Return the likely cause of the difference, ``None`` if there is none or it has no name.
 
     Args:
-        reference: float32 ``[1, 3, H, W]``, nominally in [0, 1], finite.
+        reference: float32 ``[1, C, H, W]``, nominally in [0, 1], finite.
         candidate: what should equal it, any floating-point array in any form. Leading axes of
             length 1 are no difference.
     """
@@ -154,10 +154,12 @@ def _best_form(target: Float32, plain: Float32, shape: tuple[int, ...]) -> _Read
     steps = tuple(max(side // _GRID, 1) for side in target.shape[1:])
     coarse_target = _coarse(target, steps)
     best_score, best = -np.inf, None
-    for layout, order in itertools.product(layouts(target.shape, shape), channel_orders()):
+    planes = len(target)
+    forms = value_forms(planes)
+    for layout, order in itertools.product(layouts(target.shape, shape), channel_orders(planes)):
         form = layout.undo(plain)[order.permutation]
         coarse = _coarse(form, steps)
-        for values in (*VALUE_FORMS, affine_form(coarse_target, coarse)):
+        for values in (*forms, affine_form(coarse_target, coarse)):
             undone = values.undo(coarse)
             if values.cause and _correlation(coarse_target, undone) < _MIN_CORRELATION:
                 continue

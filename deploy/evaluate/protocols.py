@@ -10,6 +10,8 @@
     LR file  -> / 255 -> network -> clip, * 255, round -> uint8
     HR file  -> cropped at the right and below to scale * LR, where it is a few pixels larger
 
+Networks of gray get the luma of LR and are held against that of HR (`calib.images`).
+
 PSNR over all RGB values, SSIM as in `deploy.metrics.psnr_ssim`; the score of a set is the mean
 over its images.
 """
@@ -24,8 +26,8 @@ import numpy as np
 from calib.arrays import Float32
 from calib.div2k import Pair
 from calib.errors import ImageSetError, VerificationError
-from calib.images import Picture, read_image, resize_area, to_input, to_picture
-from calib.tile import USUAL_SIZE, Size
+from calib.images import Picture, in_channels, read_image, resize_area, to_input, to_picture
+from calib.tile import RGB, USUAL_TILE, Channels, Tile
 from deploy.metrics.psnr_ssim import psnr_db, ssim
 from deploy.progress import Advance
 from deploy.runtime.runner import Runner
@@ -85,29 +87,30 @@ class Scores:
         }
 
 
-def evaluation_input(pair: Pair, size: Size = USUAL_SIZE) -> Float32:
-    """Return the network's input for a pair, float32 [1, 3, H, W] of that size in [0, 1].
+def evaluation_input(pair: Pair, tile: Tile = USUAL_TILE) -> Float32:
+    """Return the network's input for a pair, float32 [1, C, H, W] of that tile in [0, 1].
 
     Raises:
         ImageError: the LR file does not decode.
     """
-    return to_input(resize_area(read_image(pair.lr), *size.sides))
+    return to_input(resize_area(read_image(pair.lr), *tile.sides), tile.channels)
 
 
-def reference_picture(pair: Pair, scale: int, size: Size = USUAL_SIZE) -> Picture:
+def reference_picture(pair: Pair, scale: int, tile: Tile = USUAL_TILE) -> Picture:
     """Return what the network's picture is compared with, uint8 [H*scale, W*scale, 3].
 
     Raises:
         ImageError: the HR file does not decode.
     """
-    return resize_area(read_image(pair.hr), *(side * scale for side in size.sides))
+    hr = resize_area(read_image(pair.hr), *(side * scale for side in tile.sides))
+    return in_channels(hr, tile.channels)
 
 
-def source_pictures(pair: Pair, scale: int) -> tuple[Float32, Picture]:
+def source_pictures(pair: Pair, scale: int, channels: Channels = RGB) -> tuple[Float32, Picture]:
     """Return input and reference of a pair at its true size.
 
     Returns:
-        float32 [1, 3, H, W] in [0, 1] and uint8 [H*scale, W*scale, 3].
+        float32 [1, C, H, W] in [0, 1] and uint8 [H*scale, W*scale, 3].
 
     Raises:
         ImageError: a file does not decode.
@@ -121,7 +124,8 @@ def source_pictures(pair: Pair, scale: int) -> tuple[Float32, Picture]:
             f"{pair.hr} has {hr.shape[0]}x{hr.shape[1]} pixels, expected {height}x{width}: it is "
             f"not the HR picture of {pair.lr.name} at scale {scale}"
         )
-    return to_input(lr), np.ascontiguousarray(hr[:height, :width])
+    reference = in_channels(np.ascontiguousarray(hr[:height, :width]), channels)
+    return to_input(lr, channels), reference
 
 
 def evaluate(  # noqa: PLR0913  # four of them have defaults
@@ -130,19 +134,19 @@ def evaluate(  # noqa: PLR0913  # four of them have defaults
     *,
     scale: int = 4,
     shape: Shape = "fixed",
-    size: Size = USUAL_SIZE,
+    tile: Tile = USUAL_TILE,
     on_picture: OnPicture | None = None,
     advance: Advance = lambda: None,
 ) -> Scores:
     """Score a network on every pair.
 
     Args:
-        run: maps float32 [1, 3, H, W] to float32 [1, 3, H*scale, W*scale]; of ``size`` if the
+        run: maps float32 [1, C, H, W] to float32 [1, C, H*scale, W*scale]; of ``tile`` if the
             shape is fixed, else of any (`deploy.runtime.tiling.tiled_runner`).
         pairs: what to score on; nothing of it may have been calibrated on.
         scale: the network's enlargement.
         shape: which of the two protocols.
-        size: of the input, where the shape is fixed.
+        tile: the network's input: its channels, and its sides where the shape is fixed.
         on_picture: called with each pair and its two pictures.
         advance: called after each image.
 
@@ -154,10 +158,10 @@ def evaluate(  # noqa: PLR0913  # four of them have defaults
     scores = []
     for pair in pairs:
         if shape == "fixed":
-            network_input = evaluation_input(pair, size)
-            reference = reference_picture(pair, scale, size)
+            network_input = evaluation_input(pair, tile)
+            reference = reference_picture(pair, scale, tile)
         else:
-            network_input, reference = source_pictures(pair, scale)
+            network_input, reference = source_pictures(pair, scale, tile.channels)
         picture = to_picture(run(network_input))
         scores.append(ImageScore(pair.name, psnr_db(reference, picture), ssim(reference, picture)))
         if on_picture is not None:

@@ -17,7 +17,7 @@ from calib.digest import canonical_json, sha256_bytes, sha256_file
 from calib.div2k import Pair
 from calib.errors import UsageError, VerificationError
 from calib.images import Picture
-from calib.tile import Tile
+from calib.tile import RGB, Tile
 from deploy.artifacts.check import check_digest
 from deploy.artifacts.onnx_files import read_model
 from deploy.artifacts.precision import judged_by_reference
@@ -82,7 +82,7 @@ def score(
         _score_one(item, pairs[item.scale], request, progress, fid=fid, judge=judge)
         for item in chosen
     ]
-    notes = [*_notes(request, pairs, network), *([] if judge is None else [judge.note()])]
+    notes = [*_notes(request, chosen, pairs, network), *([] if judge is None else [judge.note()])]
     return VendorTable(with_float_scores(entries), _images_record(pairs), tuple(notes))
 
 
@@ -118,7 +118,7 @@ def _score_one(  # noqa: PLR0913  # the last two are asked or not
             pairs,
             scale=item.scale,
             shape=request.shape,
-            size=item.tile.size,
+            tile=item.tile,
             on_picture=on_picture,
             advance=advance,
         )
@@ -184,8 +184,8 @@ class _SizedRunner:
     def shape_text(self) -> str:
         """What the column shape says."""
         if self._in_tiles:
-            return f"source, tiles of 3x{self._tile.size}"
-        return "source, whole" if self._whole else f"3x{self._tile.size}"
+            return f"source, tiles of {self._tile.channels}x{self._tile.size}"
+        return "source, whole" if self._whole else f"{self._tile.channels}x{self._tile.size}"
 
 
 @dataclass
@@ -223,11 +223,14 @@ def _images_record(pairs: dict[int, tuple[Pair, ...]]) -> dict[str, Any]:
 
 def _notes(
     request: ScoringRequest,
+    chosen: Sequence[BuiltModel],
     pairs: dict[int, tuple[Pair, ...]],
     network: FeatureNetwork | None,
 ) -> Iterator[str]:
-    counts = sorted({len(chosen) for chosen in pairs.values()})
-    yield f"{', '.join(map(str, counts))} evaluation pairs; RGB, 8 bits; means over the images"
+    counts = sorted({len(some) for some in pairs.values()})
+    colours = sorted({"RGB" if item.tile.channels == RGB else "luma" for item in chosen})
+    counted, kinds = ", ".join(map(str, counts)), " or ".join(colours)
+    yield f"{counted} evaluation pairs; {kinds}, 8 bits; means over the images"
     if request.shape == "fixed":
         yield (
             "LR to the input's size and HR to the output's, both by INTER_AREA: the vendor's "

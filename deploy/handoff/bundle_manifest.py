@@ -6,7 +6,7 @@ esrdeploy-VERSION-….whl       this package, as it made the bundle
 processing.py                 pre- and post-processing, numpy and cv2 alone
 models/                       the ONNX files
 golden/picture/NAME.png       uint8 RGB, of the network's input size
-golden/input/NAME.npy         the same in the form that the files take, usually float32 [1,3,H,W]
+golden/input/NAME.npy         the same in the form that the files take, usually float32 [1,C,H,W]
 golden/float/NAME.npy         what the float model makes of it, float32 in that form
 golden/int8-PROFILE/NAME.npy  what that QDQ model makes of it, in QDQ reference semantics
 calibration/                  the calibration set, or how to make it
@@ -32,7 +32,7 @@ from deploy.artifacts.manifest import (
 )
 from deploy.artifacts.weights_record import WeightsRecord
 
-SCHEMA: Literal["esrdeploy.handoff/9"] = "esrdeploy.handoff/9"
+SCHEMA: Literal["esrdeploy.handoff/10"] = "esrdeploy.handoff/10"
 INPUT_KIND = "input"
 FLOAT_KIND = "float"
 INT8_PREFIX = "int8-"
@@ -137,7 +137,7 @@ class BundleManifest:
     wheel: PlainPath
     weights_licence: str | None = None
     versions: Mapping[str, str] = field(default_factory=library_versions)
-    schema: Literal["esrdeploy.handoff/9"] = SCHEMA
+    schema: Literal["esrdeploy.handoff/10"] = SCHEMA
 
     @property
     def stem(self) -> str:

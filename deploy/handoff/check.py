@@ -17,6 +17,7 @@ import onnx
 from calib.digest import sha256_bytes
 from calib.errors import EsrdeployError
 from calib.images import read_image
+from calib.tile import RGB
 from deploy.artifacts.check import Check, check_digest
 from deploy.artifacts.files import MANIFEST_NAME
 from deploy.artifacts.onnx_files import load_model
@@ -176,7 +177,8 @@ def _check_outputs(  # noqa: PLR0913, PLR0917  # one model of a bundle
 
 
 def _check_inputs(root: Path, manifest: BundleManifest) -> Iterator[Check]:
-    folder, batch = root / "golden" / "picture", manifest.network.tile.batch
+    folder, tile = root / "golden" / "picture", manifest.network.tile
+    shown = "picture" if tile.channels == RGB else "picture's luma"
     golden = GoldenSet.of(root, manifest)
     for position, vector in enumerate(manifest.golden):
         path = golden_path(INPUT_KIND, vector.name)
@@ -191,8 +193,8 @@ def _check_inputs(root: Path, manifest: BundleManifest) -> Iterator[Check]:
             detail = f"its picture has sha256 {digest}, the manifest records {vector.sha256}"
             yield Check.of(False, "golden input", path, detail)
             continue
-        same = np.array_equal(found, golden_input(pictures, position, batch))
-        taken = "its picture" if golden.form.values == "uint8" else "its picture divided by 255"
+        same = np.array_equal(found, golden_input(pictures, position, tile))
+        taken = f"its {shown}{'' if golden.form.values == 'uint8' else ' divided by 255'}"
         detail = taken if same else f"is not {taken}"
         yield Check.of(same, "golden input", path, detail)
 

@@ -23,7 +23,7 @@ from calib.images_record import Origin
 from calib.npy import write_npy
 from calib.photos import PhotoFile
 from calib.sample import PackagedPhoto, sample_patches
-from calib.tile import Size
+from calib.tile import Size, Tile
 from calib.views import WholeView
 from deploy.artifacts.build_folder import Build
 from deploy.build.quantize import QuantizedModel
@@ -104,9 +104,10 @@ def vector_name(position: int, source: str) -> str:
     return f"{position:02d}-{plain or 'picture'}"
 
 
-def write_golden(
+def write_golden(  # noqa: PLR0913, PLR0917  # what vectors are made of
     root: Path,
     pictures: Sequence[PatchRef],
+    tile: Tile,
     float_model: onnx.ModelProto,
     int8_models: Mapping[str, QuantizedModel],
     progress: Progress,
@@ -116,6 +117,7 @@ def write_golden(
     Args:
         root: of the bundle.
         pictures: what to make them of.
+        tile: the network's fixed input.
         float_model: the network as its file is written; the vectors are in the form of that.
         int8_models: its int8 models by profile.
         progress: told how far that is.
@@ -132,42 +134,40 @@ def write_golden(
     }
     vectors = []
     loaded = [patch.load() for patch in pictures]
-    batch = float_model.graph.input[0].type.tensor_type.shape.dim[0].dim_value
     with progress.stage("computing golden vectors", len(pictures)) as advance:
         for position, patch in enumerate(pictures):
             name = vector_name(position, patch.photo.name)
             file = root / "golden" / "picture" / f"{name}.png"
             file.parent.mkdir(parents=True, exist_ok=True)
             write_image(file, loaded[position])
-            network_input = golden_input(loaded, position, batch)
+            network_input = golden_input(loaded, position, tile)
             write_npy(root / golden_path(INPUT_KIND, name), form.taken(network_input))
-            expected = float_run(network_input)
-            kept = form.given(stored(expected, STEPS["float"]))
-            write_npy(root / golden_path(FLOAT_KIND, name), kept)
+            kept = stored(float_run(network_input), STEPS["float"])
+            write_npy(root / golden_path(FLOAT_KIND, name), form.given(kept))
             outputs = {profile: run(network_input) for profile, run in int8_runs.items()}
             for profile, output in outputs.items():
-                kept = form.given(stored(output, STEPS["int8"]))
-                write_npy(root / golden_path(int8_kind(profile), name), kept)
+                rounded = form.given(stored(output, STEPS["int8"]))
+                write_npy(root / golden_path(int8_kind(profile), name), rounded)
             operands = {profile: run(network_input) for profile, run in operand_runs.items()}
-            figures = (_parities(expected, found) for found in (outputs, operands))
+            figures = (_parities(kept, found) for found in (outputs, operands))
             origin: Origin = "sample" if isinstance(patch.photo, PackagedPhoto) else "folder"
             vectors.append(GoldenVector(name, patch.name, origin, patch.sha256, *figures))
             advance()
     return tuple(vectors)
 
 
-def golden_input(pictures: Sequence[Picture], position: int, batch: int) -> Float32:
-    """Return the input of the golden vector at a position, float32 [batch, 3, H, W].
+def golden_input(pictures: Sequence[Picture], position: int, tile: Tile) -> Float32:
+    """Return the input of the golden vector at a position, float32 [batch, C, H, W].
 
     It holds the vector's own picture and, in a batch of several, those of the vectors that follow,
     the first after the last: places hold different pictures, so that a swap of two shows.
     """
-    places = [pictures[(position + place) % len(pictures)] for place in range(batch)]
-    return np.concatenate([to_input(picture) for picture in places])
+    places = [pictures[(position + place) % len(pictures)] for place in range(tile.batch)]
+    return np.concatenate([to_input(picture, tile.channels) for picture in places])
 
 
 def _parities(expected: Float32, outputs: Mapping[str, Float32]) -> dict[str, float]:
-    """Return the parity of each profile's output with float, in dB."""
+    """Return the parity of each profile's output with the golden float array, in dB."""
     seen = np.clip(expected, 0.0, 1.0)
     return {
         profile: round(parity_db(seen, np.clip(output, 0.0, 1.0)), 4)

@@ -1,7 +1,7 @@
 """Read the golden vectors of a bundle, and hold an execution against them.
 
 Their files are in the form in which the bundle's models take and give pictures; what is read of
-them is float32 [N, 3, H, W] RGB, whatever the form.
+them is float32 [N, C, H, W], RGB or gray, whatever the form.
 """
 
 from collections.abc import Callable
@@ -16,6 +16,7 @@ from calib.errors import VerificationError
 from calib.files import read_whole
 from calib.form import Form
 from calib.npy import parse_npy
+from calib.tile import GRAY, RGB
 from deploy.handoff.bundle_manifest import (
     FLOAT_KIND,
     INPUT_KIND,
@@ -53,7 +54,7 @@ class GoldenSet:
         return replace(self, vectors=self.vectors[:count])
 
     def input(self, name: str) -> Float32:
-        """Read the input of a vector, float32 [N, 3, H, W] RGB in [0, 1].
+        """Read the input of a vector, float32 [N, C, H, W] in [0, 1], RGB or gray.
 
         Raises:
             VerificationError: the file holds no picture in the form of the bundle.
@@ -62,7 +63,7 @@ class GoldenSet:
         return self.form.planes_taken(self._read(INPUT_KIND, name, dtype))
 
     def output(self, kind: str, name: str) -> Float32:
-        """Read what models of a kind make of a vector, float32 [N, 3, H, W] RGB.
+        """Read what models of a kind make of a vector, float32 [N, C, H, W], RGB or gray.
 
         Raises:
             VerificationError: the file holds no picture in the form of the bundle.
@@ -76,8 +77,8 @@ class GoldenSet:
         except (OSError, ValueError) as error:
             raise VerificationError(f"{path.name} is no array file: it {error}") from error
         axis = 3 if self.form.layout == "nhwc" else 1
-        if array.dtype != dtype or array.ndim != 4 or array.shape[axis] != 3:
-            letters = "N, H, W, 3" if axis == 3 else "N, 3, H, W"
+        if array.dtype != dtype or array.ndim != 4 or array.shape[axis] not in {GRAY, RGB}:
+            letters = "N, H, W, 3 or 1" if axis == 3 else "N, 3 or 1, H, W"
             raise VerificationError(f"{path.name} holds no {np.dtype(dtype)} [{letters}]")
         return array
 

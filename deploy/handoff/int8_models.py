@@ -50,9 +50,10 @@ def int8_model(
     if build.manifest.options.has_budget:
         note += "; the build's budget is not held for it, --target at build time does that"
     progress.note(note)
-    size = build.manifest.network.tile.size
-    probe = Probe(to_input(verification_pictures(size).patches[0].load()))
-    pictures = pictures_of(build.table, size, probe)
+    tile = build.manifest.network.tile
+    picture = verification_pictures(tile.size).patches[0].load()
+    probe = Probe(to_input(picture, tile.channels))
+    pictures = pictures_of(build.table, tile.size, probe)
     single = GraphIndex(with_batch(build.float_graph.model, 1))
     quantizer = Quantizer(single, build.table, find_profile(profile), pictures, progress)
     made = quantizer.quantize(build.manifest.options.quantization_for(profile))

@@ -36,6 +36,7 @@ from deploy.handoff.vendor import (
     Vendor,
     equalized_models,
     require_batch,
+    require_channels,
     require_form,
     require_operators,
 )
@@ -88,7 +89,9 @@ def make_handoff(request: HandoffRequest, progress: Progress) -> HandoffOutcome:
     found = map(find_vendor, request.vendors)
     vendors = list({vendor.name: vendor for vendor in found}.values())
     build = open_build(request.build)
-    require_batch(vendors, build.manifest.network.tile)
+    tile = build.manifest.network.tile
+    require_batch(vendors, tile)
+    require_channels(vendors, tile)
     require_operators(vendors, build.manifest.options.lowering)
     require_form(vendors, build.manifest.network.form)
     pictures = golden_pictures(build, request.images, request.count)
@@ -102,7 +105,7 @@ def make_handoff(request: HandoffRequest, progress: Progress) -> HandoffOutcome:
         kept = KeptModels(kept_folder(), sha256_file(wheel))
         int8 = {profile: int8_model(build, profile, progress, kept) for profile in wanted}
         float_model = _write_models(root, build, int8)
-        golden = write_golden(root, pictures, float_model, int8, progress)
+        golden = write_golden(root, pictures, tile, float_model, int8, progress)
         calibration.write(root)
         for vendor in vendors:
             chosen = {name: int8[name] for name in profiles[vendor.name]}

@@ -14,9 +14,9 @@ from calib.arrays import AnyArray
 from calib.digest import canonical_json
 from calib.errors import UsageError
 from calib.form import Form
-from calib.images import Picture, read_image
+from calib.images import Picture, in_channels, read_image
 from calib.table import CalibrationTable
-from calib.tile import Tile
+from calib.tile import GRAY, Tile
 from deploy.artifacts.files import model_file_name, serialize
 from deploy.artifacts.templates import text_environment
 from deploy.build.quantize import QuantizedModel
@@ -96,6 +96,7 @@ class BundleContext:
             "scale": self.scale,
             "tile": self.tile,
             "form": self.form,
+            "gray": self.tile.channels == GRAY,
             "input_type": "uint8" if self.form.values == "uint8" else "float32",
             "input_shape": list(self.form.shape(self.tile.shape)),
             "output_shape": list(self.form.shape(self.tile.output_shape(self.scale))),
@@ -107,6 +108,11 @@ class BundleContext:
     def picture(self, vector: GoldenVector) -> Picture:
         """Return a golden vector's picture, uint8 [H, W, 3] RGB."""
         return read_image(self.root / "golden" / "picture" / f"{vector.name}.png")
+
+    def seen(self, vector: GoldenVector) -> Picture:
+        """Return what the network sees of a golden vector's picture, uint8 [H, W, C]."""
+        picture = in_channels(self.picture(vector), self.tile.channels)
+        return picture[:, :, : self.tile.channels]
 
     def network_input(self, vector: GoldenVector) -> AnyArray:
         """Return a golden vector's input in the form of the bundle's files."""
@@ -214,6 +220,7 @@ class Vendor:
             bring pictures into the usual one by themselves.
         takes_batch: its tools take a model of several pictures at once; others make the batch
             themselves.
+        takes_gray: its tools take a network of one channel, or are known to.
     """
 
     name: str
@@ -226,6 +233,7 @@ class Vendor:
     takes_batch: bool = True
     takes_lowered: bool = True
     takes_form: bool = False
+    takes_gray: bool = True
 
 
 def require_batch(vendors: Iterable[Vendor], tile: Tile) -> None:
@@ -239,6 +247,20 @@ def require_batch(vendors: Iterable[Vendor], tile: Tile) -> None:
         raise UsageError(
             f"found a build of {tile.batch} pictures at once; the tools of {', '.join(refusing)} "
             "take one and make the batch themselves: hand off a build without --batch"
+        )
+
+
+def require_channels(vendors: Iterable[Vendor], tile: Tile) -> None:
+    """Refuse a network of gray for vendors whose tools are known to take RGB alone.
+
+    Raises:
+        UsageError: one of them does.
+    """
+    refusing = [vendor.name for vendor in vendors if not vendor.takes_gray]
+    if tile.channels == GRAY and refusing:
+        raise UsageError(
+            f"found a network for gray pictures; how the tools of {', '.join(refusing)} take "
+            "one is published nowhere: hand off to others"
         )
 
 

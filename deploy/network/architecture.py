@@ -11,6 +11,8 @@ channels; in general ``scale = 2 ^ upsamplings / unshuffle``.
 ``SRVGG`` (SRVGGNetCompact): plain convolutions with PReLU, ReLU or LeakyReLU at input resolution, a
 pixel-shuffle at the end and the nearest-upsampled input added to it.
 
+Either takes and gives RGB pictures, or gray ones of one channel.
+
 This is the one place that knows which tensors a checkpoint of each holds: checkpoints
 are recognised, networks are built and operations are counted from these lists.
 """
@@ -21,7 +23,7 @@ from fractions import Fraction
 from typing import Literal, TypeAlias
 
 from calib.errors import UsageError
-from calib.tile import Tile
+from calib.tile import RGB, Channels, Tile
 
 INPUT_NAME = "input"
 
@@ -32,7 +34,6 @@ OUTPUT_NAME = "output"
 Activation: TypeAlias = Literal["none", "leaky_relu", "prelu", "relu"]
 SRVGGActivation: TypeAlias = Literal["prelu", "relu", "leaky_relu"]
 
-RGB = 3
 REAL_ESRGAN_UPSAMPLINGS = 2
 KERNEL = 3
 LEAKY_SLOPE = 0.2
@@ -83,6 +84,7 @@ class RRDBNet:
         growth: channels each dense convolution adds.
         unshuffle: pixel-unshuffle factor in front: 1, 2 or 4.
         upsamplings: doublings behind the trunk; ``2 ** upsamplings >= unshuffle``.
+        channels: of a picture, in and out.
     """
 
     blocks: int
@@ -90,6 +92,7 @@ class RRDBNet:
     growth: int
     unshuffle: int = 1
     upsamplings: int = REAL_ESRGAN_UPSAMPLINGS
+    channels: Channels = RGB
 
     @property
     def scale(self) -> int:
@@ -98,15 +101,15 @@ class RRDBNet:
 
     @property
     def in_channels(self) -> int:
-        """Channels that the first convolution takes: 3, 12 or 48."""
-        return RGB * self.unshuffle**2
+        """Channels that the first convolution takes: 3, 12 or 48, of gray 1, 4 or 16."""
+        return self.channels * self.unshuffle**2
 
     def __str__(self) -> str:
         usual = self.upsamplings == REAL_ESRGAN_UPSAMPLINGS
         return (
             f"RRDBNet, {self.blocks} blocks, {self.features} features, "
             f"growth {self.growth}, x{self.scale}"
-            f"{'' if usual else f', upsamplings {self.upsamplings}'}"
+            f"{'' if usual else f', upsamplings {self.upsamplings}'}{_spelled(self.channels)}"
         )
 
     def convolutions(self) -> Iterator[Convolution]:
@@ -123,7 +126,7 @@ class RRDBNet:
             yield Convolution(f"conv_up{index}", features, features, doubled, "leaky_relu")
         full = Fraction(self.scale)
         yield Convolution("conv_hr", features, features, full, "leaky_relu")
-        yield Convolution("conv_last", features, RGB, full)
+        yield Convolution("conv_last", features, self.channels, full)
 
     def _dense_block(self, name: str, resolution: Fraction) -> Iterator[Convolution]:
         for index in range(DENSE_CONVOLUTIONS - 1):
@@ -143,29 +146,37 @@ class SRVGG:
         features: channels between them.
         scale: output pixels per input pixel along one side.
         activation: behind every convolution but the last; LeakyReLU has ``SRVGG_LEAKY_SLOPE``.
+        channels: of a picture, in and out.
     """
 
     convs: int
     features: int
     scale: int
     activation: SRVGGActivation = "prelu"
+    channels: Channels = RGB
 
     def __str__(self) -> str:
         named = {"prelu": "", "relu": ", ReLU", "leaky_relu": ", LeakyReLU"}[self.activation]
         return (
-            f"SRVGGNetCompact, {self.convs} convs, {self.features} features, x{self.scale}{named}"
+            f"SRVGGNetCompact, {self.convs} convs, {self.features} features, "
+            f"x{self.scale}{named}{_spelled(self.channels)}"
         )
 
     def convolutions(self) -> Iterator[Convolution]:
         """Yield every convolution in order of execution."""
         one = Fraction(1)
         for index in range(self.convs + 1):
-            inputs = RGB if index == 0 else self.features
+            inputs = self.channels if index == 0 else self.features
             prelu = f"body.{2 * index + 1}" if self.activation == "prelu" else None
             yield Convolution(
                 f"body.{2 * index}", inputs, self.features, one, self.activation, prelu
             )
-        yield Convolution(f"body.{2 * self.convs + 2}", self.features, RGB * self.scale**2, one)
+        last = f"body.{2 * self.convs + 2}"
+        yield Convolution(last, self.features, self.channels * self.scale**2, one)
+
+
+def _spelled(channels: Channels) -> str:
+    return "" if channels == RGB else ", gray"
 
 
 Architecture: TypeAlias = RRDBNet | SRVGG

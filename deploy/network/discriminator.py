@@ -20,7 +20,8 @@ from onnx import numpy_helper
 from onnx.helper import make_graph, make_model, make_node, make_opsetid, make_tensor_value_info
 
 from calib.arrays import Float32
-from deploy.network.architecture import INPUT_NAME, LEAKY_SLOPE, OUTPUT_NAME, RGB
+from calib.tile import RGB
+from deploy.network.architecture import INPUT_NAME, LEAKY_SLOPE, OUTPUT_NAME
 
 CONVOLUTIONS = tuple(f"conv{index}" for index in range(10))
 BIASED = ("conv0", "conv9")
@@ -39,7 +40,7 @@ def discriminator_shapes(features: int) -> dict[str, tuple[int, ...]]:
     ((64, 32, 4, 4), (1,))
     """
     shapes: dict[str, tuple[int, ...]] = {}
-    inputs = RGB
+    inputs: int = RGB
     for name, width in zip(CONVOLUTIONS, (*_WIDTHS, None), strict=True):
         outputs = 1 if width is None else features * width
         side = 4 if name in _STRIDED else 3

@@ -44,7 +44,7 @@ def export_float(
     Args:
         architecture: sizes, as ``identify`` reads them from ``tensors``.
         tensors: float32 parameters by state dict key.
-        pictures: real images, float32 ``[1,3,H,W]`` in [0,1], all of one shape; the graph is
+        pictures: real images, float32 ``[1,C,H,W]`` in [0,1], all of one shape; the graph is
             fixed to that shape. Noise takes the place of their lower halves: it drives the
             network where no photograph does.
 

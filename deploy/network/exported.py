@@ -12,7 +12,8 @@ import onnx
 
 from calib.arrays import Float32
 from calib.errors import GraphError
-from deploy.network.architecture import OUTPUT_NAME, RGB
+from calib.tile import GRAY, RGB
+from deploy.network.architecture import OUTPUT_NAME
 from quant.passes.equivalence import Equivalence, Outputs, Probe
 
 OPSET = 17
@@ -33,11 +34,11 @@ class ExportedModel:
     """A float ONNX model with the evidence that it is the network.
 
     Attributes:
-        model: opset 17, input ``input`` float32 ``[1,3,H,W]`` in [0,1], output ``output``
-            float32 ``[1,3,H*scale,W*scale]``, all shapes static.
+        model: opset 17, input ``input`` float32 ``[1,C,H,W]`` in [0,1], output ``output``
+            float32 ``[1,C,H*scale,W*scale]``, all shapes static.
         against_original: the model in onnxruntime beside its original.
         probes: what it was proven on, each with what the model gave out.
-        original_outputs: float32 ``[1,3,H*scale,W*scale]``, what the original gave out for each.
+        original_outputs: float32 ``[1,C,H*scale,W*scale]``, what the original gave out for each.
         notes: what was seen on the way, for the user to know.
     """
 
@@ -70,7 +71,7 @@ def half_noise(pictures: Sequence[Float32]) -> list[Float32]:
     """Return pictures with noise in the place of their lower halves.
 
     Args:
-        pictures: real images, float32 ``[1,3,H,W]`` in [0,1].
+        pictures: real images, float32 ``[1,C,H,W]`` in [0,1].
 
     Raises:
         GraphError: there is none, or they are not of one such shape.
@@ -79,11 +80,14 @@ def half_noise(pictures: Sequence[Float32]) -> list[Float32]:
         raise GraphError("an export is proven on real images: found no probe, expected at least 1")
     shapes = {picture.shape for picture in pictures}
     shape = pictures[0].shape
-    if len(shapes) != 1 or len(shape) != 4 or shape[:2] != (1, RGB):
-        raise GraphError(f"probes have shapes {sorted(shapes)}; expected one shape [1,3,H,W]")
+    if len(shapes) != 1 or len(shape) != 4 or shape[:2] not in {(1, GRAY), (1, RGB)}:
+        raise GraphError(
+            f"probes have shapes {sorted(shapes)}; expected one shape [1,3,H,W], or [1,1,H,W] of "
+            "gray"
+        )
     rng = np.random.default_rng(_NOISE_SEED)
     rows = shape[2] // 2
-    lower = (1, RGB, shape[2] - rows, shape[3])
+    lower = (*shape[:2], shape[2] - rows, shape[3])
     return [
         np.concatenate([picture[:, :, :rows], rng.random(lower, dtype=np.float32)], axis=2)
         for picture in pictures

@@ -16,7 +16,7 @@ from typing import Literal, TypeAlias, TypeVar
 
 from calib.arrays import Float32
 from calib.errors import UsageError
-from calib.tile import Tile
+from calib.tile import Channels, Tile
 from deploy.artifacts.manifest import ToldActivation
 from deploy.artifacts.weights_record import WeightsRecord
 from deploy.network.exported import ExportedModel
@@ -32,7 +32,7 @@ _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 @dataclass(frozen=True)
 class Network(ABC):
-    """A generator: it enlarges RGB pictures in [0, 1] by one whole number.
+    """A generator: it enlarges pictures in [0, 1], RGB or gray, by one whole number.
 
     Attributes:
         name: file names begin with it.
@@ -46,6 +46,11 @@ class Network(ABC):
     @abstractmethod
     def description(self) -> str:
         """Its kind and sizes, for people; the same for the same network."""
+
+    @property
+    @abstractmethod
+    def channels(self) -> Channels:
+        """Channels of the pictures that it takes and gives."""
 
     @property
     @abstractmethod
@@ -107,7 +112,7 @@ class Network(ABC):
         """Make the float model for the size of some pictures, and prove it on them.
 
         Args:
-            pictures: real images, float32 ``[1,3,H,W]`` in [0,1], all of one shape.
+            pictures: real images, float32 ``[1,C,H,W]`` in [0,1], all of one shape.
 
         Raises:
             GraphError: it cannot be exported, or the result is another network.

@@ -7,7 +7,7 @@ import numpy as np
 from onnx import numpy_helper
 
 from calib.arrays import Float32
-from calib.tile import Tile
+from calib.tile import Channels, Tile
 from deploy.artifacts.weights_record import OnnxFileRecord, WeightsRecord
 from deploy.network.exported import ExportedModel
 from deploy.network.network import Network, OriginalKind
@@ -33,6 +33,11 @@ class OnnxNetwork(Network):
         """What the file says of itself: operators are all that is known."""
         convolutions = sum(node.op_type == "Conv" for node in self.file.model.graph.node)
         return f"ONNX graph of {len(self.file.model.graph.node)} nodes, {convolutions} convolutions"
+
+    @property
+    def channels(self) -> Channels:
+        """Those that its input has; three where the file does not say."""
+        return self.file.channels
 
     @property
     def original_kind(self) -> OriginalKind:
@@ -67,13 +72,13 @@ class OnnxNetwork(Network):
         self.file.require_fitting(tile)
 
     def scale_at(self, tile: Tile) -> int:
-        """Return by how much the file enlarges a gray picture of that size.
+        """Return by how much the file enlarges a flat picture of that size.
 
         Raises:
             GraphError: it cannot take it, or draws no enlarged picture of it.
         """
-        gray = np.full((1, *tile.shape[1:]), 0.5, np.float32)
-        return scale_of(gray, self.runner()(gray), self.file.name)
+        flat = np.full((1, *tile.shape[1:]), 0.5, np.float32)
+        return scale_of(flat, self.runner()(flat), self.file.name)
 
     def export(self, pictures: Sequence[Float32]) -> ExportedModel:
         """Make the float model of the file, and prove it against the file.

@@ -8,7 +8,7 @@ import numpy as np
 
 from calib.arrays import Float32
 from calib.errors import UnknownArchitectureError, UsageError
-from calib.tile import Tile
+from calib.tile import RGB, Channels, Tile
 from deploy.artifacts.weights_record import WeightsRecord
 from deploy.network.exported import ExportedModel
 from deploy.network.network import Network, OriginalKind
@@ -35,6 +35,11 @@ class SpandrelNetwork(Network):
     def description(self) -> str:
         """The architecture in words."""
         return self.built.architecture
+
+    @property
+    def channels(self) -> Channels:
+        """RGB: others are refused."""
+        return RGB
 
     @property
     def original_kind(self) -> OriginalKind:

@@ -24,7 +24,6 @@ from calib.arrays import Float32
 from deploy.network.architecture import (
     LEAKY_SLOPE,
     RESIDUAL_SCALE,
-    RGB,
     SRVGG,
     SRVGG_LEAKY_SLOPE,
     Architecture,
@@ -41,8 +40,8 @@ def build_generator(architecture: Architecture, tensors: Mapping[str, Float32]) 
         tensors: float32 parameters by state dict key, no more and no fewer than the network has.
 
     Returns:
-        A module in eval mode without gradients: float32 ``[N,3,H,W]`` in [0,1] to
-        ``[N,3,H*scale,W*scale]``.
+        A module in eval mode without gradients: float32 ``[N,C,H,W]`` in [0,1] to
+        ``[N,C,H*scale,W*scale]``.
     """
     generator: nn.Module
     with torch.device("meta"):  # no time and memory for initial values that are never used
@@ -57,7 +56,7 @@ def build_generator(architecture: Architecture, tensors: Mapping[str, Float32]) 
 
 
 def torch_runner(architecture: Architecture, tensors: Mapping[str, Float32]) -> Runner:
-    """Return the network as a function from float32 ``[N,3,H,W]`` to ``[N,3,H*s,W*s]``.
+    """Return the network as a function from float32 ``[N,C,H,W]`` to ``[N,C,H*s,W*s]``.
 
     Args:
         architecture: as for ``build_generator``.
@@ -125,11 +124,11 @@ class RRDBNetModule(nn.Module):
         for name in self.upsampling:
             self.add_module(name, _conv(features, features))
         self.conv_hr = _conv(features, features)
-        self.conv_last = _conv(features, RGB)
+        self.conv_last = _conv(features, sizes.channels)
         self.lrelu = nn.LeakyReLU(LEAKY_SLOPE)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map ``[N,3,H,W]`` to ``[N,3,H*scale,W*scale]``."""
+        """Map ``[N,C,H,W]`` to ``[N,C,H*scale,W*scale]``."""
         if self.unshuffle > 1:
             x = functional.pixel_unshuffle(x, self.unshuffle)
         x = self.conv_first(x)
@@ -159,7 +158,7 @@ class SRVGGModule(nn.Module):
         self.body = nn.Sequential(*body)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map ``[N,3,H,W]`` to ``[N,3,H*scale,W*scale]``."""
+        """Map ``[N,C,H,W]`` to ``[N,C,H*scale,W*scale]``."""
         details = functional.pixel_shuffle(self.body(x), self.scale)
         return details + functional.interpolate(x, scale_factor=self.scale, mode="nearest")
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from calib.arrays import Float32
-from calib.tile import Tile
+from calib.tile import Channels, Tile
 from deploy.artifacts.manifest import ToldActivation
 from deploy.artifacts.weights_record import WeightsRecord
 from deploy.network.architecture import SRVGG, Architecture, require_divisible
@@ -33,6 +33,11 @@ class TorchNetwork(Network):
     def description(self) -> str:
         """The architecture in words."""
         return str(self.architecture)
+
+    @property
+    def channels(self) -> Channels:
+        """Those that its tensors have."""
+        return self.architecture.channels
 
     @property
     def original_kind(self) -> OriginalKind:

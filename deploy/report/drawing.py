@@ -60,13 +60,14 @@ def _draw(
         VerificationError: it draws NaN or infinity.
     """
     run: Runner | None = None
+    channels = content.manifest.network.tile.channels
     pictures = []
     for patch in patches:
         drawn = outputs.output(item.path, patch.name)
         if drawn is None:
             optimized = not judged_by_reference(item.precision)
             run = run or model_runner(content.build.files[item.path], optimized=optimized)
-            drawn = run(to_input(patch.load()))
+            drawn = run(to_input(patch.load(), channels))
         pictures.append(to_picture(drawn))
     return pictures
 

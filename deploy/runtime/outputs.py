@@ -10,6 +10,7 @@ import numpy as np
 from calib.arrays import Float32
 from calib.dataset import PatchRef
 from calib.images import to_input
+from calib.tile import USUAL_TILE, Tile
 from deploy.progress import Advance
 from deploy.runtime.runner import Runner
 
@@ -28,8 +29,8 @@ class OutputPair:
 
     Attributes:
         name: of the picture.
-        network_input: float32 [1, 3, H, W] in [0, 1].
-        reference: float32 [1, 3, H*scale, W*scale] of the network that is right.
+        network_input: float32 [1, C, H, W] in [0, 1].
+        reference: float32 [1, C, H*scale, W*scale] of the network that is right.
         candidate: the same shape, of the network that is judged.
     """
 
@@ -45,8 +46,8 @@ class Outputs:
 
     Attributes:
         images: names of the pictures.
-        inputs: float32 [1, 3, H, W] in [0, 1], one for each picture.
-        by_file: float32 [1, 3, H*scale, W*scale] by model and in the order of the pictures.
+        inputs: float32 [1, C, H, W] in [0, 1], one for each picture.
+        by_file: float32 [1, C, H*scale, W*scale] by model and in the order of the pictures.
     """
 
     images: tuple[str, ...] = ()
@@ -83,7 +84,7 @@ def run_models(  # noqa: PLR0913  # four of them have defaults
     workers: int = 1,
     advance: Advance = lambda: None,
     known: Drawn = MappingProxyType({}),
-    batch: int = 1,
+    tile: Tile = USUAL_TILE,
 ) -> Outputs:
     """Run every model on every picture.
 
@@ -93,10 +94,11 @@ def run_models(  # noqa: PLR0913  # four of them have defaults
         workers: how many inferences run side by side.
         advance: called after each picture.
         known: what need not be drawn again.
-        batch: pictures that one inference takes.
+        tile: the fixed input: how many pictures an inference takes, of how many channels.
     """
     names = tuple(patch.name for patch in patches)
-    inputs = tuple(to_input(patch.load()) for patch in patches)
+    inputs = tuple(to_input(patch.load(), tile.channels) for patch in patches)
+    batch = tile.batch
     jobs = [
         (file, start)
         for start in range(0, len(names), batch)

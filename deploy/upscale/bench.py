@@ -21,7 +21,7 @@ import numpy as np
 
 from calib.images import to_input
 from calib.sample import verification_pictures
-from calib.tile import Size
+from calib.tile import RGB, Channels, Size
 from deploy.artifacts.onnx_files import read_model
 from deploy.artifacts.precision import ModelPrecision
 from deploy.ncnn.from_onnx import ncnn_layers
@@ -50,6 +50,7 @@ class Candidate:
         scale: output pixels per input pixel along one side.
         tile: size of the input.
         threads: of the runtime; ``None`` takes every core.
+        channels: of its pictures.
     """
 
     path: Path
@@ -58,6 +59,7 @@ class Candidate:
     scale: int
     tile: Size
     threads: int | None
+    channels: Channels = RGB
 
     def load(self) -> Runner:
         """Load the file.
@@ -171,7 +173,8 @@ def measure(request: BenchRequest, progress: Progress) -> tuple[BenchRow, ...]:
             load_s.append(time.perf_counter() - started)
             advance()
     pictures = {
-        name: piece(candidate.tile) for name, candidate in zip(names, candidates, strict=True)
+        name: piece(candidate.tile, candidate.channels)
+        for name, candidate in zip(names, candidates, strict=True)
     }
     with progress.stage("timing by turns", len(candidates) * (request.rounds + 1)) as advance:
         timings = time_by_turns(runs, pictures, request.rounds, advance)
@@ -189,12 +192,12 @@ def measure(request: BenchRequest, progress: Progress) -> tuple[BenchRow, ...]:
     return tuple(rows)
 
 
-def piece(size: Size) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Return a piece of a photograph as input of a size, float32 [1, 3, H, W]."""
+def piece(size: Size, channels: Channels = RGB) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Return a piece of a photograph as input of a size, float32 [1, C, H, W]."""
     picture = verification_pictures().patches[0].load()
     again = [-(-side // have) for side, have in zip(size.sides, picture.shape, strict=False)]
     tiled = np.tile(picture, (*again, 1))[: size.height_px, : size.width_px]
-    return to_input(np.ascontiguousarray(tiled))
+    return to_input(np.ascontiguousarray(tiled), channels)
 
 
 def _setting(item: Candidate) -> tuple[str, Size, int | None]:
@@ -207,7 +210,7 @@ def _candidates(request: BenchRequest) -> Iterator[Candidate]:
     installed = tuple(filter(is_installed, BACKENDS))
     tiles: Sequence[Size] = request.tiles or (manifest.network.tile.size,)
     threads: Sequence[int | None] = request.threads or (None,)
-    scale = manifest.network.scale
+    scale, channels = manifest.network.scale, manifest.network.tile.channels
     for tile in tiles:
         for count in threads:
             for backend in request.backends or installed:
@@ -216,10 +219,10 @@ def _candidates(request: BenchRequest) -> Iterator[Candidate]:
                         file = BuiltFile(folder, manifest, artifact, name)
                         file.require_named()
                         path = folder / artifact.path
-                        yield Candidate(path, precision, name, scale, tile, count)
+                        yield Candidate(path, precision, name, scale, tile, count, channels)
             if not request.backends and find_spec("ncnn") and count in {None, _NCNN_THREADS}:
                 path = folder / manifest.float_artifact.path
-                yield Candidate(path, "fp32", "ncnn", scale, tile, count)
+                yield Candidate(path, "fp32", "ncnn", scale, tile, count, channels)
 
 
 def _peak_mb(candidate: Candidate) -> float | None:
@@ -230,7 +233,7 @@ def _peak_mb(candidate: Candidate) -> float | None:
 
 
 def _peak_here(candidate: Candidate) -> float | None:
-    candidate.load()(piece(candidate.tile))
+    candidate.load()(piece(candidate.tile, candidate.channels))
     if sys.platform == "win32":
         return None
     import resource  # noqa: PLC0415  # Unix alone has it

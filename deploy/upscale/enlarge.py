@@ -17,7 +17,7 @@ def enlarge(
     """Yield an enlarged picture in bands of its full width, from the top down.
 
     Args:
-        samples: uint8 or uint16 [H, W, C], as of a `Photograph`.
+        samples: uint8 or uint16 [H, W, C], as of a `Photograph`; gray for a network of gray.
         network: what enlarges it.
         advance: called after each inference.
 
@@ -36,7 +36,10 @@ def enlarge(
     if down or right:
         padded = np.pad(samples, ((0, down), (0, right), (0, 0)), mode="reflect")
     tiling = Tiling(padded.shape[0], padded.shape[1], tile)
-    layers = [_layer_bands(layer, network, tiling, advance) for layer in layers_of(padded)]
+    layers = [
+        _layer_bands(layer, network, tiling, advance)
+        for layer in layers_of(padded, network.channels)
+    ]
     left = height * network.scale
     for bands in zip(*layers, strict=True):
         joined = np.concatenate(bands) if len(bands) > 1 else bands[0]

@@ -26,7 +26,9 @@ import pyvips
 
 from calib.arrays import AnyArray
 from calib.errors import ImageError
+from calib.tile import RGB
 from deploy.upscale.formats import format_of
+from deploy.upscale.samples import in_gray
 
 MOST_PIXELS = 1 << 28
 _LOADED = frozenset(("b-w", "grey16", "srgb", "rgb", "rgb16", "cmyk"))
@@ -54,6 +56,15 @@ class Photograph:
     def alpha(self) -> bool:
         """Whether the last channel is alpha."""
         return self.samples.shape[2] in (2, 4)
+
+    def in_gray(self) -> "Photograph":
+        """Return its luma (BT.601, as in `calib.images`) and alpha; no colour profile fits it."""
+        if self.samples.shape[2] < RGB:
+            return self
+        header = self.header.copy()
+        if header.get_typeof("icc-profile-data"):
+            header.remove("icc-profile-data")
+        return Photograph(in_gray(self.samples), header)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from calib.ahead import ahead
 from calib.errors import ImageError, UsageError, VerificationError
+from calib.tile import GRAY
 from deploy.artifacts.precision import ModelPrecision
 from deploy.progress import Advance, Progress
 from deploy.runtime.backends import BackendName
@@ -18,6 +19,7 @@ from deploy.upscale.formats import format_of, require_room
 from deploy.upscale.load import load_network, loader
 from deploy.upscale.memory import MEMORY_MB
 from deploy.upscale.photograph import Photograph, read_extent, read_photograph
+from deploy.upscale.samples import channels_drawn
 from deploy.upscale.sized_network import SizedNetwork
 from deploy.upscale.write_picture import Drawing, write_picture
 
@@ -170,6 +172,8 @@ def _draw_all(
     file: BuiltFile,
 ) -> dict[PicturePair, PictureResult]:
     """Draw the pictures one after the other, the next being read meanwhile."""
+    if network.channels == GRAY:
+        progress.note(f"{file.manifest.model} draws gray: of a colour its luma (BT.601)")
     planned = {pair: _inferences(request, pair, network) for pair in pairs}
     steps = {pair: count for pair, count in planned.items() if isinstance(count, int)}
     results = {pair: item for pair, item in planned.items() if isinstance(item, PictureResult)}
@@ -181,7 +185,7 @@ def _draw_all(
         progress.stage(title, sum(steps.values())) as advance,
         ThreadPoolExecutor(1) as pool,
     ):
-        for pair, found in ahead(pool, ((pair, _read(pair)) for pair in steps)):
+        for pair, found in ahead(pool, ((pair, _read(pair, network)) for pair in steps)):
             results[pair] = _draw(request, pair, found, network, advance)
     return results
 
@@ -196,13 +200,14 @@ def _inferences(
         require_room(pair.out, height, width, alpha=extent.channels in (2, 4))
     except (ImageError, UsageError) as error:
         return PictureResult(pair, "failed", str(error))
-    shape = extent.height, extent.width, extent.channels
+    shape = extent.height, extent.width, channels_drawn(extent.channels, network.channels)
     return inferences(shape, network, extent.sample_bytes)
 
 
-def _read(pair: PicturePair) -> Photograph | ImageError:
+def _read(pair: PicturePair, network: SizedNetwork) -> Photograph | ImageError:
     try:
-        return read_photograph(pair.source)
+        photograph = read_photograph(pair.source)
+        return photograph.in_gray() if network.channels == GRAY else photograph
     except ImageError as error:
         return error
 

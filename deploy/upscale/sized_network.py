@@ -11,7 +11,7 @@ import onnx
 from calib.arrays import Float32
 from calib.errors import GraphError
 from calib.records import FEWEST_PX
-from calib.tile import Size
+from calib.tile import Size, channels_of
 from deploy.runtime.resized import require_resizable, resized_model, side_factor
 from deploy.runtime.runner import Runner
 from deploy.runtime.stages import cut_where_it_grows
@@ -27,7 +27,7 @@ class SizedNetwork:
     """A network of fixed input that is loaded for one size of tile at a time.
 
     Args:
-        model: float, fp16 or QDQ, of one picture [1, 3, h, w].
+        model: float, fp16 or QDQ, of one picture [1, C, h, w].
         scale: output pixels per input pixel along one side.
         load: gives the function that a model computes.
         copies: how often the runtime keeps a float tensor.
@@ -48,6 +48,7 @@ class SizedNetwork:
         self.scale = scale
         self._model, self._load = model, load
         dims = model.graph.input[0].type.tensor_type.shape.dim
+        self.channels = channels_of(dims[1].dim_value)
         self._built = Size(dims[2].dim_value, dims[3].dim_value)
         self._loaded: tuple[Size, Runner] | None = None
         self.kept_size = "asked for" if fixed else _why_fixed(model)
@@ -70,7 +71,7 @@ class SizedNetwork:
         layers = 2 - channels % 2  # colour, and alpha apart
         row_bytes = self.scale**2 * width * channels * sample_bytes  # drawn of one row
         # What overlaps stays in float32 until the next row of tiles: the last one's and this one's.
-        overlaps = 2 * 2 * MARGIN_PX * self.scale**2 * width * layers * 3 * 4
+        overlaps = 2 * 2 * MARGIN_PX * self.scale**2 * width * layers * self.channels * 4
         pictures = _PICTURES * height * width * channels * sample_bytes
         left = needs.most_bytes - needs.head_bytes - pictures - overlaps
 
@@ -80,10 +81,10 @@ class SizedNetwork:
         return choose_tile(height, width, most_pixels, self._factor)
 
     def run(self, size: Size, network_input: Float32) -> Float32:
-        """Run the network on float32 [1, 3, h, w] of a size; the last size stays loaded.
+        """Run the network on float32 [1, C, h, w] of a size; the last size stays loaded.
 
         Returns:
-            float32 [1, 3, h*scale, w*scale].
+            float32 [1, C, h*scale, w*scale].
         """
         if self._loaded is None or self._loaded[0] != size:
             self._loaded = None  # before the next is there: two hold twice the memory

@@ -64,12 +64,12 @@ def compare_models(
         progress: told what is going on.
         known: what some files draw of some pictures, and need not draw again.
     """
-    batch = build.manifest.network.tile.batch
-    step = max(1, BATCH // batch) * batch
+    tile = build.manifest.network.tile
+    step = max(1, BATCH // tile.batch) * tile.batch
     through = {
         file for file in build.models if all((file, patch.name) in known for patch in patches)
     }
-    workers, _ = shares(len(build.models) * -(-len(patches) // batch), most=MOST_WORKERS)
+    workers, _ = shares(len(build.models) * -(-len(patches) // tile.batch), most=MOST_WORKERS)
     runners, refused = load_runners(build, without=through)
     drawing = {*runners, *through}
     reference = build.manifest.float_artifact.path
@@ -92,7 +92,7 @@ def compare_models(
                 workers=workers,
                 advance=advance,
                 known=known,
-                batch=batch,
+                tile=tile,
             )
             kept = kept if kept.images else outputs
             try:

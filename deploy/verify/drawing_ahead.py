@@ -19,6 +19,7 @@ from calib.arrays import Float32
 from calib.dataset import PatchRef
 from calib.errors import EsrdeployError
 from calib.images import to_input
+from calib.tile import Tile
 from deploy.artifacts.build_folder import Build
 from deploy.artifacts.precision import judged_by_reference
 from deploy.runtime.outputs import Drawn
@@ -37,13 +38,13 @@ class DrawingAhead:
 
     Args:
         patches: the pictures of the comparison.
-        batch: pictures that one inference takes.
+        tile: the fixed input of the models.
     """
 
-    def __init__(self, patches: Sequence[PatchRef], batch: int) -> None:
-        count = max(1, MOST_PICTURES // batch) * batch
+    def __init__(self, patches: Sequence[PatchRef], tile: Tile) -> None:
+        count = max(1, MOST_PICTURES // tile.batch) * tile.batch
         self._patches = tuple(patches[:count])
-        self._batch = batch
+        self._tile = tile
         self._waiting: SimpleQueue[tuple[str, onnx.ModelProto, bool, int] | None] = SimpleQueue()
         self._asked: set[str] = set()
         self._drawn: dict[tuple[str, str], Float32] = {}
@@ -96,11 +97,12 @@ class DrawingAhead:
 
     def _draw_all(self, file: str, model: onnx.ModelProto, optimized: bool, skip: int) -> None:
         run = model_runner(model, optimized=optimized)  # its threads inherit the priority
-        for start in range(skip, len(self._patches), self._batch):
+        batch, channels = self._tile.batch, self._tile.channels
+        for start in range(skip, len(self._patches), batch):
             if self._stopped.is_set():
                 return
-            group = self._patches[start : start + self._batch]
-            drawn = run(np.concatenate([to_input(patch.load()) for patch in group]))
+            group = self._patches[start : start + batch]
+            drawn = run(np.concatenate([to_input(patch.load(), channels) for patch in group]))
             for patch, output in zip(group, np.split(drawn, len(group)), strict=True):
                 self._drawn[file, patch.name] = output
 

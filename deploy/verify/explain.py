@@ -86,7 +86,7 @@ def measure_backends(
 
 
 def _single(outputs: Sequence[Float32], count: int) -> tuple[Float32, ...]:
-    """Return the first ``count`` pictures of outputs [N, 3, H, W], each as [1, 3, H, W]."""
+    """Return the first ``count`` pictures of outputs [N, C, H, W], each as [1, C, H, W]."""
     pictures = np.concatenate(outputs)[:count]
     return tuple(np.split(pictures, count))
 
@@ -119,10 +119,10 @@ def measure_layers(
     errors: dict[str, tuple[LayerError, ...]] = {}
     drawn: dict[str, tuple[Float32, ...]] = {}
     checks: list[Check] = []
-    inputs = tuple(to_input(picture.load()) for picture in patches)
     build = checked.build
-    batch = build.manifest.network.tile.batch
-    batches = full_batches(np.concatenate(inputs), batch) if inputs else []
+    tile = build.manifest.network.tile
+    inputs = tuple(to_input(picture.load(), tile.channels) for picture in patches)
+    batches = full_batches(np.concatenate(inputs), tile.batch) if inputs else []
     for item in build.manifest.models() if inputs else ():
         if item.precision != "int8" or item.path not in build.models:
             continue

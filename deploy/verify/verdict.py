@@ -202,7 +202,7 @@ def verify_tree(  # noqa: PLR0913  # two of them have defaults
     for folder, manifest in zip(folders, manifests, strict=True):
         opened = open_build(folder, manifest)
         judges = judges_of(manifest, images).unseen_by(opened.build)
-        with DrawingAhead(judges.patches.patches, manifest.network.tile.batch) as ahead:
+        with DrawingAhead(judges.patches.patches, manifest.network.tile) as ahead:
             if not opened.unusable:
                 ahead.draw_with_all(opened.build)
             checked = check_folder(opened, progress).with_report()
@@ -284,6 +284,7 @@ def _timed(
     """Time the files on a picture, where that is asked for; what the float file drew of it too."""
     if not options.latency:
         return (), {}
-    latencies, drawn = measure_latencies(build, to_input(patch.load()), progress)
+    picture = to_input(patch.load(), build.manifest.network.tile.channels)
+    latencies, drawn = measure_latencies(build, picture, progress)
     reference = build.manifest.float_artifact.path
     return latencies, {} if drawn is None else {(reference, patch.name): drawn}

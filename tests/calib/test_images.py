@@ -8,6 +8,7 @@ from hypothesis.extra import numpy as hnp
 
 from calib.errors import ImageError, UsageError, VerificationError
 from calib.images import (
+    in_channels,
     read_image,
     resize_area,
     to_input,
@@ -66,6 +67,22 @@ def test_to_picture_clips_and_rounds_half_to_even() -> None:
 def test_to_picture_refuses(output: np.ndarray, message: str) -> None:
     with pytest.raises(VerificationError, match=message):
         to_picture(output)
+
+
+def test_luma_is_that_of_bt_601_over_the_full_range() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8)
+    luma = picture @ np.array([0.299, 0.587, 0.114])
+    found = to_input(picture, 1)
+    assert found.shape == (1, 1, 64, 64)
+    np.testing.assert_allclose(255 * found[0, 0], luma, rtol=0, atol=0.505)
+
+
+def test_every_gray_is_its_own_luma_there_and_back() -> None:
+    levels = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    picture = np.repeat(levels[:, :, np.newaxis], 3, axis=2)
+    np.testing.assert_array_equal(in_channels(picture, 1), picture)
+    np.testing.assert_array_equal(to_input(picture, 1)[0, 0], to_input(picture)[0, 0])
+    np.testing.assert_array_equal(to_picture(to_input(picture, 1)), picture)
 
 
 @pytest.mark.parametrize(

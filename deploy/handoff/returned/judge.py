@@ -13,7 +13,8 @@ import numpy as np
 
 from calib.arrays import Float32
 from calib.errors import UsageError, VerificationError
-from calib.images import Picture, read_image, resize_area, to_picture
+from calib.images import Picture, in_channels, read_image, resize_area, to_picture
+from calib.tile import channels_of
 from deploy.artifacts.precision import ModelPrecision
 from deploy.handoff.acceptance import SAME_PICTURE_DB, most_db, required_db
 from deploy.handoff.bundle_manifest import (
@@ -274,6 +275,7 @@ class _Judge:
         if path is None:
             return None
         photo = resize_area(read_image(path), *self._shape[2:])
+        photo = in_channels(photo, channels_of(self._shape[1]))
         scores = [
             (round(psnr_db(photo, picture), 4), round(ssim(photo, picture), 6))
             for picture in pictures

@@ -5,7 +5,7 @@
                                                              float32 NCHW in [0, 1], or as
                                                              ../manifest.json states
     python prepare_calibration.py --form npy --out npy       the same as .npy
-    python prepare_calibration.py --form npz --out npz       input_0: uint8 RGB CHW
+    python prepare_calibration.py --form npz --out npz       input_0: uint8 CHW
 
 It needs numpy, cv2 and ../processing.py. patches.json beside it lists the pictures: the name of
 the photograph below the folder, for a crop ``@TOP,LEFT`` and, where the photograph was reduced
@@ -96,10 +96,11 @@ def convert(form: str, out: Path) -> None:
     if not pictures:
         raise SystemExit("images/ is empty: make the pictures first, with --photos FOLDER")
     out.mkdir(parents=True, exist_ok=True)
-    batch = processing.input_shape()[0]
+    batch, channels = processing.input_shape()[:2]
     groups = [pictures[start : start + batch] for start in range(0, len(pictures), batch)]
     for group in groups:
-        path, read = group[0], [processing.read_picture(path) for path in group]
+        path = group[0]
+        read = [processing.in_channels(processing.read_picture(one), channels) for one in group]
         (network_input,) = processing.batches(read, batch)
         if form == "raw":
             network_input.tofile(out / f"{path.stem}.raw")

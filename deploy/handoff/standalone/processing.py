@@ -5,6 +5,8 @@
 
 Before the network: read, BGR -> RGB, resize by area to the size that manifest.json beside this
 file states, divide by 255, HWC -> NCHW.
+A network for gray pictures, of one channel, gets the luma of RGB (0.299 R + 0.587 G + 0.114 B, in 8
+bits), and its output is one channel.
 Mean is 0 and standard deviation 1: nothing else is subtracted or divided.
 
 Behind it: clip to [0, 1], times 255, round half to even, NCHW -> HWC, RGB -> BGR, write.
@@ -29,10 +31,10 @@ Picture = npt.NDArray[np.uint8]
 Tensor = npt.NDArray[np.float32]
 
 
-def input_shape() -> tuple[int, int, int]:
-    """Return pictures per inference, height and width of the network's input."""
+def input_shape() -> tuple[int, int, int, int]:
+    """Return pictures per inference, channels, height and width of the network's input."""
     tile = json.loads(MANIFEST.read_text(encoding="utf-8"))["network"]["tile"]
-    return tile["batch"], tile["height_px"], tile["width_px"]
+    return tile["batch"], tile["channels"], tile["height_px"], tile["width_px"]
 
 
 def read_picture(path: Path) -> Picture:
@@ -60,6 +62,13 @@ def resize_area(picture: Picture, height: int, width: int) -> Picture:
     return np.asarray(resized, np.uint8)
 
 
+def in_channels(picture: Picture, channels: int) -> Picture:
+    """Return uint8 [H, W, 3] RGB as the network sees it, uint8 [H, W, channels]."""
+    if channels == 1:
+        return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[:, :, np.newaxis], np.uint8)
+    return picture
+
+
 def stated_form() -> dict[str, str]:
     """Return values, layout and channel_order of the pictures that the network takes and gives."""
     form: dict[str, str] = json.loads(MANIFEST.read_text(encoding="utf-8"))["network"]["form"]
@@ -67,7 +76,7 @@ def stated_form() -> dict[str, str]:
 
 
 def as_taken(planes: Tensor) -> npt.NDArray[Any]:
-    """Turn float32 [N, 3, H, W] RGB in [0, 1] into what the network takes."""
+    """Turn float32 [N, C, H, W] in [0, 1], RGB or gray, into what the network takes."""
     form = stated_form()
     taken: npt.NDArray[Any] = planes[:, ::-1] if form["channel_order"] == "bgr" else planes
     if form["values"] == "uint8":
@@ -77,29 +86,30 @@ def as_taken(planes: Tensor) -> npt.NDArray[Any]:
 
 
 def as_planes(output: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:
-    """Turn what the network gives into [N, 3, H, W] RGB."""
+    """Turn what the network gives into [N, C, H, W], RGB or gray."""
     form = stated_form()
     planes = output.transpose(0, 3, 1, 2) if form["layout"] == "nhwc" else output
     return planes[:, ::-1] if form["channel_order"] == "bgr" else planes
 
 
 def to_input(picture: Picture) -> Tensor:
-    """Turn uint8 [H, W, 3] RGB into float32 [1, 3, H, W] in [0, 1]."""
+    """Turn uint8 [H, W, C] into float32 [1, C, H, W] in [0, 1]."""
     planes: Tensor = np.ascontiguousarray(picture.transpose(2, 0, 1)[np.newaxis], np.float32)
     planes /= np.float32(255)
     return planes
 
 
 def to_picture(output: npt.NDArray[np.floating[Any]]) -> Picture:
-    """Turn float [N, 3, H, W] into uint8 [H, W, 3] RGB, the first of its pictures."""
+    """Turn float [N, C, H, W] into uint8 [H, W, 3] RGB, the first of its pictures."""
     if not np.isfinite(output).all():
         raise SystemExit("the network's output holds NaN or infinity")
     scaled = np.rint(np.clip(output[0], 0, 1).astype(np.float32) * np.float32(255))
-    return np.ascontiguousarray(scaled.transpose(1, 2, 0), np.uint8)
+    planes = np.broadcast_to(scaled, (3, *scaled.shape[1:]))
+    return np.ascontiguousarray(planes.transpose(1, 2, 0), np.uint8)
 
 
 def batches(pictures: Sequence[Picture], batch: int) -> list[npt.NDArray[Any]]:
-    """Turn pictures into inputs of the network, the last filled up with the first."""
+    """Turn pictures [H, W, C] into inputs of the network, the last filled up with the first."""
     count = -(-len(pictures) // batch) * batch
     every = [to_input(pictures[number % len(pictures)]) for number in range(count)]
     groups = (every[start : start + batch] for start in range(0, count, batch))
@@ -116,10 +126,11 @@ def main(arguments: list[str]) -> None:
     """Run one direction from the command line."""
     match arguments:
         case ["input", *sources, target] if sources:
-            batch, *size = input_shape()
+            batch, channels, *size = input_shape()
             if len(sources) > batch:
                 raise SystemExit(f"{len(sources)} pictures; the network takes {batch} at once")
             pictures = [resize_area(read_picture(Path(source)), *size) for source in sources]
+            pictures = [in_channels(picture, channels) for picture in pictures]
             np.save(target, batches(pictures, batch)[0])
         case ["output", source, target]:
             path, output = Path(target), as_planes(np.load(source))

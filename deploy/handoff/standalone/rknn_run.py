@@ -52,8 +52,8 @@ def main() -> None:
     rknn = RKNN(verbose=False)
     # Input 0..255 becomes (x - mean) / std = x / 255, which is what the network expects.
     status = rknn.config(
-        mean_values=[[0, 0, 0]],
-        std_values=[[255, 255, 255]],
+        mean_values=[[0] * settings["channels"]],
+        std_values=[[255] * settings["channels"]],
         target_platform=arguments.platform,
         quantized_dtype="w8a8",
         quantized_algorithm="normal",

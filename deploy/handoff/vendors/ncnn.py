@@ -36,11 +36,11 @@ All commands are run in this folder.
 ncnn takes one picture at a time; a golden input holds {{ tile.batch }}, to be run one after another.
 
 {% endif -%}
-Blob `input`: 3 planes of {{ tile.size }}, RGB in [0,1]. Blob `output`: 3 planes of
+Blob `input`: {{ "1 plane" if gray else "3 planes" }} of {{ tile.size }}, {{ "luma" if gray else "RGB" }} in [0,1]. Blob `output`: {{ "1 plane" if gray else "3 planes" }} of
 {{ output_shape[2] }}x{{ output_shape[3] }}, to be clipped to [0,1]. From pixels:
 
-    ncnn::Mat in = ncnn::Mat::from_pixels(bgr, ncnn::Mat::PIXEL_BGR2RGB, {{ tile.width_px }}, {{ tile.height_px }});
-    const float norm[3] = {1 / 255.f, 1 / 255.f, 1 / 255.f};
+    ncnn::Mat in = ncnn::Mat::from_pixels(bgr, ncnn::Mat::PIXEL_BGR2{{ "GRAY" if gray else "RGB" }}, {{ tile.width_px }}, {{ tile.height_px }});
+    const float norm[] = { {{- (["1 / 255.f"] * tile.channels) | join(", ") -}} };
     in.substract_mean_normalize(0, norm);
 
 ## Run the golden inputs

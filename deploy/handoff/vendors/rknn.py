@@ -67,9 +67,9 @@ connected instead of on the simulator: that needs adb, `rknn_server` and `librkn
 version on the board, and the same name for both options. Each leaves `out-…/{{ model }}-….rknn` and
 `out-…/returned/NAME.npy`. Send back `returned/`.
 
-The golden inputs are `golden/NAME.npy`: uint8 RGB [1,{{ tile.height_px }},{{ tile.width_px }},3]. The built
+The golden inputs are `golden/NAME.npy`: uint8 {{ "luma" if gray else "RGB" }} [1,{{ tile.height_px }},{{ tile.width_px }},{{ tile.channels }}]. The built
 model divides by 255 itself (mean 0, standard deviation 255 of values 0..255): feed it 8-bit
-pictures, RGB, and clip its output to [0,1].
+pictures, {{ "gray" if gray else "RGB" }}, and clip its output to [0,1].
 
 Rockchip does not document that its toolkit takes QDQ graphs: if such a route fails, send us the log and
 go on with `quantize`. Where that is not close enough, the toolkit's next steps are
@@ -78,6 +78,9 @@ go on with `quantize`. Where that is not close enough, the toolkit's next steps 
 ## Checked
 
 2026-11-26: rknn-toolkit2 2.5.0 built and simulated all routes for rk3588; no board was run by us.
+{%- if gray %}
+Networks for gray pictures were not tried with it.
+{%- endif %}
 """
 
 
@@ -89,11 +92,14 @@ def _write(context: BundleContext) -> None:
         routes["qdq-mixed"] = context.paired_path(_MIXED)
     routes["float"] = context.float_path
     context.write_script("rknn_run.py")
-    context.write_json("settings.json", {"model": context.model, "routes": routes})
+    context.write_json(
+        "settings.json",
+        {"model": context.model, "channels": context.tile.channels, "routes": routes},
+    )
     context.write("dataset.txt", "".join(f"../{file}\n" for file in context.calibration.files))
     context.write("requirements.txt", REQUIREMENTS)
     for vector in context.golden:
-        write_npy(context.path(f"golden/{vector.name}.npy"), context.picture(vector)[np.newaxis])
+        write_npy(context.path(f"golden/{vector.name}.npy"), context.seen(vector)[np.newaxis])
     context.write("README.md", context.render(README, routes=routes))
 
 

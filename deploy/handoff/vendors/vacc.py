@@ -150,5 +150,6 @@ VENDOR = Vendor(
     write=_write,
     quantizes_itself=True,
     takes_batch=False,
+    takes_gray=False,
     aliases=("vastai",),
 )

@@ -46,7 +46,7 @@ def export_onnx(file: OnnxFile, pictures: Sequence[Float32]) -> ExportedModel:
 
     Args:
         file: the network.
-        pictures: real images, float32 ``[1,3,H,W]`` in [0,1], all of one shape.
+        pictures: real images, float32 ``[1,C,H,W]`` in [0,1], all of one shape.
 
     Raises:
         GraphError: the file cannot take that size, draws no enlarged picture, has no spelling at

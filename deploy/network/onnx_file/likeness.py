@@ -17,7 +17,6 @@ import numpy as np
 
 from calib.arrays import Float32
 from calib.errors import GraphError
-from calib.tile import RGB
 from deploy.runtime.runner import Runner
 from quant.numerics.psnr import psnr_of
 
@@ -52,24 +51,25 @@ def scale_of(picture: Float32, drawn: Float32, source: str) -> int:
     """Return by how much a network enlarges.
 
     Args:
-        picture: float32 ``[1,3,H,W]``.
+        picture: float32 ``[1,C,H,W]``.
         drawn: what it gives out for that.
         source: file name for messages.
 
     Raises:
-        GraphError: by no whole number up to 8, or what it gives out is no RGB picture.
+        GraphError: by no whole number up to 8, or what it gives out is no picture, or has other
+            channels.
     """
-    height, width = picture.shape[2:]
+    channels, height, width = picture.shape[1:]
     shape = drawn.shape
-    if len(shape) == 4 and shape[:2] == (1, RGB):
+    if len(shape) == 4 and shape[:2] == (1, channels):
         scale = shape[2] // height
         enlarged = (height * scale, width * scale)
         if 1 <= scale <= _MOST_SCALE and shape[2:] == enlarged:
             return int(scale)
     raise GraphError(
         f"{source} gives {list(shape)} for a picture of {list(picture.shape)}; expected "
-        f"[1, 3, {height} * scale, {width} * scale] with a whole scale of 1 to {_MOST_SCALE}: it "
-        "is no super-resolution network"
+        f"[1, {channels}, {height} * scale, {width} * scale] with a whole scale of 1 to "
+        f"{_MOST_SCALE}: it is no super-resolution network"
     )
 
 
@@ -78,7 +78,7 @@ def judge_likeness(run: Runner, picture: Float32, source: str) -> tuple[str, ...
 
     Args:
         run: the network.
-        picture: float32 ``[1,3,H,W]`` in [0,1], a photograph.
+        picture: float32 ``[1,C,H,W]`` in [0,1], a photograph.
         source: file name for messages.
 
     Returns:
@@ -117,7 +117,7 @@ def tell_unlikeness(run: Runner, picture: Float32, source: str) -> tuple[str, ..
         return ()
     return (
         f"{source} draws something unlike the photograph it is given ({found_db:.1f} dB when it "
-        "is reduced again): is it a network that enlarges RGB pictures in [0, 1]?",
+        "is reduced again): is it a network that enlarges pictures in [0, 1]?",
     )
 
 

@@ -21,7 +21,7 @@ _HALF_DTYPES = {"float16": np.float16}
 
 
 def original_runner(file: OnnxFile, *, widened: bool = True) -> Runner:
-    """Return the file as a function of pictures, float32 ``[K,3,H,W]``, run one at a time.
+    """Return the file as a function of pictures, float32 ``[K,C,H,W]``, run one at a time.
 
     Args:
         file: the network.

@@ -13,7 +13,7 @@ from onnx import TensorProto, inliner
 
 from calib.digest import sha256_bytes
 from calib.errors import GraphError, UsageError
-from calib.tile import RGB, Tile
+from calib.tile import GRAY, RGB, Channels, Tile, channels_of
 from deploy.artifacts.files import main_opset
 from deploy.artifacts.onnx_files import load_model
 from deploy.artifacts.onnx_problems import onnx_problems
@@ -79,6 +79,11 @@ class OnnxFile:
         }
         return not HALF_TYPES.isdisjoint(types)
 
+    @property
+    def channels(self) -> Channels:
+        """Of its input: one of gray, else three, which is what a file means that says none."""
+        return channels_of(self.taken.shape[1])
+
     def require_fitting(self, tile: Tile) -> None:
         """Refuse a size that the file is not made for.
 
@@ -102,8 +107,8 @@ def read_onnx_file(path: Path) -> OnnxFile:
     """Read the file, with all of its weights inside.
 
     Raises:
-        GraphError: it is missing, is no valid ONNX, or is no network from one RGB picture of
-            floats to another.
+        GraphError: it is missing, is no valid ONNX, or is no network from one picture of
+            floats, RGB or gray, to another.
     """
     try:
         content = path.read_bytes()
@@ -161,6 +166,9 @@ def _wrong_ends(model: onnx.ModelProto) -> Iterator[str]:
                 yield "does not say how many dimensions its input has; expected [N, 3, H, W]"
             continue
         yield from _wrong_shape(_shape(end), word)
+    taken, given = ((*_shape(end), "?", "?")[1] for end in (inputs[0], outputs[0]))
+    if taken != given and isinstance(taken, int) and isinstance(given, int):
+        yield f"takes {taken} channels and gives {given}; expected as many given as taken"
 
 
 def _wrong_shape(shape: Dimensions, word: str) -> Iterator[str]:
@@ -168,11 +176,10 @@ def _wrong_shape(shape: Dimensions, word: str) -> Iterator[str]:
         yield f"{word} {_spelled(shape)}; expected pictures, [N, 3, H, W]"
         return
     batch, channels = shape[:2]
-    if isinstance(channels, int) and channels != RGB:
-        hint = ": export it with channels before rows (NCHW)" if shape[3] == RGB else ""
-        gray = " of gray" if channels == 1 else ""
-        found = f"{channels} channels{gray}, {_spelled(shape)}"
-        yield f"{word} {found}; expected RGB, [N, 3, H, W]{hint}"
+    if isinstance(channels, int) and channels not in {GRAY, RGB}:
+        hint = ": export it with channels before rows (NCHW)" if shape[3] in {GRAY, RGB} else ""
+        found = f"{channels} channels, {_spelled(shape)}"
+        yield f"{word} {found}; expected RGB, [N, 3, H, W], or gray, [N, 1, H, W]{hint}"
     elif isinstance(batch, int) and batch != 1:
         yield (
             f"{word} {batch} pictures at once; export it for one, or for any number: --batch makes "

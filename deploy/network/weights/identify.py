@@ -11,8 +11,8 @@ from collections.abc import Mapping
 
 from calib.arrays import AnyArray
 from calib.errors import UnknownArchitectureError, WeightsError
+from calib.tile import RGB, channels_of
 from deploy.network.architecture import (
-    RGB,
     SRVGG,
     Architecture,
     RRDBNet,
@@ -25,7 +25,7 @@ from deploy.network.weights.what_else import listed
 Shapes = Mapping[str, tuple[int, ...]]
 
 _UNSHUFFLE_FACTORS = (1, 2, 4)
-_GRAY, _RGBA = 1, 4
+_RGBA = 4
 _MOST_UPSAMPLINGS = 3
 
 
@@ -86,8 +86,10 @@ def _rrdbnet(shapes: Shapes) -> RRDBNet:
     features, in_channels = _kernel(shapes, "conv_first.weight")
     last = shapes.get("conv_last.weight")  # where it is missing, that is said later
     outputs = last[0] if last else RGB
-    unshuffle = math.isqrt(in_channels // RGB)
-    if outputs != RGB or in_channels not in {RGB * factor**2 for factor in _UNSHUFFLE_FACTORS}:
+    channels = channels_of(outputs)
+    unshuffle = math.isqrt(in_channels // channels)
+    taken = {channels * factor**2 for factor in _UNSHUFFLE_FACTORS}
+    if outputs != channels or in_channels not in taken:
         raise WeightsError(_channels("conv_first.weight", in_channels, "conv_last", outputs))
     growth, _ = _kernel(shapes, "body.0.rdb1.conv1.weight")
     upsamplings = _count(shapes, r"conv_up(\d)\.", start=1)
@@ -96,29 +98,27 @@ def _rrdbnet(shapes: Shapes) -> RRDBNet:
             f"found {upsamplings} doublings (conv_up1 ..) behind a pixel-unshuffle by {unshuffle}; "
             f"expected 0 to {_MOST_UPSAMPLINGS} that enlarge by as much at least"
         )
-    return RRDBNet(blocks, features, growth, unshuffle, upsamplings)
+    return RRDBNet(blocks, features, growth, unshuffle, upsamplings, channels)
 
 
 def _srvgg(shapes: Shapes, activation: SRVGGActivation | None) -> SRVGG:
     features, in_channels = _kernel(shapes, "body.0.weight")
     last = _count(shapes, r"body\.(\d+)\.") - 1
     outputs, _ = _kernel(shapes, f"body.{last}.weight")
-    scale = round((outputs / RGB) ** 0.5)
-    if in_channels in {_GRAY, _RGBA}:
-        planes = outputs / in_channels
-        raise WeightsError(
-            _channels(
-                "body.0.weight", in_channels, f"body.{last}, at scale^2 = {planes:g},", in_channels
-            )
-        )
-    if outputs != RGB * scale**2 or last % 2 or last < 2:
+    channels = channels_of(in_channels)
+    scale = round((outputs / channels) ** 0.5)
+    if in_channels == _RGBA:
+        given = f"body.{last}, at scale^2 = {outputs / _RGBA:g},"
+        raise WeightsError(_channels("body.0.weight", in_channels, given, in_channels))
+    if outputs != channels * scale**2 or last % 2 or last < 2:
         raise UnknownArchitectureError(
             f"body.{last}.weight, the last convolution, gives {outputs} channels; expected "
-            "3 * scale^2 of an SRVGGNetCompact at an even position"
+            f"{channels} * scale^2 of an SRVGGNetCompact at an even position"
         )
     convs = (last - 2) // 2
     slopes = any(f"body.{2 * index + 1}.weight" in shapes for index in range(convs + 1))
-    return SRVGG(convs, features, scale, "prelu" if slopes else activation or "relu")
+    found = "prelu" if slopes else activation or "relu"
+    return SRVGG(convs, features, scale, found, channels)
 
 
 def _other_trunk(shapes: Shapes) -> str:
@@ -133,19 +133,14 @@ def _other_trunk(shapes: Shapes) -> str:
 def _channels(first: str, taken: int, last: str, given: int) -> str:
     """Return what is wrong with the channels of a picture."""
     found = f"{first} takes {taken} channels and {last} gives {given}"
-    if given == _GRAY and taken in {_GRAY * factor**2 for factor in _UNSHUFFLE_FACTORS}:
-        return (
-            f"the network is for gray pictures: {found}; only networks for RGB pictures are built: "
-            "reading, comparing and handing over gray pictures is missing here"
-        )
     if taken == given == _RGBA:
         return (
-            f"the network is for pictures with alpha: {found}; only networks for RGB are built: "
-            "enlarge alpha apart"
+            f"the network is for pictures with alpha: {found}; only networks for RGB and gray are "
+            "built: enlarge alpha apart"
         )
     return (
         f"{found}; expected 3 given, and 3, 12 (behind pixel-unshuffle 2) or 48 (behind "
-        "pixel-unshuffle 4) taken"
+        "pixel-unshuffle 4) taken; of a network for gray pictures 1 given, and 1, 4 or 16 taken"
     )
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from skimage import data
 
-from deploy.diagnosis.picture_forms import VALUE_FORMS, channel_orders, layouts
+from deploy.diagnosis.picture_forms import channel_orders, layouts, value_forms
 from deploy.diagnosis.pictures import MIN_GAIN_DB, diagnose
 
 Array = NDArray[np.float32]
@@ -170,12 +170,30 @@ def test_every_layout_and_order_undoes_itself_and_no_two_are_alike() -> None:
     undone = [form.undo(flat) for form in layouts(planes.shape, planes.shape)]
     assert np.array_equal(undone[0], planes)
     assert len({picture.tobytes() for picture in undone}) == len(undone) == 16
-    orders = channel_orders()
+    orders = channel_orders(3)
     assert not orders[0].cause
     assert len({tuple(order.permutation) for order in orders}) == 6
 
 
 def test_the_right_form_comes_first_and_costs_nothing() -> None:
-    for forms in (VALUE_FORMS, layouts((3, 2, 4), (3, 2, 4)), channel_orders()):
+    for forms in (value_forms(3), layouts((3, 2, 4), (3, 2, 4)), channel_orders(3)):
         assert (forms[0].cause, forms[0].penalty) == ("", 0.0)
         assert all(form.cause and form.penalty > 0 for form in forms[1:])
+
+
+OF_COLOURS = ("bgr", "gbr", "ImageNet")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name for name in WRONG if name not in OF_COLOURS and not {"BGR", "HWC"} & {*name.split(", ")}],
+)
+def test_what_is_wrong_with_gray_is_named(name: str) -> None:
+    wrong, cause = WRONG[name]
+    gray = PHOTO.mean(axis=1, keepdims=True)
+    found = diagnose(gray, wrong(gray))
+    if name == "HWC bytes as CHW":
+        assert found is None  # a single channel lies in memory one way only
+    else:
+        assert found is not None
+        assert cause in found.cause

@@ -107,6 +107,13 @@ def test_numbers_go_in_and_out_alike(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_image(tmp_path / "x.png"), picture)
 
 
+def test_gray_goes_in_and_out_alike() -> None:
+    picture = RNG.integers(0, 256, (32, 32, 3), np.uint8)
+    network_input = processing.to_input(processing.in_channels(picture, 1))
+    np.testing.assert_array_equal(network_input, to_input(picture, 1))
+    np.testing.assert_array_equal(processing.to_picture(network_input), to_picture(network_input))
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_an_output_that_is_no_number_is_not_painted_over(value: float) -> None:
     with pytest.raises(SystemExit, match="NaN or infinity"):
@@ -124,6 +131,7 @@ def write_tile(bundle: Path, tile: Tile, form: Form | None = None) -> None:
         (Tile(), Form()),
         (Tile(24, 40), Form("float", "nhwc", "bgr")),
         (Tile(32, 32, 2), Form("uint8", "nhwc")),
+        (Tile(32, 32, channels=1), Form("uint8", "nhwc")),
     ],
 )
 def test_processing_runs_from_the_command_line(tmp_path: Path, tile: Tile, form: Form) -> None:
@@ -136,7 +144,8 @@ def test_processing_runs_from_the_command_line(tmp_path: Path, tile: Tile, form:
         return subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).returncode
 
     assert run("input", "photo.png", "input.npy") == 0
-    expected = to_input(resize_area(read_image(tmp_path / "photo.png"), *tile.sides))
+    picture = resize_area(read_image(tmp_path / "photo.png"), *tile.sides)
+    expected = to_input(picture, tile.channels)
     found = np.load(tmp_path / "input.npy")
     assert found.dtype == (np.uint8 if form.values == "uint8" else np.float32)
     assert found.shape == form.shape(tile.shape)

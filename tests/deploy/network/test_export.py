@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -139,6 +140,23 @@ def test_operators_of_srvgg(exported):
 
 
 @pytest.mark.parametrize("architecture", [SMALL, COMPACT], ids=str)
+def test_a_network_for_gray_is_one_channel_of_the_sums(architecture, random_tensors, photo):
+    """The same network in gray: weights summed over R, G, B going in, averaged coming out."""
+    tensors = random_tensors(architecture)
+    first, *_, last = architecture.convolutions()
+    gray = dict(tensors)
+    gray[f"{first.name}.weight"] = tensors[f"{first.name}.weight"].sum(1, keepdims=True)
+    for part in ("weight", "bias"):
+        value = tensors[f"{last.name}.{part}"]
+        gray[f"{last.name}.{part}"] = value.reshape(3, -1, *value.shape[1:]).mean(0)
+    probe = np.ascontiguousarray(photo[:, :1, 50:66, 50:74])
+    made = export_float(replace(architecture, channels=1), gray, [probe])
+    in_colour = torch_runner(architecture, tensors)(made.probes[0].values.repeat(3, axis=1))
+    assert made.outputs[0].shape == (1, 1, *in_colour.shape[2:])
+    np.testing.assert_allclose(made.outputs[0][:, 0], in_colour.mean(1), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("architecture", [SMALL, COMPACT], ids=str)
 def test_same_network_gives_same_bytes(architecture, exported, random_tensors, photo):
     probe = np.ascontiguousarray(photo[:, :, 50:66, 50:74])
     again = export_float(architecture, random_tensors(architecture), [probe])
@@ -157,7 +175,7 @@ def test_equal_weights_stay_apart(architecture, random_tensors, photo):
     [
         pytest.param([], "found no probe", id="none"),
         pytest.param([(1, 3, 8, 8), (1, 3, 8, 9)], "expected one shape", id="two sizes"),
-        pytest.param([(1, 1, 8, 8)], r"shapes \[\(1, 1, 8, 8\)\]", id="gray"),
+        pytest.param([(1, 2, 8, 8)], r"shapes \[\(1, 2, 8, 8\)\]", id="channels"),
         pytest.param([(2, 3, 8, 8)], "expected one shape", id="batch"),
         pytest.param([(3, 8, 8)], "expected one shape", id="no batch axis"),
         pytest.param([(1, 3, 9, 8)], "do not divide by 2", id="odd height behind unshuffle"),

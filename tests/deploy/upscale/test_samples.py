@@ -27,6 +27,15 @@ def test_a_network_that_changes_nothing_gives_the_picture_back(samples: np.ndarr
     assert {part.dtype for part in drawn} == {samples.dtype}
 
 
+@given(samples=PICTURES.filter(lambda samples: samples.shape[2] < 3))
+def test_a_network_of_gray_takes_one_channel(samples: np.ndarray) -> None:
+    everything = slice(None), slice(None)
+    for layer in layers_of(samples, 1):
+        taken = layer.network_input(*everything)
+        assert taken.shape == (1, 1, *samples.shape[:2])
+        np.testing.assert_array_equal(layer.finished(taken[0])[0], layer.samples[:, :, 0])
+
+
 def test_the_input_is_float32_between_0_and_1() -> None:
     layer = Layer(np.array([[[0], [65535]]], np.uint16))
     planes = layer.network_input(slice(None), slice(None))

@@ -9,6 +9,7 @@ import pytest
 
 from calib.images import to_input
 from calib.sample import sample_patches
+from calib.tile import USUAL_TILE, Tile
 from deploy.artifacts.files import MANIFEST_NAME
 from deploy.artifacts.manifest import read_manifest
 from deploy.progress import Silent
@@ -33,7 +34,7 @@ def finished(ahead: DrawingAhead, count: int) -> None:
 def test_what_is_drawn_ahead_is_what_the_comparison_draws(small_build: Path) -> None:
     opened = open_build(small_build, read_manifest(small_build / MANIFEST_NAME))
     build, files = opened.build, [item.path for item in opened.build.manifest.models()]
-    with DrawingAhead(PATCHES, 1) as ahead:
+    with DrawingAhead(PATCHES, USUAL_TILE) as ahead:
         ahead.draw_with_all(build)
         finished(ahead, 3 * len(files))
         known = ahead.outputs()
@@ -79,7 +80,7 @@ def test_no_further_inference_starts_once_it_is_stopped(
         return run
 
     monkeypatch.setattr("deploy.verify.drawing_ahead.model_runner", slow)
-    with DrawingAhead(PATCHES, 1) as ahead:
+    with DrawingAhead(PATCHES, USUAL_TILE) as ahead:
         ahead.draw_with_all(build)
         assert running.wait(30)
         threading.Timer(0.05, go_on.set).start()
@@ -93,7 +94,7 @@ def test_a_model_that_no_runtime_takes_is_left_to_the_comparison(small_build: Pa
     broken = onnx.ModelProto()
     broken.CopyFrom(good)
     broken.graph.node[0].op_type = "NoSuchOperator"
-    with DrawingAhead(PATCHES, 1) as ahead:
+    with DrawingAhead(PATCHES, USUAL_TILE) as ahead:
         ahead.draw_with("broken", broken, optimized=True)
         ahead.draw_with("good", good, optimized=True)
         finished(ahead, 3)
@@ -104,7 +105,7 @@ def test_memory_is_bounded(small_build: Path) -> None:
     build = open_build(small_build, read_manifest(small_build / MANIFEST_NAME)).build
     many = sample_patches("calibration", MOST_PICTURES + 2).patches
     file = build.manifest.float_artifact.path
-    with DrawingAhead(many, 1) as ahead:
+    with DrawingAhead(many, USUAL_TILE) as ahead:
         ahead.draw_with(file, build.models[file], optimized=True)
         finished(ahead, MOST_PICTURES)
     assert [name for _, name in ahead.outputs()] == [patch.name for patch in many[:MOST_PICTURES]]
@@ -113,7 +114,7 @@ def test_memory_is_bounded(small_build: Path) -> None:
 def test_a_batch_is_drawn_in_one_inference(small_build: Path) -> None:
     build = open_build(small_build, read_manifest(small_build / MANIFEST_NAME)).build
     file = build.manifest.float_artifact.path
-    with DrawingAhead(PATCHES, 2) as ahead:
+    with DrawingAhead(PATCHES, Tile(batch=2)) as ahead:
         ahead.draw_with(file, build.models[file], optimized=True)
         finished(ahead, len(PATCHES))
     run = model_runner(build.models[file], optimized=True)

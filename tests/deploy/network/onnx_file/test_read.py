@@ -10,7 +10,8 @@ from deploy.network.onnx_file.read import read_onnx_file
 from tests.deploy.onnx_files import DYNAMIC, small_model, sr_model, written
 
 ENDS = {
-    "gray": ("float[n,1,h,w] x", "float[n,1,h,w] y", r"takes 1 channels of gray, \[n, 1, h, w\]"),
+    "two channels": ("float[n,2,h,w] x", "float[n,2,h,w] y", r"takes 2 channels, \[n, 2, h, w\]"),
+    "gray of RGB": ("float[n,3,h,w] x", "float[n,1,h,w] y", "takes 3 channels and gives 1;"),
     "alpha": ("float[n,4,h,w] x", "float[n,4,h,w] y", "takes 4 channels,.*expected RGB"),
     "channels last": ("float[n,h,w,3] x", "float[n,h,w,3] y", None),
     "channels last, fixed": ("float[1,64,64,3] x", "float[1,64,64,3] y", r"\(NCHW\)"),
@@ -33,6 +34,14 @@ def test_other_ends_are_refused(taken, given, message, tmp_path) -> None:
     model = small_model(f"g ({taken}) => ({given}) {{ y = Identity(x){second} }}")
     with pytest.raises(GraphError, match=f"net.onnx .*{message}"):
         read_onnx_file(written(tmp_path, model))
+
+
+@pytest.mark.parametrize(("said", "channels"), [("1", 1), ("3", 3), ("c", 3)])
+def test_channels_are_those_of_the_input(said, channels, tmp_path) -> None:
+    model = small_model(
+        f"g (float[n,{said},h,w] x) => (float[n,{said},h,w] y) {{ y = Identity(x) }}"
+    )
+    assert read_onnx_file(written(tmp_path, model)).channels == channels
 
 
 def spoiled(change) -> onnx.ModelProto:

@@ -18,6 +18,7 @@ architectures = st.one_of(
         features=sizes,
         growth=sizes,
         unshuffle=st.sampled_from([1, 2, 4]),
+        channels=st.sampled_from([1, 3]),
     ),
     st.builds(
         RRDBNet, blocks=st.just(1), features=sizes, growth=sizes, upsamplings=st.integers(0, 3)
@@ -29,6 +30,7 @@ architectures = st.one_of(
         features=sizes,
         scale=st.integers(1, 8),
         activation=st.sampled_from(["prelu", "relu", "leaky_relu"]),
+        channels=st.sampled_from([1, 3]),
     ),
 )
 SMALL = RRDBNet(blocks=1, features=4, growth=2)
@@ -73,9 +75,9 @@ def test_any_lost_tensor_is_noticed(architecture, choice):
             {"conv_first.weight": (4, 1, 3, 3)}, "takes 1 channels .*expected 3", id="1 to 3"
         ),
         pytest.param(
-            {"conv_first.weight": (4, 1, 3, 3), "conv_last.weight": (1, 4, 3, 3)},
-            "for gray pictures: .*only networks for RGB",
-            id="gray",
+            {"conv_last.weight": (1, 4, 3, 3)},
+            "takes 3 channels .* of a network for gray",
+            id="3 to 1",
         ),
         pytest.param(
             {"conv_first.weight": (4, 4, 3, 3), "conv_last.weight": (4, 4, 3, 3)},
@@ -117,14 +119,11 @@ def test_what_does_not_fit_is_named(change, message):
         identify(tensors)
 
 
-@pytest.mark.parametrize(
-    ("channels", "message"), [(1, "for gray pictures"), (4, "for pictures with alpha")]
-)
-def test_srvgg_of_other_pictures_is_refused_as_that(channels, message):
+def test_srvgg_of_pictures_with_alpha_is_refused_as_that():
     tensors = empty_tensors(SRVGG(convs=1, features=4, scale=2))
-    tensors["body.0.weight"] = np.zeros((4, channels, 3, 3), np.float32)
-    tensors["body.4.weight"] = np.zeros((4 * channels, 4, 3, 3), np.float32)
-    with pytest.raises(WeightsError, match=message):
+    tensors["body.0.weight"] = np.zeros((4, 4, 3, 3), np.float32)
+    tensors["body.4.weight"] = np.zeros((16, 4, 3, 3), np.float32)
+    with pytest.raises(WeightsError, match="for pictures with alpha"):
         identify(tensors)
 
 
