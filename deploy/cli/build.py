@@ -141,7 +141,7 @@ def build(
     folder = calibration_folder(calib, calib_table)
     degraded = calibration_degradation(folder, degradation, degrade=degrade)
     request = BuildRequest(
-        named_model(model, weights, progress, onnx_file),
+        named_model(model, weights, progress, onnx_file, name),
         precision=lowest(precision or [PrecisionChoice.INT8]),
         targets=tuple(dict.fromkeys(find_profile(name).name for name in target or ["ort"])),
         weights=weights,

@@ -61,7 +61,7 @@ def calibrate(
     degraded = calibration_degradation(folder, degradation, degrade=degrade)
     images = CalibrationRequest(folder, calib_count, mode, seed, degradation=degraded)
     request = BuildRequest(
-        named_model(model, weights, progress, onnx_file),
+        named_model(model, weights, progress, onnx_file, name),
         tile=Tile.parse(size),
         weights=weights,
         onnx_file=onnx_file,

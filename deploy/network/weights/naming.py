@@ -8,9 +8,15 @@ from calib.errors import UsageError
 from deploy.network.known_models import MODELS, find_model, model_name, released_as
 from deploy.progress import Progress
 
+_NAMELESS = "network"
+
 
 def named_model(
-    model: str | None, weights: Path | None, progress: Progress, onnx_file: Path | None = None
+    model: str | None,
+    weights: Path | None,
+    progress: Progress,
+    onnx_file: Path | None = None,
+    own_name: str | None = None,
 ) -> str:
     """Return the name that files of a build begin with.
 
@@ -19,6 +25,7 @@ def named_model(
         weights: the user's checkpoint, if there is one.
         progress: told which name was found, where none was given.
         onnx_file: the user's ONNX file, if there is one.
+        own_name: what the user calls the build; then its file names the network alone.
 
     Raises:
         UsageError: there is none of them; the name is unknown and there are no weights; an ONNX
@@ -33,7 +40,7 @@ def named_model(
             raise UsageError(
                 f"found --onnx beside {' and '.join(beside)}; give one network (--name names it)"
             )
-        return _named_after(onnx_file, progress)
+        return _named_after(onnx_file, own_name, progress)
     if model is not None:
         known = model_name(model)
         return known if weights is not None else find_model(known).name
@@ -49,11 +56,13 @@ def named_model(
     if released is not None:
         progress.note(f"{weights.name} holds the weights of {released}")
         return released
-    return _named_after(weights, progress)
+    return _named_after(weights, own_name, progress)
 
 
-def _named_after(path: Path, progress: Progress) -> str:
+def _named_after(path: Path, own_name: str | None, progress: Progress) -> str:
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._")
+    if own_name is not None:
+        return name or _NAMELESS
     if not name:
         raise UsageError(f"{path.name} gives no name for files; name the network with --name")
     progress.note(f"the build is called {name}, as {path.name} is; --name gives another")

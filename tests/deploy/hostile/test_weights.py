@@ -158,7 +158,11 @@ LIES: dict[str, Lie] = {
     ),
     "a whole module": Lie("w.pth", pth(lambda _: torch.nn.Conv2d(1, 1, 1)), "module"),
     "zip bomb": Lie("w.pth", bomb, "unpack"),
-    "deflated zip": Lie("w.pth", repacked(lambda _, c: c, zipfile.ZIP_DEFLATED), "unpack"),
+    "a deflated zip of zeros": Lie(
+        "w.pth",
+        repacked(lambda n, c: bytes(len(c)) if "/data/" in n else c, zipfile.ZIP_DEFLATED),
+        "unpack",
+    ),
     "mapping that multiplies": Lie("w.pth", pth(laughs), "entries"),
     "mapping that holds itself": Lie("w.pth", pth(selfish), "no network|holds"),
     "strides of 0": Lie("w.pth", pth(spread), "values"),

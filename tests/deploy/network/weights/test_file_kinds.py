@@ -95,6 +95,10 @@ def test_weights_name_the_model_where_nobody_does(
     save_file(load_file(tiny_weights), own)
     assert named_model(None, own, Silent()) == "my-fine-tune"
     assert named_model("mine", own, Silent()) == "mine"
+    told: list[str] = []
+    monkeypatch.setattr(Silent, "note", lambda _, line: told.append(line))
+    assert named_model(None, own, Silent(), own_name="called") == "my-fine-tune"
+    assert told == []
     for half in (".param", ".bin"):
         (tmp_path / "pair").with_suffix(half).write_bytes(half.encode())
     digests = {own: find_model("x2plus").sha256}

@@ -2,6 +2,7 @@
 
 import re
 import warnings
+import zipfile
 from dataclasses import replace
 
 import numpy as np
@@ -186,6 +187,19 @@ def test_a_torchscript_program_is_called_one(tmp_path):
     with pytest.raises(WeightsError, match="is a TorchScript program") as refusal:
         load_checkpoint(program)
     assert "weights_only" not in str(refusal.value)
+
+
+def test_a_file_that_was_unpacked_and_zipped_again_loads(random_tensors, tmp_path):
+    tensors = random_tensors(NETWORKS[0])
+    torch.save(in_torch(tensors), tmp_path / "x.pth")
+    with (
+        zipfile.ZipFile(tmp_path / "x.pth") as saved,
+        zipfile.ZipFile(tmp_path / "y.pth", "w", zipfile.ZIP_DEFLATED) as again,
+    ):
+        for name in saved.namelist():
+            again.writestr(name, saved.read(name))
+    found = load_checkpoint(tmp_path / "y.pth").tensors
+    np.testing.assert_array_equal(found["conv_hr.weight"], tensors["conv_hr.weight"])
 
 
 def test_an_integer_among_the_weights_is_refused(random_tensors, tmp_path):
