@@ -11,6 +11,7 @@ from pathlib import Path
 import onnx
 
 from calib.arrays import AnyArray
+from calib.colours import channels_of
 from calib.dataset import PatchRef, PatchSet
 from calib.digest import canonical_json, sha256_bytes
 from calib.errors import CalibrationError, GraphError
@@ -21,7 +22,6 @@ from calib.observe import SegmentedGraph, observe
 from calib.runtime import ORT_VERSION, shares
 from calib.statistics import TensorStatistics
 from calib.table import CalibrationTable
-from calib.tile import channels_of
 
 OnImage = Callable[[int, int], None]
 

@@ -36,9 +36,9 @@ import cv2
 import numpy as np
 
 from calib.arrays import AnyArray, Float32, Floating, UInt8
+from calib.colours import GRAY, RGB, Channels
 from calib.errors import ImageError, UsageError, VerificationError
 from calib.files import read_whole, write_atomically
-from calib.tile import GRAY, RGB, Channels
 
 Picture = UInt8
 

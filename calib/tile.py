@@ -7,16 +7,11 @@ pixels the output of a network that does not enlarge is smaller than SSIM can ju
 
 import re
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
+from calib.colours import RGB, Channels
 from calib.errors import UsageError
 from calib.records import FEWEST_PX, MOST_BATCH, MOST_PX, Batch, SidePx
 
-Channels: TypeAlias = Literal[1, 3]
-"""Of a network's pictures: one of gray, three of RGB."""
-
-GRAY: Literal[1] = 1
-RGB: Literal[3] = 3
 USUAL_PX = 128
 MOST_PIXELS = MOST_PX * MOST_PX
 
@@ -58,15 +53,6 @@ class Size:
 
 
 USUAL_SIZE = Size()
-
-
-def channels_of(count: object) -> Channels:
-    """Return how many channels the pictures of a network have whose input says ``count``.
-
-    >>> channels_of(1), channels_of(3), channels_of("C")
-    (1, 3, 3)
-    """
-    return GRAY if count == GRAY else RGB
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from calib.arrays import AnyArray
+from calib.colours import GRAY
 from calib.errors import InputError, UsageError
-from calib.tile import GRAY
 from deploy.artifacts.precision import ModelPrecision
 from deploy.build.budget import Budget
 from deploy.build.calibrate import CalibrationRequest

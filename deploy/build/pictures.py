@@ -3,11 +3,12 @@
 from dataclasses import dataclass, replace
 
 from calib.arrays import Float32
+from calib.colours import channels_of
 from calib.dataset import PatchSet
 from calib.images import to_input
 from calib.sample import sample_patches
 from calib.table import CalibrationTable
-from calib.tile import Size, channels_of
+from calib.tile import Size
 from quant.passes.equivalence import Probe
 from quant.rounding.round_weights import IMAGES
 

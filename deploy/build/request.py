@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from calib.colours import GRAY, Channels
 from calib.errors import UsageError
 from calib.form import Form
-from calib.tile import GRAY, Channels, Tile
+from calib.tile import Tile
 from deploy.artifacts.build_options import BuildOptions, TargetOptions
 from deploy.artifacts.manifest import ToldActivation
 from deploy.artifacts.precision import PRECISIONS, ModelPrecision

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from calib.arrays import Float32
-from calib.tile import GRAY, RGB
+from calib.colours import GRAY, RGB
 
 
 @dataclass(frozen=True)

@@ -24,10 +24,11 @@ from typing import Any, Literal
 import numpy as np
 
 from calib.arrays import Float32
+from calib.colours import RGB, Channels
 from calib.div2k import Pair
 from calib.errors import ImageSetError, VerificationError
 from calib.images import Picture, in_channels, read_image, resize_area, to_input, to_picture
-from calib.tile import RGB, USUAL_TILE, Channels, Tile
+from calib.tile import USUAL_TILE, Tile
 from deploy.metrics.psnr_ssim import psnr_db, ssim
 from deploy.progress import Advance
 from deploy.runtime.runner import Runner

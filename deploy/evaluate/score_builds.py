@@ -13,11 +13,12 @@ import numpy as np
 import onnx
 
 from calib.arrays import Float32, Float64
+from calib.colours import RGB
 from calib.digest import canonical_json, sha256_bytes, sha256_file
 from calib.div2k import Pair
 from calib.errors import UsageError, VerificationError
 from calib.images import Picture
-from calib.tile import RGB, Tile
+from calib.tile import Tile
 from deploy.artifacts.check import check_digest
 from deploy.artifacts.onnx_files import read_model
 from deploy.artifacts.precision import judged_by_reference

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import onnx
 
+from calib.colours import RGB
 from calib.digest import sha256_bytes
 from calib.errors import EsrdeployError
 from calib.images import read_image
-from calib.tile import RGB
 from deploy.artifacts.check import Check, check_digest
 from deploy.artifacts.files import MANIFEST_NAME
 from deploy.artifacts.onnx_files import load_model

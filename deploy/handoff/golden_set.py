@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from calib.arrays import AnyArray, Float32
+from calib.colours import GRAY, RGB
 from calib.errors import VerificationError
 from calib.files import read_whole
 from calib.form import Form
 from calib.npy import parse_npy
-from calib.tile import GRAY, RGB
 from deploy.handoff.bundle_manifest import (
     FLOAT_KIND,
     INPUT_KIND,

@@ -11,12 +11,13 @@ import onnx
 
 from calib.archive import write_archive
 from calib.arrays import AnyArray
+from calib.colours import GRAY
 from calib.digest import canonical_json
 from calib.errors import UsageError
 from calib.form import Form
 from calib.images import Picture, in_channels, read_image
 from calib.table import CalibrationTable
-from calib.tile import GRAY, Tile
+from calib.tile import Tile
 from deploy.artifacts.files import model_file_name, serialize
 from deploy.artifacts.templates import text_environment
 from deploy.build.quantize import QuantizedModel
@@ -111,8 +112,7 @@ class BundleContext:
 
     def seen(self, vector: GoldenVector) -> Picture:
         """Return what the network sees of a golden vector's picture, uint8 [H, W, C]."""
-        picture = in_channels(self.picture(vector), self.tile.channels)
-        return picture[:, :, : self.tile.channels]
+        return in_channels(self.picture(vector), self.tile.channels)[..., : self.tile.channels]
 
     def network_input(self, vector: GoldenVector) -> AnyArray:
         """Return a golden vector's input in the form of the bundle's files."""

@@ -22,8 +22,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal, TypeAlias
 
+from calib.colours import RGB, Channels
 from calib.errors import UsageError
-from calib.tile import RGB, Channels, Tile
+from calib.tile import Tile
 
 INPUT_NAME = "input"
 

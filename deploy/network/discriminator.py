@@ -20,7 +20,7 @@ from onnx import numpy_helper
 from onnx.helper import make_graph, make_model, make_node, make_opsetid, make_tensor_value_info
 
 from calib.arrays import Float32
-from calib.tile import RGB
+from calib.colours import RGB
 from deploy.network.architecture import INPUT_NAME, LEAKY_SLOPE, OUTPUT_NAME
 
 CONVOLUTIONS = tuple(f"conv{index}" for index in range(10))

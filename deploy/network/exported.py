@@ -11,8 +11,8 @@ import numpy as np
 import onnx
 
 from calib.arrays import Float32
+from calib.colours import GRAY, RGB
 from calib.errors import GraphError
-from calib.tile import GRAY, RGB
 from deploy.network.architecture import OUTPUT_NAME
 from quant.passes.equivalence import Equivalence, Outputs, Probe
 

@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, TypeVar
 
 from calib.arrays import Float32
+from calib.colours import Channels
 from calib.errors import UsageError
-from calib.tile import Channels, Tile
+from calib.tile import Tile
 from deploy.artifacts.manifest import ToldActivation
 from deploy.artifacts.weights_record import WeightsRecord
 from deploy.network.exported import ExportedModel

@@ -7,7 +7,8 @@ import numpy as np
 from onnx import numpy_helper
 
 from calib.arrays import Float32
-from calib.tile import Channels, Tile
+from calib.colours import Channels
+from calib.tile import Tile
 from deploy.artifacts.weights_record import OnnxFileRecord, WeightsRecord
 from deploy.network.exported import ExportedModel
 from deploy.network.network import Network, OriginalKind

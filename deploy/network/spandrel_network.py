@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from calib.arrays import Float32
+from calib.colours import RGB, Channels
 from calib.errors import UnknownArchitectureError, UsageError
-from calib.tile import RGB, Channels, Tile
+from calib.tile import Tile
 from deploy.artifacts.weights_record import WeightsRecord
 from deploy.network.exported import ExportedModel
 from deploy.network.network import Network, OriginalKind

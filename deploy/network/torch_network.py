@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from calib.arrays import Float32
-from calib.tile import Channels, Tile
+from calib.colours import Channels
+from calib.tile import Tile
 from deploy.artifacts.manifest import ToldActivation
 from deploy.artifacts.weights_record import WeightsRecord
 from deploy.network.architecture import SRVGG, Architecture, require_divisible

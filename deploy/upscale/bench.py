@@ -19,9 +19,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from calib.colours import RGB, Channels
 from calib.images import to_input
 from calib.sample import verification_pictures
-from calib.tile import RGB, Channels, Size
+from calib.tile import Size
 from deploy.artifacts.onnx_files import read_model
 from deploy.artifacts.precision import ModelPrecision
 from deploy.ncnn.from_onnx import ncnn_layers

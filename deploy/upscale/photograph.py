@@ -25,8 +25,8 @@ import numpy as np
 import pyvips
 
 from calib.arrays import AnyArray
+from calib.colours import RGB
 from calib.errors import ImageError
-from calib.tile import RGB
 from deploy.upscale.formats import format_of
 from deploy.upscale.samples import in_gray
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from calib.ahead import ahead
+from calib.colours import GRAY
 from calib.errors import ImageError, UsageError, VerificationError
-from calib.tile import GRAY
 from deploy.artifacts.precision import ModelPrecision
 from deploy.progress import Advance, Progress
 from deploy.runtime.backends import BackendName

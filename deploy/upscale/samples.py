@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 
 from calib.arrays import AnyArray, Float32, Floating
+from calib.colours import RGB, Channels
 from calib.errors import VerificationError
-from calib.tile import RGB, Channels
 
 
 @dataclass(frozen=True, eq=False)

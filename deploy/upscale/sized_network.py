@@ -9,9 +9,10 @@ from collections.abc import Callable
 import onnx
 
 from calib.arrays import Float32
+from calib.colours import channels_of
 from calib.errors import GraphError
 from calib.records import FEWEST_PX
-from calib.tile import Size, channels_of
+from calib.tile import Size
 from deploy.runtime.resized import require_resizable, resized_model, side_factor
 from deploy.runtime.runner import Runner
 from deploy.runtime.stages import cut_where_it_grows

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from calib.arrays import Float32
+from calib.colours import channels_of
 from calib.errors import UsageError, VerificationError
 from calib.images import Picture, in_channels, read_image, resize_area, to_picture
-from calib.tile import channels_of
 from deploy.artifacts.precision import ModelPrecision
 from deploy.handoff.acceptance import SAME_PICTURE_DB, most_db, required_db
 from deploy.handoff.bundle_manifest import (

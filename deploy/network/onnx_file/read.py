@@ -11,9 +11,10 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto, inliner
 
+from calib.colours import GRAY, RGB, Channels, channels_of
 from calib.digest import sha256_bytes
 from calib.errors import GraphError, UsageError
-from calib.tile import GRAY, RGB, Channels, Tile, channels_of
+from calib.tile import Tile
 from deploy.artifacts.files import main_opset
 from deploy.artifacts.onnx_files import load_model
 from deploy.artifacts.onnx_problems import onnx_problems

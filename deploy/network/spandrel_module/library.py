@@ -22,8 +22,9 @@ import torch
 from torch import nn
 
 from calib.arrays import AnyArray, Float32
+from calib.colours import RGB
 from calib.errors import WeightsError
-from calib.tile import RGB, Tile
+from calib.tile import Tile
 
 _PURPOSES = frozenset({"SR", "Restoration"})
 _REASON_CHARACTERS = 300  # torch names every key

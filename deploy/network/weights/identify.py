@@ -10,8 +10,8 @@ import re
 from collections.abc import Mapping
 
 from calib.arrays import AnyArray
+from calib.colours import RGB, channels_of
 from calib.errors import UnknownArchitectureError, WeightsError
-from calib.tile import RGB, channels_of
 from deploy.network.architecture import (
     SRVGG,
     Architecture,
