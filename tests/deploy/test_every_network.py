@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ import onnx
 import pytest
 from safetensors.numpy import save_file
 
+from calib.colours import RGB
 from calib.errors import UsageError
 from calib.table import CalibrationTable
 from calib.tile import Tile
@@ -17,8 +18,10 @@ from deploy.artifacts.files import TABLE_NAME, plan_file_name
 from deploy.artifacts.precision import ModelPrecision
 from deploy.build.calibrate import CalibrationRequest
 from deploy.build.request import BuildRequest
+from deploy.handoff import check, golden
 from deploy.handoff.check import check_bundle
 from deploy.handoff.make import HandoffRequest, make_handoff
+from deploy.handoff.vendor import Vendor
 from deploy.handoff.vendors import find_vendor
 from deploy.network.architecture import SRVGG, Architecture, RRDBNet, tensor_shapes
 from deploy.pipeline import BuildOutcome, build_model
@@ -27,15 +30,18 @@ from quant.plan import QuantOptions, QuantPlan
 from quant.targets import PROFILES
 
 NETWORKS: dict[str, Architecture] = {
-    "rrdb-x1": RRDBNet(1, 8, 4, unshuffle=4),
-    "rrdb-x2": RRDBNet(1, 8, 4, unshuffle=2),
-    "rrdb-x4": RRDBNet(1, 8, 4),
-    "rrdb-x8": RRDBNet(1, 8, 4, upsamplings=3),
-    **{f"srvgg-x{scale}": SRVGG(1, 8, scale) for scale in (1, 2, 3, 4)},
-    "srvgg-x2-relu": SRVGG(1, 8, 2, "relu"),
+    "rrdb-x1": RRDBNet(1, 4, 2, unshuffle=4),
+    "rrdb-x2": RRDBNet(1, 4, 2, unshuffle=2),
+    "rrdb-x4": RRDBNet(1, 4, 2),
+    "rrdb-x8": RRDBNet(1, 4, 2, upsamplings=3),
+    **{f"srvgg-x{scale}": SRVGG(1, 4, scale) for scale in (1, 2, 3, 4)},
+    "srvgg-x2-relu": SRVGG(1, 4, 2, "relu"),
+    "srvgg-x2-gray": SRVGG(1, 4, 2, channels=1),
 }
 RARE: dict[str, Architecture] = {
-    "rrdb-x1-plain": RRDBNet(1, 8, 4, upsamplings=0),
+    "rrdb-x1-plain": RRDBNet(1, 4, 2, upsamplings=0),
+    "rrdb-x2-gray": RRDBNet(1, 4, 2, unshuffle=2, channels=1),
+    "srvgg-x2-leaky": SRVGG(1, 4, 2, "leaky_relu"),
 }
 """Networks that are built in the whole product alone."""
 SMALL = (Tile(32, 32), Tile(24, 40), Tile(24, 32, batch=2))
@@ -105,17 +111,24 @@ def draws_in_range(architecture: Architecture) -> dict[str, np.ndarray]:
         values = generator.normal(0.0, spread, shape).astype(np.float32)
         layer = name.removesuffix(".weight")
         if layer in DRAWING:
-            step = shape[1] // 3 if layer == "conv_first" else 1
-            for channel in range(3):
+            step = shape[1] // architecture.channels if layer == "conv_first" else 1
+            for channel in range(architecture.channels):
                 values[channel] *= 0.2
                 values[channel, step * channel, 1, 1] += 1.0
         tensors[name] = values if name.endswith("weight") else values * np.float32(0.05)
     return tensors
 
 
+@pytest.fixture(autouse=True)
+def few_golden_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bundles may have one golden vector: eight say no more of a combination."""
+    for module in (golden, check):
+        monkeypatch.setattr(module, "FEWEST", 1)
+
+
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., BuildOutcome]:
-    """A function from a case to its build, with nearest rounding and one calibration table."""
+def built(tmp_path_factory: pytest.TempPathFactory, picture: Path) -> Callable[..., BuildOutcome]:
+    """A function from a case to its build: nearest rounding, one picture, one table a network."""
     out = tmp_path_factory.mktemp("matrix")
 
     tables: dict[str, Path] = {}
@@ -132,6 +145,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., BuildOutcom
             weights=weights,
             calibration=CalibrationRequest(count=1, table=tables.get(case.network)),
             quantization=QuantOptions(rounding="nearest", full_integer=case.full_integer),
+            activation="leaky_relu" if case.network.endswith("leaky") else None,
+            verify_images=picture,
             out=out / str(case),
             report=False,
         )
@@ -157,19 +172,24 @@ def plan_of(outcome: BuildOutcome, target: str) -> QuantPlan:
     return QuantPlan.parse((outcome.folder / name).read_bytes(), name)
 
 
+def takes(vendor: Vendor, tile: Tile) -> bool:
+    """Tell whether a vendor takes builds of a tile; others are refused, which is tested apart."""
+    return (vendor.takes_batch or tile.batch == 1) and (vendor.takes_gray or tile.channels == RGB)
+
+
 def require_built(outcome: BuildOutcome, case: Case, folder: Path) -> None:
     """Make sure that a build is of the case, holds, and is bundled for whom its targets serve."""
     assert [check for check in outcome.verification.checks if check.status == "failed"] == []
     assert outcome.verification.passed
     assert {item.target for item in outcome.manifest.models()} >= set(case.targets)
-    shapes = (case.tile.shape, case.tile.output_shape(case.architecture.scale))
+    tile = replace(case.tile, channels=case.architecture.channels)
+    shapes = (tile.shape, tile.output_shape(case.architecture.scale))
     assert signatures(outcome) == {shapes}
     vendors = tuple(
-        VENDORS[target]
-        for target in case.targets
-        if case.tile.batch == 1 or find_vendor(VENDORS[target]).takes_batch
+        VENDORS[target] for target in case.targets if takes(find_vendor(VENDORS[target]), tile)
     )
-    bundle = make_handoff(HandoffRequest(outcome.folder, vendors, out=folder / "b.zip"), Silent())
+    request = HandoffRequest(outcome.folder, vendors, out=folder / "b.zip", count=tile.batch)
+    bundle = make_handoff(request, Silent())
     checked = check_bundle(bundle.path, Silent())
     assert checked.passed, [check for check in checked.checks if check.status == "failed"]
 
