@@ -11,6 +11,7 @@ import pickle
 import re
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from functools import partial
 
@@ -40,6 +41,12 @@ def read_torch_file(content: bytes, source: str) -> dict[str, Saved]:
         WeightsError: the file is corrupt, needs code to be loaded, or is no mapping of names.
     """
     saved = _load(content, source)
+    damaged = _damaged_entry(content)
+    if damaged is not None:
+        raise WeightsError(
+            f"{source} is damaged: the checksum of {damaged} in it does not hold; fetch the file "
+            "again"
+        )
     if isinstance(saved, torch.Tensor):
         raise WeightsError(f"{source} holds one tensor without a name; {_SAVE}")
     if isinstance(saved, list | tuple):
@@ -136,6 +143,15 @@ def _is_torchscript(content: bytes) -> bool:
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
         return False
     return is_torchscript(names)
+
+
+def _damaged_entry(content: bytes) -> str | None:
+    """Return the name of an entry of a zip whose checksum does not hold: torch does not look."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            return archive.testzip()
+    except (zipfile.BadZipFile, zlib.error, ValueError, OSError, NotImplementedError):
+        return None  # an older form, which has none
 
 
 def _asked_for(content: bytes, message: str) -> list[str]:

@@ -1,4 +1,6 @@
 import pickle
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -234,3 +236,20 @@ def test_missing_package_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(checkpoint_module, "find_spec", lambda _: None)
     with pytest.raises(WeightsError, match=f"the package {WEIGHTS_PACKAGE} is"):
         load_model_checkpoint(find_model("x4plus"))
+
+
+@pytest.mark.parametrize("position", [0.2, 0.5, 0.8])
+def test_a_flipped_bit_of_a_weight_is_found(
+    torch_tensors: dict[str, torch.Tensor], tmp_path: Path, position: float
+) -> None:
+    path = tmp_path / "weights.pth"
+    torch.save(torch_tensors, path)
+    content = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        largest = max(archive.infolist(), key=lambda entry: entry.file_size)
+    assert largest.filename.rpartition("/")[0].endswith("data")
+    content[largest.header_offset + 200 + int(position * (largest.file_size - 200))] ^= 1
+    path.write_bytes(content)
+    torch.load(path, weights_only=True)  # which takes it
+    with pytest.raises(WeightsError, match=r"weights.pth is damaged: the checksum of .*data/"):
+        load_checkpoint(path)
