@@ -99,7 +99,7 @@ def make_handoff(request: HandoffRequest, progress: Progress) -> HandoffOutcome:
     profiles = _profiles(vendors, build, request.profiles)
     wanted = dict.fromkeys(name for names in profiles.values() for name in names)
     licence = _weights_licence(request, build)
-    out = request.out or usual_place(build, [vendor.name for vendor in vendors])
+    out = request.out or usual_place(build, [vendor.name for vendor in vendors], pictures)
     with temporary_folder("handoff") as root:
         wheel = write_own_wheel(root)
         kept = KeptModels(kept_folder(), sha256_file(wheel))

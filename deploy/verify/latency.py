@@ -22,7 +22,7 @@ from deploy.runtime.backends import BackendName, backend_runner, backend_version
 from deploy.runtime.runner import Runner
 from deploy.verify.backends_of_file import absence, runtime_of
 
-SHORT_S, LONG_S = 0.5, 5.0
+SHORT_S, LONG_S = 0.5, 2.0
 _SHORT_RUNS, _RUNS = 3, 2
 
 

@@ -128,9 +128,13 @@ class Verification:
             return "VERIFICATION FAILED"
         reached = at_least(result.summary() for result in self.parity)
         if self.level == "cannot be told apart":
-            return f"verified, cannot be told from float: at least {reached} dB on every picture"
+            return (
+                f"verified, cannot be told from float: at least {reached} dB on each of the "
+                f"pictures compared ({len(self.judges.patches)})"
+            )
         return (
-            f"verified, acceptable: at least {reached} dB on every picture; from "
+            f"verified, acceptable: at least {reached} dB on each of the pictures compared "
+            f"({len(self.judges.patches)}); from "
             f"{UNSEEN_DB:g} dB on it could not be told from float"
         )
 

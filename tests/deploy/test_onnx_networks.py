@@ -72,7 +72,7 @@ def test_verify_with_the_file_without_it_and_with_another(given, folder, tmp_pat
     without = run("verify", folder, "--backend", "none")
     assert without.exit_code == 0, without.output
     assert "but float not compared with the ONNX file it was built from" in without.output
-    assert f"{given.name} (sha256 {sha256_file(given)})" in " ".join(without.output.split())
+    assert f"{given.name} (sha256 {sha256_file(given)[:12]}" in " ".join(without.output.split())
     other = run("verify", folder, "--onnx", written(tmp_path, sr_model(17)), "--backend", "none")
     assert other.exit_code == 1
     assert "built from ONNX file" in other.output

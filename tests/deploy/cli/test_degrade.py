@@ -42,7 +42,9 @@ def degraded(
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert "5 images (whole, degraded)" in result.stderr
-    assert "1 picture of your own, degraded (" in " ".join(result.stdout.split())
+    assert "1 picture of your own, degraded, resized to 128x128 (" in " ".join(
+        result.stdout.split()
+    )
     return out / "small"
 
 

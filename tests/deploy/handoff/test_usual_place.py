@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from calib.errors import UsageError
+from deploy.handoff.golden import golden_pictures
 from deploy.handoff.make import HandoffOutcome, open_build
 from deploy.handoff.usual_place import usual_place
 
@@ -17,12 +18,24 @@ def test_a_bundle_for_other_vendors_is_not_written_over(
     build = replace(open_build(small_build), folder=tmp_path / small_build.name)
     held = {vendor.name for vendor in handed_over.manifest.vendors}
     some = min(held)
-    place = usual_place(build, {some})
+    pictures = golden_pictures(build, None, len(handed_over.manifest.golden))
+    place = usual_place(build, {some}, pictures)
     assert place == tmp_path / f"{build.manifest.model}-handoff.zip"
     shutil.copyfile(handed_over.path, place)
-    assert usual_place(build, held) == place
+    assert usual_place(build, held, pictures) == place
     with pytest.raises(UsageError, match=r"is a bundle for .*--out.*--vendor") as refused:
-        usual_place(build, {some})
+        usual_place(build, {some}, pictures)
     assert all(name in str(refused.value) for name in held - {some})
     place.write_bytes(b"no bundle")
-    assert usual_place(build, {some}) == place
+    assert usual_place(build, {some}, pictures) == place
+
+
+def test_a_bundle_with_other_golden_vectors_is_not_written_over(
+    small_build: Path, handed_over: HandoffOutcome, tmp_path: Path
+) -> None:
+    build = replace(open_build(small_build), folder=tmp_path / small_build.name)
+    held = {vendor.name for vendor in handed_over.manifest.vendors}
+    pictures = golden_pictures(build, None, len(handed_over.manifest.golden))
+    shutil.copyfile(handed_over.path, usual_place(build, held, pictures))
+    with pytest.raises(UsageError, match=r"golden vectors of .*--out"):
+        usual_place(build, held, pictures[::-1])
