@@ -36,7 +36,8 @@ def upscale(
     backend: Annotated[
         Literal["ort", "openvino"] | None,
         typer.Option(
-            help="Runtime: onnxruntime or OpenVINO.", show_default="openvino where installed"
+            help="Runtime: onnxruntime or OpenVINO.",
+            show_default="the one that the file is made for",
         ),
     ] = None,
     provider: Annotated[

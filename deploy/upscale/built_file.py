@@ -83,8 +83,8 @@ def find_file(
         builds: folder of builds, or a build itself.
         model: name of a build in it; ``None``: the only one there is.
         precision: of the file; ``None``: int8 where the build has one for a runtime here.
-        backend: the runtime; ``None``: OpenVINO where it is installed, since it is the faster
-            one, else onnxruntime.
+        backend: the runtime; ``None``: the one that the int8 file is made for, OpenVINO before
+            onnxruntime where both are installed.
 
     Raises:
         UsageError: there is no such build, or none of its files is what is asked for.
@@ -121,12 +121,20 @@ def _instead_of_int8(
 def runnable_files(
     manifest: Manifest, precisions: tuple[ModelPrecision, ...], backends: tuple[BackendName, ...]
 ) -> Iterator[tuple[Artifact, BackendName]]:
-    """Yield what can be run, the best first: of a precision, the file made for the runtime."""
+    """Yield what can be run, the best first: of a precision, a file in the runtime it is made for.
+
+    A file for onnxruntime took 1.2 times as long in OpenVINO (x4plus, AVX2).
+    """
     for precision in precisions:
         files = [item for item in manifest.models() if item.precision == precision]
-        for name in backends:
-            for target in _TARGETS[name] if precision == "int8" else (None,):
-                yield from ((item, name) for item in files if item.target == target)
+        found = [
+            (rank, item, name)
+            for name in backends
+            for rank, target in enumerate(_TARGETS[name] if precision == "int8" else (None,))
+            for item in files
+            if item.target == target
+        ]
+        yield from ((item, name) for _, item, name in sorted(found, key=lambda entry: entry[0]))
 
 
 def build_of(builds: Path, model: str | None = None) -> tuple[Path, Manifest]:
