@@ -18,6 +18,22 @@ MOST_WORKERS = 4
 """How many inferences run side by side: each holds some 0.4 GB of activations of x4plus. Each may
 use every core: what one leaves idle another takes, up to the end of the last."""
 
+_HELD = 8
+
+
+def held_at_once(batch: int) -> int:
+    """Return how many pictures' outputs are held at once: whole batches, some 8 pictures.
+
+    They take 3 MB for each model and picture of 512x512.
+
+    Args:
+        batch: pictures that one inference takes.
+
+    >>> held_at_once(1), held_at_once(3), held_at_once(16)
+    (8, 6, 16)
+    """
+    return max(1, _HELD // batch) * batch
+
 
 Drawn = Mapping[tuple[str, str], Float32]
 """What a file draws of a picture, float32 [1, 3, H*scale, W*scale], by the names of the two."""

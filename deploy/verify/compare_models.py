@@ -22,13 +22,10 @@ from deploy.artifacts.precision import judged_by_reference
 from deploy.diagnosis.pictures import diagnose
 from deploy.metrics.parity import THRESHOLDS, ImageParity, ParityResult, Threshold, compare
 from deploy.progress import Progress
-from deploy.runtime.outputs import MOST_WORKERS, Drawn, Outputs, run_models
+from deploy.runtime.outputs import MOST_WORKERS, Drawn, Outputs, held_at_once, run_models
 from deploy.runtime.runner import Runner, model_runner
 
 Runners = dict[str, Runner]
-
-BATCH = 8
-"""How many pictures' outputs are held at once: 3 MB for each model and picture of 512x512."""
 
 RECORD_TOLERANCE_DB = 0.5
 """How far parity may lie from the manifest's: another CPU sums in another order, which moves a
@@ -65,7 +62,7 @@ def compare_models(
         known: what some files draw of some pictures, and need not draw again.
     """
     tile = build.manifest.network.tile
-    step = max(1, BATCH // tile.batch) * tile.batch
+    step = held_at_once(tile.batch)
     through = {
         file for file in build.models if all((file, patch.name) in known for patch in patches)
     }

@@ -22,11 +22,8 @@ from calib.images import to_input
 from calib.tile import Tile
 from deploy.artifacts.build_folder import Build
 from deploy.artifacts.precision import judged_by_reference
-from deploy.runtime.outputs import Drawn
+from deploy.runtime.outputs import Drawn, held_at_once
 from deploy.runtime.runner import model_runner
-
-MOST_PICTURES = 8
-"""How many pictures are drawn ahead at most: 3 MB for each model and picture of 512x512."""
 
 _LOWEST_PRIORITY = 19
 
@@ -42,8 +39,7 @@ class DrawingAhead:
     """
 
     def __init__(self, patches: Sequence[PatchRef], tile: Tile) -> None:
-        count = max(1, MOST_PICTURES // tile.batch) * tile.batch
-        self._patches = tuple(patches[:count])
+        self._patches = tuple(patches[: held_at_once(tile.batch)])
         self._tile = tile
         self._waiting: SimpleQueue[tuple[str, onnx.ModelProto, bool, int] | None] = SimpleQueue()
         self._asked: set[str] = set()

@@ -13,10 +13,11 @@ from calib.tile import USUAL_TILE, Tile
 from deploy.artifacts.files import MANIFEST_NAME
 from deploy.artifacts.manifest import read_manifest
 from deploy.progress import Silent
+from deploy.runtime.outputs import held_at_once
 from deploy.runtime.runner import Runner, model_runner
 from deploy.verify.compare_models import compare_models
 from deploy.verify.contents import open_build
-from deploy.verify.drawing_ahead import MOST_PICTURES, DrawingAhead
+from deploy.verify.drawing_ahead import DrawingAhead
 from deploy.verify.verdict import verify_tree
 
 PATCHES = sample_patches("verification", 3).patches
@@ -103,12 +104,14 @@ def test_a_model_that_no_runtime_takes_is_left_to_the_comparison(small_build: Pa
 
 def test_memory_is_bounded(small_build: Path) -> None:
     build = open_build(small_build, read_manifest(small_build / MANIFEST_NAME)).build
-    many = sample_patches("calibration", MOST_PICTURES + 2).patches
+    many = sample_patches("calibration", held_at_once(1) + 2).patches
     file = build.manifest.float_artifact.path
     with DrawingAhead(many, USUAL_TILE) as ahead:
         ahead.draw_with(file, build.models[file], optimized=True)
-        finished(ahead, MOST_PICTURES)
-    assert [name for _, name in ahead.outputs()] == [patch.name for patch in many[:MOST_PICTURES]]
+        finished(ahead, held_at_once(1))
+    assert [name for _, name in ahead.outputs()] == [
+        patch.name for patch in many[: held_at_once(1)]
+    ]
 
 
 def test_a_batch_is_drawn_in_one_inference(small_build: Path) -> None:
