@@ -30,16 +30,8 @@ from deploy.handoff.outcome import HandoffOutcome
 from deploy.handoff.own_wheel import write_own_wheel
 from deploy.handoff.proof import prove_bundle
 from deploy.handoff.usual_place import usual_place
-from deploy.handoff.vendor import (
-    MODELS,
-    BundleContext,
-    Vendor,
-    equalized_models,
-    require_batch,
-    require_channels,
-    require_form,
-    require_operators,
-)
+from deploy.handoff.vendor import MODELS, BundleContext, Vendor, equalized_models
+from deploy.handoff.vendor_limits import require_within_limits
 from deploy.handoff.vendors import find_vendor
 from deploy.network.known_models import trained_by_real_esrgan
 from deploy.progress import Progress
@@ -90,10 +82,7 @@ def make_handoff(request: HandoffRequest, progress: Progress) -> HandoffOutcome:
     vendors = list({vendor.name: vendor for vendor in found}.values())
     build = open_build(request.build)
     tile = build.manifest.network.tile
-    require_batch(vendors, tile)
-    require_channels(vendors, tile)
-    require_operators(vendors, build.manifest.options.lowering)
-    require_form(vendors, build.manifest.network.form)
+    require_within_limits(vendors, build.manifest)
     pictures = golden_pictures(build, request.images, request.count)
     calibration = calibration_set(build, request.calib, include_images=request.include_images)
     profiles = _profiles(vendors, build, request.profiles)

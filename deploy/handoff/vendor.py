@@ -1,7 +1,7 @@
 """Define what a vendor of a handoff is, and what it gets to write from."""
 
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -13,7 +13,6 @@ from calib.archive import write_archive
 from calib.arrays import AnyArray
 from calib.colours import GRAY
 from calib.digest import canonical_json
-from calib.errors import UsageError
 from calib.form import Form
 from calib.images import Picture, in_channels, read_image
 from calib.table import CalibrationTable
@@ -234,63 +233,6 @@ class Vendor:
     takes_lowered: bool = True
     takes_form: bool = False
     takes_gray: bool = True
-
-
-def require_batch(vendors: Iterable[Vendor], tile: Tile) -> None:
-    """Refuse a build of several pictures at once for vendors that make the batch themselves.
-
-    Raises:
-        UsageError: one of them does.
-    """
-    refusing = [vendor.name for vendor in vendors if not vendor.takes_batch]
-    if tile.batch > 1 and refusing:
-        raise UsageError(
-            f"found a build of {tile.batch} pictures at once; the tools of {', '.join(refusing)} "
-            "take one and make the batch themselves: hand off a build without --batch"
-        )
-
-
-def require_channels(vendors: Iterable[Vendor], tile: Tile) -> None:
-    """Refuse a network of gray for vendors whose tools are known to take RGB alone.
-
-    Raises:
-        UsageError: one of them does.
-    """
-    refusing = [vendor.name for vendor in vendors if not vendor.takes_gray]
-    if tile.channels == GRAY and refusing:
-        raise UsageError(
-            f"found a network for gray pictures; how the tools of {', '.join(refusing)} take "
-            "one is published nowhere: hand off to others"
-        )
-
-
-def require_operators(vendors: Iterable[Vendor], lowering: Iterable[str]) -> None:
-    """Refuse a build behind lowerings for vendors whose files know the network's own operators.
-
-    Raises:
-        UsageError: one of them does.
-    """
-    refusing = [vendor.name for vendor in vendors if not vendor.takes_lowered]
-    names = ", ".join(lowering)
-    if names and refusing:
-        raise UsageError(
-            f"found a build with --lower {names}; the files of {', '.join(refusing)} are written "
-            "of the network's own operators: hand off a build without --lower"
-        )
-
-
-def require_form(vendors: Iterable[Vendor], form: Form) -> None:
-    """Refuse a build of another form of pictures for vendors whose tools make the usual one.
-
-    Raises:
-        UsageError: one of them does.
-    """
-    refusing = [vendor.name for vendor in vendors if not vendor.takes_form]
-    if refusing and not form.usual:
-        raise UsageError(
-            f"found a build with {form.options}; the tools of {', '.join(refusing)} make of a "
-            f"picture what the usual files take ({Form()}): hand off a build without that"
-        )
 
 
 def copy_standalone(name: str, path: Path) -> None:
