@@ -5,6 +5,7 @@ proven to draw the same. Who makes one:
 
     torch_network.py      weights of an architecture of ours; the original is a torch module
     spandrel_network.py   weights of one that spandrel knows; the original is its torch module
+    checkpoint_network.py what these two share
     onnx_network.py       somebody's ONNX file; the original is that file in onnxruntime
 """
 

@@ -1,6 +1,6 @@
 """Make a network of weights that spandrel knows; its original is spandrel's torch module."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +10,8 @@ from calib.arrays import Float32
 from calib.colours import RGB, Channels
 from calib.errors import UnknownArchitectureError, UsageError
 from calib.tile import Tile
-from deploy.artifacts.weights_record import WeightsRecord
+from deploy.network.checkpoint_network import CheckpointNetwork
 from deploy.network.exported import ExportedModel
-from deploy.network.network import Network, OriginalKind
 from deploy.network.spandrel_module.export import export_module
 from deploy.network.spandrel_module.find import find_known
 from deploy.network.spandrel_module.library import SpandrelModule, build_module
@@ -21,7 +20,7 @@ from deploy.runtime.runner import Runner
 
 
 @dataclass(frozen=True)
-class SpandrelNetwork(Network):
+class SpandrelNetwork(CheckpointNetwork):
     """Weights of an architecture that is not ours, and that spandrel has a module for.
 
     Attributes:
@@ -41,21 +40,6 @@ class SpandrelNetwork(Network):
     def channels(self) -> Channels:
         """RGB: others are refused."""
         return RGB
-
-    @property
-    def original_kind(self) -> OriginalKind:
-        """A module in torch."""
-        return "torch"
-
-    @property
-    def made_from(self) -> WeightsRecord:
-        """The checkpoint."""
-        return self.checkpoint.record()
-
-    @property
-    def parameters(self) -> Mapping[str, Float32]:
-        """The tensors by the file's own keys."""
-        return self.checkpoint.tensors
 
     @property
     def libraries(self) -> tuple[str, ...]:

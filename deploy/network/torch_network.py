@@ -1,23 +1,22 @@
 """Make a network of weights that fit an architecture of ours; its original is a torch module."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from calib.arrays import Float32
 from calib.colours import Channels
 from calib.tile import Tile
 from deploy.artifacts.manifest import ToldActivation
-from deploy.artifacts.weights_record import WeightsRecord
 from deploy.network.architecture import SRVGG, Architecture, require_divisible
+from deploy.network.checkpoint_network import CheckpointNetwork
 from deploy.network.exported import ExportedModel
 from deploy.network.known_models import models_of
-from deploy.network.network import Network, OriginalKind
 from deploy.network.weights.checkpoint import Checkpoint
 from deploy.runtime.runner import Runner
 
 
 @dataclass(frozen=True)
-class TorchNetwork(Network):
+class TorchNetwork(CheckpointNetwork):
     """Weights that have proved to be a generator of ours.
 
     Attributes:
@@ -39,21 +38,6 @@ class TorchNetwork(Network):
     def channels(self) -> Channels:
         """Those that its tensors have."""
         return self.architecture.channels
-
-    @property
-    def original_kind(self) -> OriginalKind:
-        """A module in torch."""
-        return "torch"
-
-    @property
-    def made_from(self) -> WeightsRecord:
-        """The checkpoint."""
-        return self.checkpoint.record()
-
-    @property
-    def parameters(self) -> Mapping[str, Float32]:
-        """The tensors by state dict key."""
-        return self.checkpoint.tensors
 
     @property
     def same_architecture_as(self) -> tuple[str, ...]:
