@@ -128,7 +128,7 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
             draft = describe(network, shipped, earlier, lowered, [float_file, *lowered.artifacts])
             opened = open_build(stage, draft)
             ahead.draw_with_all(opened.build)
-            checked = check_contents(opened, progress)
+            checked = check_contents(opened, progress, lowered.planned)
             original = held_original(checked.build, network)
             if request.tile.batch == 1 and request.form.usual:
                 drawn = _drawn(network, exported, draft.float_artifact.path)

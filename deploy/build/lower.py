@@ -19,6 +19,7 @@ from deploy.progress import Progress
 from quant.fp16.convert import to_fp16
 from quant.fp16.range import nodes_to_keep
 from quant.passes.equivalence import Probe
+from quant.passes.prepared import PreparedGraph
 from quant.passes.rebatch import with_batch
 
 
@@ -30,12 +31,14 @@ class Lowered:
         table: the calibration table.
         fp16_kept: nodes that the fp16 model computes in float32, each with its reason.
         targets: how the int8 model of each was made.
+        planned: the float graph under the plan of each int8 model, by file.
         artifacts: the files written.
     """
 
     table: CalibrationTable | None = None
     fp16_kept: Mapping[str, str] = field(default_factory=dict)
     targets: Mapping[str, TargetOptions] = field(default_factory=dict)
+    planned: Mapping[str, PreparedGraph] = field(default_factory=dict)
     artifacts: tuple[Artifact, ...] = ()
 
 
@@ -70,16 +73,19 @@ def lower(  # noqa: PLR0913, PLR0917  # what models are made from
     artifacts += write_fp16(folder, name, to_fp16(shipped.model, table, keep=kept), request.form)
     pictures = pictures_of(source, request.tile.size, probe)
     targets: dict[str, TargetOptions] = {}
+    planned: dict[str, PreparedGraph] = {}
     for profile in request.profiles() if request.builds("int8") else ():
         kept_in = folder if request.execution.resume else None
         quantizer = Quantizer(graph, table, profile, pictures, progress, kept_in)
         quantized = _quantized(request, quantizer, folder)
         quantized = quantized if batch == 1 else quantized.on(shipped)
-        artifacts += write_quantized(folder, name, quantized, request.form)
+        written = write_quantized(folder, name, quantized, request.form)
+        planned[written[0].path] = quantized.prepared
+        artifacts += written
         targets[profile.name] = TargetOptions(
             request.quantization, quantized.budget, dict(quantized.plan.options.promoted)
         )
-    return Lowered(table, kept, targets, tuple(artifacts))
+    return Lowered(table, kept, targets, planned, tuple(artifacts))
 
 
 def _quantized(request: BuildRequest, quantizer: Quantizer, folder: Path) -> QuantizedModel:

@@ -8,6 +8,7 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from deploy.artifacts.build_folder import Build, check_files, check_named, load_build
 from deploy.artifacts.check import Check
@@ -130,11 +131,21 @@ def check_folder(opened: OpenedBuild, progress: Progress) -> CheckedBuild:
     return replace(checked, unnamed=tuple(unnamed))
 
 
-def check_contents(opened: OpenedBuild, progress: Progress) -> CheckedBuild:
-    """Make every further check of a build that runs no network."""
+def check_contents(
+    opened: OpenedBuild,
+    progress: Progress,
+    planned: Mapping[str, PreparedGraph] = MappingProxyType({}),
+) -> CheckedBuild:
+    """Make every further check of a build that runs no network.
+
+    Args:
+        opened: the build.
+        progress: told what is going on.
+        planned: see :func:`deploy.verify.reproduce.reproduce`.
+    """
     build = opened.build
     with progress.stage(f"{build.manifest.model}: checking files", 1) as advance:
-        made_again = reproduce(build)
+        made_again = reproduce(build, planned)
         fp16_range, fp16 = check_fp16_range(build, made_again.fp16_kept)
         checked = CheckedBuild(
             build=build,

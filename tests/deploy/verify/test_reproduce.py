@@ -1,7 +1,15 @@
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
 import onnx
 import pytest
 
-from deploy.verify.reproduce import model_differences
+from deploy.artifacts.files import MANIFEST_NAME
+from deploy.artifacts.manifest import read_manifest
+from deploy.verify.contents import open_build
+from deploy.verify.reproduce import model_differences, reproduce
+from quant.passes.prepared import PreparedGraph
 
 TEXT = """
 <ir_version: 8, opset_import: ["": 17]>
@@ -47,3 +55,42 @@ def test_a_difference_outside_the_graph_is_still_a_difference() -> None:
     assert model_differences(parsed(TEXT), other) == [
         "its serialization differs outside nodes and initializers"
     ]
+
+
+@pytest.fixture
+def planned(small_build: Path) -> dict[str, PreparedGraph]:
+    """The graph under the plan of its int8 file, as a verification makes it."""
+    build = open_build(small_build, read_manifest(small_build / MANIFEST_NAME)).build
+    return dict(reproduce(build).prepared)
+
+
+def other_edge(made: PreparedGraph) -> PreparedGraph:
+    """The same with one scale of its plan changed."""
+    edges = dict(made.plan.edges)
+    key = next(iter(edges))
+    edges[key] = replace(edges[key], scale=edges[key].scale * 2)
+    return replace(made, plan=replace(made.plan, edges=edges))
+
+
+def of_another_table(made: PreparedGraph) -> PreparedGraph:
+    """The same changed plan, made of a table that is not the build's."""
+    made = other_edge(made)
+    return replace(made, plan=replace(made.plan, table_digest="0" * 64))
+
+
+@pytest.mark.parametrize(
+    ("changed", "holds"),
+    [(lambda made: made, True), (other_edge, False), (of_another_table, True)],
+    ids=["the one in the file", "another one", "of another table, so made again"],
+)
+def test_a_file_is_held_against_the_plan_it_was_made_from(
+    changed: Callable[[PreparedGraph], PreparedGraph],
+    holds: bool,
+    small_build: Path,
+    planned: dict[str, PreparedGraph],
+) -> None:
+    build = open_build(small_build, read_manifest(small_build / MANIFEST_NAME)).build
+    checks = reproduce(build, {file: changed(made) for file, made in planned.items()}).checks
+    of_plan = [check.status for check in checks if check.name in {"plan", "derivation"}]
+    assert ("failed" not in of_plan) == holds
+    assert len(of_plan) >= 2
