@@ -211,9 +211,10 @@ def _measure_ort(options: argparse.Namespace, *, strided: bool = False) -> float
     from onnxruntime.quantization.calibrate import create_calibrator
     from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
+    from calib.colours import RGB
     from calib.images import to_input
 
-    inputs = [{"input": to_input(patch.load())} for patch in _patches(options).patches]
+    inputs = [{"input": to_input(patch.load(), RGB)} for patch in _patches(options).patches]
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types
         def __init__(self, feeds: list[dict[str, Any]]) -> None:

@@ -30,6 +30,7 @@ from measured import Cost, run_measured
 from peers.toolkits import PEERS, Peer
 
 from calib.arrays import Float32
+from calib.colours import RGB
 from calib.dataset import PatchSet, folder_patches
 from calib.digest import sha256_bytes, sha256_file
 from calib.div2k import Pair, evaluation_pairs
@@ -133,7 +134,7 @@ def peer_candidate(
     if not record.is_file():
         with tempfile.TemporaryDirectory() as scratch:
             inputs = Path(scratch) / "inputs.npy"
-            np.save(inputs, np.stack([to_input(patch.load()) for patch in patches.patches]))
+            np.save(inputs, np.stack([to_input(patch.load(), RGB) for patch in patches.patches]))
             command = [python, peer.script, float_model.absolute(), inputs, path.absolute()]
             # Some leave files of their own where they run.
             cost = run_measured(command, path.with_suffix(".log"), folder=Path(scratch))
@@ -156,7 +157,7 @@ def prepared_pairs(
         small = resize_area(read_image(pair.lr), USUAL_PX, USUAL_PX)
         if sha256_bytes(small.tobytes()) in known:
             raise VerificationError(f"{pair.name} was calibrated on; score on others")
-        network_input = to_input(small)
+        network_input = to_input(small, RGB)
         expected = np.clip(run(network_input), 0.0, 1.0)
         scale = expected.shape[-1] // USUAL_PX
         photograph = reference_picture(pair, scale)

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import onnx
 
+from calib.colours import RGB
 from calib.images import to_input
 from calib.runtime import Session
 from calib.sample import verification_pictures
@@ -77,7 +78,7 @@ def table_lines(build: Path, rounds: int) -> Iterator[str]:
     manifest = read_manifest(build / MANIFEST_NAME)
     float_model = onnx.load(build / manifest.float_artifact.path)
     total = sum(node.op_type == "Conv" for node in float_model.graph.node)
-    picture = to_input(verification_pictures().patches[0].load())
+    picture = to_input(verification_pictures().patches[0].load(), RGB)
     for label, (backend, config) in SETTINGS.items():
         if not is_installed(backend):
             continue

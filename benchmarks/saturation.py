@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from calib.arrays import Float32
+from calib.colours import RGB
 from calib.graph import GraphIndex
 from calib.images import to_input
 from calib.sample import verification_pictures
@@ -85,7 +86,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("files", nargs="+", type=Path, help="int8 files of finished builds")
     options = parser.parse_args()
-    picture = to_input(verification_pictures().patches[0].load())
+    picture = to_input(verification_pictures().patches[0].load(), RGB)
     print(f"here: {this_machine()}\n\n{HEAD}", flush=True)
     for path in options.files:
         print(table_line(path, picture), flush=True)

@@ -20,6 +20,7 @@ import onnx
 from onnx import numpy_helper
 
 from calib.arrays import Float32
+from calib.colours import RGB
 from calib.graph import GraphIndex, rewritten
 from calib.images import to_input
 from calib.runtime import Session
@@ -98,7 +99,7 @@ def table_lines(build: Path, rounds: int) -> Iterator[str]:
     """Measure every int8 file of a build; yield a line of the table for each form and runtime."""
     manifest = read_manifest(build / MANIFEST_NAME)
     size = manifest.network.tile.size
-    pictures = [to_input(patch.load()) for patch in verification_pictures(size).patches]
+    pictures = [to_input(patch.load(), RGB) for patch in verification_pictures(size).patches]
     expected = [
         np.clip(
             model_runner(onnx.load(build / manifest.float_artifact.path), optimized=True)(x), 0, 1

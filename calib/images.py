@@ -137,7 +137,7 @@ def in_channels(picture: Picture, channels: Channels) -> Picture:
     return np.asarray(cv2.cvtColor(luma, cv2.COLOR_GRAY2RGB), dtype=np.uint8)
 
 
-def to_input(picture: Picture, channels: Channels = RGB) -> Float32:
+def to_input(picture: Picture, channels: Channels) -> Float32:
     """Turn a picture into the network's input.
 
     Args:
@@ -150,7 +150,7 @@ def to_input(picture: Picture, channels: Channels = RGB) -> Float32:
     Raises:
         ImageError: the array is not such a picture.
 
-    >>> float(to_input(np.full((2, 2, 3), 51, np.uint8))[0, 0, 0, 0])
+    >>> float(to_input(np.full((2, 2, 3), 51, np.uint8), RGB)[0, 0, 0, 0])
     0.20000000298023224
     """
     shown = in_channels(picture, channels)[:, :, :channels]

@@ -28,7 +28,7 @@ from deploy.build.calibrate import (
 )
 from deploy.build.describe import describe
 from deploy.build.earlier import find_earlier
-from deploy.build.idle_options import parts_without_nodes
+from deploy.build.idle_options import options_without_nodes
 from deploy.build.kept_export import find_export, keep_export
 from deploy.build.left_alone import operators_left_alone
 from deploy.build.lower import Lowered, lower
@@ -104,7 +104,7 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
         graph = GraphIndex(exported.model)
         require_nodes(graph.model, earlier.fp16_keep)
         for line in (
-            *parts_without_nodes(request.quantization, graph),
+            *options_without_nodes(request.quantization, graph),
             *operators_left_alone(graph),
         ):
             progress.note(line)
@@ -120,7 +120,7 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
             keep_export(stage, network, request, exported)
             (float_file,) = write_fp32(stage, request.stem, formed)
             # Timing draws the first picture with the float file.
-            ahead.draw_with(float_file.path, formed, optimized=True, skip=1)
+            ahead.draw_with(float_file, formed, skip=1)
             lowered = Lowered()
             if source is not None:
                 lowered = lower(earlier, stage, graph, source, exported.probes[0], progress)

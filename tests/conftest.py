@@ -12,6 +12,7 @@ from filelock import FileLock
 from hypothesis import settings
 from safetensors.numpy import save_file
 
+from calib.colours import RGB
 from calib.digest import sha256_bytes
 from calib.images import to_input
 from calib.sample import sample_patches
@@ -94,7 +95,7 @@ def anime_float_path(made_once: Callable[..., Path]) -> Path:
 
     def export(folder: Path) -> None:
         network = load_network("x4plus-anime-6b", None)
-        probe = to_input(sample_patches("verification", 1).patches[0].load())
+        probe = to_input(sample_patches("verification", 1).patches[0].load(), RGB)
         exported = export_float(network.architecture, network.checkpoint.tensors, [probe])
         (folder / name).write_bytes(serialize(exported.model))
 

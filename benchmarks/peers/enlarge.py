@@ -23,6 +23,7 @@ import numpy as np
 import onnx
 
 from calib.arrays import Float32
+from calib.colours import RGB
 from calib.images import read_image, to_input, to_picture, write_image
 from deploy.artifacts.files import MANIFEST_NAME
 from deploy.artifacts.manifest import Manifest, read_manifest
@@ -98,7 +99,7 @@ PROGRAMS: dict[str, Callable[[Path, Manifest, Float32], Runner]] = {
 
 def main(program: str, build: str, source: str, out: str) -> None:
     """Enlarge one picture."""
-    picture = to_input(read_image(Path(source)))
+    picture = to_input(read_image(Path(source)), RGB)
     manifest = read_manifest(Path(build) / MANIFEST_NAME)
     drawn = PROGRAMS[program](Path(build), manifest, picture)(picture)
     write_image(Path(out), to_picture(drawn))

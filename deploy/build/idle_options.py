@@ -6,6 +6,7 @@ from dataclasses import fields
 from calib.graph import GraphIndex
 from deploy.build.request import BuildRequest
 from quant.analysis.topology import ACTIVATIONS, RESIDUAL, Part, Topology
+from quant.passes.lowering.resize_deconvolution import enlargements
 from quant.plan import QuantOptions
 from quant.planner import part_precisions
 
@@ -54,8 +55,8 @@ def idle_options(request: BuildRequest, *, targets: bool) -> Iterator[str]:
             )
 
 
-def parts_without_nodes(options: QuantOptions, graph: GraphIndex) -> Iterator[str]:
-    """Yield one line for each part whose precision was asked for and that this network lacks.
+def options_without_nodes(options: QuantOptions, graph: GraphIndex) -> Iterator[str]:
+    """Yield one line for each option about a part, or an operator, that this network lacks.
 
     What moves values alone, as a pixel shuffle does, takes the precision of what it reads.
     """
@@ -65,3 +66,8 @@ def parts_without_nodes(options: QuantOptions, graph: GraphIndex) -> Iterator[st
         wish = getattr(options, part)
         if wish is not None and part not in there:
             yield f"--{part} {wish} changes nothing: nothing in the {part} of this network computes"
+    if options.upsampling == "convtranspose" and not enlargements(graph.model):
+        yield (
+            "--upsampling convtranspose changes nothing: no plain convolution of this network "
+            "reads an enlarged tensor"
+        )

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from calib.arrays import Float32
+from calib.colours import RGB
 from calib.div2k import Pair
 from calib.errors import ImageError
 from calib.images import Picture, to_input
@@ -82,7 +83,7 @@ class Critic:
         if (height, width) not in self._runs:
             graph = discriminator_graph(self.checkpoint.tensors, height, width)
             self._runs = {(height, width): model_runner(graph, optimized=True)}
-        return self._runs[height, width](to_input(square))
+        return self._runs[height, width](to_input(square, RGB))
 
 
 def squares(picture: Picture) -> Iterator[Picture]:

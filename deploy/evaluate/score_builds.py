@@ -20,8 +20,9 @@ from calib.errors import UsageError, VerificationError
 from calib.images import Picture
 from calib.tile import Tile
 from deploy.artifacts.check import check_digest
+from deploy.artifacts.judged_runner import judged_runner
 from deploy.artifacts.onnx_files import read_model
-from deploy.artifacts.precision import judged_by_reference
+from deploy.artifacts.precision import ModelPrecision
 from deploy.evaluate.critic import Critic, CriticMeter
 from deploy.evaluate.fid.frechet import frechet_distance
 from deploy.evaluate.fid.inception_onnx import FeatureNetwork
@@ -38,7 +39,7 @@ from deploy.evaluate.vendor_table import Entry, VendorTable, with_float_scores
 from deploy.network.macs import Complexity, complexity
 from deploy.progress import Progress
 from deploy.runtime.resized import resized_model
-from deploy.runtime.runner import Runner, model_runner
+from deploy.runtime.runner import Runner
 from deploy.runtime.tiling import MARGIN_PX, Tiling, tiled_runner
 from quant.passes.rebatch import with_batch
 
@@ -104,9 +105,7 @@ def _score_one(  # noqa: PLR0913  # the last two are asked or not
         )
     assert artifact.precision is not None
     model = with_batch(read_model(path), 1)  # it draws the same, and no picture twice
-    run = _SizedRunner(
-        model, item.scale, item.tile, request, optimized=not judged_by_reference(artifact.precision)
-    )
+    run = _SizedRunner(model, artifact.precision, item.scale, item.tile, request)
     meters = [meter.scored(item.scale) for meter in (fid, judge) if meter is not None]
 
     def on_picture(pair: Pair, reference: Picture, picture: Picture) -> None:
@@ -146,13 +145,12 @@ class _SizedRunner:
     def __init__(
         self,
         model: onnx.ModelProto,
+        precision: ModelPrecision,
         scale: int,
         tile: Tile,
         request: ScoringRequest,
-        *,
-        optimized: bool,
     ) -> None:
-        self._model, self._scale, self._optimized = model, scale, optimized
+        self._model, self._precision, self._scale = model, precision, scale
         self._tile = tile
         self._in_tiles = request.shape == "source" and not request.whole
         self._whole = request.shape == "source" and request.whole
@@ -166,7 +164,7 @@ class _SizedRunner:
             model = self._model
             if self._whole:
                 model = resized_model(model, height, width, self._scale)
-            runner = model_runner(model, optimized=self._optimized)
+            runner = judged_runner(model, self._precision)
             # One size at a time: a session of a large picture holds gigabytes.
             self._runs = {
                 size: tiled_runner(runner, self._scale, self._tile.size)

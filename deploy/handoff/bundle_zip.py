@@ -38,6 +38,22 @@ _ZIP_START = b"PK"
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
+def require_place(path: Path) -> None:
+    """Refuse a place where no zip can be written, before the work of making one.
+
+    Raises:
+        UsageError: a folder lies there, or what should be the folder it lies in is none.
+    """
+    if path.is_dir():
+        raise UsageError(
+            f"cannot write {path}: it is a folder; name the zip itself, such as "
+            f"{path / 'handoff.zip'}"
+        )
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    if not above.is_dir():
+        raise UsageError(f"cannot write {path}: {above} is no folder; name another place")
+
+
 def pack(folder: Path, path: Path) -> None:
     """Write every file under ``folder`` to the zip ``path``, replacing what was there at once.
 

@@ -19,7 +19,7 @@ from deploy.handoff.bundle_manifest import (
     GoldenVector,
     VendorRecord,
 )
-from deploy.handoff.bundle_zip import pack
+from deploy.handoff.bundle_zip import pack, require_place
 from deploy.handoff.calibration_set import CalibrationSet, calibration_set
 from deploy.handoff.common_files import write_common
 from deploy.handoff.golden import FEWEST, golden_pictures, write_golden
@@ -78,6 +78,8 @@ def make_handoff(request: HandoffRequest, progress: Progress) -> HandoffOutcome:
         VerificationError: a file of the build was changed, or a vendor's engine does not compute
             from the bundle what it should.
     """
+    if request.out is not None:
+        require_place(request.out)
     found = map(find_vendor, request.vendors)
     vendors = list({vendor.name: vendor for vendor in found}.values())
     build = open_build(request.build)

@@ -7,13 +7,13 @@ from calib.dataset import PatchRef
 from calib.errors import GraphError, VerificationError
 from calib.images import Picture, to_input, to_picture
 from deploy.artifacts.files import Artifact
-from deploy.artifacts.precision import judged_by_reference
+from deploy.artifacts.judged_runner import judged_runner
 from deploy.progress import Progress
 from deploy.report.content import Content, model_label
 from deploy.report.pictures import PICTURES, Scene, choose, make_scenes
 from deploy.report.ranges import ChosenRange, costliest_ranges
 from deploy.runtime.outputs import Outputs
-from deploy.runtime.runner import Runner, model_runner
+from deploy.runtime.runner import Runner
 
 
 def draw_scenes(
@@ -65,8 +65,7 @@ def _draw(
     for patch in patches:
         drawn = outputs.output(item.path, patch.name)
         if drawn is None:
-            optimized = not judged_by_reference(item.precision)
-            run = run or model_runner(content.build.files[item.path], optimized=optimized)
+            run = run or judged_runner(content.build.files[item.path], item.precision)
             drawn = run(to_input(patch.load(), channels))
         pictures.append(to_picture(drawn))
     return pictures

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from deploy.artifacts.files import Artifact
-from deploy.artifacts.precision import judged_by_reference
+from deploy.artifacts.judged_runner import judged_by_reference
 from deploy.runtime.backends import BACKENDS, BackendName, is_installed
 
 

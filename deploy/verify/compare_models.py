@@ -17,13 +17,13 @@ from calib.runtime import shares
 from deploy.artifacts.build_folder import Build
 from deploy.artifacts.check import Check
 from deploy.artifacts.files import PARITY_NAME, Artifact
+from deploy.artifacts.judged_runner import judged_runner
 from deploy.artifacts.manifest import Manifest
-from deploy.artifacts.precision import judged_by_reference
 from deploy.diagnosis.pictures import diagnose
 from deploy.metrics.parity import THRESHOLDS, ImageParity, ParityResult, Threshold, compare
 from deploy.progress import Progress
 from deploy.runtime.outputs import MOST_WORKERS, Drawn, Outputs, held_at_once, run_models
-from deploy.runtime.runner import Runner, model_runner
+from deploy.runtime.runner import Runner
 
 Runners = dict[str, Runner]
 
@@ -120,9 +120,8 @@ def load_runners(build: Build, without: Collection[str] = ()) -> tuple[Runners, 
     """
 
     def loaded(item: Artifact) -> Runner | Check:
-        optimized = not judged_by_reference(item.precision)
         try:
-            return model_runner(build.files[item.path], optimized=optimized)
+            return judged_runner(build.files[item.path], item.precision)
         except EsrdeployError as error:
             return Check.of(False, "parity", item.path, str(error))
 

@@ -21,9 +21,9 @@ from calib.errors import EsrdeployError
 from calib.images import to_input
 from calib.tile import Tile
 from deploy.artifacts.build_folder import Build
-from deploy.artifacts.precision import judged_by_reference
+from deploy.artifacts.files import Artifact
+from deploy.artifacts.judged_runner import judged_runner
 from deploy.runtime.outputs import Drawn, held_at_once
-from deploy.runtime.runner import model_runner
 
 _LOWEST_PRIORITY = 19
 
@@ -41,7 +41,7 @@ class DrawingAhead:
     def __init__(self, patches: Sequence[PatchRef], tile: Tile) -> None:
         self._patches = tuple(patches[: held_at_once(tile.batch)])
         self._tile = tile
-        self._waiting: SimpleQueue[tuple[str, onnx.ModelProto, bool, int] | None] = SimpleQueue()
+        self._waiting: SimpleQueue[tuple[Artifact, onnx.ModelProto, int] | None] = SimpleQueue()
         self._asked: set[str] = set()
         self._drawn: dict[tuple[str, str], Float32] = {}
         self._stopped = threading.Event()
@@ -58,27 +58,23 @@ class DrawingAhead:
         self._waiting.put(None)
         self._thread.join()
 
-    def draw_with(
-        self, file: str, model: onnx.ModelProto, *, optimized: bool, skip: int = 0
-    ) -> None:
+    def draw_with(self, file: Artifact, model: onnx.ModelProto, *, skip: int = 0) -> None:
         """Draw with a model once those before it are through.
 
         Args:
-            file: its name.
+            file: what it is; it is run the way it is judged.
             model: what it computes.
-            optimized: run it as it is executed, or in its QDQ reference semantics.
             skip: how many of the first pictures something else draws.
         """
-        if file not in self._asked:
-            self._asked.add(file)
-            self._waiting.put((file, model, optimized, skip))
+        if file.path not in self._asked:
+            self._asked.add(file.path)
+            self._waiting.put((file, model, skip))
 
     def draw_with_all(self, build: Build) -> None:
         """Draw with every model of a build, the way its file is judged."""
         for item in build.manifest.models():
             if item.path in build.files:
-                by_reference = judged_by_reference(item.precision)
-                self.draw_with(item.path, build.files[item.path], optimized=not by_reference)
+                self.draw_with(item, build.files[item.path])
 
     def outputs(self) -> Drawn:
         """Stop, and return what was drawn."""
@@ -91,8 +87,8 @@ class DrawingAhead:
             with suppress(EsrdeployError):
                 self._draw_all(*job)
 
-    def _draw_all(self, file: str, model: onnx.ModelProto, optimized: bool, skip: int) -> None:
-        run = model_runner(model, optimized=optimized)  # its threads inherit the priority
+    def _draw_all(self, file: Artifact, model: onnx.ModelProto, skip: int) -> None:
+        run = judged_runner(model, file.precision)  # its threads inherit the priority
         batch, channels = self._tile.batch, self._tile.channels
         for start in range(skip, len(self._patches), batch):
             if self._stopped.is_set():
@@ -100,7 +96,7 @@ class DrawingAhead:
             group = self._patches[start : start + batch]
             drawn = run(np.concatenate([to_input(patch.load(), channels) for patch in group]))
             for patch, output in zip(group, np.split(drawn, len(group)), strict=True):
-                self._drawn[file, patch.name] = output
+                self._drawn[file.path, patch.name] = output
 
 
 def _yield_to_all_others() -> None:

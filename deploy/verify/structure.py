@@ -33,7 +33,7 @@ from deploy.artifacts.manifest import NetworkRecord
 from deploy.artifacts.parity_record import ParityRecord
 from deploy.metrics.parity import THRESHOLDS, ParityResult
 from deploy.network.macs import complexity
-from quant.passes.forms.form import in_form, in_usual_form
+from quant.passes.forms.form import in_form
 from quant.qdq.rules import check_rules
 from quant.targets import find_profile
 
@@ -47,7 +47,7 @@ def check_structure(build: Build) -> Iterator[Check]:
         model = build.files.get(item.path)
         if model is None:
             continue
-        problem = _structure_problem(model, item, network)
+        problem = _structure_problem(model, build.models[item.path], item, network)
         yield Check.of(problem is None, "structure", item.path, problem or "valid ONNX")
 
 
@@ -109,8 +109,9 @@ def check_target_rules(build: Build) -> Iterator[Check]:
 
 
 def _structure_problem(
-    model: onnx.ModelProto, item: Artifact, network: NetworkRecord
+    model: onnx.ModelProto, usual: onnx.ModelProto, item: Artifact, network: NetworkRecord
 ) -> str | None:
+    """Say what is wrong with a file, which in the usual form of pictures is ``usual``."""
     try:
         onnx.checker.check_model(model, full_check=True)
         opset = main_opset(model)
@@ -129,17 +130,17 @@ def _structure_problem(
     found = [_signature(value) for value in (*model.graph.input, *model.graph.output)]
     if found != expected:
         return f"has inputs and outputs {found}, expected float32 {expected}"
-    return _form_problem(model, form)
+    return _form_problem(model, usual, form)
 
 
-def _form_problem(model: onnx.ModelProto, form: Form) -> str | None:
+def _form_problem(model: onnx.ModelProto, usual: onnx.ModelProto, form: Form) -> str | None:
     found = form_of(model)
     if found != form:
         return f"takes pictures as {found} by its metadata, the manifest records {form}"
     if form.usual:
         return None
     try:
-        again = in_form(in_usual_form(model), form)
+        again = in_form(usual, form)
     except EsrdeployError as error:
         return f"its network cannot be written for {form}: {error}"
     same = serialize(again) == serialize(model)

@@ -14,6 +14,7 @@ import onnx
 import pytest
 
 from calib.calibrate import calibrate
+from calib.colours import RGB
 from calib.dataset import PatchSet
 from calib.errors import CalibrationError, GraphError, UsageError
 from calib.graph import network_digest
@@ -49,7 +50,11 @@ def test_statistics_are_those_of_all_images(
     table = calibrate(dense_block, WANTED, patches)
     graph = SegmentedGraph(dense_block, WANTED)
     runs = [
-        {k: v for made in graph.run({"input": to_input(patch.load())}) for k, v in made.items()}
+        {
+            k: v
+            for made in graph.run({"input": to_input(patch.load(), RGB)})
+            for k, v in made.items()
+        }
         for patch in patches.patches
     ]
     for name in WANTED:
@@ -257,7 +262,7 @@ def test_percentiles_of_real_activations_are_within_a_thousandth(anime_float_pat
     percents = (0.001, 0.01, 1, 50, 99, 99.99, 99.999)
     seen: dict[str, list[np.ndarray]] = {name: [] for name in wanted}
     for patch in patches.patches:
-        for appeared in graph.run({"input": to_input(patch.load())}):
+        for appeared in graph.run({"input": to_input(patch.load(), RGB)}):
             for name, array in appeared.items():
                 seen[name].append(array.ravel())
     for name, arrays in seen.items():

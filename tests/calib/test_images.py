@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from calib.colours import RGB
 from calib.errors import ImageError, UsageError, VerificationError
 from calib.images import (
     in_channels,
@@ -35,7 +36,7 @@ def test_read_image_names_what_cannot_be_read(tmp_path, noise: np.ndarray) -> No
 
 @given(pictures)
 def test_to_input_is_nchw_over_255_and_inverts_exactly(picture: np.ndarray) -> None:
-    tensor = to_input(picture)
+    tensor = to_input(picture, RGB)
     height, width, _ = picture.shape
     assert tensor.shape == (1, 3, height, width)
     assert tensor.dtype == np.float32
@@ -81,7 +82,7 @@ def test_every_gray_is_its_own_luma_there_and_back() -> None:
     levels = np.arange(256, dtype=np.uint8).reshape(16, 16)
     picture = np.repeat(levels[:, :, np.newaxis], 3, axis=2)
     np.testing.assert_array_equal(in_channels(picture, 1), picture)
-    np.testing.assert_array_equal(to_input(picture, 1)[0, 0], to_input(picture)[0, 0])
+    np.testing.assert_array_equal(to_input(picture, 1)[0, 0], to_input(picture, RGB)[0, 0])
     np.testing.assert_array_equal(to_picture(to_input(picture, 1)), picture)
 
 
@@ -91,7 +92,11 @@ def test_every_gray_is_its_own_luma_there_and_back() -> None:
     ids=["float", "gray", "RGBA"],
 )
 def test_arrays_that_are_no_picture_are_refused(array: np.ndarray, tmp_path) -> None:
-    for use in (to_input, lambda a: resize_area(a, 4, 4), lambda a: write_image(tmp_path / "a", a)):
+    for use in (
+        lambda a: to_input(a, RGB),
+        lambda a: resize_area(a, 4, 4),
+        lambda a: write_image(tmp_path / "a", a),
+    ):
         with pytest.raises(ImageError, match=r"expected"):
             use(array)
 

@@ -10,6 +10,7 @@ import onnx
 import pytest
 from safetensors.numpy import save_file
 
+from calib.colours import RGB
 from calib.errors import UsageError
 from calib.form import Form
 from calib.graph import form_of
@@ -134,7 +135,7 @@ def test_a_bundle_is_in_the_form_throughout(
         given = np.load(root / f"golden/input/{vectors[0].name}.npy")
         (ready,) = processing.batches(pictures[: tile.batch], tile.batch)
         np.testing.assert_array_equal(ready, given, strict=True)
-        planes = np.concatenate([to_input(one) for one in pictures[: tile.batch]])
+        planes = np.concatenate([to_input(one, RGB) for one in pictures[: tile.batch]])
         np.testing.assert_array_equal(form.planes_taken(given), planes)
         profile = next(target for target in targets if target in bundle.manifest.int8_models)
         session = Session(root / bundle.manifest.int8_models[profile], optimized=False)

@@ -9,6 +9,7 @@ import pytest
 from onnx import numpy_helper
 
 from calib.calibrate import calibrate
+from calib.colours import RGB
 from calib.graph import GraphIndex, network_digest
 from calib.images import to_input
 from calib.images_record import ImagesRecord
@@ -185,7 +186,7 @@ def emitted(
 @pytest.fixture(scope="session")
 def probe_patch() -> np.ndarray:
     """One picture of the embedded sample that is not calibrated on, float32 ``[1,3,128,128]``."""
-    return to_input(sample_patches("verification", 1).patches[0].load())
+    return to_input(sample_patches("verification", 1).patches[0].load(), RGB)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 
 from calib.arrays import AnyArray, Float64
+from calib.colours import RGB
 from calib.errors import GraphError
 from calib.images import Picture, resize_area, to_input
 from calib.runtime import Session
@@ -60,7 +61,7 @@ def onnx_features(content: bytes, name: str) -> Callable[[Picture], Float64]:
     session = Session(content, optimized=True)
 
     def features(picture: Picture) -> Float64:
-        network_input: AnyArray = to_input(resize_area(picture, height, width))
+        network_input: AnyArray = to_input(resize_area(picture, height, width), RGB)
         if as_codes:
             network_input = np.rint(network_input * 255).astype(np.uint8)
         output = session.run({inputs[0].name: network_input})[session.outputs[0]]

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from calib.arrays import Float64
+from calib.colours import RGB
 from calib.errors import GraphError, UsageError
 from calib.images import Picture, resize_area, to_input
 from deploy.evaluate.fid.inception_onnx import INCEPTION_PX, PACKAGE, FeatureNetwork
@@ -41,7 +42,7 @@ def script_features(path: Path) -> Callable[[Picture], Float64]:
     def features(picture: Picture) -> Float64:
         resized = resize_area(picture, INCEPTION_PX, INCEPTION_PX)
         with torch.no_grad():
-            output = module(torch.from_numpy(to_input(resized)))
+            output = module(torch.from_numpy(to_input(resized, RGB)))
         first = output if isinstance(output, torch.Tensor) else output[0]
         return first.numpy().astype(np.float64).reshape(-1)
 

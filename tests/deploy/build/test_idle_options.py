@@ -5,7 +5,7 @@ import pytest
 
 from calib.graph import GraphIndex
 from deploy.build.budget import Budget
-from deploy.build.idle_options import idle_options, parts_without_nodes
+from deploy.build.idle_options import idle_options, options_without_nodes
 from deploy.build.request import BuildRequest
 from quant.plan import QuantOptions
 from quant.planner import part_precisions
@@ -75,7 +75,29 @@ compact (float[1,3,4,4] x) => (float[1,3,4,4] y)
 def test_a_part_that_the_network_lacks_is_told() -> None:
     graph = GraphIndex(onnx.parser.parse_model(COMPACT))
     for part, lacking in (("head", False), ("trunk", True), ("tail", True)):
-        lines = list(parts_without_nodes(QuantOptions(**{part: "int8"}), graph))
+        lines = list(options_without_nodes(QuantOptions(**{part: "int8"}), graph))
         assert bool(lines) == lacking
         assert all(line.startswith(f"--{part} int8 changes nothing") for line in lines)
-    assert list(parts_without_nodes(QuantOptions(), graph)) == []
+    assert list(options_without_nodes(QuantOptions(), graph)) == []
+
+
+ENLARGING = """
+<ir_version: 8, opset_import: ["": 17]>
+enlarging (float[1,3,4,4] x) => (float[1,3,8,8] y)
+<float[3,3,1,1] w = {1,0,0,0,1,0,0,0,1}, float[4] s = {1,1,2,2}>
+{
+  [first] a = Conv(x, w)
+  [up] b = Resize<mode = "nearest", coordinate_transformation_mode = "asymmetric",
+    nearest_mode = "floor">(a, , s)
+  [last] y = Conv(b, w)
+}
+"""
+
+
+@pytest.mark.parametrize(("text", "lacking"), [(COMPACT, True), (ENLARGING, False)])
+def test_an_upsampling_that_finds_no_enlargement_is_told(text: str, lacking: bool) -> None:
+    graph = GraphIndex(onnx.parser.parse_model(text))
+    (*lines,) = options_without_nodes(QuantOptions(upsampling="convtranspose"), graph)
+    assert bool(lines) == lacking
+    assert all(line.startswith("--upsampling convtranspose changes nothing") for line in lines)
+    assert list(options_without_nodes(QuantOptions(upsampling="resize"), graph)) == []

@@ -8,6 +8,7 @@ import pytest
 import torch
 from skimage import data
 
+from calib.colours import RGB
 from calib.errors import ImageError
 from calib.images import resize_area, to_input, write_image
 from deploy.evaluate.critic import SQUARE_PX, Critic, CriticMeter, CriticScore, squares
@@ -29,7 +30,9 @@ def photograph() -> np.ndarray:
 
 def torch_logits(picture: np.ndarray) -> np.ndarray:
     with torch.no_grad():
-        return trained(old_norm)(torch.from_numpy(to_input(picture))).numpy().astype(np.float64)
+        return (
+            trained(old_norm)(torch.from_numpy(to_input(picture, RGB))).numpy().astype(np.float64)
+        )
 
 
 @pytest.mark.parametrize("height", [8, 15, 255, 256, 263, 264, 511, 520])

@@ -12,6 +12,7 @@ import onnx
 import pytest
 from skimage import data
 
+from calib.colours import RGB
 from calib.dataset import Mode, folder_patches
 from calib.images import read_image, resize_area, to_input, to_picture, write_image
 from calib.table import CalibrationTable
@@ -66,7 +67,7 @@ def test_every_file_is_scored_by_the_protocol(
         for name in ("0801", "0802"):
             lr = read_image(pairs / "DIV2K_valid_LR_bicubic" / "X4" / f"{name}x4.png")
             hr = read_image(pairs / "DIV2K_valid_HR" / f"{name}.png")
-            drawn = to_picture(network(to_input(resize_area(lr, 128, 128))))
+            drawn = to_picture(network(to_input(resize_area(lr, 128, 128), RGB)))
             expected.append(psnr_db(resize_area(hr, 512, 512), drawn))
         assert row["psnr"]["ours"] == pytest.approx(np.mean(expected))
         assert row["shape"] == "3x128x128"
@@ -125,7 +126,7 @@ def hr_of(pairs: Path, name: str) -> Path:
 
 def mean_colour(picture: np.ndarray) -> np.ndarray:
     """Return what POOLING finds in a picture, float64 ``[3]``."""
-    return to_input(resize_area(picture, 16, 16)).astype(np.float64).mean(axis=(0, 2, 3))
+    return to_input(resize_area(picture, 16, 16), RGB).astype(np.float64).mean(axis=(0, 2, 3))
 
 
 def heusel(first: np.ndarray, second: np.ndarray) -> float:
@@ -149,7 +150,7 @@ def test_fid_over_a_network_of_the_users_own(built: Path, pairs: Path, tmp_path:
     true, *drawn = ([], [], [])
     for name in ("0801", "0802"):
         true.append(mean_colour(resize_area(read_image(hr_of(pairs, name)), 512, 512)))
-        lr = to_input(resize_area(read_image(lr_of(pairs, name)), 128, 128))
+        lr = to_input(resize_area(read_image(lr_of(pairs, name)), 128, 128), RGB)
         for colours, precision in zip(drawn, ("fp32", "fp16"), strict=True):
             network = model_runner(built / f"tiny-{precision}.onnx", optimized=True)
             colours.append(mean_colour(to_picture(network(lr))))

@@ -7,7 +7,9 @@ import pytest
 
 from calib.errors import UsageError, VerificationError
 from deploy.handoff import bundle_zip as bundle
-from deploy.handoff.bundle_zip import pack, unpack
+from deploy.handoff.bundle_zip import pack, require_place, unpack
+from deploy.handoff.make import HandoffRequest, make_handoff
+from deploy.progress import Silent
 
 FILES = {"README.md": b"read me", "models/net.onnx": bytes(range(256)), "a/b/c.npy": b""}
 
@@ -116,3 +118,19 @@ def test_a_damaged_zip_is_named(folder: Path, tmp_path: Path) -> None:
 def test_a_missing_zip_is_bad_usage(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="found no bundle"):
         unpack(tmp_path / "absent.zip", tmp_path)
+
+
+def test_a_place_where_no_zip_can_lie_is_refused_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    for place, reason in (
+        (tmp_path, "it is a folder; name the zip itself"),
+        (tmp_path / "file" / "x.zip", "is no folder; name another place"),
+        (tmp_path / "file" / "below" / "x.zip", "is no folder; name another place"),
+    ):
+        with pytest.raises(UsageError, match=reason):
+            require_place(place)
+        request = HandoffRequest(tmp_path / "no build", ("rknn",), out=place)
+        with pytest.raises(UsageError, match=reason):  # not: that there is no build
+            make_handoff(request, Silent())
+    require_place(tmp_path / "new" / "x.zip")
+    require_place(Path("x.zip"))

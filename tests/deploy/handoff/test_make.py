@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
+from calib.colours import RGB
 from calib.dataset import folder_patches
 from calib.digest import sha256_bytes
 from calib.errors import StaleTableError, UsageError, VerificationError
@@ -74,7 +75,7 @@ def test_golden_vectors_are_pictures_that_were_not_calibrated_on(
         assert sha256_bytes(picture.tobytes()) == vector.sha256
         assert vector.sha256 not in calibrated_on
         network_input = np.load(unpacked / golden_path("input", vector.name))
-        np.testing.assert_array_equal(network_input, to_input(picture))
+        np.testing.assert_array_equal(network_input, to_input(picture, RGB))
 
 
 def test_golden_outputs_are_what_the_files_mean(unpacked: Path) -> None:

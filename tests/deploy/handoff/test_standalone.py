@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
+from calib.colours import RGB
 from calib.dataset import folder_patches
 from calib.degradation.parameters import Degradation
 from calib.form import Form
@@ -98,7 +99,7 @@ def test_numbers_go_in_and_out_alike(tmp_path: Path) -> None:
     picture = RNG.integers(0, 256, (128, 128, 3), np.uint8)
     network_input = processing.to_input(picture)
     assert network_input.dtype == np.float32
-    np.testing.assert_array_equal(network_input, to_input(picture))
+    np.testing.assert_array_equal(network_input, to_input(picture, RGB))
     halves = (np.arange(256, dtype=np.float32) + np.float32(0.5)) / np.float32(255)
     output = np.concatenate([halves, RNG.normal(0.5, 1.0, 512 - 256).astype(np.float32)])
     planes = np.broadcast_to(output, (1, 3, 4, 512))
@@ -205,7 +206,7 @@ def test_calibration_pictures_are_made_again_from_the_users_folder(
     for entry, patch in zip(entries, chosen.patches, strict=True):
         np.testing.assert_array_equal(read_image(bundle / entry["file"]), patch.load())
     assert run("--form", "raw", "--out", "raw").returncode == 0
-    first = np.concatenate([to_input(p.load()) for p in chosen.patches[: tile.batch]])
+    first = np.concatenate([to_input(p.load(), RGB) for p in chosen.patches[: tile.batch]])
     assert (bundle / "raw" / "0000.raw").read_bytes() == first.tobytes()
     assert run("--form", "npz", "--out", "npz").returncode == 0
     with np.load(bundle / "npz" / "0000.npz") as archive:

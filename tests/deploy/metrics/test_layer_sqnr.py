@@ -8,6 +8,7 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
+from calib.colours import RGB
 from calib.errors import StaleTableError, UsageError
 from calib.graph import GraphIndex
 from calib.images import to_input
@@ -44,7 +45,7 @@ def files(built: Path) -> tuple[onnx.ModelProto, onnx.ModelProto, QuantPlan]:
 
 @pytest.fixture(scope="module")
 def inputs() -> list[Array]:
-    return [to_input(patch.load()) for patch in sample_patches("verification", 2).patches]
+    return [to_input(patch.load(), RGB) for patch in sample_patches("verification", 2).patches]
 
 
 @pytest.fixture(scope="module")

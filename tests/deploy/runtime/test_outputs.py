@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from calib.colours import RGB
 from calib.images import to_input
 from calib.sample import sample_patches
 from deploy.runtime.outputs import Outputs, run_models
@@ -37,7 +38,7 @@ def test_every_model_draws_every_picture_once(workers: int) -> None:
     assert len(steps) == 3
     assert found.images == tuple(patch.name for patch in PATCHES)
     for number, patch in enumerate(PATCHES):
-        expected = to_input(patch.load())
+        expected = to_input(patch.load(), RGB)
         np.testing.assert_array_equal(found.inputs[number], expected)
         np.testing.assert_array_equal(found.by_file["a"][number], expected * np.float32(0.5))
         np.testing.assert_array_equal(found.by_file["b"][number], expected * np.float32(0.25))

@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 import pytest
 
+from calib.colours import RGB
 from calib.images import to_input
 from deploy.network.architecture import RRDBNet
 from deploy.network.export import export_float
@@ -79,7 +80,7 @@ def test_a_network_behind_a_large_unshuffle_takes_small_pictures(
     sides: tuple[int, int], random_tensors
 ) -> None:
     architecture = RRDBNet(blocks=1, features=8, growth=4, unshuffle=4)
-    picture = to_input(photo(128, 128))
+    picture = to_input(photo(128, 128), RGB)
     model = export_float(architecture, random_tensors(architecture), [picture]).model
     network = SizedNetwork(model, 1, lambda made: model_runner(made, optimized=True))
     samples = photo(*sides)

@@ -1,20 +1,24 @@
 """What is drawn in idle time is what is drawn otherwise, and ends when it is told to."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 
+from calib.colours import RGB
 from calib.images import to_input
 from calib.sample import sample_patches
 from calib.tile import USUAL_TILE, Tile
 from deploy.artifacts.files import MANIFEST_NAME
+from deploy.artifacts.judged_runner import judged_runner
 from deploy.artifacts.manifest import read_manifest
+from deploy.artifacts.precision import ModelPrecision
 from deploy.progress import Silent
 from deploy.runtime.outputs import held_at_once
-from deploy.runtime.runner import Runner, model_runner
+from deploy.runtime.runner import Runner
 from deploy.verify.compare_models import compare_models
 from deploy.verify.contents import open_build
 from deploy.verify.drawing_ahead import DrawingAhead
@@ -54,11 +58,11 @@ def test_the_comparison_draws_what_is_not_known(
     known = dict(list(alone.outputs.drawn().items())[:count])
     runs: list[int] = []
 
-    def counted(model: onnx.ModelProto, **options: object) -> Runner:
-        run = model_runner(model, **options)
+    def counted(model: onnx.ModelProto, precision: ModelPrecision) -> Runner:
+        run = judged_runner(model, precision)
         return lambda network_input: (runs.append(1), run(network_input))[1]
 
-    monkeypatch.setattr("deploy.verify.compare_models.model_runner", counted)
+    monkeypatch.setattr("deploy.verify.compare_models.judged_runner", counted)
     compared = compare_models(build, PATCHES, Silent(), known)
     assert compared.parity == alone.parity
     assert len(runs) == len(alone.outputs.drawn()) - count
@@ -71,7 +75,7 @@ def test_no_further_inference_starts_once_it_is_stopped(
     running, go_on = threading.Event(), threading.Event()
     runs: list[int] = []
 
-    def slow(*_: object, **__: object) -> Runner:
+    def slow(*_: object) -> Runner:
         def run(network_input: np.ndarray) -> np.ndarray:
             runs.append(1)
             running.set()
@@ -80,7 +84,7 @@ def test_no_further_inference_starts_once_it_is_stopped(
 
         return run
 
-    monkeypatch.setattr("deploy.verify.drawing_ahead.model_runner", slow)
+    monkeypatch.setattr("deploy.verify.drawing_ahead.judged_runner", slow)
     with DrawingAhead(PATCHES, USUAL_TILE) as ahead:
         ahead.draw_with_all(build)
         assert running.wait(30)
@@ -91,13 +95,14 @@ def test_no_further_inference_starts_once_it_is_stopped(
 
 def test_a_model_that_no_runtime_takes_is_left_to_the_comparison(small_build: Path) -> None:
     build = open_build(small_build, read_manifest(small_build / MANIFEST_NAME)).build
-    good = build.models[build.manifest.float_artifact.path]
+    file = build.manifest.float_artifact
+    good = build.models[file.path]
     broken = onnx.ModelProto()
     broken.CopyFrom(good)
     broken.graph.node[0].op_type = "NoSuchOperator"
     with DrawingAhead(PATCHES, USUAL_TILE) as ahead:
-        ahead.draw_with("broken", broken, optimized=True)
-        ahead.draw_with("good", good, optimized=True)
+        ahead.draw_with(replace(file, path="broken"), broken)
+        ahead.draw_with(replace(file, path="good"), good)
         finished(ahead, 3)
         assert {file for file, _ in ahead.outputs()} == {"good"}
 
@@ -105,9 +110,9 @@ def test_a_model_that_no_runtime_takes_is_left_to_the_comparison(small_build: Pa
 def test_memory_is_bounded(small_build: Path) -> None:
     build = open_build(small_build, read_manifest(small_build / MANIFEST_NAME)).build
     many = sample_patches("calibration", held_at_once(1) + 2).patches
-    file = build.manifest.float_artifact.path
+    file = build.manifest.float_artifact
     with DrawingAhead(many, USUAL_TILE) as ahead:
-        ahead.draw_with(file, build.models[file], optimized=True)
+        ahead.draw_with(file, build.models[file.path])
         finished(ahead, held_at_once(1))
     assert [name for _, name in ahead.outputs()] == [
         patch.name for patch in many[: held_at_once(1)]
@@ -116,14 +121,14 @@ def test_memory_is_bounded(small_build: Path) -> None:
 
 def test_a_batch_is_drawn_in_one_inference(small_build: Path) -> None:
     build = open_build(small_build, read_manifest(small_build / MANIFEST_NAME)).build
-    file = build.manifest.float_artifact.path
+    file = build.manifest.float_artifact
     with DrawingAhead(PATCHES, Tile(batch=2)) as ahead:
-        ahead.draw_with(file, build.models[file], optimized=True)
+        ahead.draw_with(file, build.models[file.path])
         finished(ahead, len(PATCHES))
-    run = model_runner(build.models[file], optimized=True)
+    run = judged_runner(build.models[file.path], file.precision)
     for patch in PATCHES:
         np.testing.assert_array_equal(
-            ahead.outputs()[file, patch.name], run(to_input(patch.load()))
+            ahead.outputs()[file.path, patch.name], run(to_input(patch.load(), RGB))
         )
 
 
@@ -139,7 +144,7 @@ def test_no_network_is_run_where_a_file_cannot_be_used(
 
     loaded: list[object] = []
     monkeypatch.setattr(
-        "deploy.verify.drawing_ahead.model_runner", lambda model, **_: loaded.append(model)
+        "deploy.verify.drawing_ahead.judged_runner", lambda model, _: loaded.append(model)
     )
     (verification,) = verify_tree(copy, images=None, weights=None, progress=Silent())
     assert not verification.passed

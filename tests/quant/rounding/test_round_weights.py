@@ -9,6 +9,7 @@ from onnx import numpy_helper
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from calib.calibrate import calibrate
+from calib.colours import RGB
 from calib.errors import UsageError
 from calib.images import to_input
 from calib.images_record import ImagesRecord, PatchRecord
@@ -151,8 +152,8 @@ def test_the_real_network_gains(anime_float_path) -> None:
     patches = sample_patches("calibration", 2)
     table = calibrate(model, observed_tensors(model), patches)
     plan = make_plan(model, table, PROFILES["ort"], QuantOptions())
-    rounded = round_weights(model, plan, table, [to_input(p.load()) for p in patches.patches])
-    feeds = {"input": to_input(sample_patches("verification", 1).patches[0].load())}
+    rounded = round_weights(model, plan, table, [to_input(p.load(), RGB) for p in patches.patches])
+    feeds = {"input": to_input(sample_patches("verification", 1).patches[0].load(), RGB)}
     expected = Session(model, optimized=True).run(feeds)["output"]
 
     def parity(weights: RoundedWeights) -> float:

@@ -10,6 +10,7 @@ import onnx
 import pytest
 import torch
 
+from calib.colours import RGB
 from calib.digest import sha256_file
 from calib.errors import GraphError, UsageError
 from calib.images import resize_area, to_input
@@ -59,7 +60,7 @@ def test_an_onnx_network_sees_the_picture_at_its_size(
 ) -> None:
     path = saved(tmp_path, POOLING.format(batch=batch, height=dims[0], width=dims[1]))
     network = feature_network(str(path))
-    expected = to_input(resize_area(picture, *size)).mean(axis=(0, 2, 3), dtype=float)
+    expected = to_input(resize_area(picture, *size), RGB).mean(axis=(0, 2, 3), dtype=float)
     np.testing.assert_allclose(network.features(picture), expected, rtol=1e-4)
     assert (network.name, network.sha256) == (path.name, sha256_file(path))
 
@@ -78,7 +79,7 @@ def test_a_torchscript_network_gives_its_first_output(tmp_path: Path, picture: n
     path = tmp_path / "features.pt"
     with pytest.warns(DeprecationWarning, match="torch.jit"):
         torch.jit.script(Pooling()).save(str(path))
-    expected = to_input(resize_area(picture, 299, 299)).mean(axis=(0, 2, 3))
+    expected = to_input(resize_area(picture, 299, 299), RGB).mean(axis=(0, 2, 3))
     np.testing.assert_allclose(feature_network(str(path)).features(picture), expected, rtol=1e-4)
 
 
