@@ -9,8 +9,10 @@ function of a photograph's pixels, the parameters and the seed.
 """
 
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -127,6 +129,8 @@ def write_pairs(
 ) -> PairsRecord:
     """Write a pair for every photograph, and the record when all of them are there.
 
+    Where one is refused, or all of it is interrupted, none stays.
+
     Args:
         request: what to write; its folder ``out`` is there.
         threads: photographs at work at once; ``None`` takes every core.
@@ -141,6 +145,28 @@ def write_pairs(
     files = request.files()
     if any(request.out.iterdir()):
         raise UsageError(f"found files in {request.out}; expected a new or an empty folder")
+    made = {request.out / Path(path).parts[0] for path in _paths("any", request.degradation.scale)}
+    with _whole_or_none(made):
+        return _write_all(request, files, threads, on_pair)
+
+
+@contextmanager
+def _whole_or_none(folders: Collection[Path]) -> Iterator[None]:
+    """Remove folders that are made within, where what fills them is refused or interrupted."""
+    try:
+        yield
+    except BaseException:
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _write_all(
+    request: PairsRequest,
+    files: Mapping[str, Path],
+    threads: int | None,
+    on_pair: Callable[[], None],
+) -> PairsRecord:
     for path in _paths("any", request.degradation.scale):
         (request.out / path).parent.mkdir(parents=True)
     pool = ThreadPoolExecutor(threads or os.cpu_count() or 1)

@@ -57,14 +57,12 @@ def require_place(path: Path) -> None:
 def pack(folder: Path, path: Path) -> None:
     """Write every file under ``folder`` to the zip ``path``, replacing what was there at once.
 
+    The folder of the zip is there.
+
     Raises:
         UsageError: the zip cannot be written.
     """
     files = {file.relative_to(folder).as_posix(): file for file in folder.rglob("*")}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
     with whole_file(path) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in sorted(files):
             if files[name].is_file():

@@ -10,6 +10,7 @@ from calib.digest import sha256_file
 from calib.errors import UsageError, VerificationError
 from calib.files import temporary_folder
 from deploy.artifacts.build_folder import Build, check_files, check_named, load_build
+from deploy.artifacts.claim import claimed
 from deploy.artifacts.files import MANIFEST_NAME, model_file_name, serialize
 from deploy.artifacts.manifest import build_folders, read_manifest
 from deploy.build.quantize import QuantizedModel
@@ -91,7 +92,7 @@ def make_handoff(request: HandoffRequest, progress: Progress) -> HandoffOutcome:
     wanted = dict.fromkeys(name for names in profiles.values() for name in names)
     licence = _weights_licence(request, build)
     out = request.out or usual_place(build, [vendor.name for vendor in vendors], pictures)
-    with temporary_folder("handoff") as root:
+    with claimed(out.parent), temporary_folder("handoff") as root:
         wheel = write_own_wheel(root)
         kept = KeptModels(kept_folder(), sha256_file(wheel))
         int8 = {profile: int8_model(build, profile, progress, kept) for profile in wanted}

@@ -33,7 +33,8 @@ def write_own_wheel(folder: Path) -> Path:
     """Write the wheel of the package that runs into ``folder``; return its path.
 
     Raises:
-        UsageError: the package runs without being installed, so its requirements are not known.
+        UsageError: the package runs without being installed, so its requirements are not known; or
+            a file cannot be written.
     """
     try:
         installed = distribution(_NAME)
@@ -47,7 +48,11 @@ def write_own_wheel(folder: Path) -> Path:
         for package in _PACKAGES:
             with resources.as_file(resources.files(package)) as source:
                 ignore = shutil.ignore_patterns(*_NOT_SHIPPED)
-                shutil.copytree(source, root / package, ignore=ignore)
+                try:
+                    shutil.copytree(source, root / package, ignore=ignore)
+                except shutil.Error as error:
+                    _, unwritten, reason = error.args[0][0]
+                    raise UsageError(f"cannot write {unwritten}: {reason}") from error
         _write_facts(root / f"{_NAME}-{__version__}.dist-info", installed)
         pack(root, path)
     return path

@@ -8,7 +8,6 @@ minute: no artifact holds them.
 
 import multiprocessing
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -20,6 +19,7 @@ from typing import Any, Literal
 import numpy as np
 
 from calib.colours import RGB, Channels
+from calib.files import temporary_folder, write_atomically
 from calib.images import to_input
 from calib.sample import verification_pictures
 from calib.tile import Size
@@ -67,6 +67,7 @@ class Candidate:
 
         Raises:
             GraphError: the runtime refuses it, or it works at another size only.
+            UsageError: an ncnn pair cannot be written to a temporary folder.
         """
         model = with_batch(read_model(self.path), 1)
         if self.backend == "ncnn":
@@ -78,10 +79,10 @@ class Candidate:
         from deploy.runtime.ncnn import ncnn_runner  # noqa: PLC0415  # an extra
 
         layers = ncnn_layers(model)
-        with tempfile.TemporaryDirectory() as folder:
-            param = Path(folder) / "model.param"
-            param.write_text(param_text(layers))
-            param.with_suffix(".bin").write_bytes(bin_content(layers))
+        with temporary_folder("ncnn") as folder:
+            param = folder / "model.param"
+            write_atomically(param, param_text(layers).encode("utf-8"))
+            write_atomically(param.with_suffix(".bin"), bin_content(layers))
             return ncnn_runner(param)
 
 

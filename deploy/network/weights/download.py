@@ -9,6 +9,7 @@ import http.client
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import IO
@@ -73,6 +74,8 @@ def download_official(
                 settle(partial, target)
             finally:
                 partial.unlink(missing_ok=True)
+                with suppress(OSError):  # it holds a file
+                    target.parent.rmdir()
     except OSError as error:  # urllib's errors are OSErrors too
         if isinstance(error, urllib.error.HTTPError):
             error.close()  # it holds the answer's connection
@@ -124,4 +127,5 @@ def _reason(error: OSError) -> str:
         return f"the server answered {error.code} {error.reason}"
     if isinstance(error, urllib.error.URLError):
         return str(error.reason)
-    return error.strerror or str(error)
+    reason = error.strerror or str(error)
+    return f"{error.filename}: {reason}" if error.filename else reason

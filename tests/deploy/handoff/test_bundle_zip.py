@@ -24,8 +24,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_what_was_packed_is_unpacked(folder: Path, tmp_path: Path) -> None:
-    pack(folder, tmp_path / "out" / "x.zip")
-    unpack(tmp_path / "out" / "x.zip", tmp_path / "again")
+    pack(folder, tmp_path / "x.zip")
+    unpack(tmp_path / "x.zip", tmp_path / "again")
     again = tmp_path / "again"
     found = {
         p.relative_to(again).as_posix(): p.read_bytes() for p in again.rglob("*") if p.is_file()
