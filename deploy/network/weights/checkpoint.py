@@ -23,6 +23,7 @@ from deploy.network.weights.ncnn_layers import require_known_layers
 from deploy.network.weights.ncnn_state_dict import ncnn_network
 from deploy.network.weights.read_safetensors import read_safetensors
 from deploy.network.weights.saved_tensors import Entries
+from deploy.network.weights.trusted import Trusted, trusted_download, trusted_pair
 
 _TORCH_SUFFIXES = (".pth", ".pt", ".ckpt", ".bin")
 _ZIP_START = b"PK\x03\x04"
@@ -70,16 +71,18 @@ def load_model_checkpoint(entry: ModelEntry, weights: Path | None = None) -> Che
             downloaded official file.
 
     Raises:
-        WeightsError: there are no weights at hand, or the file cannot be used.
+        WeightsError: there are no weights at hand, the file cannot be used, or one that is at hand
+            is not the one that the model's name stands for.
     """
     if weights is not None:
         return _judged(load_checkpoint(weights), entry)
     if (pair := packaged_pair(entry)) is not None:
         origin = f"package {WEIGHTS_PACKAGE} {version(WEIGHTS_PACKAGE)}, {pair.name}"
-        return replace(load_checkpoint(pair), origin=origin)
+        return replace(load_checkpoint(pair, trusted_pair(entry)), origin=origin)
     if (cached := cached_file(entry)) is not None:
         origin = f"official file {entry.official_file} of release {entry.release}"
-        return _judged(replace(load_checkpoint(cached), origin=origin), entry)
+        found = load_checkpoint(cached, trusted_download(entry))
+        return _judged(replace(found, origin=origin), entry)
     missing = "" if entry.packaged_stem is None else f"the package {WEIGHTS_PACKAGE} is damaged or "
     raise WeightsError(
         f"no weights at hand for {entry.name!r}: {missing}no official file was downloaded; run "
@@ -95,12 +98,13 @@ def weights_at_hand(entry: ModelEntry) -> str | None:
     return None if cached_file(entry) is None else "downloaded"
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
+def load_checkpoint(path: Path, trusted: Trusted | None = None) -> Checkpoint:
     """Read a weights file of any form known here.
 
     Args:
         path: a ``.pth``, a ``.safetensors``, or either file of an ncnn pair whose two files
             differ in their suffix only.
+        trusted: what the files must be to be parsed; ``None``: whatever they are.
 
     Returns:
         The tensors under the state dict keys of BasicSR, whatever the file called them.
@@ -109,10 +113,12 @@ def load_checkpoint(path: Path) -> Checkpoint:
         WeightsError: the file is missing, corrupt, of no known form, or holds a value that is
             not finite.
     """
+    trusted = trusted or Trusted()
     if is_ncnn_pair(path):
-        checkpoint = _read_ncnn_pair(path.with_suffix(".param"), path.with_suffix(".bin"))
+        halves = path.with_suffix(".param"), path.with_suffix(".bin")
+        checkpoint = _read_ncnn_pair(*halves, trusted)
     else:
-        entries, digest = load_entries(path)
+        entries, digest = load_entries(path, trusted)
         found = find_network(entries, path.name)
         checkpoint = Checkpoint(
             found.tensors, f"file {path.name}", digest, {path.name: digest}, notes=found.notes
@@ -127,13 +133,13 @@ def is_ncnn_pair(path: Path) -> bool:
     return path.suffix == ".param" or beside
 
 
-def load_entries(path: Path) -> tuple[Entries, str]:
+def load_entries(path: Path, trusted: Trusted | None = None) -> tuple[Entries, str]:
     """Return everything that a ``.pth`` or ``.safetensors`` names, and the file's sha256.
 
     Raises:
-        WeightsError: the file is missing, corrupt or of no known form.
+        WeightsError: the file is missing, corrupt, of no known form, or not the trusted one.
     """
-    content = _content(path)
+    content = _content(path, trusted or Trusted())
     return _read_single_file(content, path), sha256_bytes(content)
 
 
@@ -158,14 +164,14 @@ def _judged(checkpoint: Checkpoint, entry: ModelEntry) -> Checkpoint:
     return replace(checkpoint, official=checkpoint.sha256 == entry.sha256)
 
 
-def _read_ncnn_pair(param: Path, binary: Path) -> Checkpoint:
+def _read_ncnn_pair(param: Path, binary: Path, trusted: Trusted) -> Checkpoint:
     _require_other_half(param, binary)
-    text = _content(param)
+    text = _content(param, trusted)
     require_weights_file(text, param)
     layers = parse_param(text.decode("utf-8", errors="replace"), param.name)
     require_known_layers(layers, param.name)  # before the other file: its absence matters less
     _require_other_half(binary, param)
-    content = _content(binary)
+    content = _content(binary, trusted)
     require_weights_file(content, binary)
     found = ncnn_network(attach_weights(layers, content, binary.name), param.name)
     digest = sha256_bytes(content)
@@ -205,13 +211,16 @@ def _read_single_file(content: bytes, path: Path) -> Entries:
     )
 
 
-def _content(path: Path) -> bytes:
+def _content(path: Path, trusted: Trusted) -> bytes:
+    """Return what a file holds, which is the trusted one where there is such."""
     if path.is_dir():
         raise WeightsError(f"{path} is a folder; name the file of weights in it")
     try:
-        return read_whole(path)
+        content = read_whole(path)
     except OSError as error:
         raise WeightsError(f"cannot read the weights {path}: {error.strerror or error}") from error
+    trusted.require(path, content)
+    return content
 
 
 def require_finite(tensors: Mapping[str, Float32], source: str) -> None:
