@@ -36,6 +36,7 @@ EXTRAS = {
     "ncnn": "runs and checks ncnn bundles",
     "openvino": "compares and times files in OpenVINO, and makes its bundles",
     "spandrel": "reads weights of other architectures",
+    "video": "enlarges clips",
 }
 """What each extra of the package is for that a user may want."""
 

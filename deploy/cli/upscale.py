@@ -1,4 +1,4 @@
-"""Run ``esrdeploy upscale``: enlarge a picture or a folder with a built network."""
+"""Run ``esrdeploy upscale``: enlarge a picture, a clip or a folder with a built network."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,7 +14,7 @@ _NAMED_AT_MOST = 3
 def upscale(
     source: Annotated[
         Path,
-        typer.Argument(metavar="IN", help="Picture (PNG, JPEG, WebP, TIFF, AVIF) or folder."),
+        typer.Argument(metavar="IN", help="Picture (PNG, JPEG, WebP, TIFF, AVIF), clip or folder."),
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="File to write, or folder.")],
     model: Annotated[
@@ -76,15 +76,29 @@ def upscale(
             show_default="1300",
         ),
     ] = None,
+    codec: Annotated[
+        Literal["h264", "hevc", "av1", "ffv1"] | None,
+        typer.Option(help="Codec of clips.", show_default="h264, av1 in .webm"),
+    ] = None,
+    crf: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=63,
+            help="Constant rate factor of clips: lower is better and larger.",
+            show_default="18 for h264, 20 for hevc, 24 for av1",
+        ),
+    ] = None,
     own_tiles: Annotated[
         bool,
         typer.Option("--own-tiles", help="Keep to tiles of the size that the file is built for."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Enlarge a picture, or the pictures of a folder; exit 1 if one of a folder fails."""
+    """Enlarge a picture, a clip, or all of a folder; exit 1 if one of a folder fails."""
     from deploy.upscale.memory import MEMORY_MB
-    from deploy.upscale.run import UpscaleRequest, upscale_pictures
+    from deploy.upscale.request import UpscaleRequest
+    from deploy.upscale.run import upscale_pictures
 
     progress = make_progress()
     request = UpscaleRequest(
@@ -103,6 +117,8 @@ def upscale(
         quality=quality,
         memory_mb=memory or MEMORY_MB,
         own_tiles=own_tiles,
+        codec=codec,
+        crf=crf,
     )
     outcome = upscale_pictures(request, progress)
     failed = outcome.of("failed")

@@ -1,4 +1,4 @@
-"""Pair every picture with the file that its enlargement goes to, and refuse what would collide."""
+"""Pair every picture and clip with the file that it is enlarged into; refuse what would collide."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -7,11 +7,12 @@ from pathlib import Path
 
 from calib.errors import ImageSetError, UsageError
 from deploy.upscale.formats import SUFFIXES, format_of
+from deploy.upscale.video.containers import CLIP_SUFFIXES, container_of, is_clip, written_suffix
 
 
 @dataclass(frozen=True)
 class PicturePair:
-    """A picture and where its enlargement goes.
+    """A picture, or a clip, and where its enlargement goes.
 
     Attributes:
         source: the file that is read.
@@ -20,6 +21,11 @@ class PicturePair:
 
     source: Path
     out: Path
+
+    @property
+    def is_clip(self) -> bool:
+        """Whether it is a clip."""
+        return is_clip(self.source)
 
 
 @dataclass(frozen=True)
@@ -38,13 +44,13 @@ class PairedFiles:
 def paired_files(
     source: Path, out: Path, *, recursive: bool = False, suffix: str | None = None
 ) -> PairedFiles:
-    """Pair a picture, or every picture of a folder, with its enlargement.
+    """Pair a picture or a clip, or every one of a folder, with its enlargement.
 
     Args:
-        source: a picture or a folder.
+        source: a picture, a clip or a folder.
         out: the file to write, or a folder.
         recursive: whether to look into subfolders.
-        suffix: of the files written, such as ``.png``; ``None``: that of each picture.
+        suffix: of the pictures written, such as ``.png``; ``None``: that of each.
 
     Raises:
         UsageError: a file would be written over a picture, or two into one.
@@ -53,12 +59,15 @@ def paired_files(
     if source.is_dir():
         found = _folder(source, out, recursive=recursive, suffix=suffix)
     elif source.exists():
-        format_of(source)
         target = out / _named(Path(source.name), suffix) if out.is_dir() else out
-        format_of(target)
+        if is_clip(source):
+            container_of(target)
+        else:
+            format_of(source)
+            format_of(target)
         found = PairedFiles((PicturePair(source, target),))
     else:
-        raise UsageError(f"{source}: found no such picture or folder")
+        raise UsageError(f"{source}: found no such picture, clip or folder")
     _require_apart(found.pairs)
     return found
 
@@ -73,10 +82,11 @@ def _folder(source: Path, out: Path, *, recursive: bool, suffix: str | None) -> 
             "them again; choose a folder beside it"
         )
     files = sorted(_visible(source, recursive=recursive))
-    pictures = [path for path in files if path.suffix.lower() in SUFFIXES]
+    known = (*SUFFIXES, *CLIP_SUFFIXES)
+    pictures = [path for path in files if path.suffix.lower() in known]
     if not pictures:
         raise ImageSetError(
-            f"{source}: found {len(files)} files and none that ends in {' '.join(SUFFIXES)}"
+            f"{source}: found {len(files)} files and none that ends in {' '.join(known)}"
             + ("" if recursive else "; --recursive looks into subfolders")
         )
     pairs = [PicturePair(path, out / _named(path.relative_to(source), suffix)) for path in pictures]
@@ -95,6 +105,8 @@ def _visible(folder: Path, *, recursive: bool) -> Iterator[Path]:
 
 
 def _named(path: Path, suffix: str | None) -> Path:
+    if is_clip(path):
+        return path.with_suffix(written_suffix(path))
     return path if suffix is None else path.with_suffix(suffix)
 
 

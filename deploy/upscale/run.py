@@ -1,123 +1,23 @@
-"""Enlarge a picture, or every picture of a folder: read, run and write side by side."""
+"""Enlarge a picture or a clip, or every one of a folder: read, run and write side by side."""
 
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from contextlib import contextmanager
 
 from calib.ahead import ahead
 from calib.colours import GRAY
-from calib.errors import ImageError, UsageError, VerificationError
-from deploy.artifacts.precision import ModelPrecision
+from calib.errors import EsrdeployError, ImageError, UsageError, VerificationError
+from calib.files import make_folder
 from deploy.progress import Advance, Progress
-from deploy.runtime.backends import BackendName
 from deploy.upscale.built_file import BuiltFile, find_file
-from deploy.upscale.compare import write_comparison
-from deploy.upscale.enlarge import enlarge, inferences
+from deploy.upscale.draw_picture import draw_picture, picture_inferences, read_for
 from deploy.upscale.files import PicturePair, paired_files
-from deploy.upscale.formats import format_of, require_room
 from deploy.upscale.load import load_network, loader
-from deploy.upscale.memory import MEMORY_MB
-from deploy.upscale.photograph import Photograph, read_extent, read_photograph
-from deploy.upscale.samples import channels_drawn
+from deploy.upscale.outcome import PictureResult, UpscaleOutcome
+from deploy.upscale.request import UpscaleRequest
 from deploy.upscale.sized_network import SizedNetwork
-from deploy.upscale.write_picture import Drawing, write_picture
 
-MOST_SCALE = 16.0
-
-
-@dataclass(frozen=True)
-class UpscaleRequest:
-    """What to enlarge, where to, and with what.
-
-    Attributes:
-        source: a picture or a folder.
-        out: the file to write, or a folder.
-        builds: folder of builds.
-        model: name of a build; ``None``: the only one there is.
-        precision: of the file; ``None``: int8 where there is one for a runtime here.
-        backend: the runtime; ``None``: the faster one that is installed.
-        provider: of onnxruntime, such as ``cuda``; ``None``: the CPU.
-        scale: output pixels per input pixel along one side; ``None``: the network's.
-        suffix: of the files written; ``None``: that of each picture.
-        recursive: look into subfolders.
-        overwrite: draw again what is there already.
-        compare: write a side-by-side with bicubic enlargement too.
-        quality: of JPEG, WebP and AVIF.
-        memory_mb: what the process may take, 10^6 bytes.
-        own_tiles: keep to the size that the file is built for.
-    """
-
-    source: Path
-    out: Path
-    builds: Path = Path("dist")
-    model: str | None = None
-    precision: ModelPrecision | None = None
-    backend: BackendName | None = None
-    provider: str | None = None
-    scale: float | None = None
-    suffix: str | None = None
-    recursive: bool = False
-    overwrite: bool = False
-    compare: bool = False
-    quality: int = 95
-    memory_mb: int = MEMORY_MB
-    own_tiles: bool = False
-
-
-@dataclass(frozen=True)
-class PictureResult:
-    """What became of one picture.
-
-    Attributes:
-        pair: the picture and its enlargement.
-        status: drawn now, there already, or failed.
-        reason: why it failed; empty where it did not.
-    """
-
-    pair: PicturePair
-    status: Literal["drawn", "there already", "failed"]
-    reason: str = ""
-
-    def record(self) -> dict[str, Any]:
-        """Return it as a JSON-able mapping."""
-        out = None if self.status == "failed" else str(self.pair.out)
-        return {
-            "source": str(self.pair.source),
-            "out": out,
-            "status": self.status,
-            "reason": self.reason or None,
-        }
-
-
-@dataclass(frozen=True)
-class UpscaleOutcome:
-    """What became of all pictures.
-
-    Attributes:
-        results: one for each picture, by name.
-        passed_over: files of the folder that are no pictures.
-        file: what enlarged them.
-    """
-
-    results: tuple[PictureResult, ...]
-    passed_over: tuple[Path, ...]
-    file: BuiltFile = field(repr=False)
-
-    def of(self, status: Literal["drawn", "there already", "failed"]) -> list[PictureResult]:
-        """Return the results of that kind."""
-        return [item for item in self.results if item.status == status]
-
-    def record(self) -> dict[str, Any]:
-        """Return it as a JSON-able mapping."""
-        return {
-            "model": self.file.manifest.model,
-            "file": self.file.artifact.path,
-            "backend": self.file.backend,
-            "instead_of_int8": self.file.instead or None,
-            "pictures": [item.record() for item in self.results],
-            "passed_over": [str(path) for path in self.passed_over],
-        }
+Results = dict[PicturePair, PictureResult]
 
 
 def upscale_pictures(request: UpscaleRequest, progress: Progress) -> UpscaleOutcome:
@@ -128,7 +28,7 @@ def upscale_pictures(request: UpscaleRequest, progress: Progress) -> UpscaleOutc
             cannot be read.
         VerificationError: the file is not the one that its manifest names.
     """
-    _require_sensible(request)
+    request.require_sensible()
     files = paired_files(
         request.source, request.out, recursive=request.recursive, suffix=request.suffix
     )
@@ -157,100 +57,88 @@ def upscale_pictures(request: UpscaleRequest, progress: Progress) -> UpscaleOutc
     return UpscaleOutcome(tuple(results[pair] for pair in files.pairs), files.passed_over, file)
 
 
-def _require_sensible(request: UpscaleRequest) -> None:
-    if request.scale is not None and not 0 < request.scale <= MOST_SCALE:
-        raise UsageError(f"found --scale {request.scale:g}; expected above 0, at most {MOST_SCALE}")
-    if request.suffix is not None:
-        format_of(Path(f"picture{request.suffix}"))
-
-
 def _draw_all(
     request: UpscaleRequest,
     pairs: list[PicturePair],
     network: SizedNetwork,
     progress: Progress,
     file: BuiltFile,
-) -> dict[PicturePair, PictureResult]:
-    """Draw the pictures one after the other, the next being read meanwhile."""
+) -> Results:
+    """Draw the pictures one after the other, the next being read meanwhile, then the clips."""
     if network.channels == GRAY:
         progress.note(f"{file.manifest.model} draws gray: of a colour its luma (BT.601)")
-    planned = {pair: _inferences(request, pair, network) for pair in pairs}
-    steps = {pair: count for pair, count in planned.items() if isinstance(count, int)}
-    results = {pair: item for pair, item in planned.items() if isinstance(item, PictureResult)}
+    results: Results = {}
+    steps: dict[PicturePair, int] = {}
+    clips: dict[PicturePair, Callable[[Advance], None]] = {}
+    for pair in pairs:
+        with _told(pair, results, ImageError, UsageError):
+            if pair.is_clip:
+                steps[pair], clips[pair] = _clip(request, pair, file, network, progress)
+            else:
+                steps[pair] = picture_inferences(request, pair, network)
     if not steps:
         return results
-    counted = "1 picture" if len(steps) == 1 else f"{len(steps)} pictures"
-    title = f"enlarging {counted} with {file.artifact.path} in {file.backend}"
+    title = f"enlarging {_counted(steps)} with {file.artifact.path} in {file.backend}"
     with (
         progress.stage(title, sum(steps.values())) as advance,
         ThreadPoolExecutor(1) as pool,
     ):
-        for pair, found in ahead(pool, ((pair, _read(pair, network)) for pair in steps)):
-            results[pair] = _draw(request, pair, found, network, advance)
+        pictures = [pair for pair in steps if pair not in clips]
+        read = ((pair, read_for(network, pair.source)) for pair in pictures)
+        for pair, photograph in ahead(pool, read):
+            with _told(pair, results, ImageError, VerificationError):
+                if isinstance(photograph, ImageError):
+                    raise photograph
+                make_folder(pair.out.parent)
+                draw_picture(request, pair, photograph, network, advance)
+                results[pair] = PictureResult(pair, "drawn")
+        for pair, draw in clips.items():
+            with _told(pair, results, ImageError, VerificationError):
+                draw(advance)
+                results[pair] = PictureResult(pair, "drawn")
     return results
 
 
-def _inferences(
-    request: UpscaleRequest, pair: PicturePair, network: SizedNetwork
-) -> int | PictureResult:
-    """Return how many inferences a picture takes, or why it is not enlarged."""
-    try:
-        extent = read_extent(pair.source)
-        height, width = _target(extent.height, extent.width, request, network)
-        require_room(pair.out, height, width, alpha=extent.channels in (2, 4))
-    except (ImageError, UsageError) as error:
-        return PictureResult(pair, "failed", str(error))
-    shape = extent.height, extent.width, channels_drawn(extent.channels, network.channels)
-    return inferences(shape, network, extent.sample_bytes)
-
-
-def _read(pair: PicturePair, network: SizedNetwork) -> Photograph | ImageError:
-    try:
-        photograph = read_photograph(pair.source)
-        return photograph.in_gray() if network.channels == GRAY else photograph
-    except ImageError as error:
-        return error
-
-
-def _draw(
+def _clip(
     request: UpscaleRequest,
     pair: PicturePair,
-    photograph: Photograph | ImageError,
+    file: BuiltFile,
     network: SizedNetwork,
-    advance: Advance,
-) -> PictureResult:
-    """Enlarge one picture into its file; what it cannot be written for ends the run.
+    progress: Progress,
+) -> tuple[int, Callable[[Advance], None]]:
+    """Return how many inferences a clip takes, and what draws it.
 
     Raises:
-        UsageError: the file cannot be written.
+        ImageError: it cannot be read, or is not enlarged.
+        UsageError: PyAV is not installed, or the file to write does not hold the enlarged clip.
     """
-    if isinstance(photograph, ImageError):
-        return PictureResult(pair, "failed", str(photograph))
-    samples = photograph.samples
-    height, width, channels = samples.shape
-    drawing = Drawing(
-        height * network.scale,
-        width * network.scale,
-        channels,
-        8 * samples.dtype.itemsize,
-        enlarge(samples, network, advance),
-    )
-    size = _target(height, width, request, network)
+    from deploy.upscale.video.draw import draw_clip  # noqa: PLC0415  # an extra
+    from deploy.upscale.video.job import clip_job  # noqa: PLC0415
+
+    job = clip_job(request, pair, file, network, progress)
+    return job.inferences_left(network), lambda advance: draw_clip(job, network, advance)
+
+
+@contextmanager
+def _told(pair: PicturePair, results: Results, *kinds: type[EsrdeployError]) -> Iterator[None]:
+    """Let errors of these kinds be the result of one picture; others end the run."""
     try:
-        pair.out.parent.mkdir(parents=True, exist_ok=True)
-        write_picture(pair.out, drawing, photograph, size, request.quality)
-    except OSError as error:
-        raise UsageError(f"cannot make {pair.out.parent}: {error.strerror or error}") from error
-    except VerificationError as error:
-        return PictureResult(pair, "failed", f"{pair.source}: {error}")
-    if request.compare:
-        write_comparison(pair.out, photograph)
-    return PictureResult(pair, "drawn")
+        yield
+    except kinds as error:
+        reason = str(error)
+        named = reason if str(pair.source) in reason else f"{pair.source}: {reason}"
+        results[pair] = PictureResult(pair, "failed", named)
 
 
-def _target(
-    height: int, width: int, request: UpscaleRequest, network: SizedNetwork
-) -> tuple[int, int]:
-    """Return height and width of an enlarged picture, in pixels."""
-    scale = network.scale if request.scale is None else request.scale
-    return max(1, round(height * scale)), max(1, round(width * scale))
+def _counted(pairs: Collection[PicturePair]) -> str:
+    """Say how many pictures and clips there are.
+
+    >>> from pathlib import Path
+    >>> _counted([PicturePair(Path(name), Path("out")) for name in ("a.png", "b.png", "c.mp4")])
+    '2 pictures and 1 clip'
+    """
+    clips = sum(pair.is_clip for pair in pairs)
+    kinds = ((len(pairs) - clips, "picture"), (clips, "clip"))
+    return " and ".join(
+        f"{count} {name}{'' if count == 1 else 's'}" for count, name in kinds if count
+    )

@@ -95,7 +95,7 @@ def test_a_comparison_stands_beside_the_picture(
         (["photos/a.png", "photos/a.png"], "written over a picture"),
         (["photos", "out", "--format", "png"], "would all be written to"),
         (["photos/a.png", "out.bmp"], "expected one of .png"),
-        (["absent.png", "out.png"], "no such picture or folder"),
+        (["absent.png", "out.png"], "no such picture, clip or folder"),
         (["photos/a.png", "out.png", "--scale", "0"], "expected above 0"),
         (["photos/a.png", "out.png", "--model", "absent"], "found no build of absent"),
         (["photos/a.png", "out.png", "--builds", "photos"], "run 'esrdeploy build"),

@@ -1,0 +1,1 @@
+"""Enlarge clips, frame by frame, with all that comes with them."""
