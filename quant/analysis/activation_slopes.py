@@ -78,8 +78,9 @@ def clipped_share(
 ) -> float:
     """Return the share of the values that calibration saw and a QDQ pair clips, in [0, 1].
 
-    A value is clipped if it lies more than half a step beyond the range; before a PReLU or a ReLU,
-    if what leaves the activation is moved by more: a ReLU makes the same of all that is below 0.
+    A value is clipped if it lies more than half a step beyond the range; before an activation, if
+    what leaves that is moved by more: a ReLU makes the same of all that is below 0, and a
+    LeakyReLU of slope 0.1 takes a tenth of what is missing there.
 
     Args:
         distributions: of all tensors.
@@ -94,8 +95,16 @@ def clipped_share(
     slopes = slopes_behind(distributions.rules, tensor)
     if slopes is None:
         values = distributions.distribution(tensor)
-        return sum(values.clipped_shares(low - step / 2, high + step / 2))
+        below = step / 2 / _slope_below(distributions.rules, tensor)
+        return sum(values.clipped_shares(low - below, high + step / 2))
     seen = activated_values(distributions, tensor, slopes)
     kept = np.clip(seen.inputs, low, high)
     moved = np.abs(np.where(kept < 0.0, kept * seen.slopes, kept) - seen.outputs) > step / 2
     return float(seen.counts[moved].sum() / seen.counts.sum())
+
+
+def _slope_below(rules: ObservationRules, tensor: str) -> float:
+    """Return the slope of the LeakyReLU that alone reads a tensor; 1 where none does."""
+    activation = rules.leaky_reader(tensor)
+    alone = rules.topology.activation_of(tensor) is not None
+    return leaky_slope(activation) if activation is not None and alone else 1.0

@@ -95,10 +95,12 @@ def test_what_is_clipped_is_what_the_activation_tells_apart(  # noqa: PLR0917  #
     assert found == pytest.approx(np.mean(np.abs(ends[0] - ends[1]) > 0.005), abs=0.03)
 
 
-def test_clipping_before_a_leaky_relu_counts_what_is_beyond_the_range(
-    parsed, calibrated, probes, exposed
+@pytest.mark.parametrize("slope", [1.0, 0.2, 0.02])
+def test_clipping_before_a_leaky_relu_counts_what_moves_behind_it(
+    slope, parsed, calibrated, probes, exposed
 ) -> None:
-    model = parsed(GRAPH % "LeakyRelu<alpha=0.2>(a)")
-    found = clipped_share(described(model, calibrated(model)), "a", -0.2, 0.3, 0.01)
+    model = parsed(GRAPH % f"LeakyRelu<alpha={slope}>(a)")
+    found = clipped_share(described(model, calibrated(model)), "a", -0.1, 0.3, 0.01)
     before = values_of(model, "a", probes, exposed)
-    assert found == pytest.approx(np.mean((before < -0.205) | (before > 0.305)), abs=0.03)
+    moved = (before < -0.1 - 0.005 / slope) | (before > 0.305)
+    assert found == pytest.approx(np.mean(moved), abs=0.03)
