@@ -8,7 +8,7 @@ MODEL  ?= x4plus
 OUT    ?= dist
 IMAGES ?= 12
 
-.PHONY: build test check install package clean
+.PHONY: build test check audit install package clean
 
 build: $(VENV)/installed
 	$(BIN)/esrdeploy build --model $(MODEL) --precision int8 --calib-count $(IMAGES) --out $(OUT)
@@ -21,6 +21,12 @@ check: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Needs the network: asks PyPI's advisory database about every package that is installed.
+audit: $(VENV)/installed-dev
+	$(BIN)/python -m pip install --quiet 'pip-audit>=2.7'
+	$(BIN)/python -m pip freeze --exclude-editable > $(VENV)/locked.txt
+	$(BIN)/pip-audit --requirement $(VENV)/locked.txt --strict --no-deps --disable-pip
 
 install: $(VENV)/installed
 

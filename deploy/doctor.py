@@ -35,6 +35,7 @@ EXTRAS = {
     "fid": "scores pictures by FID",
     "ncnn": "runs and checks ncnn bundles",
     "openvino": "compares and times files in OpenVINO, and makes its bundles",
+    "sign": "signs builds, bundles and verdicts, and checks signatures",
     "spandrel": "reads weights of other architectures",
     "video": "enlarges clips",
 }

@@ -17,6 +17,7 @@ PARITY_NAME = "parity.json"
 REPORT_NAME = "report.html"
 TABLE_NAME = "calibration.json"
 TABLE_ARRAYS_NAME = "calibration.npz"
+SIGNATURE_NAME = "manifest.dsse.json"
 UNFINISHED_NAME = ".unfinished"
 """Folder within a build's folder that holds what is made of the next one, until that is whole."""
 

@@ -13,7 +13,13 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from calib.errors import EsrdeployError, UsageError
-from deploy.artifacts.files import MANIFEST_NAME, REPORT_NAME, UNFINISHED_NAME, build_files
+from deploy.artifacts.files import (
+    MANIFEST_NAME,
+    REPORT_NAME,
+    SIGNATURE_NAME,
+    UNFINISHED_NAME,
+    build_files,
+)
 
 Tell = Callable[[str], None]
 _LOCK_NAME = "lock"
@@ -93,7 +99,7 @@ def publish(stage: Path, named: Collection[str], *, instead: bool) -> None:
     """
     folder = stage.parent
     try:
-        for name in {MANIFEST_NAME, REPORT_NAME} if instead else ():
+        for name in {MANIFEST_NAME, REPORT_NAME, SIGNATURE_NAME} if instead else ():
             (folder / name).unlink(missing_ok=True)
         for name in sorted(named, key=lambda name: (name == MANIFEST_NAME, name)):
             (stage / name).replace(folder / name)

@@ -49,6 +49,7 @@ from deploy.cli.quantization_options import (
     Trunk,
     Upsampling,
 )
+from deploy.cli.signing import Sign, signer_of
 from deploy.cli.verify import show_verification
 
 if TYPE_CHECKING:
@@ -122,11 +123,13 @@ def build(
     replace: Replace = False,
     resume: Resume = True,
     report: Annotated[bool, typer.Option(help="Make report.html, a page to look at.")] = True,
+    sign: Sign = None,
     as_json: AsJson = False,
 ) -> None:
     """Build fp32, fp16 and int8 ONNX models and verify that they draw the same picture."""
     from calib.form import Form
     from calib.tile import Tile
+    from deploy.artifacts.files import MANIFEST_NAME
     from deploy.build.budget import Budget
     from deploy.build.calibrate import CalibrationRequest
     from deploy.build.execution import Execution
@@ -138,6 +141,7 @@ def build(
     from quant.targets import find_profile
 
     progress = make_progress()
+    signer = signer_of(sign)
     folder = calibration_folder(calib, calib_table)
     degraded = calibration_degradation(folder, degradation, degrade=degrade)
     request = BuildRequest(
@@ -178,6 +182,8 @@ def build(
     from deploy.pipeline import build_model
 
     outcome = build_model(request, progress)
+    if signer is not None and outcome.verification.passed:
+        progress.note(f"signed: {signer.sign(outcome.folder / MANIFEST_NAME)}")
     if as_json:
         document = {**outcome.record(), "next": _next(outcome, request)}
         print_json("esrdeploy.cli.build/2", document)

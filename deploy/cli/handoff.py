@@ -9,6 +9,7 @@ from calib.errors import UsageError
 from deploy.cli.console import make_progress, print_json, print_table, short_digests
 from deploy.cli.next_commands import after_handoff
 from deploy.cli.options import AsJson
+from deploy.cli.signing import Key, Sign, require_signed_bundle, signer_of
 
 if TYPE_CHECKING:
     from deploy.handoff.check import BundleCheck
@@ -74,12 +75,15 @@ def handoff(
             "something else, 2 if there is no bundle."
         ),
     ] = None,
+    sign: Sign = None,
+    key: Key = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a bundle that a chip vendor can use, or check one."""
     if check is not None:
         from deploy.handoff.check import check_bundle
 
+        require_signed_bundle(check, key)
         verdict = check_bundle(check, make_progress())
         if as_json:
             print_json("esrdeploy.cli.handoff-check/2", verdict.record())
@@ -91,6 +95,8 @@ def handoff(
     from deploy.handoff.make import HandoffRequest, make_handoff
     from deploy.handoff.vendors import vendors
 
+    if key is not None:
+        raise UsageError("found --key without --check; --sign signs a bundle that is made")
     if not vendor:
         raise UsageError(f"say whom the bundle is for with --vendor: {', '.join(vendors())}")
     request = HandoffRequest(
@@ -103,6 +109,7 @@ def handoff(
         include_images=include_images,
         profiles=tuple(profile or ()),
         weights_licence=weights_licence,
+        signer=signer_of(sign),
     )
     outcome = make_handoff(request, make_progress())
     names = [item.name for item in outcome.manifest.vendors]

@@ -8,12 +8,15 @@ import typer
 from deploy.cli.console import make_progress, print_json, print_table
 
 if TYPE_CHECKING:
+    from deploy.artifacts.signature import Signer
     from deploy.handoff.returned.image_verdict import ReturnedImage
     from deploy.handoff.returned.judge import ReturnedRequest
     from deploy.handoff.returned.verdict import Returned
 
 
-def verify_returned(request: "ReturnedRequest", report: Path | None, *, as_json: bool) -> bool:
+def verify_returned(
+    request: "ReturnedRequest", report: Path | None, signer: "Signer | None", *, as_json: bool
+) -> bool:
     """Judge what was returned, write the report and print the verdict; say whether it is good."""
     from deploy.handoff.returned.judge import judge_returned
     from deploy.handoff.returned.place import asked_place
@@ -26,6 +29,8 @@ def verify_returned(request: "ReturnedRequest", report: Path | None, *, as_json:
     place = write_report(returned, request.folder, asked)
     if place.note:
         progress.note(place.note)
+    if signer is not None:
+        progress.note(f"signed: {signer.sign(place.record)}")
     if as_json:
         print_json(SCHEMA, returned.record())
     else:

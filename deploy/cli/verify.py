@@ -10,6 +10,14 @@ from calib.errors import UsageError
 from deploy.cli.console import make_progress, print_json, print_table, short_digests
 from deploy.cli.measured import show_backends, show_layers, show_speed
 from deploy.cli.options import AsJson, PrecisionChoice, lowest
+from deploy.cli.signing import (
+    Key,
+    Sign,
+    require_signed_builds,
+    require_signed_bundle,
+    show_signed_verdict,
+    signer_of,
+)
 
 if TYPE_CHECKING:
     from deploy.runtime.backends import BackendName
@@ -126,10 +134,15 @@ def verify(
             rich_help_panel=_RETURNED,
         ),
     ] = None,
+    sign: Sign = None,
+    key: Key = None,
     as_json: AsJson = False,
 ) -> None:
     """Re-check every artifact under PATH; exit 1 if any fails."""
+    if sign is not None and returned is None:
+        raise UsageError("found --sign without --returned; 'build --sign' signs a build")
     if returned is not None:
+        require_signed_bundle(path, key)
         from deploy.cli.returned import verify_returned
         from deploy.handoff.returned.files import OutputFormat
         from deploy.handoff.returned.judge import ReturnedRequest
@@ -148,9 +161,13 @@ def verify(
             hr=hr,
             reading=OutputFormat(layout, quantization),
         )
-        if not verify_returned(request, report, as_json=as_json):
+        if not verify_returned(request, report, signer_of(sign), as_json=as_json):
             raise typer.Exit(1)
         return
+    if key is not None and path.suffix == ".json":
+        show_signed_verdict(path, key, as_json=as_json)
+        return
+    require_signed_builds(path, key)
     from deploy.verify.explain import LAYER_PICTURES, VerifyOptions
     from deploy.verify.verdict import verify_tree
 

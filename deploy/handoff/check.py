@@ -19,7 +19,7 @@ from calib.digest import sha256_bytes
 from calib.errors import EsrdeployError
 from calib.images import read_image
 from deploy.artifacts.check import Check, check_digest
-from deploy.artifacts.files import MANIFEST_NAME
+from deploy.artifacts.files import MANIFEST_NAME, SIGNATURE_NAME
 from deploy.artifacts.onnx_files import load_model
 from deploy.handoff.acceptance import DRIFT_DB, rerun_db
 from deploy.handoff.bundle_manifest import (
@@ -100,7 +100,7 @@ def _check_files(root: Path, manifest: BundleManifest) -> Iterator[Check]:
     expected = {item.path for item in manifest.files}
     for path in sorted(expected - found):
         yield Check.of(False, "file", path, "is missing")
-    for path in sorted(found - expected - {MANIFEST_NAME}):
+    for path in sorted(found - expected - {MANIFEST_NAME, SIGNATURE_NAME}):
         yield Check.of(False, "file", path, "is not in the manifest")
     for item in manifest.files:
         if item.path in found:

@@ -13,6 +13,7 @@ from deploy.artifacts.build_folder import Build, check_files, check_named, load_
 from deploy.artifacts.claim import claimed
 from deploy.artifacts.files import MANIFEST_NAME, model_file_name, serialize
 from deploy.artifacts.manifest import build_folders, read_manifest
+from deploy.artifacts.signature import Signer
 from deploy.build.quantize import QuantizedModel
 from deploy.handoff.bundle_manifest import (
     BundleFile,
@@ -58,6 +59,7 @@ class HandoffRequest:
         include_images: calibration pictures of the user may be passed on.
         profiles: int8 models to make for the vendors if the build has none of them.
         weights_licence: licence of weights that no known release has, in the user's words.
+        signer: who signs the bundle's manifest; ``None``: nobody.
     """
 
     build: Path
@@ -69,6 +71,7 @@ class HandoffRequest:
     include_images: bool = False
     profiles: tuple[str, ...] = ()
     weights_licence: str | None = None
+    signer: Signer | None = None
 
 
 def make_handoff(request: HandoffRequest, progress: Progress) -> HandoffOutcome:
@@ -110,6 +113,8 @@ def make_handoff(request: HandoffRequest, progress: Progress) -> HandoffOutcome:
         write_common(root, draft, calibration, vendors)
         manifest = _with_files(root, draft)
         (root / MANIFEST_NAME).write_bytes(manifest.content())
+        if request.signer is not None:
+            request.signer.sign(root / MANIFEST_NAME)
         pack(root, out)
     verified_on = build.manifest.verified_on
     return HandoffOutcome(out, sha256_file(out), manifest, proofs, verified_on)

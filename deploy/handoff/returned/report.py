@@ -12,6 +12,7 @@ import numpy as np
 from calib.digest import canonical_json
 from calib.files import write_atomically
 from calib.images import Picture, resize_area
+from deploy.artifacts.signature import signature_path
 from deploy.artifacts.templates import data_uri, page_environment
 from deploy.handoff.returned.place import Place, usual_place
 from deploy.handoff.returned.verdict import Returned
@@ -34,6 +35,7 @@ def write_report(returned: Returned, folder: Path, asked: Place | None) -> Place
     """
     content = canonical_json(returned.record())
     place = usual_place(folder, content) if asked is None else asked
+    signature_path(place.record).unlink(missing_ok=True)
     write_atomically(place.record, content)
     write_atomically(place.page, returned_page(returned).encode("utf-8"))
     return place
