@@ -75,6 +75,16 @@ def handoff(
             "something else, 2 if there is no bundle."
         ),
     ] = None,
+    sbom: Annotated[
+        bool, typer.Option("--sbom", help="Put in sbom.cdx.json, a bill of materials (CycloneDX).")
+    ] = False,
+    provenance: Annotated[
+        bool,
+        typer.Option(
+            "--provenance",
+            help="Put in provenance.intoto.json: what every file was made from (in-toto, SLSA).",
+        ),
+    ] = False,
     sign: Sign = None,
     key: Key = None,
     as_json: AsJson = False,
@@ -110,6 +120,8 @@ def handoff(
         profiles=tuple(profile or ()),
         weights_licence=weights_licence,
         signer=signer_of(sign),
+        sbom=sbom,
+        provenance=provenance,
     )
     outcome = make_handoff(request, make_progress())
     names = [item.name for item in outcome.manifest.vendors]

@@ -31,6 +31,7 @@ from deploy.handoff.kept_models import KeptModels, kept_folder
 from deploy.handoff.outcome import HandoffOutcome
 from deploy.handoff.own_wheel import write_own_wheel
 from deploy.handoff.proof import prove_bundle
+from deploy.handoff.supply_chain import write_provenance, write_sbom
 from deploy.handoff.usual_place import usual_place
 from deploy.handoff.vendor import MODELS, BundleContext, Vendor, equalized_models
 from deploy.handoff.vendor_limits import require_within_limits
@@ -60,6 +61,8 @@ class HandoffRequest:
         profiles: int8 models to make for the vendors if the build has none of them.
         weights_licence: licence of weights that no known release has, in the user's words.
         signer: who signs the bundle's manifest; ``None``: nobody.
+        sbom: put in a software bill of materials.
+        provenance: put in a statement of what each file was made from.
     """
 
     build: Path
@@ -72,6 +75,8 @@ class HandoffRequest:
     profiles: tuple[str, ...] = ()
     weights_licence: str | None = None
     signer: Signer | None = None
+    sbom: bool = False
+    provenance: bool = False
 
 
 def make_handoff(request: HandoffRequest, progress: Progress) -> HandoffOutcome:
@@ -111,6 +116,10 @@ def make_handoff(request: HandoffRequest, progress: Progress) -> HandoffOutcome:
         draft = _describe(root, build, golden, vendors, profiles, int8)
         draft = replace(draft, wheel=wheel.name, weights_licence=licence)
         write_common(root, draft, calibration, vendors)
+        if request.sbom:
+            write_sbom(root, draft)
+        if request.provenance:
+            write_provenance(root, draft)
         manifest = _with_files(root, draft)
         (root / MANIFEST_NAME).write_bytes(manifest.content())
         if request.signer is not None:
