@@ -207,15 +207,11 @@ def _observe(  # noqa: PLR0913  # one job, wherever it runs
     """Run the images in this process, on local workers or on a cluster: always the same table."""
     if execution.scheduler is None and execution.workers is None:
         return calibrate(model, tensors, patches, journal=journal, on_image=on_image)
-    from calib import cluster  # noqa: PLC0415  # an extra, and slow to import
+    from calib.cluster import calibrate_on_cluster  # noqa: PLC0415  # an extra, slow to import
+    from calib.workers import workers_of  # noqa: PLC0415
 
-    opened = (
-        cluster.connected(execution.scheduler)
-        if execution.scheduler is not None
-        else cluster.local_cluster(execution.workers or 1)
-    )
-    with opened as client:
-        return cluster.calibrate_on_cluster(
+    with workers_of(execution.scheduler, execution.workers) as client:
+        return calibrate_on_cluster(
             model, tensors, patches, client, journal=journal, on_image=on_image
         )
 

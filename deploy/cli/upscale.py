@@ -89,6 +89,21 @@ def upscale(
             show_default="18 for h264, 20 for hevc, 24 for av1",
         ),
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=256,
+            help="Deal pictures out to this many processes of this machine; each takes --memory.",
+        ),
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            help="Deal them out to the Dask cluster of this scheduler, tcp://HOST:PORT, whose "
+            "machines see the same folders."
+        ),
+    ] = None,
     own_tiles: Annotated[
         bool,
         typer.Option("--own-tiles", help="Keep to tiles of the size that the file is built for."),
@@ -119,6 +134,8 @@ def upscale(
         own_tiles=own_tiles,
         codec=codec,
         crf=crf,
+        workers=workers,
+        scheduler=scheduler,
     )
     outcome = upscale_pictures(request, progress)
     failed = outcome.of("failed")

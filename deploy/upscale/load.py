@@ -69,6 +69,7 @@ def load_network(
     *,
     memory_mb: float = MEMORY_MB,
     own_tiles: bool = False,
+    threads: int | None = None,
 ) -> SizedNetwork:
     """Return the network in a file of a build.
 
@@ -77,6 +78,7 @@ def load_network(
         provider: see :func:`loader`.
         memory_mb: what the process may take, 10^6 bytes.
         own_tiles: keep to the size that the file is built for.
+        threads: for the runtime; ``None`` takes every core.
 
     Raises:
         UsageError: as :func:`loader`.
@@ -85,7 +87,7 @@ def load_network(
     return SizedNetwork(
         file.model(),
         file.scale,
-        loader(file.backend, provider),
+        loader(file.backend, provider, threads),
         copies=float_copies(file.backend, quantized=file.artifact.precision == "int8"),
         memory_mb=memory_mb,
         fixed=own_tiles,

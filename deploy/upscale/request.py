@@ -38,6 +38,8 @@ class UpscaleRequest:
         own_tiles: keep to the size that the file is built for.
         codec: of clips; ``None``: AV1 in WebM, H.264 elsewhere.
         crf: constant rate factor of clips; ``None``: the codec's usual.
+        workers: processes of this machine to deal pictures to; ``None``: this process alone.
+        scheduler: address of a Dask scheduler whose workers get them instead.
     """
 
     source: Path
@@ -57,6 +59,8 @@ class UpscaleRequest:
     own_tiles: bool = False
     codec: CodecName | None = None
     crf: int | None = None
+    workers: int | None = None
+    scheduler: str | None = None
 
     def require_sensible(self) -> None:
         """Refuse what no picture can be drawn with.

@@ -1,8 +1,9 @@
 """Enlarge a picture or a clip, or every one of a folder: read, run and write side by side."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from functools import partial
+from itertools import chain
 
 from calib.ahead import ahead
 from calib.colours import GRAY
@@ -18,6 +19,9 @@ from deploy.upscale.request import UpscaleRequest
 from deploy.upscale.sized_network import SizedNetwork
 
 Results = dict[PicturePair, PictureResult]
+DrawClip = Callable[[Advance], None]
+Drawn = tuple[PicturePair, EsrdeployError | None]
+"""A picture or a clip, and why it is not enlarged; ``None`` where it is."""
 
 
 def upscale_pictures(request: UpscaleRequest, progress: Progress) -> UpscaleOutcome:
@@ -64,70 +68,115 @@ def _draw_all(
     progress: Progress,
     file: BuiltFile,
 ) -> Results:
-    """Draw the pictures one after the other, the next being read meanwhile, then the clips."""
+    """Draw the pictures, then the clips; what cannot be written ends the run."""
     if network.channels == GRAY:
         progress.note(f"{file.manifest.model} draws gray: of a colour its luma (BT.601)")
     results: Results = {}
     steps: dict[PicturePair, int] = {}
-    clips: dict[PicturePair, Callable[[Advance], None]] = {}
+    clips: dict[PicturePair, DrawClip] = {}
     for pair in pairs:
-        with _told(pair, results, ImageError, UsageError):
-            if pair.is_clip:
-                steps[pair], clips[pair] = _clip(request, pair, file, network, progress)
-            else:
-                steps[pair] = picture_inferences(request, pair, network)
+        planned = _planned(request, pair, file, network, progress)
+        if isinstance(planned, EsrdeployError):
+            results[pair] = _result(pair, planned)
+            continue
+        steps[pair], draw = planned
+        if draw is not None:
+            clips[pair] = draw
     if not steps:
         return results
     title = f"enlarging {_counted(steps)} with {file.artifact.path} in {file.backend}"
-    with (
-        progress.stage(title, sum(steps.values())) as advance,
-        ThreadPoolExecutor(1) as pool,
-    ):
-        pictures = [pair for pair in steps if pair not in clips]
-        read = ((pair, read_for(network, pair.source)) for pair in pictures)
-        for pair, photograph in ahead(pool, read):
-            with _told(pair, results, ImageError, VerificationError):
-                if isinstance(photograph, ImageError):
-                    raise photograph
-                make_folder(pair.out.parent)
-                draw_picture(request, pair, photograph, network, advance)
-                results[pair] = PictureResult(pair, "drawn")
-        for pair, draw in clips.items():
-            with _told(pair, results, ImageError, VerificationError):
-                draw(advance)
-                results[pair] = PictureResult(pair, "drawn")
+    with progress.stage(title, sum(steps.values())) as advance:
+        of_pictures = {pair: count for pair, count in steps.items() if pair not in clips}
+        for pair, failure in chain(
+            _draw_pictures(request, of_pictures, network, file, advance),
+            _draw_clips(clips, advance),
+        ):
+            results[pair] = _result(pair, failure)
     return results
 
 
-def _clip(
+def _draw_pictures(
+    request: UpscaleRequest,
+    steps: dict[PicturePair, int],
+    network: SizedNetwork,
+    file: BuiltFile,
+    advance: Advance,
+) -> Iterator[Drawn]:
+    """Draw pictures, here or on workers; ``steps`` says how many inferences each takes."""
+    if request.workers is None and request.scheduler is None:
+        yield from _draw_here(request, steps, network, advance)
+    elif steps:
+        from deploy.upscale.cluster import draw_on_workers  # noqa: PLC0415  # an extra
+
+        for pair, failure in draw_on_workers(request, list(steps), file):
+            for _ in range(steps[pair]):
+                advance()
+            yield pair, failure
+
+
+def _draw_here(
+    request: UpscaleRequest, pairs: Iterable[PicturePair], network: SizedNetwork, advance: Advance
+) -> Iterator[Drawn]:
+    """Draw pictures one after the other, the next being read meanwhile."""
+    with ThreadPoolExecutor(1) as pool:
+        for pair, photograph in ahead(
+            pool, ((pair, read_for(network, pair.source)) for pair in pairs)
+        ):
+            if isinstance(photograph, ImageError):
+                yield pair, photograph
+                continue
+            make_folder(pair.out.parent)
+            try:
+                draw_picture(request, pair, photograph, network, advance)
+            except VerificationError as error:
+                yield pair, error
+            else:
+                yield pair, None
+
+
+def _draw_clips(clips: dict[PicturePair, DrawClip], advance: Advance) -> Iterator[Drawn]:
+    for pair, draw in clips.items():
+        yield pair, _failure(draw, advance)
+
+
+def _failure(draw: DrawClip, advance: Advance) -> EsrdeployError | None:
+    """Draw a clip, and return why it cannot be drawn."""
+    try:
+        draw(advance)
+    except (ImageError, VerificationError) as error:
+        return error
+    return None
+
+
+def _planned(
     request: UpscaleRequest,
     pair: PicturePair,
     file: BuiltFile,
     network: SizedNetwork,
     progress: Progress,
-) -> tuple[int, Callable[[Advance], None]]:
-    """Return how many inferences a clip takes, and what draws it.
+) -> tuple[int, DrawClip | None] | EsrdeployError:
+    """Return how many inferences a picture or a clip takes, and what draws it if it is a clip.
 
-    Raises:
-        ImageError: it cannot be read, or is not enlarged.
-        UsageError: PyAV is not installed, or the file to write does not hold the enlarged clip.
+    What cannot be read, or be written in the format that is wished for, is returned as an error.
     """
-    from deploy.upscale.video.draw import draw_clip  # noqa: PLC0415  # an extra
-    from deploy.upscale.video.job import clip_job  # noqa: PLC0415
-
-    job = clip_job(request, pair, file, network, progress)
-    return job.inferences_left(network), lambda advance: draw_clip(job, network, advance)
-
-
-@contextmanager
-def _told(pair: PicturePair, results: Results, *kinds: type[EsrdeployError]) -> Iterator[None]:
-    """Let errors of these kinds be the result of one picture; others end the run."""
     try:
-        yield
-    except kinds as error:
-        reason = str(error)
-        named = reason if str(pair.source) in reason else f"{pair.source}: {reason}"
-        results[pair] = PictureResult(pair, "failed", named)
+        if not pair.is_clip:
+            return picture_inferences(request, pair, network), None
+        from deploy.upscale.video.draw import draw_clip  # noqa: PLC0415  # an extra
+        from deploy.upscale.video.job import clip_job  # noqa: PLC0415
+
+        job = clip_job(request, pair, file, network, progress)
+        return job.inferences_left(network), partial(draw_clip, job, network)
+    except (ImageError, UsageError) as error:
+        return error
+
+
+def _result(pair: PicturePair, failure: EsrdeployError | None) -> PictureResult:
+    if failure is None:
+        return PictureResult(pair, "drawn")
+    reason = str(failure)
+    named = reason if str(pair.source) in reason else f"{pair.source}: {reason}"
+    return PictureResult(pair, "failed", named)
 
 
 def _counted(pairs: Collection[PicturePair]) -> str:

@@ -22,12 +22,8 @@ from calib.table import CalibrationTable
 from quant.analysis.tensor_distributions import observed_tensors
 
 distributed = pytest.importorskip("distributed", reason="needs the extra esrdeploy[cluster]")
-from calib.cluster import (  # noqa: E402
-    calibrate_on_cluster,
-    connected,
-    local_cluster,
-    worker_result,
-)
+from calib.cluster import calibrate_on_cluster, worker_result  # noqa: E402
+from calib.workers import connected, local_cluster  # noqa: E402
 
 MakePatches = Callable[[int], PatchSet]
 WANTED = ("input", "act1", "act2", "joined", "trunk", "output")
@@ -185,7 +181,7 @@ def test_a_scheduler_without_workers_is_refused(
         distributed.LocalCluster(n_workers=0, dashboard_address="127.0.0.1:0") as empty,
         connected(empty.scheduler_address) as client,
     ):
-        monkeypatch.setattr("calib.cluster.PATIENCE_S", 0.5)
+        monkeypatch.setattr("calib.workers.PATIENCE_S", 0.5)
         with pytest.raises(UsageError, match="has had no worker"):
             calibrate_on_cluster(dense_block, WANTED, noise_patches(1), client)
 
@@ -194,7 +190,7 @@ def test_a_scheduler_without_workers_is_refused(
 def test_an_address_where_nothing_answers_is_refused(
     address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("calib.cluster.PATIENCE_S", 1)
+    monkeypatch.setattr("calib.workers.PATIENCE_S", 1)
     with pytest.raises(UsageError, match="no Dask scheduler answers"), connected(address):
         pass
 
@@ -229,7 +225,7 @@ def test_a_lost_scheduler_is_told_and_the_journal_kept(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("calib.cluster.PATIENCE_S", 5)
+    monkeypatch.setattr("calib.workers.PATIENCE_S", 5)
     patches, journal = noise_patches(8), tmp_path / "calibration.journal"
     with cluster(1) as (address, processes), connected(address) as client:
 
