@@ -4,7 +4,8 @@
     ├── InputError                 bad usage or bad input, exit code 2
     │   ├── UsageError             an option or argument that cannot be honoured
     │   ├── WeightsError           a checkpoint that is missing, corrupt or of another network
-    │   │   └── UnknownArchitectureError   a network's, but of no architecture here
+    │   │   ├── UnknownArchitectureError   a network's, but of no architecture here
+    │   │   └── DiscriminatorError         a discriminator's, where a generator's is expected
     │   ├── ImageError             a file that does not decode as a picture
     │   ├── ImageSetError          a folder that does not hold the images asked for
     │   ├── GraphError             an ONNX graph this tool cannot take
@@ -44,6 +45,10 @@ class WeightsError(InputError):
 
 class UnknownArchitectureError(WeightsError):
     """A checkpoint holds a network of no architecture that is built here."""
+
+
+class DiscriminatorError(WeightsError):
+    """A checkpoint holds a discriminator where a generator is expected."""
 
 
 class ImageError(InputError):

@@ -89,7 +89,7 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
     """
     request.require_possible()
     network = _loaded(request, progress)
-    request = request.in_channels(network.channels)
+    request = request.for_network(network.channels, network.output)
     network.require_fitting(request.tile)
     hold_back = request.verify_images is None
     chosen: ChosenImages | None = None
@@ -213,7 +213,7 @@ def calibrate_model(request: BuildRequest, progress: Progress) -> CalibrationOut
     """
     request = replace(request, precision="fp16")  # what needs a table, and no target
     network = _loaded(request, progress)
-    request = request.in_channels(network.channels)
+    request = request.for_network(network.channels, network.output)
     network.require_fitting(request.tile)
     scale = network.scale_at(request.tile)
     source = request.calibration.chosen(request.tile.size, scale=scale).source

@@ -21,6 +21,7 @@ import onnx
 from calib.arrays import Float32
 from calib.errors import CalibrationError
 from calib.graph import GraphIndex
+from calib.output_kind import output_kind, peak, seen
 from calib.records import NotNegative, Positive, Sha256, read
 from calib.runtime import Session
 from quant.analysis.layer_groups import LayerGroup, find_layer_groups
@@ -40,7 +41,8 @@ class GroupCost:
     Attributes:
         name: its last convolution.
         nodes: its convolutions.
-        squared_error: mean squared error of the output, clipped to [0, 1], over all pictures.
+        squared_error: mean squared error of what counts of the output, over all pictures, in units
+            of its squared peak (calib/output_kind.py); of pictures the peak is 1.
     """
 
     name: str
@@ -49,7 +51,7 @@ class GroupCost:
 
     @property
     def parity_db(self) -> float:
-        """PSNR between the float model and the one with this group quantized, peak 1."""
+        """PSNR between the float model and the one with this group quantized."""
         return psnr_of(self.squared_error)
 
 
@@ -130,7 +132,7 @@ def measure_sensitivity(
         on_step: called after each group.
     """
     index, plan = prepared.index, prepared.plan
-    expected = _pictures(prepared.source.model, inputs)
+    expected = _outputs(prepared.source.model, inputs)
     costs = []
     for group in find_layer_groups(index, plan)[0]:
         alone = prepared.under(restricted(index, plan, group))
@@ -145,8 +147,8 @@ def measure_sensitivity(
 def quantized_parity_db(
     float_model: onnx.ModelProto, quantized: onnx.ModelProto, inputs: Sequence[Float32]
 ) -> float:
-    """Return the PSNR between a float model's pictures and a QDQ model's, over all of them."""
-    expected = _pictures(float_model, inputs)
+    """Return how near a QDQ model's outputs come to a float model's, over all of them, in dB."""
+    expected = _outputs(float_model, inputs)
     return psnr_of(_squared_error(quantized, inputs, expected))
 
 
@@ -193,11 +195,12 @@ def _codes_of(plan: QuantPlan, rounded: RoundedWeights) -> RoundedWeights:
     return RoundedWeights(codes, rounded.biases, {})
 
 
-def _pictures(model: onnx.ModelProto, inputs: Collection[Float32]) -> list[Float32]:
-    """Return the model's outputs in QDQ reference semantics, clipped to [0, 1]."""
+def _outputs(model: onnx.ModelProto, inputs: Collection[Float32]) -> list[Float32]:
+    """Return what counts of the model's outputs, in QDQ reference semantics."""
     session = Session(model, optimized=False)
     (entry,), (output,) = session.inputs, session.outputs
-    return [np.clip(session.run({entry: values})[output], 0.0, 1.0) for values in inputs]
+    kind = output_kind(model)
+    return [seen(session.run({entry: values})[output], kind) for values in inputs]
 
 
 def _squared_error(
@@ -205,9 +208,6 @@ def _squared_error(
     inputs: Collection[Float32],
     expected: Sequence[Float32],
 ) -> float:
-    found = _pictures(model, inputs)
-    return float(
-        np.mean(
-            [np.square(a - b).mean(dtype=np.float64) for a, b in zip(found, expected, strict=True)]
-        )
-    )
+    found = _outputs(model, inputs)
+    errors = [np.square(a - b).mean(dtype=np.float64) for a, b in zip(found, expected, strict=True)]
+    return float(np.mean(errors)) / peak(np.stack(expected), output_kind(model)) ** 2

@@ -11,14 +11,12 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 from calib.errors import UsageError, VerificationError
 from calib.files import read_whole
-from calib.form import Form
 from calib.images_record import ImagesSummary, images_digest
-from calib.records import Count, PlainName, Scale, Sha256, encode, read
-from calib.tile import Tile
+from calib.records import PlainName, Sha256, encode, read
 from deploy import __version__
 from deploy.artifacts.build_options import BuildOptions
 from deploy.artifacts.files import (
@@ -32,15 +30,14 @@ from deploy.artifacts.files import (
     model_file_name,
     plan_file_name,
 )
+from deploy.artifacts.network_record import NetworkRecord
 from deploy.artifacts.parity_record import ParityFigures, VerifiedOn
 from deploy.artifacts.precision import PRECISIONS
 from deploy.artifacts.weights_record import WeightsRecord
 
-SCHEMA_VERSION: Literal[11] = 11
+SCHEMA_VERSION: Literal[12] = 12
 BUNDLE_SCHEMA = "esrdeploy.handoff/"
 _CHECK_BUNDLE = "'esrdeploy handoff --check' checks a bundle"
-ToldActivation: TypeAlias = Literal["relu", "leaky_relu"]
-"""Activations that no tensor tells apart, so that the user may have to say which it is."""
 _VERSIONED = ("numpy", "onnx", "onnxruntime", "onnxsim", "opencv-python", "torch")
 
 
@@ -55,34 +52,6 @@ def library_versions(more: Sequence[str] = ()) -> dict[str, str]:
         with suppress(PackageNotFoundError):  # opencv also comes under other distribution names
             versions[name] = version(name)
     return versions
-
-
-@dataclass(frozen=True)
-class NetworkRecord:
-    """The network that was built.
-
-    Attributes:
-        architecture: its kind and sizes, for people.
-        known_as: its name in the model table; ``None`` for a network of one's own.
-        same_architecture_as: known models of the same architecture and sizes.
-        scale: output pixels per input pixel along one side.
-        parameters: how many the float model has.
-        macs: multiply-accumulates for one input, all pictures of its batch together.
-        tile: its fixed input.
-        activation: what stands behind its convolutions, where the user had to say it; ``None``:
-            as the weights say.
-        form: how its files take and give pictures.
-    """
-
-    architecture: str
-    known_as: str | None
-    same_architecture_as: tuple[str, ...]
-    scale: Scale
-    parameters: Count
-    macs: Count
-    tile: Tile
-    activation: ToldActivation | None = None
-    form: Form = field(default_factory=Form)
 
 
 @dataclass(frozen=True)
@@ -126,7 +95,7 @@ class Manifest:
     parity: ParityFigures = field(default_factory=ParityFigures)
     verified_on: VerifiedOn | None = None
     versions: Mapping[str, str] = field(default_factory=library_versions)
-    schema_version: Literal[11] = SCHEMA_VERSION
+    schema_version: Literal[12] = SCHEMA_VERSION
 
     @property
     def stem(self) -> str:

@@ -12,7 +12,7 @@ from calib.images_record import ImagesRecord, described
 from calib.records import Positive, Sha256, read
 from deploy.artifacts.files import PARITY_NAME
 
-SCHEMA: Literal["esrdeploy.parity/1"] = "esrdeploy.parity/1"
+SCHEMA: Literal["esrdeploy.parity/2"] = "esrdeploy.parity/2"
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,11 @@ class Threshold:
 
     Attributes:
         psnr_db: least parity, decibels.
-        ssim: least structural similarity of the 8-bit pictures.
+        ssim: least structural similarity of the 8-bit pictures; ``None``: of maps, which have none.
     """
 
     psnr_db: float
-    ssim: float
+    ssim: float | None
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,16 @@ class ImageParity:
 
     Attributes:
         name: of the picture.
-        psnr_db: parity in decibels, on outputs clipped to [0, 1].
-        ssim: structural similarity of the 8-bit pictures.
-        max_abs_error: largest difference of two clipped output values, in [0, 1].
+        psnr_db: parity in decibels, on outputs clipped to [0, 1]; of maps SQNR
+            (calib/output_kind.py).
+        ssim: structural similarity of the 8-bit pictures; ``None``: of maps.
+        max_abs_error: largest difference of two clipped output values, in [0, 1]; of maps not
+            clipped.
     """
 
     name: str
     psnr_db: float
-    ssim: float
+    ssim: float | None
     max_abs_error: float
 
 
@@ -54,9 +56,9 @@ class ParitySummary:
         images: how many pictures.
         psnr_db_mean: mean parity, dB.
         psnr_db_min: least parity, dB.
-        ssim_mean: mean structural similarity.
-        ssim_min: least structural similarity.
-        max_abs_error: largest difference of two clipped output values, in [0, 1].
+        ssim_mean: mean structural similarity; ``None``: of maps.
+        ssim_min: least structural similarity; ``None``: of maps.
+        max_abs_error: largest difference of two output values, of pictures clipped to [0, 1].
         passed: every picture reached its threshold.
     """
 
@@ -64,8 +66,8 @@ class ParitySummary:
     images: Positive
     psnr_db_mean: float
     psnr_db_min: float
-    ssim_mean: float
-    ssim_min: float
+    ssim_mean: float | None
+    ssim_min: float | None
     max_abs_error: float
     passed: bool
 
@@ -144,7 +146,7 @@ class ParityFile:
 
     images_digest: Sha256
     artifacts: Mapping[str, ParityRecord]
-    schema: Literal["esrdeploy.parity/1"] = SCHEMA
+    schema: Literal["esrdeploy.parity/2"] = SCHEMA
 
     @property
     def figures(self) -> ParityFigures:

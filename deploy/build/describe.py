@@ -4,12 +4,8 @@ from collections.abc import Sequence
 
 from calib.graph import GraphIndex
 from deploy.artifacts.files import TABLE_ARRAYS_NAME, TABLE_NAME, Artifact
-from deploy.artifacts.manifest import (
-    CalibrationRecord,
-    Manifest,
-    NetworkRecord,
-    library_versions,
-)
+from deploy.artifacts.manifest import CalibrationRecord, Manifest, library_versions
+from deploy.artifacts.network_record import NetworkRecord
 from deploy.artifacts.precision import PRECISIONS
 from deploy.build.earlier import Earlier
 from deploy.build.lower import Lowered
@@ -54,6 +50,7 @@ def describe(
             tile,
             network.told,
             earlier.request.form,
+            network.output,
         ),
         weights=network.made_from,
         calibration=calibration,

@@ -7,9 +7,10 @@ from pathlib import Path
 from calib.colours import GRAY, Channels
 from calib.errors import UsageError
 from calib.form import Form
+from calib.output_kind import OutputKind
 from calib.tile import Tile
 from deploy.artifacts.build_options import BuildOptions, TargetOptions
-from deploy.artifacts.manifest import ToldActivation
+from deploy.artifacts.network_record import ToldActivation
 from deploy.artifacts.precision import PRECISIONS, ModelPrecision
 from deploy.build.budget import Budget
 from deploy.build.calibrate import CalibrationRequest
@@ -83,12 +84,22 @@ class BuildRequest:
         """Where the build goes."""
         return self.out / self.stem
 
-    def in_channels(self, channels: Channels) -> "BuildRequest":
-        """Return the same request for a network whose pictures have so many channels.
+    def for_network(self, channels: Channels, output: OutputKind) -> "BuildRequest":
+        """Return the same request for a network that takes so many channels.
+
+        Args:
+            channels: of the pictures that it takes.
+            output: what it gives out.
 
         Raises:
-            UsageError: an order is asked for of a single channel.
+            UsageError: an order is asked for of a single channel, or a form of pictures of a
+                network that gives out none.
         """
+        if output != "picture" and not self.form.usual:
+            raise UsageError(
+                f"found {self.form.options} for a network that gives out a {output}; forms are of "
+                "pictures on both ends: leave it out"
+            )
         if channels == GRAY and self.form.channel_order == "bgr":
             raise UsageError(
                 "found --channel-order bgr for a network for gray pictures, of one channel; "

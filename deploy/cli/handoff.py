@@ -125,7 +125,8 @@ def handoff(
     )
     outcome = make_handoff(request, make_progress())
     names = [item.name for item in outcome.manifest.vendors]
-    following = after_handoff(outcome.path, names)
+    gives_pictures = outcome.manifest.network.output == "picture"
+    following = after_handoff(outcome.path, names, judged=gives_pictures)
     if as_json:
         print_json("esrdeploy.cli.handoff/2", {**outcome.record(), "next": following})
         return

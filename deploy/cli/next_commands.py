@@ -41,19 +41,23 @@ def next_commands(
     return [*map(_line, lines), _line(["handoff", *asked, str(folder), *own]) + remark]
 
 
-def after_handoff(bundle: Path, vendors: Sequence[str]) -> list[str]:
+def after_handoff(bundle: Path, vendors: Sequence[str], *, judged: bool = True) -> list[str]:
     """Return the command lines that check a bundle, and judge what comes back for it.
 
     Args:
         bundle: the zip.
         vendors: whom it is for; where they are several, the return is one's.
+        judged: whether what comes back can be judged, as pictures can.
     """
+    check = _line(["handoff", "--check", str(bundle)])
+    if not judged:
+        return [check]
     whose, remark = [], "OUTPUTS: the folder that comes back"
     if len(vendors) > 1:
         whose = ["--vendor", vendors[0]]
         remark += f" from {vendors[0]}; likewise {', '.join(vendors[1:])}"
-    judged = _line(["verify", "--returned", "OUTPUTS", str(bundle), *whose])
-    return [_line(["handoff", "--check", str(bundle)]), f"{judged}  # {remark}"]
+    judge = _line(["verify", "--returned", "OUTPUTS", str(bundle), *whose])
+    return [check, f"{judge}  # {remark}"]
 
 
 def _line(words: Sequence[str]) -> str:

@@ -191,6 +191,11 @@ def verify(
         raise typer.Exit(1)
 
 
+def _spelled(ssim: float | None, form: str) -> str:
+    """Return a similarity, of which maps have none."""
+    return "-" if ssim is None else format(ssim, form)
+
+
 def show_verification(verification: "Verification") -> None:
     """Print the parity table of one build, then every check that did not pass."""
     from deploy.metrics.parity import UNSEEN_DB
@@ -203,8 +208,8 @@ def show_verification(verification: "Verification") -> None:
             f"{result.summary().psnr_db_mean:.2f}",
             f"{result.summary().psnr_db_min:.2f}",
             f"{result.threshold.psnr_db:g}",
-            f"{result.summary().ssim_min:.4f}",
-            f"{result.threshold.ssim:g}",
+            _spelled(result.summary().ssim_min, ".4f"),
+            _spelled(result.threshold.ssim, "g"),
             result.verdict,
         ]
         for result in verification.parity

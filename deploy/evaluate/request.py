@@ -75,8 +75,11 @@ class BuiltModel:
 def find_built_models(request: ScoringRequest) -> list[BuiltModel]:
     """List the files that are asked for, in order of model and precision.
 
+    Where no model is named, builds of networks that enlarge no pictures are passed over.
+
     Raises:
-        UsageError: a model is not built, or not in a precision or for a target asked for.
+        UsageError: a model is not built, or not in a precision or for a target asked for, or
+            enlarges no pictures.
     """
     names = request.models or tuple(
         sorted(path.parent.name for path in request.builds.glob(f"*/{MANIFEST_NAME}"))
@@ -86,7 +89,10 @@ def find_built_models(request: ScoringRequest) -> list[BuiltModel]:
             f"found no build in {request.builds}; run 'esrdeploy build --model NAME' first, or "
             "name the folder with --builds"
         )
-    return [item for name in dict.fromkeys(names) for item in _files_of(name, request)]
+    found = [item for name in dict.fromkeys(names) for item in _files_of(name, request)]
+    if not found:
+        raise UsageError(f"found no build of a network that enlarges pictures in {request.builds}")
+    return found
 
 
 def _files_of(name: str, request: ScoringRequest) -> Iterator[BuiltModel]:
@@ -99,6 +105,9 @@ def _files_of(name: str, request: ScoringRequest) -> Iterator[BuiltModel]:
             "--builds"
         )
     manifest = read_manifest(folder / MANIFEST_NAME)
+    if manifest.network.output != "picture" and not request.models:
+        return
+    manifest.network.require_picture("eval")
     models = manifest.models()
     for precision in request.precisions:
         if precision not in {item.precision for item in models}:

@@ -24,15 +24,11 @@ from calib.images_record import Origin
 from calib.records import Count, PlainName, PlainPath, Sha256, encode, read
 from deploy.artifacts.build_options import BuildOptions
 from deploy.artifacts.files import MANIFEST_NAME
-from deploy.artifacts.manifest import (
-    CalibrationRecord,
-    NetworkRecord,
-    library_versions,
-    written_as,
-)
+from deploy.artifacts.manifest import CalibrationRecord, library_versions, written_as
+from deploy.artifacts.network_record import NetworkRecord
 from deploy.artifacts.weights_record import WeightsRecord
 
-SCHEMA: Literal["esrdeploy.handoff/10"] = "esrdeploy.handoff/10"
+SCHEMA: Literal["esrdeploy.handoff/11"] = "esrdeploy.handoff/11"
 INPUT_KIND = "input"
 FLOAT_KIND = "float"
 INT8_PREFIX = "int8-"
@@ -137,7 +133,7 @@ class BundleManifest:
     wheel: PlainPath
     weights_licence: str | None = None
     versions: Mapping[str, str] = field(default_factory=library_versions)
-    schema: Literal["esrdeploy.handoff/10"] = SCHEMA
+    schema: Literal["esrdeploy.handoff/11"] = SCHEMA
 
     @property
     def stem(self) -> str:

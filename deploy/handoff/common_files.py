@@ -7,11 +7,11 @@ from pathlib import Path
 from calib.digest import sha256_file
 from calib.sample import SAMPLE_PHOTOS, SamplePhoto
 from deploy.artifacts.templates import text_environment
-from deploy.handoff.acceptance import FLOAT_DB, LEAST_INT8_DB, MARGIN_DB
+from deploy.handoff.acceptance import FLOAT_DB, MARGIN_DB
 from deploy.handoff.bundle_manifest import BundleManifest
 from deploy.handoff.calibration_set import FOLDER, CalibrationSet
 from deploy.handoff.vendor import Vendor, copy_standalone
-from deploy.metrics.parity import THRESHOLDS
+from deploy.metrics.parity import threshold_of
 from deploy.network.known_models import WEIGHTS_PACKAGE, trained_by_real_esrgan
 
 
@@ -31,9 +31,9 @@ def write_common(
         vendors=vendors,
         wheel_sha256=sha256_file(root / manifest.wheel),
         float_db=FLOAT_DB,
-        fp16_db=THRESHOLDS["fp16"].psnr_db,
+        fp16_db=threshold_of("fp16", manifest.network.output).psnr_db,
         margin_db=MARGIN_DB,
-        least_int8_db=LEAST_INT8_DB,
+        least_int8_db=threshold_of("int8", manifest.network.output).psnr_db,
     )
     origins = {vector.origin for vector in manifest.golden}
     licences = jinja.get_template("LICENSES.md").render(

@@ -1,14 +1,16 @@
 """Make golden vectors: inputs that were not calibrated on, with the outputs they give.
 
 The outputs of int8 models are those of QDQ reference semantics. All are kept unclipped, rounded to
-a multiple of a power of two (:data:`STEPS`), which halves what a zip of them takes. The rounding
+a multiple of a power of two (:func:`step`), which halves what a zip of them takes. The rounding
 is far below what they are compared for (107 dB, and 83 dB for int8), and marks them: whoever
 computes an output does not get the multiples, whoever copies the file does.
 """
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import onnx
@@ -21,11 +23,13 @@ from calib.graph import form_of
 from calib.images import Picture, read_image, to_input, write_image
 from calib.images_record import Origin
 from calib.npy import write_npy
+from calib.output_kind import OutputKind, peak
 from calib.photos import PhotoFile
 from calib.sample import PackagedPhoto, sample_patches
 from calib.tile import Size, Tile
 from calib.views import WholeView
 from deploy.artifacts.build_folder import Build
+from deploy.artifacts.network_record import NetworkRecord
 from deploy.build.quantize import QuantizedModel
 from deploy.handoff.bundle_manifest import (
     FLOAT_KIND,
@@ -35,13 +39,13 @@ from deploy.handoff.bundle_manifest import (
     int8_kind,
 )
 from deploy.handoff.nearest_int8 import operands_alone
-from deploy.metrics.psnr_ssim import parity_db
+from deploy.metrics.parity import nearness_db
 from deploy.progress import Progress
 from deploy.runtime.runner import model_runner
 from quant.passes.forms.form import in_form
 
 STEPS = {"float": 2.0**-16, "int8": 2.0**-12}
-"""Of what number the stored values of a golden output are multiples."""
+"""Of what number the stored values of a golden output of a picture are multiples."""
 
 FEWEST = 8
 """Golden vectors that a bundle has at least."""
@@ -107,7 +111,7 @@ def vector_name(position: int, source: str) -> str:
 def write_golden(  # noqa: PLR0913, PLR0917  # what vectors are made of
     root: Path,
     pictures: Sequence[PatchRef],
-    tile: Tile,
+    network: NetworkRecord,
     float_model: onnx.ModelProto,
     int8_models: Mapping[str, QuantizedModel],
     progress: Progress,
@@ -117,7 +121,7 @@ def write_golden(  # noqa: PLR0913, PLR0917  # what vectors are made of
     Args:
         root: of the bundle.
         pictures: what to make them of.
-        tile: the network's fixed input.
+        network: what it takes and gives out.
         float_model: the network as its file is written; the vectors are in the form of that.
         int8_models: its int8 models by profile.
         progress: told how far that is.
@@ -140,16 +144,17 @@ def write_golden(  # noqa: PLR0913, PLR0917  # what vectors are made of
             file = root / "golden" / "picture" / f"{name}.png"
             file.parent.mkdir(parents=True, exist_ok=True)
             write_image(file, loaded[position])
-            network_input = golden_input(loaded, position, tile)
+            network_input = golden_input(loaded, position, network.tile)
             write_npy(root / golden_path(INPUT_KIND, name), form.taken(network_input))
-            kept = stored(float_run(network_input), STEPS["float"])
+            expected = float_run(network_input)
+            kept = stored(expected, step("float", expected, network.output))
             write_npy(root / golden_path(FLOAT_KIND, name), form.given(kept))
             outputs = {profile: run(network_input) for profile, run in int8_runs.items()}
             for profile, output in outputs.items():
-                rounded = form.given(stored(output, STEPS["int8"]))
+                rounded = form.given(stored(output, step("int8", expected, network.output)))
                 write_npy(root / golden_path(int8_kind(profile), name), rounded)
             operands = {profile: run(network_input) for profile, run in operand_runs.items()}
-            figures = (_parities(kept, found) for found in (outputs, operands))
+            figures = (_parities(kept, found, network.output) for found in (outputs, operands))
             origin: Origin = "sample" if isinstance(patch.photo, PackagedPhoto) else "folder"
             vectors.append(GoldenVector(name, patch.name, origin, patch.sha256, *figures))
             advance()
@@ -166,13 +171,28 @@ def golden_input(pictures: Sequence[Picture], position: int, tile: Tile) -> Floa
     return np.concatenate([to_input(picture, tile.channels) for picture in places])
 
 
-def _parities(expected: Float32, outputs: Mapping[str, Float32]) -> dict[str, float]:
+def _parities(
+    expected: Float32, outputs: Mapping[str, Float32], kind: OutputKind
+) -> dict[str, float]:
     """Return the parity of each profile's output with the golden float array, in dB."""
-    seen = np.clip(expected, 0.0, 1.0)
     return {
-        profile: round(parity_db(seen, np.clip(output, 0.0, 1.0)), 4)
+        profile: round(nearness_db(expected, output, kind), 4)
         for profile, output in outputs.items()
     }
+
+
+def step(kind: Literal["float", "int8"], expected: Float32, output: OutputKind) -> float:
+    """Return of what number the stored values of a golden output are multiples.
+
+    Args:
+        kind: of model.
+        expected: what the float network gives out.
+        output: what that is; of a map the step grows with its size.
+
+    >>> step("float", np.full(4, 6.0, np.float32), "map") == 4 * STEPS["float"]
+    True
+    """
+    return STEPS[kind] * 2.0 ** math.floor(math.log2(peak(expected, output)))
 
 
 def stored(output: Float32, step: float) -> Float32:

@@ -17,6 +17,7 @@ from calib.errors import VerificationError
 from calib.files import read_whole
 from calib.form import Form
 from calib.npy import parse_npy
+from calib.output_kind import OutputKind
 from deploy.handoff.bundle_manifest import (
     FLOAT_KIND,
     INPUT_KIND,
@@ -24,8 +25,7 @@ from deploy.handoff.bundle_manifest import (
     GoldenVector,
     golden_path,
 )
-from deploy.metrics.parity import compare
-from deploy.metrics.psnr_ssim import parity_db
+from deploy.metrics.parity import nearness_db
 from deploy.progress import Advance
 from deploy.runtime.runner import Runner
 
@@ -37,17 +37,19 @@ class GoldenSet:
     Attributes:
         root: of the unpacked bundle.
         form: in which its models take and give pictures.
+        output_kind: what they give out.
         vectors: at least one.
     """
 
     root: Path
     form: Form
+    output_kind: OutputKind
     vectors: tuple[GoldenVector, ...]
 
     @classmethod
     def of(cls, root: Path, manifest: BundleManifest) -> "GoldenSet":
         """Return all golden vectors of a bundle."""
-        return cls(root, manifest.network.form, manifest.golden)
+        return cls(root, manifest.network.form, manifest.network.output, manifest.golden)
 
     def first(self, count: int) -> "GoldenSet":
         """Return the first ``count`` vectors."""
@@ -128,9 +130,9 @@ def agreement(
     for vector in golden.vectors:
         output = run(golden.input(vector.name))
         expected = golden.output(kind, vector.name)
-        parities.append(compare(vector.name, expected, output).psnr_db)
+        parities.append(nearness_db(expected, output, golden.output_kind))
         margins.append(parities[-1] - required_db(vector))
         reference = golden.output(FLOAT_KIND, vector.name)
-        floats.append(parity_db(np.clip(reference, 0, 1), np.clip(output, 0, 1)))
+        floats.append(nearness_db(reference, output, golden.output_kind))
         advance()
     return Agreement(min(parities), min(margins), float(np.mean(floats)), len(golden.vectors))

@@ -92,7 +92,7 @@ def make_handoff(request: HandoffRequest, progress: Progress) -> HandoffOutcome:
     found = map(find_vendor, request.vendors)
     vendors = list({vendor.name: vendor for vendor in found}.values())
     build = open_build(request.build)
-    tile = build.manifest.network.tile
+    network = build.manifest.network
     require_within_limits(vendors, build.manifest)
     pictures = golden_pictures(build, request.images, request.count)
     calibration = calibration_set(build, request.calib, include_images=request.include_images)
@@ -105,13 +105,13 @@ def make_handoff(request: HandoffRequest, progress: Progress) -> HandoffOutcome:
         kept = KeptModels(kept_folder(), sha256_file(wheel))
         int8 = {profile: int8_model(build, profile, progress, kept) for profile in wanted}
         float_model = _write_models(root, build, int8)
-        golden = write_golden(root, pictures, tile, float_model, int8, progress)
+        golden = write_golden(root, pictures, network, float_model, int8, progress)
         calibration.write(root)
         for vendor in vendors:
             chosen = {name: int8[name] for name in profiles[vendor.name]}
             context = _context(vendor, root, build, calibration, golden, chosen)
             vendor.write(context)
-        written = GoldenSet(root, build.manifest.network.form, golden)
+        written = GoldenSet(root, network.form, network.output, golden)
         proofs = prove_bundle(written, build.manifest.stem, vendors, progress)
         draft = _describe(root, build, golden, vendors, profiles, int8)
         draft = replace(draft, wheel=wheel.name, weights_licence=licence)
@@ -220,6 +220,7 @@ def _context(  # noqa: PLR0913, PLR0917  # the columns of one record
         scale=build.manifest.network.scale,
         tile=build.manifest.network.tile,
         form=build.manifest.network.form,
+        output_shape=build.manifest.network.output_shape,
         float_model=build.models[build.manifest.float_artifact.path],
         table=build.table,
         calibration=calibration,

@@ -42,6 +42,7 @@ class BundleContext:
         scale: output pixels per input pixel along one side.
         tile: the network's fixed input.
         form: how the files of the bundle take and give pictures.
+        output_shape: N, C, H and W of the network's output, in the usual form.
         float_model: the network, in the usual form.
         table: its calibration table.
         calibration: the pictures behind the table.
@@ -55,6 +56,7 @@ class BundleContext:
     scale: int
     tile: Tile
     form: Form
+    output_shape: tuple[int, int, int, int]
     float_model: onnx.ModelProto
     table: CalibrationTable
     calibration: CalibrationSet
@@ -99,7 +101,7 @@ class BundleContext:
             "gray": self.tile.channels == GRAY,
             "input_type": "uint8" if self.form.values == "uint8" else "float32",
             "input_shape": list(self.form.shape(self.tile.shape)),
-            "output_shape": list(self.form.shape(self.tile.output_shape(self.scale))),
+            "output_shape": list(self.form.shape(self.output_shape)),
             "golden": self.golden,
             "calibration": self.calibration,
         }
@@ -220,6 +222,8 @@ class Vendor:
         takes_batch: its tools take a model of several pictures at once; others make the batch
             themselves.
         takes_gray: its tools take a network of one channel, or are known to.
+        takes_map: its folder says nothing of enlarged pictures, and can be written of a network
+            that gives out a map.
     """
 
     name: str
@@ -233,6 +237,7 @@ class Vendor:
     takes_lowered: bool = True
     takes_form: bool = False
     takes_gray: bool = True
+    takes_map: bool = False
 
 
 def copy_standalone(name: str, path: Path) -> None:

@@ -48,6 +48,14 @@ def _limits(manifest: Manifest) -> Iterator[Limit]:
                 "published nowhere: hand off to others"
             ),
         )
+    if manifest.network.output != "picture":
+        yield (
+            lambda vendor: vendor.takes_map,
+            lambda names: (
+                f"found a network that gives out a {manifest.network.output}; the folders of "
+                f"{names} are written for networks that enlarge pictures: hand off to others"
+            ),
+        )
     if lowering:
         yield (
             lambda vendor: vendor.takes_lowered,

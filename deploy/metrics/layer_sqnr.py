@@ -128,7 +128,7 @@ def compare_layers(
             )
             for tensor, wanted, found in _side_by_side(float_run, int8_run, counterparts):
                 # Nobody sees what a picture has beyond black and white.
-                ends = (0.0, 1.0) if tensor == output else None
+                ends = (0.0, 1.0) if tensor in prepared.topology.pictures else None
                 sums[tensor] = sums[tensor] + _sums(wanted, found, ends)
                 if tensor == output:
                     drawn.append(found)

@@ -4,6 +4,8 @@ Parity is measured on outputs clipped to [0, 1], what a viewer would see before 
 
     parity = 10 log10(1 / mean((clip(a) - clip(b))^2)) dB
 
+Networks that give out a map have SQNR for parity, which is not clipped (calib/output_kind.py).
+
 What passes reaches one of two levels, by its worst picture. From 40 dB on, values differ by 2.55 of
 255 grey levels in the root mean square, which nobody sees in a photograph; below, they may.
 """
@@ -18,6 +20,7 @@ import numpy as np
 from calib.arrays import Float32
 from calib.errors import VerificationError
 from calib.images import to_pictures
+from calib.output_kind import OutputKind, peak, seen
 from deploy.artifacts.parity_record import ImageParity, ParityRecord, ParitySummary, Threshold
 from deploy.artifacts.precision import ModelPrecision
 from deploy.metrics.psnr_ssim import max_abs_error, parity_db, ssim
@@ -34,6 +37,7 @@ __all__ = [
     "compare",
     "level_of",
     "lowest_level",
+    "threshold_of",
 ]
 
 UNSEEN_DB = 40.0
@@ -43,7 +47,7 @@ Level = Literal["not acceptable", "acceptable", "cannot be told apart"]
 LEVELS: tuple[Level, ...] = ("not acceptable", "acceptable", "cannot be told apart")
 
 
-THRESHOLDS: Mapping[ModelPrecision, Threshold] = {
+THRESHOLDS: Mapping[ModelPrecision, Threshold] = {  # of pictures
     # Two float32 engines differ by summation order alone, far above 100 dB.
     "fp32": Threshold(psnr_db=100.0, ssim=0.9999),
     # Half a unit in the last place of fp16 through some hundred layers.
@@ -51,6 +55,19 @@ THRESHOLDS: Mapping[ModelPrecision, Threshold] = {
     # Under 27 dB an 8-bit build shows grain and colour shifts that the eye finds.
     "int8": Threshold(psnr_db=27.0, ssim=0.6),
 }
+MAP_THRESHOLDS: Mapping[ModelPrecision, Threshold] = {
+    # Summation order alone, as for pictures.
+    "fp32": Threshold(psnr_db=100.0, ssim=None),
+    # fp16 keeps 11 bits: 66 dB of one rounding, less what some dozen layers add up to.
+    "fp16": Threshold(psnr_db=50.0, ssim=None),
+    # Noise of a tenth of the map. Whoever reads its sign, as of logits, errs where it is near 0.
+    "int8": Threshold(psnr_db=20.0, ssim=None),
+}
+
+
+def threshold_of(precision: ModelPrecision, kind: OutputKind) -> Threshold:
+    """Return what each output of a file must reach."""
+    return (THRESHOLDS if kind == "picture" else MAP_THRESHOLDS)[precision]
 
 
 def level_of(summary: ParitySummary) -> Level:
@@ -100,9 +117,12 @@ class ParityResult:
         for image in self.images:
             for figure, unit in (("psnr_db", " dB"), ("ssim", "")):
                 found, expected = getattr(image, figure), getattr(self.threshold, figure)
-                if not found >= expected:  # catches NaN as well
+                if expected is None:
+                    continue
+                if found is None or not found >= expected:  # catches NaN as well
+                    told = "none" if found is None else f"{found:.4g}{unit}"
                     lines.append(
-                        f"{image.name}: {figure} {found:.4g}{unit} against {self.reference}, "
+                        f"{image.name}: {figure} {told} against {self.reference}, "
                         f"expected at least {expected:g}{unit}"
                     )
         return tuple(lines)
@@ -130,14 +150,14 @@ class ParityResult:
     def summary(self) -> ParitySummary:
         """Return the overall figures: means, the worst picture, the verdict."""
         psnr = [image.psnr_db for image in self.images]
-        similarity = [image.ssim for image in self.images]
+        similarity = [image.ssim for image in self.images if image.ssim is not None]
         return ParitySummary(
             reference=self.reference,
             images=len(self.images),
             psnr_db_mean=round(float(np.mean(psnr)), 4),
             psnr_db_min=round(min(psnr), 4),
-            ssim_mean=round(float(np.mean(similarity)), 6),
-            ssim_min=round(min(similarity), 6),
+            ssim_mean=round(float(np.mean(similarity)), 6) if similarity else None,
+            ssim_min=round(min(similarity), 6) if similarity else None,
             max_abs_error=round(max(image.max_abs_error for image in self.images), 6),
             passed=self.passed,
         )
@@ -176,13 +196,34 @@ class ParityResult:
         )
 
 
-def compare(name: str, reference: Float32, candidate: Float32) -> ImageParity:
+def nearness_db(reference: Float32, candidate: Float32, kind: OutputKind) -> float:
+    """Return how near an output comes to the one that is right: parity, or of a map SQNR, in dB.
+
+    Args:
+        reference: float32 of any shape.
+        candidate: the same shape.
+        kind: what the two are.
+
+    Raises:
+        VerificationError: the arrays cannot be compared.
+    """
+    return parity_db(*_measured(reference, candidate, kind))
+
+
+def _measured(reference: Float32, candidate: Float32, kind: OutputKind) -> tuple[Float32, Float32]:
+    """Return what counts of two outputs, in units of the peak."""
+    unit = np.float32(peak(reference, kind))
+    return seen(reference, kind) / unit, seen(candidate, kind) / unit
+
+
+def compare(name: str, reference: Float32, candidate: Float32, kind: OutputKind) -> ImageParity:
     """Compare two outputs for one input.
 
     Args:
         name: of the picture.
-        reference: float32 [N, 3, H, W]; N pictures count as one, their SSIM is the mean.
+        reference: float32 [N, C, H, W]; N pictures count as one, their SSIM is the mean.
         candidate: the same shape. NaN or infinity anywhere gets the worst figures there are.
+        kind: what the two are.
 
     Raises:
         VerificationError: the shapes differ, or the reference holds NaN or infinity.
@@ -194,13 +235,18 @@ def compare(name: str, reference: Float32, candidate: Float32) -> ImageParity:
     if not np.isfinite(reference).all():
         raise VerificationError(f"{name}: the reference's output holds NaN or infinity")
     if not np.isfinite(candidate).all():
-        return ImageParity(name, psnr_db=0.0, ssim=0.0, max_abs_error=1.0)
-    seen, expected = np.clip(candidate, 0.0, 1.0), np.clip(reference, 0.0, 1.0)
-    pictures = zip(to_pictures(reference), to_pictures(candidate), strict=True)
-    similar = [ssim(*pair) for pair in pictures]
+        worst = 1.0 if kind == "picture" else float(np.abs(reference).max())
+        similar = 0.0 if kind == "picture" else None
+        return ImageParity(name, psnr_db=0.0, ssim=similar, max_abs_error=worst)
     return ImageParity(
         name=name,
-        psnr_db=parity_db(expected, seen),
-        ssim=float(np.mean(similar)),
-        max_abs_error=max_abs_error(expected, seen),
+        psnr_db=nearness_db(reference, candidate, kind),
+        ssim=_similarity(reference, candidate) if kind == "picture" else None,
+        max_abs_error=max_abs_error(seen(reference, kind), seen(candidate, kind)),
     )
+
+
+def _similarity(reference: Float32, candidate: Float32) -> float:
+    """Return the mean SSIM of the pictures that two outputs hold."""
+    pictures = zip(to_pictures(reference), to_pictures(candidate), strict=True)
+    return float(np.mean([ssim(*pair) for pair in pictures]))

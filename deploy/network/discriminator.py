@@ -68,15 +68,17 @@ def discriminator_graph(tensors: Mapping[str, Float32], height: int, width: int)
     def convolved(name: str, source: str, target: str) -> str:
         strides = [2, 2] if name in _STRIDED else [1, 1]
         given = [f"{name}.weight", *([f"{name}.bias"] if name in BIASED else [])]
+        conv = f"/{name}/Conv"
         nodes.append(
-            make_node("Conv", [source, *given], [target], name, pads=[1] * 4, strides=strides)
+            make_node("Conv", [source, *given], [target], conv, pads=[1] * 4, strides=strides)
         )
         return target
 
     def activated(name: str, source: str) -> str:
         convolved(name, source, f"{name}_output")
         target = f"{name}_activated"
-        nodes.append(make_node("LeakyRelu", [f"{name}_output"], [target], alpha=LEAKY_SLOPE))
+        own = f"/{name}/LeakyRelu"
+        nodes.append(make_node("LeakyRelu", [f"{name}_output"], [target], own, alpha=LEAKY_SLOPE))
         return target
 
     down = [activated("conv0", INPUT_NAME)]
@@ -85,9 +87,10 @@ def discriminator_graph(tensors: Mapping[str, Float32], height: int, width: int)
     up = down.pop()
     for name in ("conv4", "conv5", "conv6"):
         larger = f"{name}_input"
-        nodes.append(make_node("Resize", [up, "", "doubled"], [larger], mode="linear"))
-        nodes.append(make_node("Add", [activated(name, larger), down.pop()], [f"{name}_joined"]))
-        up = f"{name}_joined"
+        resize, add, joined = f"/{name}/Resize", f"/{name}/Add", f"{name}_joined"
+        nodes.append(make_node("Resize", [up, "", "doubled"], [larger], resize, mode="linear"))
+        nodes.append(make_node("Add", [activated(name, larger), down.pop()], [joined], add))
+        up = joined
     convolved("conv9", activated("conv8", activated("conv7", up)), OUTPUT_NAME)
     doubled = np.array([1, 1, 2, 2], np.float32)
     graph = make_graph(

@@ -3,9 +3,16 @@
 from importlib.util import find_spec
 from pathlib import Path
 
-from calib.errors import UnknownArchitectureError, UsageError, WeightsError, named
-from deploy.artifacts.manifest import ToldActivation
+from calib.errors import (
+    DiscriminatorError,
+    UnknownArchitectureError,
+    UsageError,
+    WeightsError,
+    named,
+)
+from deploy.artifacts.network_record import ToldActivation
 from deploy.network.architecture import SRVGG, Architecture
+from deploy.network.discriminator_network import discriminator_network
 from deploy.network.known_models import MODELS, find_model
 from deploy.network.network import Network, require_plain
 from deploy.network.onnx_file.read import read_onnx_file
@@ -54,6 +61,10 @@ def load_network(
         try:
             checkpoint = load_checkpoint(weights)
             architecture = _identified(checkpoint, activation)
+        except DiscriminatorError as refusal:
+            discriminator = discriminator_network(name, weights, refusal)
+            _require_untold(activation, weights.name, discriminator.description)
+            return discriminator
         except UnknownArchitectureError as refusal:
             network = _of_another_architecture(name, weights, refusal)
             _require_untold(activation, weights.name, network.description)

@@ -4,6 +4,7 @@ A network has an original, which draws the right picture, and gives a float ONNX
 proven to draw the same. Who makes one:
 
     torch_network.py      weights of an architecture of ours; the original is a torch module
+    discriminator_network.py   those of a U-Net discriminator; likewise
     spandrel_network.py   weights of one that spandrel knows; the original is its torch module
     checkpoint_network.py what these two share
     onnx_network.py       somebody's ONNX file; the original is that file in onnxruntime
@@ -18,8 +19,9 @@ from typing import Literal, TypeAlias, TypeVar
 from calib.arrays import Float32
 from calib.colours import Channels
 from calib.errors import UsageError
+from calib.output_kind import OutputKind
 from calib.tile import Tile
-from deploy.artifacts.manifest import ToldActivation
+from deploy.artifacts.network_record import ToldActivation
 from deploy.artifacts.weights_record import WeightsRecord
 from deploy.network.exported import ExportedModel
 from deploy.network.known_models import MODELS, likeness
@@ -34,7 +36,9 @@ _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 @dataclass(frozen=True)
 class Network(ABC):
-    """A generator: it enlarges pictures in [0, 1], RGB or gray, by one whole number.
+    """A network that takes pictures in [0, 1], RGB or gray.
+
+    A generator enlarges them by one whole number; a discriminator gives out a map.
 
     Attributes:
         name: file names begin with it.
@@ -52,7 +56,12 @@ class Network(ABC):
     @property
     @abstractmethod
     def channels(self) -> Channels:
-        """Channels of the pictures that it takes and gives."""
+        """Channels of the pictures that it takes, and gives if it is a generator."""
+
+    @property
+    def output(self) -> OutputKind:
+        """What it gives out."""
+        return "picture"
 
     @property
     @abstractmethod

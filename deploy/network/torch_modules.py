@@ -9,6 +9,7 @@ and give their parameters the same names, so official state dicts load strictly:
              f = lrelu(conv_upk(up2(f)))  for k = 1 .. upsamplings
              y = conv_last(lrelu(conv_hr(f)))
     SRVGGNetCompact: y = pixel_shuffle(body(x)) + nearest_upsample(x)
+    UNetDiscriminatorSN: deploy/network/discriminator.py, its spectral normalization folded
 
 with lrelu the LeakyReLU of slope 0.2 (in SRVGGNetCompact 0.1) and up2 nearest-neighbour doubling.
 """
@@ -29,6 +30,7 @@ from deploy.network.architecture import (
     Architecture,
     RRDBNet,
 )
+from deploy.network.discriminator import BIASED, CONVOLUTIONS, discriminator_shapes
 from deploy.runtime.runner import Runner
 
 
@@ -50,9 +52,7 @@ def build_generator(architecture: Architecture, tensors: Mapping[str, Float32]) 
                 generator = RRDBNetModule(architecture)
             case SRVGG():
                 generator = SRVGGModule(architecture)
-    state = {name: torch.from_numpy(np.array(tensor)) for name, tensor in tensors.items()}
-    generator.load_state_dict(state, strict=True, assign=True)
-    return generator.eval().requires_grad_(requires_grad=False)
+    return _loaded(generator, tensors)
 
 
 def torch_runner(architecture: Architecture, tensors: Mapping[str, Float32]) -> Runner:
@@ -62,11 +62,31 @@ def torch_runner(architecture: Architecture, tensors: Mapping[str, Float32]) -> 
         architecture: as for ``build_generator``.
         tensors: as for ``build_generator``.
     """
-    generator = build_generator(architecture, tensors)
+    return _runner(build_generator(architecture, tensors))
 
+
+def discriminator_runner(tensors: Mapping[str, Float32]) -> Runner:
+    """Return a U-Net discriminator as a function from ``[N,3,H,W]`` to logits ``[N,1,H,W]``.
+
+    Args:
+        tensors: float32, those of :func:`deploy.network.discriminator.discriminator_shapes`.
+    """
+    with torch.device("meta"):
+        discriminator = DiscriminatorModule(len(tensors["conv0.weight"]))
+    return _runner(_loaded(discriminator, tensors))
+
+
+def _loaded(module: nn.Module, tensors: Mapping[str, Float32]) -> nn.Module:
+    """Give a module its parameters, no more and no fewer than it has."""
+    state = {name: torch.from_numpy(np.array(tensor)) for name, tensor in tensors.items()}
+    module.load_state_dict(state, strict=True, assign=True)
+    return module.eval().requires_grad_(requires_grad=False)
+
+
+def _runner(module: nn.Module) -> Runner:
     def run(network_input: Float32) -> Float32:
         with torch.no_grad():
-            output: Float32 = generator(torch.from_numpy(network_input)).numpy()
+            output: Float32 = module(torch.from_numpy(network_input)).numpy()
         return output
 
     return run
@@ -163,8 +183,43 @@ class SRVGGModule(nn.Module):
         return details + functional.interpolate(x, scale_factor=self.scale, mode="nearest")
 
 
+class DiscriminatorModule(nn.Module):
+    """U-Net discriminator with skip connections, without spectral normalization."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        shapes = discriminator_shapes(features)
+        for name in CONVOLUTIONS:
+            outputs, inputs, side, _ = shapes[f"{name}.weight"]
+            stride = 2 if side == 4 else 1
+            conv = nn.Conv2d(inputs, outputs, side, stride, padding=1, bias=name in BIASED)
+            self.add_module(name, conv)
+        self.lrelu = nn.LeakyReLU(LEAKY_SLOPE)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map ``[N,3,H,W]`` to ``[N,1,H,W]``."""
+        x0 = self._activated("conv0", x)
+        x1 = self._activated("conv1", x0)
+        x2 = self._activated("conv2", x1)
+        x3 = self._activated("conv3", x2)
+        y = self._activated("conv4", _blend(x3)) + x2
+        y = self._activated("conv5", _blend(y)) + x1
+        y = self._activated("conv6", _blend(y)) + x0
+        y = self._activated("conv8", self._activated("conv7", y))
+        logits: torch.Tensor = self.get_submodule("conv9")(y)
+        return logits
+
+    def _activated(self, name: str, x: torch.Tensor) -> torch.Tensor:
+        activated: torch.Tensor = self.lrelu(self.get_submodule(name)(x))
+        return activated
+
+
 def _conv(inputs: int, outputs: int) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, kernel_size=3, padding=1)
+
+
+def _blend(x: torch.Tensor) -> torch.Tensor:
+    return functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
 def _double(x: torch.Tensor) -> torch.Tensor:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from calib.arrays import Float32
 from calib.colours import Channels
 from calib.tile import Tile
-from deploy.artifacts.manifest import ToldActivation
+from deploy.artifacts.network_record import ToldActivation
 from deploy.network.architecture import SRVGG, Architecture, require_divisible
 from deploy.network.checkpoint_network import CheckpointNetwork
 from deploy.network.exported import ExportedModel

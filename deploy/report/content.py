@@ -18,7 +18,7 @@ from deploy.artifacts.files import MANIFEST_NAME, Artifact
 from deploy.artifacts.manifest import Manifest, read_manifest
 from deploy.artifacts.parity_record import ParityRecord
 from deploy.artifacts.picture_warnings import picture_warnings
-from deploy.metrics.parity import THRESHOLDS, Level, at_least, level_of, lowest_level
+from deploy.metrics.parity import Level, at_least, level_of, lowest_level
 from deploy.network.known_models import likeness
 from deploy.progress import Progress
 from deploy.report.plans import Reason, grouped
@@ -263,6 +263,6 @@ def content_of(checked: CheckedBuild) -> Content:
 
 
 def threshold_db(card: FileCard) -> float:
-    """Return the parity that every picture of a model must reach, in dB."""
-    assert card.artifact.precision is not None
-    return THRESHOLDS[card.artifact.precision].psnr_db
+    """Return the parity that every picture of a model that was compared must reach, in dB."""
+    assert card.parity is not None
+    return card.parity.threshold.psnr_db

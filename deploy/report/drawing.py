@@ -6,6 +6,7 @@ from contextlib import suppress
 from calib.dataset import PatchRef
 from calib.errors import GraphError, VerificationError
 from calib.images import Picture, to_input, to_picture
+from calib.output_kind import shown
 from deploy.artifacts.files import Artifact
 from deploy.artifacts.judged_runner import judged_runner
 from deploy.progress import Progress
@@ -67,7 +68,7 @@ def _draw(
         if drawn is None:
             run = run or judged_runner(content.build.files[item.path], item.precision)
             drawn = run(to_input(patch.load(), channels))
-        pictures.append(to_picture(drawn))
+        pictures.append(to_picture(shown(drawn, content.manifest.network.output)))
     return pictures
 
 

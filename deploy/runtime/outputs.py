@@ -10,6 +10,7 @@ import numpy as np
 from calib.arrays import Float32
 from calib.dataset import PatchRef
 from calib.images import to_input
+from calib.output_kind import OutputKind
 from calib.tile import USUAL_TILE, Tile
 from deploy.progress import Advance
 from deploy.runtime.runner import Runner
@@ -48,12 +49,14 @@ class OutputPair:
         network_input: float32 [1, C, H, W] in [0, 1].
         reference: float32 [1, C, H*scale, W*scale] of the network that is right.
         candidate: the same shape, of the network that is judged.
+        kind: what the two are.
     """
 
     name: str
     network_input: Float32
     reference: Float32
     candidate: Float32
+    kind: OutputKind = "picture"
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,10 +78,10 @@ class Outputs:
         by_file = {name: drawn[:count] for name, drawn in self.by_file.items()}
         return Outputs(self.images[:count], self.inputs[:count], by_file)
 
-    def pairs(self, reference: str, candidate: str) -> tuple[OutputPair, ...]:
-        """Return each picture as two models drew it."""
+    def pairs(self, reference: str, candidate: str, kind: OutputKind) -> tuple[OutputPair, ...]:
+        """Return each picture as two models drew it, and what that is."""
         columns = (self.images, self.inputs, self.by_file[reference], self.by_file[candidate])
-        return tuple(OutputPair(*row) for row in zip(*columns, strict=True))
+        return tuple(OutputPair(*row, kind) for row in zip(*columns, strict=True))
 
     def output(self, file: str, image: str) -> Float32 | None:
         """Return what a model drew of a picture, or ``None`` where it was not run on it."""

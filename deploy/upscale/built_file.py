@@ -87,9 +87,11 @@ def find_file(
             onnxruntime where both are installed.
 
     Raises:
-        UsageError: there is no such build, or none of its files is what is asked for.
+        UsageError: there is no such build, none of its files is what is asked for, or its network
+            enlarges no picture.
     """
     folder, manifest = build_of(builds, model)
+    manifest.network.require_picture("upscale")
     if backend is not None:
         require_backends((backend,))
     names = (backend,) if backend else tuple(filter(is_installed, reversed(BACKENDS)))

@@ -18,10 +18,12 @@ from typing import Any
 import numpy as np
 import onnx
 
-from calib.arrays import Floating
+from calib.arrays import Float32
 from calib.errors import GraphError, VerificationError
 from calib.graph import GraphIndex
-from deploy.metrics.psnr_ssim import max_abs_error, parity_db
+from calib.output_kind import OutputKind, seen
+from deploy.metrics.parity import nearness_db
+from deploy.metrics.psnr_ssim import max_abs_error
 from deploy.progress import Advance
 from deploy.runtime.backends import BackendName, backend_runner, backend_version
 from deploy.runtime.cpu import InstructionSet, this_machine
@@ -175,7 +177,7 @@ def measure_backend(
     error, parity = _error(backend_runner(name, model), drawn, advance)
     meaning = None
     if any(picture.candidate is not picture.reference for picture in drawn):
-        means = [_error_of(d.name, d.reference, d.candidate).psnr_db for d in drawn]
+        means = [_error_of(d.name, d.reference, d.candidate, d.kind).psnr_db for d in drawn]
         meaning = float(np.mean(means))
     measured = BackendError(
         artifact,
@@ -262,17 +264,17 @@ def _error(
     errors, parities = [], []
     for picture in drawn:
         output = run(picture.network_input)
-        errors.append(_error_of(picture.name, picture.candidate, output))
-        parities.append(_error_of(picture.name, picture.reference, output).psnr_db)
+        errors.append(_error_of(picture.name, picture.candidate, output, picture.kind))
+        parities.append(_error_of(picture.name, picture.reference, output, picture.kind).psnr_db)
         advance()
     return tuple(errors), float(np.mean(parities))
 
 
-def _error_of(name: str, expected: Floating, found: Floating) -> PictureError:
+def _error_of(name: str, expected: Float32, found: Float32, kind: OutputKind) -> PictureError:
     if not (np.isfinite(expected).all() and np.isfinite(found).all()):
         return PictureError(name, psnr_db=0.0, max_abs_error=1.0)
-    clipped = np.clip(expected, 0.0, 1.0), np.clip(found, 0.0, 1.0)
-    return PictureError(name, parity_db(*clipped), max_abs_error(*clipped))
+    largest = max_abs_error(seen(expected, kind), seen(found, kind))
+    return PictureError(name, nearness_db(expected, found, kind), largest)
 
 
 def _mean_db(images: Sequence[PictureError]) -> float:

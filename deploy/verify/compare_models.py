@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 from calib.dataset import PatchRef
 from calib.errors import EsrdeployError
+from calib.output_kind import OutputKind
 from calib.runtime import shares
 from deploy.artifacts.build_folder import Build
 from deploy.artifacts.check import Check
@@ -20,7 +21,7 @@ from deploy.artifacts.files import PARITY_NAME, Artifact
 from deploy.artifacts.judged_runner import judged_runner
 from deploy.artifacts.manifest import Manifest
 from deploy.diagnosis.pictures import diagnose
-from deploy.metrics.parity import THRESHOLDS, ImageParity, ParityResult, Threshold, compare
+from deploy.metrics.parity import ImageParity, ParityResult, Threshold, compare, threshold_of
 from deploy.progress import Progress
 from deploy.runtime.outputs import MOST_WORKERS, Drawn, Outputs, held_at_once, run_models
 from deploy.runtime.runner import Runner
@@ -72,8 +73,9 @@ def compare_models(
     reference = build.manifest.float_artifact.path
     if reference not in drawing:
         return Comparison(checks=refused)
+    kind = build.manifest.network.output
     thresholds = {
-        item.path: THRESHOLDS[item.precision]
+        item.path: threshold_of(item.precision, kind)
         for item in build.manifest.models()
         if item.precision in {"fp16", "int8"} and item.path in drawing
     }
@@ -94,10 +96,12 @@ def compare_models(
             kept = kept if kept.images else outputs
             try:
                 for name, threshold in thresholds.items():
-                    compared = compare_outputs(outputs, reference, name)
+                    compared = compare_outputs(outputs, reference, name, kind)
                     images[name] += compared
                     if name not in diagnoses:
-                        diagnoses |= diagnose_outputs(outputs, compared, reference, name, threshold)
+                        diagnoses |= diagnose_outputs(
+                            outputs, compared, reference, name, threshold, kind
+                        )
             except EsrdeployError as error:
                 failed = Check.of(False, "parity", reference, str(error))
                 return Comparison(checks=(*refused, failed), outputs=kept)
@@ -132,22 +136,25 @@ def load_runners(build: Build, without: Collection[str] = ()) -> tuple[Runners, 
     return runners, tuple(check for check in found.values() if isinstance(check, Check))
 
 
-def compare_outputs(outputs: Outputs, reference: str, candidate: str) -> list[ImageParity]:
-    """Compare what two models drew, picture by picture.
+def compare_outputs(
+    outputs: Outputs, reference: str, candidate: str, kind: OutputKind
+) -> list[ImageParity]:
+    """Compare what two models gave out, picture by picture.
 
     Raises:
         VerificationError: shapes differ, or the reference drew NaN or infinity.
     """
     pairs = zip(outputs.by_file[reference], outputs.by_file[candidate], strict=True)
-    return [compare(name, *pair) for name, pair in zip(outputs.images, pairs, strict=True)]
+    return [compare(name, *pair, kind) for name, pair in zip(outputs.images, pairs, strict=True)]
 
 
-def diagnose_outputs(
+def diagnose_outputs(  # noqa: PLR0913, PLR0917  # what is compared, and by what
     outputs: Outputs,
     compared: Sequence[ImageParity],
     reference: str,
     candidate: str,
     threshold: Threshold,
+    kind: OutputKind,
 ) -> dict[str, Check]:
     """Name the fault of the first picture that fails and whose fault has a name.
 
@@ -157,10 +164,13 @@ def diagnose_outputs(
         reference: the model that is right.
         candidate: the one that is judged.
         threshold: what each picture has to reach.
+        kind: what they give out.
 
     Returns:
-        A failed check by ``candidate``; empty where no fault has a name.
+        A failed check by ``candidate``; empty where no fault has a name, as none of maps has.
     """
+    if kind != "picture":
+        return {}
     pairs = zip(outputs.by_file[reference], outputs.by_file[candidate], strict=True)
     for image, pair in zip(compared, pairs, strict=True):
         if ParityResult(candidate, reference, threshold, (image,)).passed:

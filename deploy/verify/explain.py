@@ -77,7 +77,7 @@ def measure_backends(
     title = f"{build.manifest.model}: running in {', '.join(dict.fromkeys(n for _, n in jobs))}"
     with progress.stage(title, len(shown.images) * len(jobs)) as advance:
         for path, name in jobs:
-            pairs = shown.pairs(reference, path)
+            pairs = shown.pairs(reference, path, build.manifest.network.output)
             try:
                 measured.append(measure_backend(name, path, build.files[path], pairs, advance))
             except EsrdeployError as error:

@@ -12,7 +12,7 @@ from deploy.artifacts.build_folder import Build
 from deploy.artifacts.check import Check
 from deploy.artifacts.weights_record import WeightsRecord
 from deploy.diagnosis.weights import weight_faults
-from deploy.metrics.parity import THRESHOLDS, ParityResult
+from deploy.metrics.parity import ParityResult, threshold_of
 from deploy.network.load import load_network
 from deploy.network.network import Network
 from deploy.progress import Progress
@@ -67,12 +67,13 @@ def check_float_network(
         both = _drawn(network, outputs.first(_PICTURES), float_file, progress)
     if not both.images:
         return None
-    threshold, reference = THRESHOLDS["fp32"], network.original_kind
-    compared = compare_outputs(both, reference, float_file)
+    kind = build.manifest.network.output
+    threshold, reference = threshold_of("fp32", kind), network.original_kind
+    compared = compare_outputs(both, reference, float_file, kind)
     result = ParityResult(float_file, reference, threshold, tuple(compared))
     if result.passed:
         return [], result
-    named = diagnose_outputs(both, compared, reference, float_file, threshold)
+    named = diagnose_outputs(both, compared, reference, float_file, threshold, kind)
     return [*named.values(), *_weight_checks(network, build.models[float_file], float_file)], result
 
 

@@ -29,9 +29,10 @@ from deploy.artifacts.files import (
     main_opset,
     serialize,
 )
-from deploy.artifacts.manifest import NetworkRecord
+from deploy.artifacts.manifest import Manifest
+from deploy.artifacts.network_record import NetworkRecord
 from deploy.artifacts.parity_record import ParityRecord
-from deploy.metrics.parity import THRESHOLDS, ParityResult
+from deploy.metrics.parity import ParityResult, threshold_of
 from deploy.network.macs import complexity
 from quant.passes.forms.form import in_form
 from quant.qdq.rules import check_rules
@@ -125,7 +126,7 @@ def _structure_problem(
     bytes_taken = ["UINT8"] if form.values == "uint8" else []
     expected = [
         ("input", [*form.shape(network.tile.shape), *bytes_taken]),
-        ("output", [*form.shape(network.tile.output_shape(network.scale))]),
+        ("output", [*form.shape(network.output_shape)]),
     ]
     found = [_signature(value) for value in (*model.graph.input, *model.graph.output)]
     if found != expected:
@@ -192,7 +193,7 @@ def check_parity(build: Build) -> Iterator[Check]:
     faults = [
         f"the figures of {name} do not follow from its pictures and thresholds"
         for name, record in build.parity.artifacts.items()
-        if not _follows(name, record, build.manifest.artifact(name))
+        if not _follows(name, record, build.manifest)
     ]
     if build.parity.figures != build.manifest.parity:
         faults.append("the manifest holds other figures")
@@ -200,10 +201,11 @@ def check_parity(build: Build) -> Iterator[Check]:
     yield Check.of(not faults, "parity figures", PARITY_NAME, detail)
 
 
-def _follows(name: str, record: ParityRecord, item: Artifact | None) -> bool:
+def _follows(name: str, record: ParityRecord, manifest: Manifest) -> bool:
+    item = manifest.artifact(name)
     if not record.per_image or item is None or item.precision is None:
         return False
-    threshold = THRESHOLDS[item.precision]
+    threshold = threshold_of(item.precision, manifest.network.output)
     return ParityResult(name, record.reference, threshold, record.per_image).record() == record
 
 

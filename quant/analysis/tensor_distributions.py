@@ -15,9 +15,9 @@ What a convolution reads is described channel by channel; where one of the last 
 may have moved values from one channel to another, it is observed: behind a pixel-unshuffle.
 
 A PReLU has a slope per channel, which a histogram over all channels cannot undo: its input is
-observed. The picture and the network's output are observed too, for the report's sake; their
-quantized range is [0, 1] whatever was seen (percentile clipping there darkens white: OpenPPL/ppq
-issue 480).
+observed. The picture and the network's output are observed too, for the report's sake; the
+quantized range of pictures is [0, 1] whatever was seen (percentile clipping there darkens white:
+OpenPPL/ppq issue 480).
 """
 
 from collections.abc import Mapping

@@ -8,6 +8,9 @@ read the same way:
     trunk   additions and multiplications by constants: the residual path; Max, which is an
             activation written with such a multiplication
     tail    convolutions, activations and reshapings from the first upsampling on
+
+A network that gives out a map (calib/output_kind.py) has no tail: what a U-Net enlarges on its way
+back is of its body.
 """
 
 from dataclasses import dataclass
@@ -18,6 +21,7 @@ import onnx
 
 from calib.errors import GraphError
 from calib.graph import GraphIndex
+from calib.output_kind import output_kind
 
 Part = Literal["head", "body", "trunk", "tail"]
 
@@ -78,6 +82,12 @@ class Topology:
             names.add(node.name)
 
     @cached_property
+    def pictures(self) -> frozenset[str]:
+        """The ends of the graph that hold pictures, of values in [0, 1]."""
+        gives_picture = output_kind(self.index.model) == "picture"
+        return frozenset((*self.index.inputs, *(self.index.outputs if gives_picture else ())))
+
+    @cached_property
     def operators(self) -> tuple[onnx.NodeProto, ...]:
         """The nodes that compute on activations, in topological order."""
         return tuple(node for node in self.index.nodes if node.op_type != "Constant")
@@ -133,6 +143,8 @@ class Topology:
     @cached_property
     def _behind_upsampling(self) -> frozenset[str]:
         """Names of the upsamplers that follow a convolution, and of all nodes behind them."""
+        if not self.pictures.issuperset(self.index.outputs):
+            return frozenset()
         convolved: set[str] = set()
         upsampled: set[str] = set()
         behind: set[str] = set()

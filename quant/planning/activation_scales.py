@@ -4,7 +4,7 @@
    so that moving and concatenating requantize nothing. A Concat's reader sees all its inputs on one
    grid anyway: a finer scale on an input would only be rounded once more.
 2. Each group's range is the one of least squared error over its merged distribution, or a forced
-   percentile; the picture's and the output's are [0, 1]. Where 8 bits border on a float trunk,
+   percentile; those of pictures, taken and given, are [0, 1]. Where 8 bits border on a float trunk,
    clipping counts for more (``CLIPPING_WEIGHT``).
 3. The QDQ pair before an activation is chosen last, against the pair behind it
    (quant/numerics/pre_activation_scale.py).
@@ -140,9 +140,8 @@ class EdgePlanner:
 
     def _given_bounds(self, members: list[Edge]) -> tuple[float, float, str] | None:
         """Return low, high and the rule where neither is to be searched for."""
-        topology = self.placement.topology
-        ends = {*topology.index.inputs, *topology.index.outputs}
-        if any(edge.tensor in ends for edge in members):
+        pictures = self.placement.topology.pictures
+        if any(edge.tensor in pictures for edge in members):
             return *PINNED_RANGE, "pinned"
         if self.options.percentile is None:
             return None

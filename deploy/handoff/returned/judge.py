@@ -79,6 +79,7 @@ def judge_returned(request: ReturnedRequest, progress: Progress) -> Returned:
     """
     with opened(request.bundle) as root:
         manifest = read_contents(root)
+        manifest.network.require_picture("'verify --returned'")
         vendor = manifest.vendor(request.vendor)
         profile = _profile(request, manifest, vendor)
         names = [vector.name for vector in manifest.golden]
@@ -154,7 +155,7 @@ class _Judge:
         self._profile = profile
         self._request = request
         self._reading = reading
-        self._shape = manifest.network.tile.output_shape(manifest.scale)
+        self._shape = manifest.network.output_shape
         self._photos = photographs(request.hr)
         self._thumbs = {name: thumb(self._golden("float", name)) for name in self._vectors}
         self.images: list[ReturnedImage] = []
@@ -221,7 +222,8 @@ class _Judge:
         needed_db = required_db(self._request.precision, vector, self._vendor, self._profile)
         ours_db = vector.psnr_db[self._profile]
         finite = np.nan_to_num(output.array, nan=0.0, posinf=0.0, neginf=0.0)
-        parity = compare(vector.name, expected, finite)
+        parity = compare(vector.name, expected, finite, "picture")
+        assert parity.ssim is not None  # the network gives out pictures: others are refused
         broken = not np.isfinite(output.array).all()
         found_db = 0.0 if broken else parity.psnr_db
         finding = None

@@ -94,4 +94,5 @@ VENDOR = Vendor(
     ),
     aliases=("intel",),
     takes_form=True,
+    takes_map=True,
 )

@@ -193,4 +193,5 @@ VENDOR = Vendor(
     write=_write,
     aliases=("qualcomm",),
     takes_form=True,
+    takes_map=True,
 )

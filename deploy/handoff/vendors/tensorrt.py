@@ -108,4 +108,5 @@ VENDOR = Vendor(
     write=_write,
     aliases=("nvidia",),
     takes_form=True,
+    takes_map=True,
 )

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NoReturn
 
-from calib.errors import UnknownArchitectureError, WeightsError
+from calib.errors import DiscriminatorError, UnknownArchitectureError, WeightsError
 from deploy.network.weights.saved_tensors import Entries, OtherValue, SavedTensor
 
 _SHOWN = 4
@@ -25,9 +25,17 @@ def refuse_without_network(entries: Entries, source: str) -> NoReturn:
 
     Raises:
         UnknownArchitectureError: it may be a network.
+        DiscriminatorError: it is a discriminator.
         WeightsError: it is something else.
     """
     tensors = {name: value for name, value in entries.items() if isinstance(value, SavedTensor)}
+    if any(_CRITIC.fullmatch(name) for name in tensors):
+        raise DiscriminatorError(
+            f"{source} is a discriminator, the critic of a network's training: found "
+            f"{listed(tensors)}; expected the generator, which training saves apart "
+            "(net_g_*.pth); 'esrdeploy eval --critic FILE' scores built models with a U-Net "
+            "discriminator, 'esrdeploy build --weights FILE' builds one under a name of its own"
+        )
     for problem in _problems(entries, tensors):
         raise WeightsError(f"{source} {problem}")
     raise UnknownArchitectureError(
@@ -52,12 +60,6 @@ def _problems(entries: Entries, tensors: Mapping[str, SavedTensor]) -> Iterator[
     """Say why a file holds no network of any architecture."""
     if not entries:
         yield "holds an empty state dict; expected the tensors of a network"
-    if any(_CRITIC.fullmatch(name) for name in tensors):
-        yield (
-            f"is a discriminator, the critic of a network's training: found {listed(tensors)}; "
-            "expected the generator, which training saves apart (net_g_*.pth); 'esrdeploy eval "
-            "--critic FILE' scores built models with a U-Net discriminator"
-        )
     if any(map(_TRAINING.fullmatch, entries)) and all(map(_TRAINING.fullmatch, tensors)):
         yield (
             "is a training state, of optimizers and schedulers, without a network; the network is "

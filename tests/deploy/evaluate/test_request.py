@@ -23,7 +23,8 @@ from deploy.artifacts.files import (
     model_file_name,
     plan_file_name,
 )
-from deploy.artifacts.manifest import CalibrationRecord, Manifest, NetworkRecord
+from deploy.artifacts.manifest import CalibrationRecord, Manifest
+from deploy.artifacts.network_record import NetworkRecord
 from deploy.artifacts.precision import ModelPrecision
 from deploy.artifacts.weights_record import WeightsRecord
 from deploy.evaluate.request import (

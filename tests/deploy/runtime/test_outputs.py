@@ -54,7 +54,7 @@ def test_an_output_is_found_by_file_and_picture() -> None:
 
 
 def test_pairs_are_of_one_picture_each() -> None:
-    pairs = drawn().first(2).pairs("float", "int8")
+    pairs = drawn().first(2).pairs("float", "int8", "picture")
     assert [pair.name for pair in pairs] == [patch.name for patch in PATCHES[:2]]
     for pair in pairs:
         np.testing.assert_array_equal(pair.reference, pair.network_input)
