@@ -8,7 +8,10 @@ MODEL  ?= x4plus
 OUT    ?= dist
 IMAGES ?= 12
 
-.PHONY: build test check audit install package clean
+MERMAID        = 11.17.2
+MERMAID_SHA256 = 581ed7d74bd9048d0e3a91363927d72ef22942d7722546b27f7cc29e35390eb8
+
+.PHONY: build test check audit site install package clean
 
 build: $(VENV)/installed
 	$(BIN)/esrdeploy build --model $(MODEL) --precision int8 --calib-count $(IMAGES) --out $(OUT)
@@ -27,6 +30,16 @@ audit: $(VENV)/installed-dev
 	$(BIN)/python -m pip install --quiet 'pip-audit>=2.7'
 	$(BIN)/python -m pip freeze --exclude-editable > $(VENV)/locked.txt
 	$(BIN)/pip-audit --requirement $(VENV)/locked.txt --strict --no-deps --disable-pip
+
+# Graphs are drawn by a copy of Mermaid, for the pages load nothing from elsewhere.
+site: $(VENV)/installed-site
+	mkdir -p dist/mermaid
+	command -v npm >/dev/null && cd dist/mermaid && npm pack --silent mermaid@$(MERMAID) >/dev/null \
+	  && tar xzf mermaid-$(MERMAID).tgz --strip-components=2 package/dist/mermaid.min.js \
+	  && echo "$(MERMAID_SHA256)  mermaid.min.js" | sha256sum --check --quiet \
+	  || { rm -f dist/mermaid/mermaid.min.js; echo "no npm, or no registry: graphs are shown as text"; }
+	$(BIN)/mkdocs build --strict
+	$(BIN)/python -m pytest -n auto --maxprocesses 2 tests/test_site.py
 
 install: $(VENV)/installed
 
@@ -47,6 +60,10 @@ $(VENV)/installed: $(VENV)/bin/python pyproject.toml
 $(VENV)/installed-dev: $(VENV)/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@ $(VENV)/installed
+
+$(VENV)/installed-site: $(VENV)/installed-dev
+	$(BIN)/python -m pip install --quiet --editable '.[dev,site]'
+	touch $@
 
 clean:
 	rm -rf $(VENV) dist

@@ -1,0 +1,147 @@
+"""Add to the documentation site what the code says itself, and keep its pages to themselves.
+
+MkDocs calls these hooks (mkdocs.yml). The reference is written from the command line, the JSON
+Schemas and the docstrings of ``deploy.api``, so it cannot lag behind them. Mermaid graphs are drawn
+by a copy of the library in ``dist/mermaid``, which ``make site`` fetches where npm is; without it
+a graph is shown as the text that it is written in.
+"""
+
+import html
+import inspect
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+from deploy import api
+from deploy.cli import app
+
+ROOT = Path(__file__).parents[1]
+MERMAID = ROOT / "dist" / "mermaid" / "mermaid.min.js"
+_SCRIPT = "assets/mermaid.min.js"
+_FENCE = "pymdownx.superfences"
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """List the decisions, and have graphs drawn where that can be done without a request."""
+    decisions = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    _fill_in(config.nav, [f"decisions/{path.name}" for path in decisions])
+    if MERMAID.is_file():
+        config.extra_javascript.append(_SCRIPT)
+        config.mdx_configs[_FENCE] = {"custom_fences": [_mermaid_fence()]}
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages that are written from the code."""
+    pages = {"commands": commands_page(), "files": files_page(), "python": python_page()}
+    for name, content in pages.items():
+        files.append(File.generated(config, f"reference/{name}.md", content=content))
+    if MERMAID.is_file():
+        files.append(File.generated(config, _SCRIPT, content=MERMAID.read_bytes()))
+    return files
+
+
+def commands_page() -> str:
+    """Return every command with all of its options, in Markdown."""
+    parts = ["# Commands", "Every command answers `--help`.", ""]
+    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+        context = command.make_context(name, [], resilient_parsing=True)
+        parts += [f"## esrdeploy {name}", "", _prose(command.help or ""), ""]
+        usage = " ".join([name, *command.collect_usage_pieces(context)])
+        parts += ["```text", f"esrdeploy {usage}", "```", "", "| option | |", "|---|---|"]
+        for parameter in command.params:
+            record = parameter.get_help_record(context)
+            if record is None:
+                record = (parameter.name.upper(), getattr(parameter, "help", None) or "")
+            parts.append(f"| <code>{_html(record[0])}</code> | {_html(_prose(record[1]))} |")
+        parts.append("")
+    return "\n".join(parts) + "\n"
+
+
+def files_page() -> str:
+    """Return every JSON file with its keys, from the published schemas, in Markdown."""
+    intro = (
+        "Each of these is held by a JSON Schema in `docs/schemas/`. A key that goes or changes its "
+        "meaning raises the version; a reader refuses a version that it does not know."
+    )
+    parts = ["# Files", "", intro, ""]
+    for path in sorted((ROOT / "docs" / "schemas").glob("*.json")):
+        schema = json.loads(path.read_text(encoding="utf-8"))
+        parts += [f"## {path.name.removesuffix('.schema.json')}", ""]
+        parts += [_prose(schema.get("description", "")), "", *_keys(schema), ""]
+        for name, inner in schema.get("$defs", {}).items():
+            if "properties" in inner:
+                parts += [f"### {name}", "", _prose(inner.get("description", "")), ""]
+                parts += [*_keys(inner), ""]
+    return "\n".join(parts) + "\n"
+
+
+def python_page() -> str:
+    """Return every public name of ``deploy.api`` with its docstring, in Markdown."""
+    parts = ["# deploy.api", "", "[How to use it](../python.md).", ""]
+    for name in sorted(api.__all__, key=lambda name: (not name.islower(), name)):
+        item = getattr(api, name)
+        called = f"{name}{inspect.signature(item)}" if inspect.isfunction(item) else f"class {name}"
+        parts += [f"## {name}", "", "```text", called, "```", ""]
+        parts += ["```text", inspect.cleandoc(item.__doc__ or ""), "```", ""]
+    return "\n".join(parts) + "\n"
+
+
+def _keys(schema: dict[str, Any]) -> Iterator[str]:
+    yield from ("| key | type | |", "|---|---|---|")
+    for key, value in schema.get("properties", {}).items():
+        yield f"| `{key}` | {_cell(_type(value))} | {_cell(_prose(value.get('description', '')))} |"
+
+
+def _type(value: dict[str, Any]) -> str:
+    """Return what a value of a schema may be, in words."""
+    if "anyOf" in value:
+        return " or ".join(map(_type, value["anyOf"]))
+    if "$ref" in value:
+        return str(value["$ref"]).rsplit("/", 1)[-1]
+    if "const" in value or "enum" in value:
+        return ", ".join(map(repr, value.get("enum", [value.get("const")])))
+    kind = str(value.get("type", "anything"))
+    if kind == "array" and isinstance(value.get("items"), dict):
+        kind = f"array of {_type(value['items'])}"
+    if kind == "object" and isinstance(value.get("additionalProperties"), dict):
+        kind = f"mapping to {_type(value['additionalProperties'])}"
+    return kind
+
+
+def _prose(text: str) -> str:
+    """Return reStructuredText's few marks as Markdown's, on one line."""
+    plain = re.sub(r":\w+:`~?([^`]+)`", r"`\1`", text).replace("``", "`")
+    return " ".join(plain.split())
+
+
+def _cell(text: str) -> str:
+    """Return Markdown for a cell of a table."""
+    return text.replace("|", "\\|")
+
+
+def _html(text: str) -> str:
+    """Return plain text for a cell of a table."""
+    return html.escape(text).replace("|", "&#124;")
+
+
+def _fill_in(nav: list[Any] | None, decisions: list[str]) -> None:
+    """Put the decisions where the navigation has a word for them."""
+    for entry in nav or []:
+        for key, value in entry.items() if isinstance(entry, dict) else ():
+            if value == "DECISIONS":
+                entry[key] = list(decisions)
+            elif isinstance(value, list):
+                _fill_in(value, decisions)
+
+
+def _mermaid_fence() -> dict[str, Any]:
+    from pymdownx.superfences import fence_code_format  # noqa: PLC0415  # with the site's packages
+
+    return {"name": "mermaid", "class": "mermaid", "format": fence_code_format}
