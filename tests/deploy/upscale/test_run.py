@@ -94,6 +94,9 @@ def test_a_comparison_stands_beside_the_picture(
         (["photos", "photos/out", "--recursive"], "whose pictures are enlarged"),
         (["photos/a.png", "photos/a.png"], "written over a picture"),
         (["photos", "out", "--format", "png"], "would all be written to"),
+        (["clips", "out"], "clip.avi, clip.mkv would all be written to"),
+        (["clips/clip.mkv", "clips/clip.mkv"], "written over a picture"),
+        (["clips/clip.mkv", "out.png"], "expected one of .mkv"),
         (["photos/a.png", "out.bmp"], "expected one of .png"),
         (["absent.png", "out.png"], "no such picture, clip or folder"),
         (["photos/a.png", "out.png", "--scale", "0"], "expected above 0"),
@@ -111,6 +114,9 @@ def test_what_cannot_be_done_is_refused_in_one_line(
     monkeypatch.chdir(pictures.parent)
     shutil.copy(pictures / "a.png", pictures / "b.png")
     image(photo(channels=4)).pngsave(str(pictures / "rgba.png"))
+    (pictures.parent / "clips").mkdir()
+    for suffix in (".avi", ".mkv"):
+        (pictures.parent / "clips" / f"clip{suffix}").touch()
     before = files(pictures.parent)
     options = [] if "--builds" in arguments else ["--builds", str(built)]
     result = run("upscale", *arguments, "--backend", "ort", *options)

@@ -11,9 +11,11 @@ from calib.colours import RGB
 from calib.images import to_input
 from deploy.network.architecture import RRDBNet
 from deploy.network.export import export_float
+from deploy.runtime.backends import BACKENDS, BackendName, is_installed
 from deploy.runtime.runner import model_runner
 from deploy.runtime.tiling import Tiling
 from deploy.upscale.enlarge import enlarge, inferences
+from deploy.upscale.load import loader
 from deploy.upscale.memory import BASE_MB
 from deploy.upscale.sized_network import SizedNetwork
 from tests.deploy.builds import FLOAT, INT8
@@ -29,40 +31,46 @@ PICTURES = {
 }
 
 
-def sized(path: Path, *, memory_mb: float = 1300, fixed: bool = False) -> SizedNetwork:
-    def load(model: onnx.ModelProto):
-        return model_runner(model, optimized=True)
-
-    return SizedNetwork(onnx.load(path), 4, load, memory_mb=memory_mb, fixed=fixed)
+def sized(
+    path: Path, *, memory_mb: float = 1300, fixed: bool = False, backend: BackendName = "ort"
+) -> SizedNetwork:
+    return SizedNetwork(onnx.load(path), 4, loader(backend), memory_mb=memory_mb, fixed=fixed)
 
 
 def drawn(samples: np.ndarray, network: SizedNetwork) -> np.ndarray:
     return np.concatenate(list(enlarge(samples, network)))
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("file", [FLOAT, INT8])
-@pytest.mark.parametrize("name", PICTURES)
 @pytest.mark.parametrize("memory_mb", [BASE_MB + 10, None], ids=["larger tiles", "the file's own"])
-def test_no_tile_edge_shows(file: str, name: str, memory_mb: float | None, built: Path) -> None:
-    samples = PICTURES[name]
-    network = sized(built / file, memory_mb=memory_mb or 1300, fixed=memory_mb is None)
-    tiled = drawn(samples, network).astype(float)
-    whole = drawn(samples, sized(built / file)).astype(float)
+def test_no_tile_edge_shows(
+    file: str, backend: BackendName, memory_mb: float | None, built: Path
+) -> None:
+    if not is_installed(backend):
+        pytest.skip(f"{backend} is not installed")
+    network = sized(
+        built / file, memory_mb=memory_mb or 1300, fixed=memory_mb is None, backend=backend
+    )
+    in_one_piece = sized(built / file, backend=backend)
     tiling = Tiling(*SIDES, network.tile_for((*SIDES, 3)))
     assert len(tiling) >= 4
     assert len(tiling) == inferences((*SIDES, 3), network)
-    assert tiled.shape == whole.shape == (600, 760, 3)
-    assert np.abs(tiled - whole).max() <= (1 if file == FLOAT else 24)
-    assert np.abs(tiled - whole).mean() <= 0.25
-    for axis, starts, side in ((0, tiling.rows, SIDES[0]), (1, tiling.columns, SIDES[1])):
-        gradient, plain = (np.abs(np.diff(picture, axis=axis)) for picture in (tiled, whole))
-        tile = tiling.tile.sides[axis]
-        overlaps = [range(4 * b, 4 * (a + tile) - 1) for a, b in itertools.pairwise(starts)]
-        across = [position for overlap in overlaps for position in overlap]
-        assert 0 < len(across) < 4 * side
-        # Where tiles meet the picture is as rough as the network draws it there in one piece.
-        found, expected = (g.take(across, axis).mean() for g in (gradient, plain))
-        assert found == pytest.approx(expected, rel=0.02, abs=0.02)
+    for name, samples in PICTURES.items():
+        tiled = drawn(samples, network).astype(float)
+        whole = drawn(samples, in_one_piece).astype(float)
+        assert tiled.shape == whole.shape == (600, 760, 3)
+        assert np.abs(tiled - whole).max() <= (1 if file == FLOAT else 24), name
+        assert np.abs(tiled - whole).mean() <= 0.25, name
+        for axis, starts, side in ((0, tiling.rows, SIDES[0]), (1, tiling.columns, SIDES[1])):
+            gradient, plain = (np.abs(np.diff(picture, axis=axis)) for picture in (tiled, whole))
+            tile = tiling.tile.sides[axis]
+            overlaps = [range(4 * b, 4 * (a + tile) - 1) for a, b in itertools.pairwise(starts)]
+            across = [position for overlap in overlaps for position in overlap]
+            assert 0 < len(across) < 4 * side
+            # Where tiles meet the picture is as rough as the network draws it there in one piece.
+            found, expected = (g.take(across, axis).mean() for g in (gradient, plain))
+            assert found == pytest.approx(expected, rel=0.02, abs=0.02), name
 
 
 def test_a_network_that_keeps_to_its_size_says_why(built: Path) -> None:

@@ -179,6 +179,22 @@ def test_a_folder_of_pictures_and_clips(built: Path, tmp_path: Path) -> None:
     assert statuses == ["failed", "drawn", "drawn"]
 
 
+def test_a_full_disk_is_told_in_one_line(built: Path, tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource", reason="limits are those of a Unix system")
+    source, out = write_clip(tmp_path / "clip.mkv", frames=5), tmp_path / "out.mkv"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        refused = run("upscale", source, out, *OPTIONS, built)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert refused.exit_code == 2, refused.output
+    assert "cannot write" in refused.stderr.splitlines()[-1]
+    assert not out.exists()
+    assert run("upscale", source, out, *OPTIONS, built).exit_code == 0
+    assert len(frames_of(out)) == 5
+
+
 def cut(path: Path) -> None:
     write_clip(path, frames=100, sides=(64, 64), sound=True)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
