@@ -1,6 +1,7 @@
 """Every network for every target, at sizes and batches of its own: built, verified, bundled."""
 
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,9 +19,10 @@ from deploy.artifacts.files import TABLE_NAME, plan_file_name
 from deploy.artifacts.precision import ModelPrecision
 from deploy.build.calibrate import CalibrationRequest
 from deploy.build.request import BuildRequest
-from deploy.handoff import check, golden
+from deploy.handoff import check, golden, make
 from deploy.handoff.check import check_bundle
 from deploy.handoff.make import HandoffRequest, make_handoff
+from deploy.handoff.own_wheel import write_own_wheel
 from deploy.handoff.vendor import Vendor
 from deploy.handoff.vendors import find_vendor
 from deploy.network.architecture import SRVGG, Architecture, RRDBNet, tensor_shapes
@@ -119,11 +121,18 @@ def draws_in_range(architecture: Architecture) -> dict[str, np.ndarray]:
     return tensors
 
 
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package's own wheel, which is the same in every bundle."""
+    return write_own_wheel(tmp_path_factory.mktemp("wheel"))
+
+
 @pytest.fixture(autouse=True)
-def few_golden_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bundles may have one golden vector: eight say no more of a combination."""
+def quick_bundles(monkeypatch: pytest.MonkeyPatch, wheel: Path) -> None:
+    """Bundles may have one golden vector, as eight say no more, and share a wheel."""
     for module in (golden, check):
         monkeypatch.setattr(module, "FEWEST", 1)
+    monkeypatch.setattr(make, "write_own_wheel", lambda root: Path(shutil.copy(wheel, root)))
 
 
 @pytest.fixture(scope="module")
