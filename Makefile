@@ -38,7 +38,7 @@ site: $(VENV)/installed-site
 	  && tar xzf mermaid-$(MERMAID).tgz --strip-components=2 package/dist/mermaid.min.js \
 	  && echo "$(MERMAID_SHA256)  mermaid.min.js" | sha256sum --check --quiet \
 	  || { rm -f dist/mermaid/mermaid.min.js; echo "no npm, or no registry: graphs are shown as text"; }
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	$(BIN)/python -m pytest -n auto --maxprocesses 2 tests/test_site.py
 
 install: $(VENV)/installed
