@@ -3,14 +3,16 @@
 Python tells its main thread of a signal between two steps of its own; while that thread waits for
 onnxruntime, or for other threads to end, nothing happens. So the system's handler also writes to a
 pipe, on which a thread listens: what has not unwound by itself `GRACE_S` later is ended from there.
+What has unwound, and said so, ends at once.
 """
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from calib.files import remove_temporary_folders
@@ -36,7 +38,12 @@ def stopping(say: Say) -> Iterator[None]:
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     _END.say, _END.watched = say, True
     threading.Thread(target=_end_late, args=(reader,), daemon=True).start()
-    yield
+    try:
+        yield
+    except SystemExit:
+        if _END.said:
+            _leave()
+        raise
 
 
 def interrupted_code() -> int:
@@ -79,5 +86,16 @@ def _end_late(reader: int) -> None:
     time.sleep(GRACE_S)
     _END.code = EXIT_CODES[number]
     say_once(_END.say)
+    _leave()
+
+
+def _leave() -> None:
+    """End the process without what libraries do at its end, which takes a loaded machine seconds.
+
+    Threads that Python does not wait for are dead by then: nobody could end that any more.
+    """
     remove_temporary_folders()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # whoever read them is gone
+            stream.flush()
     os._exit(_END.code)

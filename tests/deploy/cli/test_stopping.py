@@ -69,6 +69,34 @@ def test_what_does_not_unwind_is_ended(number: signal.Signals, code: int, kind: 
     assert not folder.exists()
 
 
+# Stands for what torch and others do when Python ends.
+SLOW_END = """
+import atexit
+import signal
+import sys
+import time
+from calib.files import temporary_folder
+from deploy.cli.stopping import interrupted_code, say_once, stopping
+
+atexit.register(time.sleep, 600)
+say = lambda code: print("stopped", code)
+with stopping(say):
+    try:
+        with temporary_folder("slow"):
+            signal.raise_signal(signal.SIGTERM)
+    except KeyboardInterrupt:
+        say_once(say)
+        sys.exit(interrupted_code())
+"""
+
+
+def test_what_has_unwound_does_not_wait_for_the_end_of_python() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SLOW_END], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (143, "stopped 143\n", "")
+
+
 def test_a_build_that_is_terminated_says_how_to_go_on(tiny_weights: Path, tmp_path: Path) -> None:
     command = ["build", "--model", "tiny", "--weights", str(tiny_weights), "--out", str(tmp_path)]
     code = "from deploy.cli import main; main()"
