@@ -32,7 +32,6 @@ app = typer.Typer(
     cls=Commands,
     help="Turn Real-ESRGAN weights into verified float, fp16 and int8 ONNX models.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

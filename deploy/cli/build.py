@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from deploy.cli import completion
 from deploy.cli.console import make_progress, print_json
 from deploy.cli.form_options import ChannelOrderChoice, Input, LayoutChoice
 from deploy.cli.next_commands import next_commands
@@ -78,6 +79,7 @@ def build(
             "intel), qnn (or qualcomm, rockchip) or qnn-w8a16; repeatable. 'esrdeploy targets' "
             "says which chip takes which.",
             show_default="ort",
+            autocompletion=completion.targets,
         ),
     ] = None,
     weights: Weights = None,

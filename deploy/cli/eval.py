@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from deploy.cli import completion
 from deploy.cli.console import make_progress, print_json, print_table
 from deploy.cli.options import AsJson, PrecisionChoice
 
@@ -28,6 +29,7 @@ def evaluate(
             "--target",
             "-t",
             help="Target profile of the int8 files to score; repeatable. Default: all.",
+            autocompletion=completion.targets,
         ),
     ] = None,
     shape: Annotated[

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from calib.errors import UsageError
+from deploy.cli import completion
 from deploy.cli.console import make_progress, print_json, print_table, short_digests
 from deploy.cli.next_commands import after_handoff
 from deploy.cli.options import AsJson
@@ -26,6 +27,7 @@ def handoff(
             "-t",
             help="Who gets the bundle: vacc (or vastai), rknn (or rockchip), tensorrt (or nvidia), "
             "openvino (or intel), qnn (or qualcomm) or ncnn; repeatable.",
+            autocompletion=completion.vendors,
         ),
     ] = None,
     profile: Annotated[

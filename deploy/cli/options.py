@@ -9,6 +9,7 @@ import typer
 
 from calib.errors import UsageError
 from deploy.artifacts.precision import PRECISIONS, ModelPrecision
+from deploy.cli import completion
 
 if TYPE_CHECKING:
     from calib.degradation.parameters import DegradationParameters
@@ -38,6 +39,7 @@ Model = Annotated[
         help="Model name, as 'esrdeploy models' lists it or as its authors call it "
         "(RealESRGAN_x4plus); with --weights a name of your own.",
         show_default="with --weights, what they are by their digest, or their file name",
+        autocompletion=completion.models,
     ),
 ]
 Weights = Annotated[
