@@ -157,7 +157,7 @@ def _environment() -> dict[str, str]:
 
 
 def _patches(options: argparse.Namespace) -> Any:
-    from calib.dataset import folder_patches
+    from calib.choose_patches import folder_patches
     from calib.sample import sample_patches
 
     if options.images is None:

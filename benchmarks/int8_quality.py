@@ -30,8 +30,9 @@ from measured import Cost, run_measured
 from peers.toolkits import PEERS, Peer
 
 from calib.arrays import Float32
+from calib.choose_patches import folder_patches
 from calib.colours import RGB
-from calib.dataset import PatchSet, folder_patches
+from calib.dataset import PatchSet
 from calib.digest import sha256_bytes, sha256_file
 from calib.div2k import Pair, evaluation_pairs
 from calib.errors import VerificationError

@@ -1,40 +1,23 @@
-"""Choose patches of one size from a folder of images, reproducibly.
+"""Refer to patches of photographs: which pixels, and which sha256 they must have.
 
 A `PatchRef` holds no pixels: it knows how to make its patch again and which sha256 the patch
 must then have, so a list of 1,000 costs no more memory than its names, and a file that
-changed in the meantime is noticed. The two ways of making a patch:
-
-- ``whole``: the picture reduced to the size by area, aspect ratio not kept (the vendor table's
-  protocol, at 128x128). A smaller picture is enlarged.
-- ``crop``: that many pixels cut out as they are, what tiled inference sees. A picture that ends
-  inside the crop is first continued below and to the right by reflection, as tiles are.
-
-With a degradation the same is done at the size that a network would draw, and the result is
-degraded to the patch's (`calib.degradation.degrade`).
-
-Cuts come from ``numpy.random.default_rng`` seeded with the seed and the image's
-rank, so a larger count begins with the same patches as a smaller one.
+changed in the meantime is noticed. `calib.choose_patches` says which patches a folder gives.
 """
 
-import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any
-
-import numpy as np
+from pathlib import PurePosixPath
 
 from calib.degradation.parameters import Degradation
 from calib.digest import sha256_bytes
-from calib.errors import ImageError, UsageError
+from calib.errors import ImageError
 from calib.images import Picture
 from calib.images_record import ImagesRecord, Mode, Origin, PatchRecord, images_digest
-from calib.photos import Photo, PhotoFile, shuffled_photos
+from calib.photos import Photo
 from calib.tile import USUAL_SIZE, Size
-from calib.views import CropView, View, WholeView, degraded_view
-
-_CUTS = 1  # the generator's second seed word; that of the order is another (calib/photos.py)
+from calib.views import PlainView, View, WholeView, degraded_view, seen_through
 
 
 @dataclass(frozen=True)
@@ -138,112 +121,42 @@ class PatchSet:
 def unseen_patches(
     patches: Iterable[PatchRef], calibrated_on: ImagesRecord
 ) -> tuple[PatchRef, ...]:
-    """Return the patches that are none of those calibrated on, whatever size those had.
+    """Return the patches of photographs that were not calibrated on, at whatever size.
 
-    The part of a photograph that a degraded patch was made of counts as the same.
+    A photograph of a folder was calibrated on where any part of it was: a recorded patch is a view
+    of its pixels, under its file's name or, for the whole, any other. The part that a degraded
+    patch was made of counts as the same. The sample's photographs are told apart by the patch.
 
     Raises:
-        ImageError: a photograph cannot be read, where sizes or degradations differ.
+        ImageError: a photograph cannot be read.
     """
     seen = {entry.sha256 for entry in calibrated_on.patches}
     how = calibrated_on.size, calibrated_on.degradation, calibrated_on.seed
-    return tuple(patch for patch in patches if patch.seen_as(*how).sha256 not in seen)
+    calibrated: dict[Photo, bool] = {}
+    unseen = []
+    for patch in patches:
+        if calibrated_on.origin == "folder" and patch.photo not in calibrated:
+            calibrated[patch.photo] = was_seen(patch.photo, calibrated_on)
+        if not calibrated.get(patch.photo) and patch.seen_as(*how).sha256 not in seen:
+            unseen.append(patch)
+    return tuple(unseen)
 
 
-def folder_patches(  # noqa: PLR0913  # all of them say which patches
-    folder: Path,
-    *,
-    mode: Mode,
-    count: int | None,
-    seed: int,
-    size: Size = USUAL_SIZE,
-    degradation: Degradation | None = None,
-) -> PatchSet:
-    """Choose patches from a folder of images.
-
-    In a DIV2K layout the candidates are the LR images, or to be degraded the HR images, that are in
-    no evaluation pair; in any other folder they are all images, subfolders included
-    (`calib.div2k.image_files`).
-
-    Args:
-        folder: where the images are.
-        mode: ``whole`` or ``crop``.
-        count: how many patches; ``None`` takes one of every image. ``whole`` stops at one per
-            image and ``crop`` at all different cuts: then the set is smaller, and says so.
-        seed: not negative; a different seed chooses other images and cuts.
-        size: of every patch.
-        degradation: what to do to the photographs; ``None``: nothing.
+def was_seen(photo: Photo, calibrated_on: ImagesRecord) -> bool:
+    """Return whether any part of a photograph was calibrated on.
 
     Raises:
-        UsageError: the count, the seed or the mode cannot be honoured.
-        ImageSetError: the folder holds no image that may be used.
-        ImageError: a chosen file does not decode.
+        ImageError: it cannot be read.
     """
-    photos = shuffled_photos(folder, seed, degraded=degradation is not None)
-    how: Any = {"mode": mode, "count": count, "seed": seed, "size": size}
-    return cut_patches(photos, **how, degradation=degradation)
-
-
-def cut_patches(  # noqa: PLR0913  # all of them say which patches
-    shuffled: list[PhotoFile],
-    *,
-    mode: Mode,
-    count: int | None,
-    seed: int,
-    size: Size = USUAL_SIZE,
-    degradation: Degradation | None = None,
-) -> PatchSet:
-    """Cut patches from photographs, the first ones first; see :func:`folder_patches`.
-
-    Raises:
-        UsageError: the count, the seed or the mode cannot be honoured.
-        ImageError: a chosen file does not decode.
-    """
-    if mode not in ("whole", "crop"):
-        raise UsageError(f"patch mode {mode!r}; expected 'whole' or 'crop'")
-    if count is not None and count < 1:
-        raise UsageError(f"{count} patches asked for; expected at least 1")
-
-    def describe(photo: PhotoFile, view: View, picture: Picture) -> PatchRef:
-        return PatchRef.describe(photo, degraded_view(view, degradation, seed), picture, size)
-
-    if mode == "whole":
-        patches = [describe(photo, WholeView(), photo.read()) for photo in shuffled[:count]]
-    else:
-        scale = 1 if degradation is None else degradation.scale
-        sides = (size.height_px * scale, size.width_px * scale)
-        total = len(shuffled) if count is None else count
-        patches = _crops(shuffled, total, seed, sides, describe)
-    return PatchSet("folder", mode, seed, count, tuple(patches), size, degradation)
-
-
-def _crops(
-    photos: list[PhotoFile],
-    count: int,
-    seed: int,
-    sides: tuple[int, int],
-    describe: Callable[[PhotoFile, View, Picture], PatchRef],
-) -> list[PatchRef]:
-    """Deal ``count`` crops to the photographs in rounds, each photograph being read once."""
-    each, left_over = divmod(count, len(photos))
-    rounds: list[list[PatchRef]] = []
-    for rank, photo in enumerate(photos[:count]):
-        picture = photo.read()
-        generator = np.random.default_rng([seed, _CUTS, rank])
-        cuts = itertools.islice(_cuts(picture.shape, sides, generator), each + (rank < left_over))
-        rounds.append([describe(photo, cut, picture) for cut in cuts])
-    dealt = itertools.chain.from_iterable(itertools.zip_longest(*rounds))
-    return [patch for patch in dealt if patch is not None]
-
-
-def _cuts(
-    shape: tuple[int, ...], sides: tuple[int, int], generator: np.random.Generator
-) -> Iterator[CropView]:
-    """Yield every possible crop of a picture once, in random order."""
-    rows, columns = (max(1, s - e + 1) for s, e in zip(shape, sides, strict=False))
-    seen: set[tuple[int, int]] = set()
-    while len(seen) < rows * columns:
-        corner = int(generator.integers(rows)), int(generator.integers(columns))
-        if corner not in seen:
-            seen.add(corner)
-            yield CropView(*corner)
+    picture, file = photo.read(), PurePosixPath(photo.name).name
+    digests: dict[PlainView, set[str]] = {}
+    for entry in calibrated_on.patches:
+        name, view = seen_through(entry.name)
+        if isinstance(view, WholeView) or PurePosixPath(name).name == file:
+            digests.setdefault(view, set()).add(entry.sha256)
+    size, degradation, seed = calibrated_on.size, calibrated_on.degradation, calibrated_on.seed
+    return any(
+        PatchRef.describe(photo, degraded_view(view, degradation, seed), picture, size).sha256
+        in found
+        for view, found in digests.items()
+    )

@@ -6,25 +6,24 @@ on is not held back. A DIV2K layout has its own: the LR files of its evaluation 
 calibration never sees, or the HR files where photographs are degraded.
 """
 
-import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from calib.dataset import PatchRef, PatchSet, cut_patches
+from calib.choose_patches import cut_patches
+from calib.dataset import PatchRef, PatchSet
 from calib.degradation.parameters import Degradation
 from calib.digest import sha256_file
 from calib.div2k import evaluation_pairs, is_div2k
 from calib.errors import ImageSetError
 from calib.images_record import ImagesRecord, Mode
+from calib.native_tiles import judged_patches
 from calib.photos import PhotoFile, shuffled_photos
 from calib.tile import USUAL_SIZE, Size
-from calib.views import CropView, PlainView, WholeView, degraded_view
+from calib.views import degraded_view, seen_through
 
 ONE_IN = 5
 MOST = 8
-
-_CROPPED = re.compile(r"(?P<photo>.+)@(?P<top>\d+),(?P<left>\d+)")
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,8 @@ class SplitFolder:
 
     Attributes:
         calibration: to calibrate on.
-        held_back: to judge on; ``None`` where the folder holds too few.
+        held_back: to judge on, at their own size too (`calib.native_tiles`); ``None`` where the
+            folder holds too few.
     """
 
     calibration: PatchSet
@@ -53,7 +53,7 @@ def split_folder(  # noqa: PLR0913  # all of them say which pictures
 
     Args:
         folder: where the images are.
-        mode: ``whole`` or ``crop``, of both parts.
+        mode: ``whole``, ``crop`` or ``both``, of the calibration part.
         count: how many patches to calibrate on.
         seed: of the choice.
         size: of every patch.
@@ -70,14 +70,14 @@ def split_folder(  # noqa: PLR0913  # all of them say which pictures
     if not judges:
         back = min(MOST, len(photos) // ONE_IN)
         photos, judges = photos[: len(photos) - back], photos[len(photos) - back :]
-    how: Any = {"mode": mode, "seed": seed, "size": size, "degradation": degradation}
-    calibration = cut_patches(photos, count=count, **how)
+    how: Any = {"seed": seed, "size": size, "degradation": degradation}
+    calibration = cut_patches(photos, mode=mode, count=count, **how)
     used = {patch.photo.name for patch in calibration.patches}
     seen = {sha256_file(photo.path) for photo in photos if photo.name in used}
     judges = [photo for photo in judges if sha256_file(photo.path) not in seen]
     if not judges:
         return SplitFolder(calibration, None)
-    return SplitFolder(calibration, cut_patches(judges, count=len(judges), **how))
+    return SplitFolder(calibration, judged_patches(judges, **how))
 
 
 def _evaluated(folder: Path, *, degraded: bool) -> list[PhotoFile]:
@@ -100,7 +100,7 @@ def found_patches(folder: Path, images: ImagesRecord) -> tuple[PatchRef, ...]:
     """
     found = []
     for entry in images.patches:
-        name, plain = _seen_through(entry.name)
+        name, plain = seen_through(entry.name)
         if _leaves(name):
             continue
         view = degraded_view(plain, images.degradation, images.seed)
@@ -116,11 +116,3 @@ def found_patches(folder: Path, images: ImagesRecord) -> tuple[PatchRef, ...]:
 def _leaves(name: str) -> bool:
     """Tell whether a recorded name is of a file outside the folder that it should lie in."""
     return PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts
-
-
-def _seen_through(name: str) -> tuple[str, PlainView]:
-    """Return the photograph and the view that a patch of a folder is named after."""
-    cropped = _CROPPED.fullmatch(name)
-    if cropped is None:
-        return name, WholeView()
-    return cropped["photo"], CropView(int(cropped["top"]), int(cropped["left"]))

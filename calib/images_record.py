@@ -1,5 +1,6 @@
 """Name what a calibration table keeps of the images it was made from: JSON values, no paths."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -9,8 +10,11 @@ from calib.digest import canonical_json, sha256_bytes
 from calib.records import Count, Positive, Sha256
 from calib.tile import Size
 
-Mode = Literal["whole", "crop"]
+Mode = Literal["whole", "crop", "both"]
 Origin = Literal["sample", "folder"]
+
+PIECE = re.compile(r"(?P<photo>.+)@(?P<top>\d+),(?P<left>\d+)(?:/(?P<reduction>\d+))?")
+"""How a patch that is a piece of a photograph is named (`calib.views.CropView`)."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,8 @@ class ImagesSummary:
 
     Attributes:
         origin: the embedded ``sample``, or a user's ``folder``.
-        mode: how the patches were cut; the sample holds both kinds and says ``crop``.
+        mode: how the patches were cut; the sample holds both kinds and says ``crop``, what is
+            judged on says ``both``.
         seed: what the choice was drawn with.
         requested: how many were asked for; ``None`` is all there are.
         count: how many there are.
@@ -100,34 +105,40 @@ def described(images: ImagesRecord) -> str:
     >>> one = (PatchRecord("a.png", "0"),)
     >>> described(ImagesRecord("sample", "crop", 0, 1, 1, Size(), "0" * 64, one))
     '1 picture of the embedded sample (a.png)'
+    >>> both = (PatchRecord("a.png@0,64", "0"), *one)
+    >>> described(ImagesRecord("folder", "both", 0, 2, 2, Size(), "0" * 64, both))
+    '2 pictures of your own, 1 tile at its own size and 1 resized to 128x128 (a.png@0,64, a.png)'
     """
     plural = "" if images.count == 1 else "s"
     source = "the embedded sample" if images.origin == "sample" else "your own"
     names = [patch.name for patch in images.patches[:_SHOWN_NAMES]]
     names += ["..."] if images.count > _SHOWN_NAMES else []
     degraded = "" if images.degradation is None else ", degraded"
-    return (
-        f"{images.count} picture{plural} of {source}{degraded}{_cut(images)} ({', '.join(names)})"
-    )
+    parts = f", {parts_of(images)}" if images.origin == "folder" else ""
+    return f"{images.count} picture{plural} of {source}{degraded}{parts} ({', '.join(names)})"
 
 
-def _cut(images: ImagesSummary) -> str:
-    """Return how photographs of a user's became pictures; the sample is of both kinds."""
-    if images.origin == "sample":
-        return ""
-    return f", resized to {images.size}" if images.mode == "whole" else f", pieces of {images.size}"
+def parts_of(images: ImagesRecord) -> str:
+    """Return in words what photographs became: tiles at their own size, or all of them resized."""
+    tiles = sum(is_tile(patch.name) for patch in images.patches)
+    whole = images.count - tiles
+    at_own = "1 tile at its own size" if tiles == 1 else f"{tiles} tiles at their own size"
+    if not tiles:
+        return f"resized to {images.size}"
+    return f"{at_own} and {whole} resized to {images.size}" if whole else f"all {at_own}"
 
 
-def resized_note(images: ImagesSummary) -> str:
-    """Say what figures of resized photographs do not tell; nothing of others.
+def photographs_in(images: ImagesRecord) -> int:
+    """Return how many photographs pictures are of: several may be pieces of one.
 
-    A photograph reduced to the size of a tile is sharper than the same photograph at its own size,
-    which is enlarged tile by tile.
+    >>> pieces = (PatchRecord("a.png@0,64", "0"), PatchRecord("a.png", "0"))
+    >>> photographs_in(ImagesRecord("folder", "both", 0, 2, 2, Size(), "0" * 64, pieces))
+    1
     """
-    if images.origin == "sample" or images.mode != "whole":
-        return ""
-    return (
-        f"these figures are of whole photographs resized to {images.size}; at its own size, "
-        "enlarged in tiles, a photograph may lie lower or higher: build with --mode crop "
-        "to calibrate and judge on such tiles"
-    )
+    pieces = ((patch.name, PIECE.fullmatch(patch.name)) for patch in images.patches)
+    return len({name if piece is None else piece["photo"] for name, piece in pieces})
+
+
+def is_tile(name: str) -> bool:
+    """Return whether a patch's name is of a piece of a photograph: ``PHOTOGRAPH@TOP,LEFT``."""
+    return PIECE.fullmatch(name) is not None

@@ -14,7 +14,9 @@ from calib.div2k import calibration_images, image_files, is_div2k, unpaired_phot
 from calib.errors import UsageError
 from calib.images import Picture, read_image
 
-_ORDER = 0  # the generator's second seed word; that of the cuts is another (calib/dataset.py)
+_ORDER = (
+    0  # the generator's second seed word; that of the cuts is another (calib/choose_patches.py)
+)
 
 
 class Photo(Protocol):

@@ -7,6 +7,7 @@ import numpy as np
 from calib.degradation.degrade import degrade
 from calib.degradation.parameters import Degradation
 from calib.images import Picture, resize_area
+from calib.images_record import PIECE
 from calib.tile import USUAL_SIZE, Size
 
 
@@ -62,6 +63,24 @@ class CropView:
 
 
 PlainView = WholeView | CropView
+
+
+def seen_through(name: str) -> tuple[str, PlainView]:
+    """Return the photograph and the view that a patch is named after.
+
+    >>> seen_through("mine/cat.png"), seen_through("cat.png@0,128")[1].suffix
+    (('mine/cat.png', WholeView(suffix='')), '@0,128')
+    """
+    found = PIECE.fullmatch(name)
+    if found is None:
+        return name, WholeView()
+    top, left, reduction = (int(found[part] or 1) for part in ("top", "left", "reduction"))
+    return found["photo"], CropView(top, left, reduction)
+
+
+def is_larger(shape: tuple[int, ...], sides: tuple[int, int]) -> bool:
+    """Return whether a picture [H, W, ...] has more rows or columns than a tile."""
+    return shape[0] > sides[0] or shape[1] > sides[1]
 
 
 @dataclass(frozen=True)

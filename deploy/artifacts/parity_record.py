@@ -8,7 +8,7 @@ from typing import Literal
 from calib.dataset import PatchRef
 from calib.errors import VerificationError
 from calib.held_back import found_patches
-from calib.images_record import ImagesRecord, described
+from calib.images_record import ImagesRecord, described, parts_of
 from calib.records import Positive, Sha256, read
 from deploy.artifacts.files import PARITY_NAME
 
@@ -114,6 +114,12 @@ class VerifiedOn:
         if self.choice == "sample" or not folder.is_dir():
             return ()
         return found_patches(folder, self.images)
+
+    @property
+    def counted(self) -> str:
+        """How many they are, and what a user's photographs became for that."""
+        count = str(self.images.count)
+        return count if self.choice == "sample" else f"{count}: {parts_of(self.images)}"
 
     def __str__(self) -> str:
         """Return in words which pictures these are."""

@@ -6,7 +6,7 @@ The build says it on the screen, and the report on its page, however often that 
 from collections.abc import Iterator
 
 from calib.held_back import ONE_IN
-from calib.images_record import ImagesSummary
+from calib.images_record import ImagesSummary, photographs_in
 from deploy.artifacts.manifest import Manifest
 from deploy.artifacts.parity_record import VerifiedOn
 
@@ -36,7 +36,7 @@ def warnings_of(calibrated_on: ImagesSummary, verified_on: VerifiedOn | None) ->
         wanted = f" where {asked} were asked for" if count < asked else ""
         held = ""
         if verified_on is not None and verified_on.choice == "held-back" and count < asked:
-            back = verified_on.images.count
+            back = photographs_in(verified_on.images)
             held = f" ({back} {'is' if back == 1 else 'are'} held back)"
         yield (
             f"calibrated on {count} picture{'s' if count > 1 else ''}{wanted}{held}: what they "

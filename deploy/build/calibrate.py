@@ -12,7 +12,8 @@ from typing import Any
 import onnx
 
 from calib.calibrate import OnImage, calibrate
-from calib.dataset import PatchSet, folder_patches
+from calib.choose_patches import folder_patches
+from calib.dataset import PatchSet
 from calib.degradation.parameters import Degradation, DegradationParameters
 from calib.errors import CalibrationError, StaleTableError, named
 from calib.graph import GraphIndex

@@ -23,7 +23,7 @@ class PrecisionChoice(str, Enum):
     INT8 = "int8"
 
 
-ModeName = Literal["whole", "crop"]
+ModeName = Literal["whole", "crop", "both"]
 ActivationChoice = Literal["relu", "leaky_relu"]
 CALIBRATION = "Calibration"
 """A heading in ``--help``, for what a first build can do without."""
@@ -79,7 +79,9 @@ CalibCount = Annotated[int, typer.Option(min=1, help="How many images to calibra
 Mode = Annotated[
     ModeName,
     typer.Option(
-        help="whole: resize each image to --size (INTER_AREA); crop: cut that many pixels.",
+        help="What of each image to calibrate on. whole: all of it, resized to --size, which makes "
+        "it sharper; crop: a piece of that size as it is, as tiles of an enlarged picture are; "
+        "both: whole images and pieces by turns.",
         rich_help_panel=CALIBRATION,
     ),
 ]

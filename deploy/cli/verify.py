@@ -222,7 +222,7 @@ def show_verification(verification: "Verification") -> None:
             "needs: what the lowest must reach to be acceptable; it cannot be told apart where it "
             f"reaches that and {UNSEEN_DB:g} dB"
         )
-    for line in verification.judged_whole:
+    for line in verification.lowest:
         typer.echo(line)
     for result in verification.parity:
         if result.reference in ORIGINAL_NAMES:

@@ -16,7 +16,8 @@ import numpy as np
 import onnx
 
 from calib.arrays import Float32
-from calib.dataset import PatchRef, folder_patches, unseen_patches
+from calib.choose_patches import folder_patches
+from calib.dataset import PatchRef, unseen_patches
 from calib.div2k import evaluation_pairs, is_div2k
 from calib.errors import UsageError
 from calib.graph import form_of

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from calib.digest import sha256_file
-from calib.images_record import resized_note
 from deploy.artifacts.build_folder import Build
 from deploy.artifacts.check import Check
 from deploy.artifacts.files import MANIFEST_NAME, Artifact
@@ -151,12 +150,6 @@ class Content:
     def warnings(self) -> tuple[str, ...]:
         """What the pictures that were at hand cost, one line each."""
         return picture_warnings(self.manifest)
-
-    @property
-    def resized_note(self) -> str:
-        """What the figures do not tell of photographs at their own size, if they do not."""
-        verified_on = self.manifest.verified_on
-        return "" if verified_on is None else resized_note(verified_on.images)
 
     @property
     def columns(self) -> int:

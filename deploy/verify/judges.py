@@ -4,9 +4,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from calib.dataset import PatchSet, folder_patches, unseen_patches
+from calib.dataset import PatchSet, unseen_patches
 from calib.errors import UsageError
 from calib.images_record import ImagesRecord
+from calib.native_tiles import judged_patches
+from calib.photos import shuffled_photos
 from calib.sample import verification_pictures
 from calib.tile import Size
 from deploy.artifacts.build_folder import Build
@@ -42,9 +44,10 @@ class Judges:
         """
         unseen = unseen_patches(self.patches.patches, calibrated_on)
         if not unseen:
+            count = len({patch.photo.name for patch in self.patches.patches})
             raise UsageError(
-                f"the build was calibrated on all {len(self.patches)} pictures it should be "
-                "verified on; name others"
+                f"the build was calibrated on all {count} pictures it should be verified on; name "
+                "others, or ask 'esrdeploy compare' about these"
             )
         return replace(self, patches=replace(self.patches, patches=unseen))
 
@@ -78,13 +81,17 @@ def sample_judges(size: Size) -> Judges:
 
 
 def folder_judges(folder: Path, size: Size) -> Judges:
-    """Return every picture of a folder, each resized to ``size``.
+    """Return every picture of a folder, at its own size too (`calib.native_tiles`).
+
+    Args:
+        folder: of pictures.
+        size: of the tiles that a network takes.
 
     Raises:
         ImageSetError: the folder holds no images.
         ImageError: an image does not decode.
     """
-    return Judges("folder", folder_patches(folder, mode="whole", count=None, seed=0, size=size))
+    return Judges("folder", judged_patches(shuffled_photos(folder, 0), size=size))
 
 
 def judges_of(manifest: Manifest, images: Path | None) -> Judges:

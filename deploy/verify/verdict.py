@@ -11,7 +11,7 @@ from typing import Any
 
 from calib.dataset import PatchRef
 from calib.images import to_input
-from calib.images_record import resized_note
+from calib.images_record import is_tile
 from deploy.artifacts.build_folder import Build
 from deploy.artifacts.check import Check
 from deploy.artifacts.files import MANIFEST_NAME
@@ -85,10 +85,15 @@ class Verification:
         return str(self.judges.record())
 
     @property
-    def judged_whole(self) -> tuple[str, ...]:
-        """What the figures do not tell of photographs at their own size, if they do not."""
-        note = resized_note(self.judges.record().images)
-        return (note,) if note and self.parity else ()
+    def lowest(self) -> tuple[str, ...]:
+        """Where the file of lowest parity has it, in one line; nothing of the sample's pictures."""
+        judged = [item for item in self.parity if item.against == "float"]
+        if self.judges.choice == "sample" or not judged:
+            return ()
+        result = min(judged, key=lambda item: item.summary().psnr_db_min)
+        image = min(result.images, key=lambda item: item.psnr_db)
+        part = "a tile at its own size" if is_tile(image.name) else "resized"
+        return (f"lowest: {image.psnr_db:.2f} dB, {result.candidate} on {image.name} ({part})",)
 
     @property
     def not_asked(self) -> tuple[str, ...]:
@@ -130,11 +135,11 @@ class Verification:
         if self.level == "cannot be told apart":
             return (
                 f"verified, cannot be told from float: at least {reached} dB on each of the "
-                f"pictures compared ({len(self.judges.patches)})"
+                f"pictures compared ({self.judges.record().counted})"
             )
         return (
             f"verified, acceptable: at least {reached} dB on each of the pictures compared "
-            f"({len(self.judges.patches)}); from "
+            f"({self.judges.record().counted}); from "
             f"{UNSEEN_DB:g} dB on it could not be told from float"
         )
 
@@ -150,7 +155,7 @@ class Verification:
             "passed": self.passed,
             "level": self.level,
             "pictures": asdict(self.judges.record()),
-            "pictures_note": resized_note(self.judges.record().images) or None,
+            "pictures_note": self.judges.record().counted,
             "not_asked": list(self.not_asked),
             "warnings": list(self.warnings),
             "int8": dict(self.int8),

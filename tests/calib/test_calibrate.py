@@ -163,7 +163,7 @@ import sys, time
 from pathlib import Path
 import onnx
 from calib.calibrate import calibrate
-from calib.dataset import (folder_patches)
+from calib.choose_patches import folder_patches
 
 folder, wanted = Path(sys.argv[1]), sys.argv[2].split(",")
 patches = folder_patches(folder / "images", mode="whole", count=None, seed=0)

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from calib.dataset import PatchSet, folder_patches
+from calib.choose_patches import folder_patches
+from calib.dataset import PatchSet
 from calib.digest import sha256_bytes
 from calib.errors import ImageError, UsageError
 from calib.images import read_image, resize_area, write_image
@@ -68,7 +69,7 @@ def test_crops_are_dealt_evenly(photos: Path) -> None:
     assert len(choose(photos, mode="crop")) == 5
 
 
-@pytest.mark.parametrize("mode", ["whole", "crop"])
+@pytest.mark.parametrize("mode", ["whole", "crop", "both"])
 @pytest.mark.parametrize("count", [1, 3, 4])
 def test_a_larger_count_begins_with_the_smaller_one(photos: Path, mode: str, count: int) -> None:
     small, large = (choose(photos, mode=mode, count=n, seed=9) for n in (count, 5))
@@ -76,7 +77,7 @@ def test_a_larger_count_begins_with_the_smaller_one(photos: Path, mode: str, cou
     assert small.digest != large.digest
 
 
-@pytest.mark.parametrize("mode", ["whole", "crop"])
+@pytest.mark.parametrize("mode", ["whole", "crop", "both"])
 def test_the_seed_decides(photos: Path, mode: str) -> None:
     one, same, other = (choose(photos, mode=mode, count=3, seed=s) for s in (4, 4, 5))
     assert one == same
@@ -141,7 +142,7 @@ def test_a_file_that_does_not_decode_is_named(tmp_path: Path) -> None:
         choose(tmp_path)
 
 
-@pytest.mark.parametrize("mode", ["whole", "crop"])
+@pytest.mark.parametrize("mode", ["whole", "crop", "both"])
 def test_a_file_that_changed_is_noticed(tmp_path: Path, mode: str) -> None:
     picture = np.full((140, 140, 3), 90, np.uint8)
     write_image(tmp_path / "a.png", picture)

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calib.dataset import folder_patches, unseen_patches
+from calib.choose_patches import folder_patches
+from calib.dataset import unseen_patches
 from calib.degradation.degrade import degrade
 from calib.degradation.parameters import Degradation
 from calib.div2k import evaluation_pairs
@@ -24,24 +25,26 @@ def photos(folder: Path, count: int) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("mode", ["whole", "crop"])
+@pytest.mark.parametrize("mode", ["whole", "crop", "both"])
 @pytest.mark.parametrize(("there", "asked"), [(5, 50), (12, 6), (25, 50), (60, 50), (11, 30)])
 def test_no_photograph_is_on_both_sides(mode, there: int, asked: int, tmp_path: Path) -> None:
     folder = photos(tmp_path / "mine", there)
     split = split_folder(folder, mode=mode, count=asked, seed=3)
     assert split.held_back is not None
-    assert len(split.held_back) == min(MOST, there // ONE_IN)
+    judged = {patch.photo.name for patch in split.held_back.patches}
+    assert len(judged) == min(MOST, there // ONE_IN)
+    assert len(split.held_back) == 3 * len(judged)  # two tiles of each, and the whole
     sides = [{p.photo.name for p in part.patches} for part in (split.calibration, split.held_back)]
     assert sides[0].isdisjoint(sides[1])
-    if asked + len(split.held_back) <= there:
+    if asked + len(judged) <= there:
         assert split.calibration == folder_patches(folder, mode=mode, count=asked, seed=3)
     found = found_patches(folder, split.held_back.record())
     assert [p.sha256 for p in found] == [p.sha256 for p in split.held_back.patches]
     (folder / found[0].photo.name).unlink()
-    assert len(found_patches(folder, split.held_back.record())) == len(found) - 1
+    assert len(found_patches(folder, split.held_back.record())) == len(found) - 3
 
 
-@pytest.mark.parametrize("mode", ["whole", "crop"])
+@pytest.mark.parametrize("mode", ["whole", "crop", "both"])
 def test_degraded_photographs_are_held_back_and_found_again(mode, tmp_path: Path) -> None:
     folder, how = photos(tmp_path / "mine", 6), Degradation(2)
     size = Size(32, 48)
@@ -60,8 +63,7 @@ def test_degraded_photographs_are_held_back_and_found_again(mode, tmp_path: Path
     seen, unseen = split.calibration.record(), [patch.photo for patch in split.held_back.patches]
     whole = folder_patches(folder, mode="whole", count=None, seed=0).patches
     left = {patch.photo.name for patch in unseen_patches(whole, seen)}
-    if mode == "whole":  # a crop's pixels are of their place
-        assert left == {photo.name for photo in unseen}
+    assert left == {photo.name for photo in unseen}
 
 
 def test_too_few_are_all_calibrated_on(tmp_path: Path) -> None:
@@ -74,8 +76,8 @@ def test_a_copy_of_what_is_calibrated_on_is_not_held_back(tmp_path: Path) -> Non
     folder = photos(tmp_path / "mine", 5)
     split = split_folder(folder, mode="whole", count=4, seed=0)
     assert split.held_back is not None
-    (back,) = split.held_back.patches
-    shutil.copy(folder / split.calibration.patches[0].photo.name, folder / back.photo.name)
+    (back,) = {patch.photo for patch in split.held_back.patches}
+    shutil.copy(folder / split.calibration.patches[0].photo.name, folder / back.name)
     assert split_folder(folder, mode="whole", count=4, seed=0).held_back is None
 
 
@@ -93,9 +95,9 @@ def test_a_div2k_layout_is_judged_on_its_evaluation_pairs(tmp_path: Path) -> Non
     names = {Path(patch.name).name for patch in degraded.calibration.patches}
     assert names == {"0001.png", "0002.png"}
     assert degraded.held_back is not None  # 0800.png is the picture of 0001.png
-    assert {Path(patch.name).name for patch in degraded.held_back.patches} == {"0801.png"}
+    assert {Path(patch.photo.name).name for patch in degraded.held_back.patches} == {"0801.png"}
     split = split_folder(tmp_path, mode="whole", count=50, seed=0)
     assert split.held_back is not None
     pairs = {pair.lr.name for pair in evaluation_pairs(tmp_path)}
-    assert {Path(patch.name).name for patch in split.held_back.patches} == pairs
+    assert {Path(patch.photo.name).name for patch in split.held_back.patches} == pairs
     assert len(split.calibration) == 1

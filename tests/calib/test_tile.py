@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calib.dataset import folder_patches
+from calib.choose_patches import folder_patches
 from calib.errors import UsageError
 from calib.images import resize_area, write_image
 from calib.sample import sample_patches

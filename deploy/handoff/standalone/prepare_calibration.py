@@ -34,7 +34,7 @@ _CROP = re.compile(r"(?P<photo>.*)@(?P<top>\d+),(?P<left>\d+)(?:/(?P<reduction>\
 
 def make_picture(photos: Path, name: str, mode: str, size: tuple[int, int]) -> processing.Picture:
     """Return the calibration picture of that name, uint8 [H, W, 3] RGB of that size."""
-    crop = _CROP.fullmatch(name) if mode == "crop" else None
+    crop = _CROP.fullmatch(name) if mode != "whole" else None
     if crop is None:
         return processing.resize_area(processing.read_picture(photos / name), *size)
     picture = processing.read_picture(photos / crop["photo"])

@@ -1,6 +1,7 @@
 """Builds calibrated on one's own pictures: judged on those held back, and saying so."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,9 +9,10 @@ import numpy as np
 import pytest
 
 from calib.dataset import PatchSet
-from calib.images import write_image
-from calib.images_record import resized_note
+from calib.images import read_image, write_image
+from calib.images_record import is_tile
 from calib.sample import sample_patches
+from calib.tile import Size
 from deploy.artifacts.manifest import read_manifest
 from deploy.artifacts.parity_record import VerifiedOn
 from deploy.artifacts.picture_warnings import warnings_of
@@ -19,6 +21,7 @@ from deploy.build.calibrate import CalibrationRequest
 from deploy.cli.next_commands import after_handoff, next_commands
 from deploy.handoff.golden import golden_pictures
 from deploy.handoff.make import open_build
+from deploy.verify.judges import folder_judges
 from tests.deploy.builds import copied, run
 
 
@@ -224,13 +227,40 @@ def test_what_the_build_warns_of_stands_in_the_report_made_again(
         assert [line for line in warnings if f"<b>Warning:</b> {line}." not in text] == []
 
 
-def test_figures_of_resized_photographs_say_so_wherever_they_stand(own) -> None:
-    folder, shown = own
+def test_photographs_larger_than_the_tile_are_judged_at_their_own_size(
+    mine: Path, tiny_x2_weights: Path, tmp_path: Path
+) -> None:
+    """Wherever the verdict stands, it counts tiles of photographs and names them as such."""
+    larger = tmp_path / "larger"
+    larger.mkdir()
+    photograph = np.concatenate([read_image(mine / f"{number}.png") for number in range(3)])
+    write_image(larger / "photo.png", photograph)
+    result = run(
+        "build", "--model", "small", "--weights", tiny_x2_weights, "--precision", "fp16",
+        "--calib-count", 2, "--verify-images", larger, "--out", tmp_path / "dist",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    folder = tmp_path / "dist" / "small"
     verified_on = read_manifest(folder / "manifest.json").verified_on
     assert verified_on is not None
-    note = resized_note(verified_on.images)
-    assert "whole photographs resized to 128x128" in note
-    assert note in " ".join(shown.split())
-    assert note[1:] in (folder / "report.html").read_text()
-    sample = sample_patches("verification").record()
-    assert resized_note(sample) == resized_note(replace(sample, origin="folder")) == ""
+    names = [patch.name for patch in verified_on.images.patches]
+    expected = [patch.name for patch in folder_judges(larger, Size()).patches.patches]
+    assert names == expected
+    assert len(names) == 3
+    assert [is_tile(name) for name in names] == [True, True, False]
+    parts = "3: 2 tiles at their own size and 1 resized to 128x128"
+    page, shown = (folder / "report.html").read_text(), " ".join(result.stdout.split())
+    assert f"the pictures compared ({parts})" in shown
+    assert f"Of the pictures compared ({parts})" in " ".join(page.split())
+    lowest = re.search(r"lowest: [\d.]+ dB, small-fp16.onnx on (\S+) \((.*?)\)", shown)
+    assert lowest is not None
+    assert lowest[2] == ("a tile at its own size" if is_tile(lowest[1]) else "resized")
+    parity = json.loads((folder / "parity.json").read_text())["artifacts"]["small-fp16.onnx"]
+    assert [image["name"] for image in parity["per_image"]] == names
+    worst = min(parity["per_image"], key=lambda image: image["psnr_db"])
+    assert worst["name"] == lowest[1]
+    assert parity["psnr_db_min"] == pytest.approx(worst["psnr_db"], abs=1e-3)
+    again = run("verify", folder, "--images", larger, "--backend", "none", "--json")
+    (found,) = json.loads(again.stdout)["builds"]
+    assert found["pictures_note"] == parts
+    assert [item["picture"] for item in found["files"][-1]["pictures"]] == names

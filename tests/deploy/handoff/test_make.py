@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 import pytest
 
+from calib.choose_patches import folder_patches
 from calib.colours import RGB
-from calib.dataset import folder_patches
 from calib.digest import sha256_bytes
 from calib.errors import StaleTableError, UsageError, VerificationError
 from calib.images import read_image, to_input

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 import pytest
 
+from calib.choose_patches import folder_patches
 from calib.colours import RGB
-from calib.dataset import folder_patches
 from calib.degradation.parameters import Degradation
 from calib.form import Form
 from calib.images import decode_image, read_image, resize_area, to_input, to_picture
