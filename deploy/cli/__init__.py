@@ -14,6 +14,7 @@ from deploy import __version__
 from deploy.cli.bench import bench
 from deploy.cli.build import build
 from deploy.cli.calibrate import calibrate
+from deploy.cli.compare import compare
 from deploy.cli.degrade import degrade
 from deploy.cli.doctor import doctor
 from deploy.cli.entry import Commands, say_stopped
@@ -61,6 +62,7 @@ app.command()(models)
 app.command()(targets)
 app.command()(calibrate)
 app.command("eval")(evaluate)
+app.command()(compare)
 app.command()(degrade)
 app.command()(report)
 app.command()(inspect)

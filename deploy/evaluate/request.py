@@ -8,40 +8,56 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+import onnx
+
 from calib.digest import sha256_bytes
 from calib.div2k import Pair, evaluation_pairs
-from calib.errors import UsageError
+from calib.errors import UsageError, VerificationError
 from calib.images import read_image, resize_area
 from calib.table import CalibrationTable
 from calib.tile import Tile
+from deploy.artifacts.check import check_digest
 from deploy.artifacts.files import MANIFEST_NAME, TABLE_NAME, Artifact
+from deploy.artifacts.judged_runner import judged_runner
 from deploy.artifacts.manifest import Manifest, read_manifest
+from deploy.artifacts.onnx_files import read_model
 from deploy.artifacts.precision import ModelPrecision
 from deploy.evaluate.protocols import Shape
+from deploy.runtime.runner import Runner
+from quant.passes.rebatch import with_batch
 
 _USUAL_SCALE = 4
 
 
-@dataclass(frozen=True)
-class ScoringRequest:
-    """What to score, and how.
+@dataclass(frozen=True, kw_only=True)
+class FileChoice:
+    """Which files of which builds.
 
     Attributes:
-        data: folder in DIV2K's layout.
         builds: folder of builds, such as ``dist``.
         models: names of builds in it; empty for all there are.
         precisions: which files of a build; empty for all.
         targets: which int8 files; empty for all.
+    """
+
+    builds: Path = Path("dist")
+    models: tuple[str, ...] = ()
+    precisions: tuple[ModelPrecision, ...] = ()
+    targets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ScoringRequest(FileChoice):
+    """What to score, and how.
+
+    Attributes:
+        data: folder in DIV2K's layout.
         shape: ``fixed`` or ``source``.
         whole: at the true size, run the network at that size and not in tiles.
         count: how many pairs, the first by name; ``None`` for all.
     """
 
     data: Path
-    builds: Path = Path("dist")
-    models: tuple[str, ...] = ()
-    precisions: tuple[ModelPrecision, ...] = ()
-    targets: tuple[str, ...] = ()
     shape: Shape = "fixed"
     whole: bool = False
     count: int | None = None
@@ -61,6 +77,29 @@ class BuiltModel:
     manifest: Manifest
     artifact: Artifact
 
+    def read(self) -> onnx.ModelProto:
+        """Return what the file computes, for one picture at a time: so none is drawn twice.
+
+        Raises:
+            VerificationError: it is not the file that the manifest names.
+        """
+        item, path = self.artifact, self.folder / self.artifact.path
+        named = check_digest(self.folder, item.path, item.sha256, item.size_bytes)
+        if named.status != "passed":
+            raise VerificationError(
+                f"{path} is not the file that the manifest names; run 'esrdeploy verify "
+                f"{self.folder}'"
+            )
+        return with_batch(read_model(path), 1)
+
+    def runner(self) -> Runner:
+        """Return what the file draws, run as it is judged.
+
+        Raises:
+            VerificationError: it is not the file that the manifest names.
+        """
+        return judged_runner(self.read(), self.artifact.precision)
+
     @property
     def scale(self) -> int:
         """Output pixels per input pixel along one side."""
@@ -72,7 +111,7 @@ class BuiltModel:
         return self.manifest.network.tile
 
 
-def find_built_models(request: ScoringRequest) -> list[BuiltModel]:
+def find_built_models(request: FileChoice) -> list[BuiltModel]:
     """List the files that are asked for, in order of model and precision.
 
     Where no model is named, builds of networks that enlarge no pictures are passed over.
@@ -95,7 +134,7 @@ def find_built_models(request: ScoringRequest) -> list[BuiltModel]:
     return found
 
 
-def _files_of(name: str, request: ScoringRequest) -> Iterator[BuiltModel]:
+def _files_of(name: str, request: FileChoice) -> Iterator[BuiltModel]:
     folder = request.builds / name
     lowest = request.precisions[-1] if request.precisions else "int8"
     build = f"run 'esrdeploy build --model {name} --precision {lowest}' first"
@@ -150,7 +189,7 @@ def require_held_out(item: BuiltModel, pairs: Sequence[Pair]) -> None:
         return
     images = CalibrationTable.load(item.folder / TABLE_NAME).images
     digests = {entry.sha256 for entry in images.patches}
-    by_name = images.mode == "crop" or images.degradation is not None
+    by_name = images.mode != "whole" or images.degradation is not None
     files = {
         PurePosixPath(entry.name.partition("@")[0]).name
         for entry in images.patches

@@ -16,12 +16,10 @@ from calib.arrays import Float32, Float64
 from calib.colours import RGB
 from calib.digest import canonical_json, sha256_bytes, sha256_file
 from calib.div2k import Pair
-from calib.errors import UsageError, VerificationError
+from calib.errors import UsageError
 from calib.images import Picture
 from calib.tile import Tile
-from deploy.artifacts.check import check_digest
 from deploy.artifacts.judged_runner import judged_runner
-from deploy.artifacts.onnx_files import read_model
 from deploy.artifacts.precision import ModelPrecision
 from deploy.evaluate.critic import Critic, CriticMeter
 from deploy.evaluate.fid.frechet import frechet_distance
@@ -41,7 +39,6 @@ from deploy.progress import Progress
 from deploy.runtime.resized import resized_model
 from deploy.runtime.runner import Runner
 from deploy.runtime.tiling import MARGIN_PX, Tiling, tiled_runner
-from quant.passes.rebatch import with_batch
 
 FEWEST_FOR_FID = 2
 
@@ -97,14 +94,8 @@ def _score_one(  # noqa: PLR0913  # the last two are asked or not
     fid: "_FidMeter | None",
     judge: CriticMeter | None,
 ) -> Entry:
-    artifact, path = item.artifact, item.folder / item.artifact.path
-    named = check_digest(item.folder, artifact.path, artifact.sha256, artifact.size_bytes)
-    if named.status != "passed":
-        raise VerificationError(
-            f"{path} is not the file that the manifest names; run 'esrdeploy verify {item.folder}'"
-        )
+    artifact, model = item.artifact, item.read()
     assert artifact.precision is not None
-    model = with_batch(read_model(path), 1)  # it draws the same, and no picture twice
     run = _SizedRunner(model, artifact.precision, item.scale, item.tile, request)
     meters = [meter.scored(item.scale) for meter in (fid, judge) if meter is not None]
 

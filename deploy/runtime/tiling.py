@@ -67,6 +67,18 @@ class Tiling:
         side_px = self.tile.sides[axis]
         return side_px, self._margin(side_px)
 
+    def used(self, axis: int) -> Iterator[tuple[int, slice]]:
+        """Yield where each tile begins along an axis, and which of its pixels are used there.
+
+        >>> [(start, used.start, used.stop) for start, used in Tiling(200, 128).used(0)]
+        [(0, 0, 104), (72, 24, 128)]
+        """
+        starts = (self.rows, self.columns)[axis]
+        side_px, margin_px = self.along(axis)
+        for start in starts:
+            first = 0 if start == starts[0] else margin_px
+            yield start, slice(first, side_px - (0 if start == starts[-1] else margin_px))
+
     def _margin(self, side_px: int) -> int:
         return min(MARGIN_PX, side_px // 4) if self.margin_px is None else self.margin_px
 

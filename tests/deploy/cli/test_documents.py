@@ -39,6 +39,7 @@ DOCUMENTS = {
     "esrdeploy.cli.targets/2": "targets",
     "esrdeploy.cli.calibrate/3": "calibrate {own} --calib-count 1 --replace --out {out}",
     "esrdeploy.eval/1": "eval --data {div2k} --builds {builds} --precision fp32 --out {out}",
+    "esrdeploy.cli.compare/1": "compare {pictures} --builds {builds}",
     "esrdeploy.cli.report/2": "report {build} --images {pictures}",
     "esrdeploy.cli.inspect/2": "inspect {model} --nodes --ranges",
     "esrdeploy.cli.inspect-folder/2": "inspect {build}",

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calib.dataset import Mode, folder_patches
+from calib.choose_patches import folder_patches
+from calib.dataset import Mode
 from calib.degradation.parameters import Degradation
 from calib.digest import sha256_bytes
 from calib.errors import ImageSetError, UsageError, VerificationError
@@ -80,7 +81,7 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def found(dist: Path, **wishes) -> list[tuple[str, str, str | None]]:
     """Return build, precision and target of every file that is chosen."""
-    items = find_built_models(ScoringRequest(Path("DIV2K"), dist, **wishes))
+    items = find_built_models(ScoringRequest(Path("DIV2K"), builds=dist, **wishes))
     return [(i.folder.name, i.artifact.precision, i.artifact.target) for i in items]
 
 
@@ -166,7 +167,7 @@ def test_a_broken_manifest_is_named(tmp_path: Path) -> None:
 
 
 def test_the_scale_is_the_networks(dist) -> None:
-    items = find_built_models(ScoringRequest(Path("DIV2K"), dist))
+    items = find_built_models(ScoringRequest(Path("DIV2K"), builds=dist))
     assert {item.folder.name: item.scale for item in items} == {"a": 4, "b": 4, "c": 2}
 
 

@@ -12,8 +12,9 @@ import onnx
 import pytest
 from skimage import data
 
+from calib.choose_patches import folder_patches
 from calib.colours import RGB
-from calib.dataset import Mode, folder_patches
+from calib.dataset import Mode
 from calib.images import read_image, resize_area, to_input, to_picture, write_image
 from calib.table import CalibrationTable
 from deploy.metrics.psnr_ssim import psnr_db
