@@ -91,7 +91,8 @@ def unpack(path: Path, folder: Path) -> None:
     try:
         require_regular(path)
         with zipfile.ZipFile(path) as archive:
-            entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+            # Not is_dir(), which fails on an entry without a name.
+            entries = [item for item in archive.infolist() if not item.filename.endswith("/")]
             _require_safe(path.name, entries)
             for entry in entries:
                 target = folder / entry.filename

@@ -34,6 +34,16 @@ def deep(archive: zipfile.ZipFile) -> None:
     archive.writestr(zipfile.ZipInfo("a/" * 3000 + "x"), b"")
 
 
+def listed_as(name: str) -> Rewrite:
+    """Add an entry under a name that zipfile itself would not write."""
+
+    def rewrite(archive: zipfile.ZipFile) -> None:
+        archive.writestr("plain", b"")
+        archive.filelist[-1].filename = name
+
+    return rewrite
+
+
 # By what is put into the zip beside the good entries: what is said, with exit 1.
 ENTRIES: dict[str, tuple[Rewrite, str]] = {
     "a parent path": (added("../../evil"), "leaves the folder"),
@@ -49,6 +59,8 @@ ENTRIES: dict[str, tuple[Rewrite, str]] = {
     "a file that is a folder of others": (added("models"), "folder that holds"),
     "3,000 folders deep": (deep, "long|deep"),
     "a name of 300 letters": (added("x" * 300), "long|deep"),
+    "no name at all": (listed_as(""), "empty step"),
+    "a name of one NUL": (listed_as("\0"), "no portable name"),
     "an empty step": (added("models//x"), "empty step"),
     "one file more": (added("evil.sh"), "not in the manifest"),
 }
