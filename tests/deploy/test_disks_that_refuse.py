@@ -39,7 +39,7 @@ WRITE = {
     "verify": "verify --returned {returned} {bundle} --report {out}/verdict.html",
     "models": "models --download general-x4v3",
 }
-READ_ONLY = {"doctor", "inspect", "targets"}
+READ_ONLY = {"compare", "doctor", "inspect", "targets"}
 IN_TEMPORARY = {"bench"}  # writes nothing else: test_a_full_disk_of_temporary_folders
 SMALLER_THAN_ANY_FILE = 64
 
