@@ -73,7 +73,7 @@ def upscale(
             min=500,
             metavar="MB",
             help="Memory that may be taken: with more of it tiles are larger and overlap less.",
-            show_default="1300",
+            show_default="1500",
         ),
     ] = None,
     codec: Annotated[

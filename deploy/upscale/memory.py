@@ -9,7 +9,7 @@ from calib.graph import GraphIndex
 from deploy.runtime.activations import peak_activation_bytes
 from deploy.runtime.stages import cut_where_it_grows
 
-MEMORY_MB = 1300
+MEMORY_MB = 1500
 BASE_MB = 250
 """What a process takes beside pictures, tiles and weights: the interpreter and the runtimes."""
 

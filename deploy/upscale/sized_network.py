@@ -20,7 +20,7 @@ from deploy.runtime.tiling import MARGIN_PX, in_tiles
 from deploy.upscale.memory import MEMORY_MB, ONCE, Copies, Needs
 from deploy.upscale.tile_choice import choose_tile
 
-_PICTURES = 2  # in memory: the one that is drawn and the next one
+_PICTURES = 4  # in memory: as decoded and as samples, of the one that is drawn and the next one
 _BANDS = 3  # in memory: drawn, joined with alpha, and being encoded
 
 

@@ -32,7 +32,7 @@ PICTURES = {
 
 
 def sized(
-    path: Path, *, memory_mb: float = 1300, fixed: bool = False, backend: BackendName = "ort"
+    path: Path, *, memory_mb: float = 1500, fixed: bool = False, backend: BackendName = "ort"
 ) -> SizedNetwork:
     return SizedNetwork(onnx.load(path), 4, loader(backend), memory_mb=memory_mb, fixed=fixed)
 
@@ -50,7 +50,7 @@ def test_no_tile_edge_shows(
     if not is_installed(backend):
         pytest.skip(f"{backend} is not installed")
     network = sized(
-        built / file, memory_mb=memory_mb or 1300, fixed=memory_mb is None, backend=backend
+        built / file, memory_mb=memory_mb or 1500, fixed=memory_mb is None, backend=backend
     )
     in_one_piece = sized(built / file, backend=backend)
     tiling = Tiling(*SIDES, network.tile_for((*SIDES, 3)))
