@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from calib.errors import UsageError
+from calib.meant import meant
 from quant.numerics.affine import INTEGER_TYPES, IntegerName, IntegerType
 from quant.numerics.saturation_limits import AccumulatorBits
 
@@ -259,4 +260,5 @@ def find_profile(name: str) -> TargetProfile:
         raise UsageError(
             f"unknown target {name!r}; choose one of {', '.join(sorted(PROFILES))}; "
             "ort is for CPUs, and 'esrdeploy targets' says which chip takes which"
+            f"{meant(name, (*PROFILES, *ALIASES))}"
         ) from None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deploy.cli.console import make_progress, print_json, print_table
+from deploy.cli.decibels import decibels
 from deploy.cli.options import AsJson, PrecisionChoice
 
 if TYPE_CHECKING:
@@ -66,8 +67,8 @@ def _show(found: "tuple[PictureDifference, ...]") -> None:
             [
                 item.picture,
                 str(item.tiles),
-                f"{item.parity_db_mean:.2f}",
-                f"{item.parity_db_lowest:.2f}",
+                decibels(item.parity_db_mean),
+                decibels(item.parity_db_lowest),
                 str(item.x),
                 str(item.y),
                 str(item.largest),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from deploy.cli.console import print_table
+from deploy.cli.decibels import change, decibels
 
 if TYPE_CHECKING:
     from deploy.metrics.layer_sqnr import LayerError
@@ -57,11 +58,12 @@ def show_backends(verification: "Verification") -> None:
 
 
 def _backend_row(item: "BackendError") -> list[str]:
-    beside = f"{item.record()['psnr_beside_reference_db_mean']:.2f}"
+    beside = decibels(item.record()["psnr_beside_reference_db_mean"])
     row = [item.artifact, f"{item.backend} {item.version}", beside]
     if item.meaning_db is None or item.change_db is None:
-        return [*row, "-", f"{item.parity_db:.2f}", "-"]
-    return [*row, f"{item.meaning_db:.2f}", f"{item.parity_db:.2f}", f"{item.change_db:+.2f}"]
+        return [*row, "-", decibels(item.parity_db), "-"]
+    figures = (decibels(item.meaning_db), decibels(item.parity_db), change(item.change_db))
+    return [*row, *figures]
 
 
 def show_layers(name: str, errors: "Sequence[LayerError]", images: Sequence[str]) -> None:
@@ -73,7 +75,7 @@ def show_layers(name: str, errors: "Sequence[LayerError]", images: Sequence[str]
         [
             error.tensor,
             error.operator,
-            f"{error.sqnr_db:.2f}",
+            decibels(error.sqnr_db),
             f"{error.cosine:.5f}",
             error.decision,
         ]

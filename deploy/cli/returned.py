@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from deploy.cli.console import make_progress, print_json, print_table
+from deploy.cli.decibels import decibels
 
 if TYPE_CHECKING:
     from deploy.artifacts.signature import Signer
@@ -56,7 +57,7 @@ def _show(returned: "Returned") -> None:
     title = f"{returned.model} on {returned.vendor}, {returned.precision}"
     if rows:
         means = [
-            f"{returned.mean_db(figure):.2f}" for figure in ("psnr_db", "ours_db", "between_db")
+            decibels(returned.mean_db(figure)) for figure in ("psnr_db", "ours_db", "between_db")
         ]
         blank = [""] * (len(columns) - 4)
         rows.append(["mean", means[0], "", means[1], means[2], *blank])
@@ -67,10 +68,10 @@ def _show(returned: "Returned") -> None:
 def _row(image: "ReturnedImage", *, photographed: bool) -> list[str]:
     row = [
         image.name,
-        f"{image.psnr_db:.2f}",
+        decibels(image.psnr_db),
         f"{image.required_db:.2f}",
-        f"{image.ours_db:.2f}",
-        f"{image.between_db:.2f}",
+        decibels(image.ours_db),
+        decibels(image.between_db),
         f"{image.ssim:.4f}",
     ]
     if photographed:

@@ -8,6 +8,7 @@ import typer
 
 from calib.errors import UsageError
 from deploy.cli.console import make_progress, print_json, print_table, short_digests
+from deploy.cli.decibels import decibels
 from deploy.cli.measured import show_backends, show_layers, show_speed
 from deploy.cli.options import AsJson, PrecisionChoice, lowest
 from deploy.cli.signing import (
@@ -205,8 +206,8 @@ def show_verification(verification: "Verification") -> None:
         [
             result.candidate,
             result.against,
-            f"{result.summary().psnr_db_mean:.2f}",
-            f"{result.summary().psnr_db_min:.2f}",
+            decibels(result.summary().psnr_db_mean),
+            decibels(result.summary().psnr_db_min),
             f"{result.threshold.psnr_db:g}",
             _spelled(result.summary().ssim_min, ".4f"),
             _spelled(result.threshold.ssim, "g"),

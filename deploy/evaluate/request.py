@@ -14,6 +14,7 @@ from calib.digest import sha256_bytes
 from calib.div2k import Pair, evaluation_pairs
 from calib.errors import UsageError, VerificationError
 from calib.images import read_image, resize_area
+from calib.meant import meant
 from calib.table import CalibrationTable
 from calib.tile import Tile
 from deploy.artifacts.check import check_digest
@@ -23,6 +24,7 @@ from deploy.artifacts.manifest import Manifest, read_manifest
 from deploy.artifacts.onnx_files import read_model
 from deploy.artifacts.precision import ModelPrecision
 from deploy.evaluate.protocols import Shape
+from deploy.network.known_models import MODELS
 from deploy.runtime.runner import Runner
 from quant.passes.rebatch import with_batch
 
@@ -139,9 +141,12 @@ def _files_of(name: str, request: FileChoice) -> Iterator[BuiltModel]:
     lowest = request.precisions[-1] if request.precisions else "int8"
     build = f"run 'esrdeploy build --model {name} --precision {lowest}' first"
     if not (folder / MANIFEST_NAME).is_file():
+        built = sorted(path.parent.name for path in request.builds.glob(f"*/{MANIFEST_NAME}"))
+        if name not in {entry.name for entry in MODELS}:
+            build = "'esrdeploy build --weights FILE --name NAME' makes one"
         raise UsageError(
-            f"found no build of {name} in {request.builds}; {build}, or name the folder with "
-            "--builds"
+            f"found no build of {name} in {request.builds}, but {', '.join(built) or 'none'}; "
+            f"{build}, or name the folder with --builds{meant(name, built)}"
         )
     manifest = read_manifest(folder / MANIFEST_NAME)
     if manifest.network.output != "picture" and not request.models:

@@ -48,7 +48,7 @@ def paired_files(
 
     Args:
         source: a picture, a clip or a folder.
-        out: the file to write, or a folder.
+        out: the file to write, or a folder; for a picture a new name without a suffix is one.
         recursive: whether to look into subfolders.
         suffix: of the pictures written, such as ``.png``; ``None``: that of each.
 
@@ -59,7 +59,8 @@ def paired_files(
     if source.is_dir():
         found = _folder(source, out, recursive=recursive, suffix=suffix)
     elif source.exists():
-        target = out / _named(Path(source.name), suffix) if out.is_dir() else out
+        into = out.is_dir() or not (out.suffix or out.exists())
+        target = out / _named(Path(source.name), suffix) if into else out
         if is_clip(source):
             container_of(target)
         else:

@@ -8,6 +8,7 @@ from functools import cache
 from importlib import import_module
 
 from calib.errors import UsageError
+from calib.meant import meant
 from deploy.handoff.vendor import Vendor
 
 
@@ -42,8 +43,9 @@ def find_vendor(name: str) -> Vendor:
             f"{takers[0]} --profile {name}"
         )
     if found is None:
+        names = [name for vendor in known.values() for name in (vendor.name, *vendor.aliases)]
         raise UsageError(
             f"unknown vendor {name!r}; choose one of {', '.join(known)}; 'esrdeploy targets' says "
-            "who takes what"
+            f"who takes what{meant(name, names)}"
         )
     return found

@@ -42,6 +42,7 @@ REFUSED: dict[str, dict[str, tuple[str, str]]] = {
         "a word that is none of the option's": ("--model x4plus --mode half", "'half'"),
         "unknown model": ("--model x5plus", "x5plus"),
         "unknown target": ("--model x4plus --target abacus", "abacus"),
+        "a misspelt target": ("--model x4plus --target qualcom", "did you mean qualcomm?"),
         "weights that are not there": ("--model x4plus --weights {absent}", "absent"),
         "no folder of images": ("--model x4plus --calib {absent}", "absent"),
         "an empty folder of images": ("{own} --calib {empty}", "no image"),
@@ -127,6 +128,7 @@ REFUSED: dict[str, dict[str, tuple[str, str]]] = {
     "handoff": {
         "no vendor": ("{build}", "--vendor"),
         "an unknown vendor": ("{build} --vendor abacus", "abacus"),
+        "a misspelt vendor": ("{build} --vendor nvidea", "did you mean nvidia?"),
         "a target given as a vendor": ("{build} --vendor qnn-w8a16", "--profile qnn-w8a16"),
         "no build": ("{empty} --vendor qnn", "expected one build"),
         "a bundle given as a build": ("{unpacked} --vendor qnn", "handoff --check"),

@@ -125,14 +125,20 @@ def test_the_files_that_are_asked_for(wishes, expected, dist) -> None:
     ("wishes", "message"),
     [
         pytest.param(
-            {"models": ("d",)},
-            "found no build of d in {dist}; run 'esrdeploy build --model d --precision int8' first",
+            {"models": ("x4plus",)},
+            "found no build of x4plus in {dist}, but a, b, c; run 'esrdeploy build --model x4plus "
+            "--precision int8' first",
             id="no such build",
         ),
         pytest.param(
-            {"models": ("d",), "precisions": ("fp16",)},
-            "run 'esrdeploy build --model d --precision fp16' first",
+            {"models": ("x4plus",), "precisions": ("fp16",)},
+            "run 'esrdeploy build --model x4plus --precision fp16' first",
             id="with the precision asked for",
+        ),
+        pytest.param(
+            {"models": ("my-own",)},
+            "'esrdeploy build --weights FILE --name NAME' makes one",
+            id="of no known network",
         ),
         pytest.param({"models": ("interrupted",)}, "found no build of interrupted", id="cut off"),
         pytest.param(

@@ -51,6 +51,17 @@ def test_one_picture_is_not_taken_for_what_lies_under_its_name(
     assert out.read_bytes() != b"kept"
 
 
+@pytest.mark.parametrize("exists", [True, False], ids=["that is there", "of a new name"])
+def test_a_picture_may_go_into_a_folder(
+    exists: bool, built: Path, pictures: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "enlarged"
+    if exists:
+        out.mkdir()
+    assert run("upscale", pictures / "a.png", out, *OPTIONS, built).exit_code == 0
+    assert set(files(out)) == {"a.png"}
+
+
 def test_a_second_run_draws_what_is_missing(built: Path, pictures: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert run("upscale", pictures, out, *OPTIONS, built).exit_code == 0
