@@ -198,5 +198,5 @@ def _disk(folder: Path) -> Finding:
 
 
 def extras_offered() -> frozenset[str]:
-    """Return the extras that the package declares, without that of who works on it."""
-    return frozenset(metadata(OURS).get_all("Provides-Extra") or ()) - {"dev"}
+    """Return the extras that the package declares, without those of who works on it."""
+    return frozenset(metadata(OURS).get_all("Provides-Extra") or ()) - {"dev", "site"}

@@ -133,7 +133,7 @@ def asked_to_enlarge(built: BuildOutcome, _: BuildRequest) -> object:
 
 def asked_to_be_scored(built: BuildOutcome, _: BuildRequest) -> object:
     out = built.folder.parent
-    return find_built_models(ScoringRequest(out, out, (built.folder.name,)))
+    return find_built_models(ScoringRequest(out, builds=out, models=(built.folder.name,)))
 
 
 def asked_to_take_bytes(_: BuildOutcome, request: BuildRequest) -> object:
@@ -170,7 +170,7 @@ def test_what_needs_pictures_refuses_it_in_one_line(
 
 
 def test_an_evaluation_of_every_build_passes_it_over(built: BuildOutcome, tmp_path: Path) -> None:
-    request = ScoringRequest(tmp_path, built.folder.parent)
+    request = ScoringRequest(tmp_path, builds=built.folder.parent)
     with pytest.raises(UsageError, match="no build of a network that enlarges pictures"):
         find_built_models(request)
 

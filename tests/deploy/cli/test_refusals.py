@@ -101,6 +101,12 @@ REFUSED: dict[str, dict[str, tuple[str, str]]] = {
         "no images": ("--model x4plus --calib {absent}", "absent"),
         "no picture at all": ("--model x4plus --calib-count 0", "--calib-count"),
     },
+    "compare": {
+        "no picture": ("", "PICTURE"),
+        "a picture that is not there": ("{absent} --builds {builds}", "absent"),
+        "no builds": ("{calibrated} --builds {empty}", "no build"),
+        "a target that is not built": ("{calibrated} --builds {builds} --target abacus", "abacus"),
+    },
     "eval": {
         "no data": ("", "--data"),
         "data that are not there": ("--data {absent} --builds {builds}", "absent"),

@@ -148,8 +148,8 @@ def test_the_picture_and_the_output_are_pinned_whatever_was_seen(
 def test_what_is_joined_with_the_picture_is_pinned_with_it(parsed, calibrated) -> None:
     model = parsed(
         HEADER
-        + """g (float[1,3,8,8] input) => (float[1,2,8,8] output)
-        <float[2,3,3,3] w0, float[2,5,3,3] w1>
+        + """g (float[1,3,8,8] input) => (float[1,3,8,8] output)
+        <float[2,3,3,3] w0, float[3,5,3,3] w1>
         {
           [a] s = Conv<pads=[1,1,1,1]>(input, w0)
           [cat] t = Concat<axis=1>(input, s)
