@@ -7,7 +7,7 @@ import typer
 
 from deploy.cli.console import make_progress, print_json, print_table
 from deploy.cli.decibels import decibels
-from deploy.cli.options import AsJson, PrecisionChoice
+from deploy.cli.options import AsJson, BuiltModels, BuiltTargets, PrecisionChoice
 
 if TYPE_CHECKING:
     from deploy.evaluate.compare_photographs import PictureDifference
@@ -17,24 +17,14 @@ def compare(
     pictures: Annotated[
         list[Path], typer.Argument(metavar="PICTURE...", help="Pictures, or folders of them.")
     ],
-    model: Annotated[
-        list[str] | None,
-        typer.Option("--model", "-m", help="A model that was built; repeatable. Default: all."),
-    ] = None,
+    model: BuiltModels = None,
     precision: Annotated[
         list[PrecisionChoice] | None,
         typer.Option(
             "--precision", "-p", help="Files to compare with float: int8 or fp16; repeatable."
         ),
     ] = None,
-    target: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--target",
-            "-t",
-            help="Target profile of the int8 files to compare; repeatable. Default: all.",
-        ),
-    ] = None,
+    target: BuiltTargets = None,
     builds: Annotated[Path, typer.Option(help="Folder of the builds.")] = Path("dist"),
     as_json: AsJson = False,
 ) -> None:

@@ -5,9 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from deploy.cli import completion
 from deploy.cli.console import make_progress, print_json, print_table
-from deploy.cli.options import AsJson, PrecisionChoice
+from deploy.cli.options import AsJson, BuiltModels, BuiltTargets, PrecisionChoice
 
 
 def evaluate(
@@ -15,23 +14,12 @@ def evaluate(
         Path,
         typer.Option(help="Folder in DIV2K's layout: DIV2K_valid_LR_bicubic/X4, DIV2K_valid_HR."),
     ],
-    model: Annotated[
-        list[str] | None,
-        typer.Option("--model", "-m", help="A model that was built; repeatable. Default: all."),
-    ] = None,
+    model: BuiltModels = None,
     precision: Annotated[
         list[PrecisionChoice] | None,
         typer.Option("--precision", "-p", help="Files to score; repeatable. Default: all."),
     ] = None,
-    target: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--target",
-            "-t",
-            help="Target profile of the int8 files to score; repeatable. Default: all.",
-            autocompletion=completion.targets,
-        ),
-    ] = None,
+    target: BuiltTargets = None,
     shape: Annotated[
         Literal["fixed", "source"],
         typer.Option(

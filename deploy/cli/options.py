@@ -31,6 +31,19 @@ CALIBRATION = "Calibration"
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")
 ]
+BuiltModels = Annotated[
+    list[str] | None,
+    typer.Option("--model", "-m", help="A model that was built; repeatable. Default: all."),
+]
+BuiltTargets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--target",
+        "-t",
+        help="Target profile of the int8 files to take; repeatable. Default: all.",
+        autocompletion=completion.targets,
+    ),
+]
 Model = Annotated[
     str | None,
     typer.Option(
