@@ -12,22 +12,19 @@ import numpy as np
 import pytest
 from filelock import FileLock
 from hypothesis import settings
-from safetensors.numpy import save_file
 
 from calib.colours import RGB
 from calib.digest import sha256_bytes
 from calib.images import to_input
 from calib.sample import sample_patches
 from deploy.artifacts.files import serialize
-from deploy.network.architecture import RRDBNet, tensor_shapes
 from deploy.network.export import export_float
 from deploy.network.load import load_network
+from tools.small_network import write_small_network
 
 # A loaded machine is no reason for a test to fail.
 settings.register_profile("steady", deadline=None)
 settings.load_profile("steady")
-
-PLAIN_CONVOLUTIONS = ("conv_first", "conv_up1", "conv_up2", "conv_hr", "conv_last")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -111,20 +108,7 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Its weights are small noise around the identity, so that activations have the sizes real
     ones have and the picture stays within [0, 1].
     """
-    shapes = tensor_shapes(RRDBNet(blocks=1, features=8, growth=4))
-    generator = np.random.default_rng(7)
-    tensors = {}
-    for name, shape in shapes.items():
-        fan_in = int(np.prod(shape[1:])) or 1
-        values = generator.normal(0.0, 0.5 / np.sqrt(fan_in), shape).astype(np.float32)
-        if name in {f"{conv}.weight" for conv in PLAIN_CONVOLUTIONS}:
-            for channel in range(3):
-                values[channel, :3] *= 0.1
-                values[channel, channel, 1, 1] += 1.0
-        tensors[name] = values if name.endswith("weight") else values * np.float32(0.05)
-    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    save_file(tensors, path)
-    return path
+    return write_small_network(tmp_path_factory.mktemp("weights") / "tiny.safetensors")
 
 
 @pytest.fixture(scope="session", autouse=True)
