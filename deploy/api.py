@@ -35,7 +35,8 @@ from deploy.upscale.load import load_network
 from deploy.upscale.memory import MEMORY_MB
 from deploy.upscale.samples import in_gray
 from deploy.verify.explain import VERDICT_ONLY, VerifyOptions
-from deploy.verify.verdict import Verification, verify_tree
+from deploy.verify.verdict import verify_tree
+from deploy.verify.verification import Verification
 from quant.plan import QuantOptions
 
 __all__ = [

@@ -45,7 +45,8 @@ from deploy.verify.drawing_ahead import DrawingAhead
 from deploy.verify.explain import LAYER_PICTURES, VerifyOptions
 from deploy.verify.judges import Judges, folder_judges, sample_judges
 from deploy.verify.original import held_original
-from deploy.verify.verdict import Verification, compare_build
+from deploy.verify.verdict import compare_build
+from deploy.verify.verification import Verification
 from quant.fp16.range import require_nodes
 from quant.passes.forms.form import in_form, prove_form
 from quant.passes.lowering.catalogue import lower_graph

@@ -11,7 +11,7 @@ from deploy.cli.decibels import change, decibels
 if TYPE_CHECKING:
     from deploy.metrics.layer_sqnr import LayerError
     from deploy.verify.backend_error import BackendError
-    from deploy.verify.verdict import Verification
+    from deploy.verify.verification import Verification
 
 WORST_LAYERS = 10
 SHOWN_NODES = 6

@@ -22,7 +22,7 @@ from deploy.cli.signing import (
 
 if TYPE_CHECKING:
     from deploy.runtime.backends import BackendName
-    from deploy.verify.verdict import Verification
+    from deploy.verify.verification import Verification
 
 _RETURNED = "Results of a vendor"
 _NOT_ASKED = {
@@ -240,11 +240,7 @@ def show_verification(verification: "Verification") -> None:
     show_backends(verification)
     for name, errors in verification.layers.items():
         show_layers(name, errors, verification.layer_images)
-    counted = [check.status for check in verification.checks]
-    typer.echo(
-        f"{counted.count('passed')} checks passed, {counted.count('failed')} failed, "
-        f"{counted.count('skipped')} skipped: {verdict_line(verification)}"
-    )
+    typer.echo(f"{verification.counted}: {verdict_line(verification)}")
     for warning in verification.warnings:
         typer.echo(f"warning: {warning}")
 

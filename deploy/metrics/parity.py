@@ -11,7 +11,7 @@ What passes reaches one of two levels, by its worst picture. From 40 dB on, valu
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -89,6 +89,33 @@ def at_least(summaries: Iterable[ParitySummary]) -> str:
 
 
 @dataclass(frozen=True)
+class _Figure:
+    """How a figure that has a threshold is spelled.
+
+    Attributes:
+        name: in records.
+        word: in front of its value, for people.
+        unit: behind it.
+        digits: after the decimal point; what is below a limit is never rounded up to it.
+    """
+
+    name: str
+    word: str
+    unit: str
+    digits: int
+
+    def spelled(self, value: float) -> str:
+        """Return a value, rounded down."""
+        if math.isinf(value):
+            return "none"
+        steps = 10**self.digits
+        return f"{math.floor(value * steps) / steps:.{self.digits}f}{self.unit}"
+
+
+_FIGURES = (_Figure("psnr_db", "", " dB", 2), _Figure("ssim", "SSIM ", "", 4))
+
+
+@dataclass(frozen=True)
 class ParityResult:
     """The verdict on one artifact, with every number it rests on.
 
@@ -113,19 +140,31 @@ class ParityResult:
     @property
     def failures(self) -> tuple[str, ...]:
         """One line for each picture and figure below its threshold."""
-        lines = []
+        return tuple(
+            f"{image.name}: {figure.name} {figure.spelled(found)} against {self.reference}, "
+            f"expected at least {needed:g}{figure.unit}"
+            for image in self.images
+            for figure, found, needed in self._below(image)
+        )
+
+    @property
+    def shortfall(self) -> str:
+        """The worst picture of each figure below its threshold, in words; empty where none is."""
+        worst: dict[_Figure, tuple[float, str]] = {}
         for image in self.images:
-            for figure, unit in (("psnr_db", " dB"), ("ssim", "")):
-                found, expected = getattr(image, figure), getattr(self.threshold, figure)
-                if expected is None:
-                    continue
-                if found is None or not found >= expected:  # catches NaN as well
-                    told = "none" if found is None else f"{found:.4g}{unit}"
-                    lines.append(
-                        f"{image.name}: {figure} {told} against {self.reference}, "
-                        f"expected at least {expected:g}{unit}"
-                    )
-        return tuple(lines)
+            for figure, found, needed in self._below(image):
+                line = f"{figure.word}{figure.spelled(found)} on {image.name}, needs {needed:g}"
+                worst[figure] = min(worst.get(figure, (math.inf, "")), (found, line))
+        return " and ".join(line for _, line in worst.values())
+
+    def _below(self, image: ImageParity) -> Iterator[tuple["_Figure", float, float]]:
+        """Yield each figure of a picture below its threshold, as found and as needed."""
+        for figure in _FIGURES:
+            needed = getattr(self.threshold, figure.name)
+            found = getattr(image, figure.name)
+            found = -math.inf if found is None or math.isnan(found) else found
+            if needed is not None and not found >= needed:
+                yield figure, found, needed
 
     @property
     def passed(self) -> bool:

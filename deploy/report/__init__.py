@@ -25,7 +25,7 @@ from deploy.runtime.outputs import Outputs
 from deploy.verify.contents import CheckedBuild
 from deploy.verify.explain import LAYER_PICTURES, measure_layers
 from deploy.verify.judges import Judges, judges_of, shown_instead
-from deploy.verify.verdict import Verification
+from deploy.verify.verification import Verification
 
 __all__ = ["REPORT_NAME", "remake_report", "write_report"]
 

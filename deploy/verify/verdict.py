@@ -4,178 +4,27 @@ First the files are checked as far as that goes without running a network
 (deploy/verify/contents.py), then what the models draw is compared with the float network's.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from calib.dataset import PatchRef
 from calib.images import to_input
-from calib.images_record import is_tile
 from deploy.artifacts.build_folder import Build
 from deploy.artifacts.check import Check
 from deploy.artifacts.files import MANIFEST_NAME
 from deploy.artifacts.manifest import find_builds, read_manifest
-from deploy.artifacts.parity_record import ParityFile
 from deploy.artifacts.picture_warnings import picture_warnings
-from deploy.metrics.layer_sqnr import LayerError
-from deploy.metrics.parity import UNSEEN_DB, Level, ParityResult, at_least, lowest_level
 from deploy.progress import Progress
 from deploy.runtime.backends import require_backends
-from deploy.runtime.cpu import this_machine
-from deploy.runtime.outputs import Drawn, Outputs
-from deploy.verify.backend_error import BackendError
+from deploy.runtime.outputs import Drawn
 from deploy.verify.compare_models import against_record, compare_models
 from deploy.verify.contents import CheckedBuild, check_folder, open_build
 from deploy.verify.drawing_ahead import DrawingAhead
 from deploy.verify.explain import VERDICT_ONLY, VerifyOptions, measure_backends, measure_layers
 from deploy.verify.judges import Judges, judges_of
 from deploy.verify.latency import Latency, measure_latencies
-from deploy.verify.original import (
-    ORIGINAL_NAMES,
-    Original,
-    check_float_network,
-    find_original,
-)
-from quant.fp16.range import Fp16Finding
-from quant.qdq.int8_share import Int8Share
-
-
-@dataclass(frozen=True)
-class Verification:
-    """What was checked of one build, and what came out.
-
-    Attributes:
-        model: name in the model table.
-        judges: the pictures that the parity figures come from.
-        checks: every check that was made or skipped, with its reason.
-        parity: one result per judged model.
-        fp16: how every value of the fp16 model fits fp16.
-        backends: what runtimes on this machine make of the files, where that was asked for.
-        not_run: why a file was run in no backend, by file, where one was asked for.
-        latencies: how long files take for an inference here, where that was asked for.
-        shares: how many convolutions of each int8 file compute in integers.
-        layers: error of every tensor by int8 file, where that was asked for.
-        layer_images: names of the pictures that those errors are of.
-        outputs: what the models drew of the first pictures.
-        int8: by int8 file, how much of it is in integers, and its size.
-        batch: how many pictures one inference takes.
-        warnings: what the pictures that a finished build was made on cost it, one line each.
-    """
-
-    model: str
-    judges: Judges
-    checks: tuple[Check, ...]
-    parity: tuple[ParityResult, ...] = ()
-    fp16: tuple[Fp16Finding, ...] = ()
-    backends: tuple[BackendError, ...] = ()
-    not_run: Mapping[str, str] = field(default_factory=dict)
-    latencies: tuple[Latency, ...] = field(default=(), compare=False)
-    shares: Mapping[str, Int8Share] = field(default_factory=dict)
-    layers: Mapping[str, tuple[LayerError, ...]] = field(default_factory=dict)
-    layer_images: tuple[str, ...] = ()
-    outputs: Outputs = field(default_factory=Outputs, compare=False)
-    int8: Mapping[str, str] = field(default_factory=dict)
-    batch: int = 1
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def image_note(self) -> str:
-        """Which pictures the parity figures come from, for a reader."""
-        return str(self.judges.record())
-
-    @property
-    def lowest(self) -> tuple[str, ...]:
-        """Where the file of lowest parity has it, in one line; nothing of the sample's pictures."""
-        judged = [item for item in self.parity if item.against == "float"]
-        if self.judges.choice == "sample" or not judged:
-            return ()
-        result = min(judged, key=lambda item: item.summary().psnr_db_min)
-        image = min(result.images, key=lambda item: item.psnr_db)
-        part = "a tile at its own size" if is_tile(image.name) else "resized"
-        return (f"lowest: {image.psnr_db:.2f} dB, {result.candidate} on {image.name} ({part})",)
-
-    @property
-    def not_asked(self) -> tuple[str, ...]:
-        """What could not be asked, one line each: the verdict says nothing of that."""
-        return tuple(
-            f"{check.artifact}, {check.name}: {check.detail}"
-            for check in self.checks
-            if check.status == "skipped"
-        )
-
-    @property
-    def passed(self) -> bool:
-        """Whether something was compared, and nothing failed."""
-        return (
-            bool(self.parity)
-            and all(result.passed for result in self.parity)
-            and not any(check.status == "failed" for check in self.checks)
-        )
-
-    @property
-    def compared_with(self) -> str | None:
-        """The original that the float model was compared with, in words; ``None``: with none."""
-        references = (result.reference for result in self.parity)
-        return next((ORIGINAL_NAMES[name] for name in references if name in ORIGINAL_NAMES), None)
-
-    @property
-    def level(self) -> Level:
-        """The level that every model reaches; the lowest where something failed."""
-        if not self.passed:
-            return "not acceptable"
-        return lowest_level(result.summary() for result in self.parity)
-
-    @property
-    def banner(self) -> str:
-        """The verdict in one line, which claims the level that was reached and no more."""
-        if not self.passed:
-            return "VERIFICATION FAILED"
-        reached = at_least(result.summary() for result in self.parity)
-        if self.level == "cannot be told apart":
-            return (
-                f"verified, cannot be told from float: at least {reached} dB on each of the "
-                f"pictures compared ({self.judges.record().counted})"
-            )
-        return (
-            f"verified, acceptable: at least {reached} dB on each of the pictures compared "
-            f"({self.judges.record().counted}); from "
-            f"{UNSEEN_DB:g} dB on it could not be told from float"
-        )
-
-    def parity_record(self) -> ParityFile:
-        """Return the content of ``parity.json``: every figure of every picture."""
-        records = {result.candidate: result.record() for result in self.parity}
-        return ParityFile(self.judges.patches.digest, records)
-
-    def record(self) -> dict[str, Any]:
-        """Return everything as a JSON-able mapping."""
-        return {
-            "model": self.model,
-            "passed": self.passed,
-            "level": self.level,
-            "pictures": asdict(self.judges.record()),
-            "pictures_note": self.judges.record().counted,
-            "not_asked": list(self.not_asked),
-            "warnings": list(self.warnings),
-            "int8": dict(self.int8),
-            "checks": [check.record() for check in self.checks],
-            "files": [result.shown() for result in self.parity],
-            "fp16": [finding.record() for finding in self.fp16],
-            "machine": this_machine().record() if self.backends or self.latencies else None,
-            "backends": [item.record() for item in self.backends],
-            "not_run": dict(self.not_run),
-            "pictures_at_once": self.batch,
-            "speed": [item.record() for item in self.latencies],
-            "convolutions_in_int8": {
-                name: {"int8": len(share.integer), "count": len(share.convolutions)}
-                for name, share in self.shares.items()
-            },
-            "layer_pictures": list(self.layer_images),
-            "layers": {
-                name: [error.record() for error in errors] for name, errors in self.layers.items()
-            },
-        }
+from deploy.verify.original import Original, check_float_network, find_original
+from deploy.verify.verification import Verification
 
 
 def verify_tree(  # noqa: PLR0913  # two of them have defaults

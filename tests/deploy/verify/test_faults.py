@@ -14,7 +14,8 @@ from deploy.build.request import BuildRequest
 from deploy.network.architecture import SRVGG, Architecture, RRDBNet
 from deploy.pipeline import build_model
 from deploy.progress import Silent
-from deploy.verify.verdict import Verification, verify_tree
+from deploy.verify.verdict import verify_tree
+from deploy.verify.verification import Verification
 from quant.plan import QuantOptions
 from tests.deploy.builds import FLOAT, HALF, copied, edit_manifest
 from tests.deploy.faults import FAULTS, Fault

@@ -11,7 +11,7 @@ from deploy.progress import Silent
 from deploy.runtime.runner import model_runner
 from deploy.verify.judges import sample_judges
 from deploy.verify.latency import LONG_S, SHORT_S, Latency, latencies_text, measure_latencies, timed
-from deploy.verify.verdict import Verification
+from deploy.verify.verification import Verification
 
 
 def test_what_is_slow_is_run_once_and_what_is_short_three_times(monkeypatch) -> None:

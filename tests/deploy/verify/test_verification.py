@@ -1,0 +1,89 @@
+"""The verdict says what failed, whatever failed, and claims nothing else."""
+
+from itertools import product
+
+import pytest
+
+from calib.tile import Size
+from deploy.artifacts.check import Check
+from deploy.cli.verify import verdict_line
+from deploy.metrics.parity import THRESHOLDS, ImageParity, ParityResult, Threshold
+from deploy.verify.judges import Judges, sample_judges
+from deploy.verify.verification import Verification
+
+CHECKS = {
+    "none": (),
+    "passed": (Check.of(True, "file", "x-int8.onnx", "sha256 0"),),
+    "skipped": (Check.skipped("weights", "x-fp32.onnx", "they are not at hand"),),
+    "failed": (Check.of(False, "file", "x.plan.json", "sha256 1"),),
+    "two failed": (
+        Check.of(False, "file", "x.plan.json", "sha256 1"),
+        Check.of(False, "derivation", "x-int8.onnx", "a scale"),
+    ),
+}
+INT8 = THRESHOLDS["int8"]
+PARITY = {
+    "none": (),
+    "near": (("x-int8.onnx", INT8, (45.0, 0.99)),),
+    "acceptable": (("x-int8.onnx", INT8, (30.0, 0.99)),),
+    "noisy": (("x-int8.onnx", INT8, (26.9996, 0.99)),),
+    "unlike": (("x-int8.onnx", INT8, (30.0, 0.59999)),),
+    "both": (("x-int8.onnx", INT8, (20.0, 0.1)),),
+    "nan": (("x-int8.onnx", INT8, (float("nan"), 0.99)),),
+    "no similarity": (("x-int8.onnx", INT8, (45.0, None)),),
+    "map": (("x-int8.onnx", Threshold(20.0, None), (19.0, None)),),
+    "one of two": (
+        ("x-fp16.onnx", THRESHOLDS["fp16"], (54.0, 0.999)),
+        ("x-int8.onnx", INT8, (45.0, 0.99)),
+    ),
+}
+SHORTFALLS = {
+    "noisy": ("26.99 dB on 0801.png, needs 27",),
+    "unlike": ("SSIM 0.5999 on 0801.png, needs 0.6",),
+    "both": ("20.00 dB on 0801.png, needs 27", "SSIM 0.1000 on 0801.png, needs 0.6"),
+    "nan": ("none on 0801.png, needs 27",),
+    "no similarity": ("SSIM none on 0801.png, needs 0.6",),
+    "map": ("19.00 dB on 0801.png, needs 20",),
+    "one of two": ("x-fp16.onnx is too far from float (54.00 dB on 0801.png, needs 55)",),
+}
+
+
+@pytest.fixture(scope="module")
+def judges() -> Judges:
+    return sample_judges(Size(128, 128))
+
+
+def compared(entries) -> tuple[ParityResult, ...]:
+    return tuple(
+        ParityResult(name, "x-fp32.onnx", limit, (ImageParity("0801.png", *figures, 0.5),))
+        for name, limit, figures in entries
+    )
+
+
+@pytest.mark.parametrize(("checks", "parity"), list(product(CHECKS, PARITY)))
+def test_every_verdict_says_what_failed_and_nothing_else(checks, parity, judges) -> None:
+    verification = Verification("x", judges, CHECKS[checks], compared(PARITY[parity]))
+    line = f"{verification.counted}: {verdict_line(verification)}"
+    failed = [check for check in verification.checks if check.status == "failed"]
+    expected = [f"{check.artifact} ({check.name})" for check in failed]
+    expected += SHORTFALLS.get(parity, ())
+    expected += ["no model was compared"] if parity == "none" else []
+    assert verification.passed == (not expected)
+    assert ("VERIFICATION FAILED" in line) == bool(expected)
+    assert ("verified" in line) == (not expected)
+    for words in expected:
+        assert words in line
+    if not failed:
+        assert "plan.json" not in line
+    near = len(PARITY[parity]) - (parity in SHORTFALLS)
+    assert f"{near} of {len(PARITY[parity])} comparisons of pictures passed" in line
+    assert f"{len(failed)} failed" in line
+    record = verification.record()
+    assert record["passed"] == (record["failures"] == [])
+
+
+def test_of_many_failures_the_verdict_names_a_few_and_counts_the_rest(judges) -> None:
+    checks = tuple(Check.of(False, "file", f"{name}.onnx", "changed") for name in "abcdef")
+    line = Verification("x", judges, checks, compared(PARITY["near"])).banner
+    assert "d.onnx (file); 2 more" in line
+    assert "e.onnx" not in line
