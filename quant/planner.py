@@ -100,7 +100,7 @@ def plan_graph(
         transposed=to_transpose,
     )
     plan = replace(plan, integer_concats=integer_concats(placement, plan))
-    return PreparedGraph(graph, plan, folded, equalized, topology)
+    return PreparedGraph(graph, plan, folded, equalized, topology, {table.digest: distributions})
 
 
 def _to_fold(

@@ -3,7 +3,7 @@
 Python tells its main thread of a signal between two steps of its own; while that thread waits for
 onnxruntime, or for other threads to end, nothing happens. So the system's handler also writes to a
 pipe, on which a thread listens: what has not unwound by itself `GRACE_S` later is ended from there.
-What has unwound, and said so, ends at once.
+What has unwound, and said so, ends at once, as does what is done.
 """
 
 import os
@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import NoReturn
 
 from calib.files import remove_temporary_folders
 
@@ -40,9 +41,13 @@ def stopping(say: Say) -> Iterator[None]:
     threading.Thread(target=_end_late, args=(reader,), daemon=True).start()
     try:
         yield
-    except SystemExit:
+    except SystemExit as end:
         if _END.said:
-            _leave()
+            _leave(_END.code)
+        with suppress(OSError, ValueError):  # Python says what became of its streams
+            sys.stdout.flush()
+            sys.stderr.flush()
+            _leave(end.code)
         raise
 
 
@@ -86,16 +91,19 @@ def _end_late(reader: int) -> None:
     time.sleep(GRACE_S)
     _END.code = EXIT_CODES[number]
     say_once(_END.say)
-    _leave()
+    _leave(_END.code)
 
 
-def _leave() -> None:
-    """End the process without what libraries do at its end, which takes a loaded machine seconds.
+def _leave(code: object) -> NoReturn:
+    """End the process without what libraries do at its end, which takes 1.4 s and more.
 
     Threads that Python does not wait for are dead by then: nobody could end that any more.
+
+    Args:
+        code: exit status, as :class:`SystemExit` holds it; ``None`` is 0.
     """
     remove_temporary_folders()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # whoever read them is gone
             stream.flush()
-    os._exit(_END.code)
+    os._exit(code if isinstance(code, int) else int(code is not None))

@@ -115,7 +115,9 @@ def trace(generator: torch.nn.Module, probe: Float32) -> tuple[onnx.ModelProto, 
             input_names=[INPUT_NAME],
             output_names=[OUTPUT_NAME],
         )
-        return onnx.load(path), [{OUTPUT_NAME: output.numpy()} for output in outputs[:1]]
+        return onnx.load(path), [
+            {OUTPUT_NAME: output.contiguous().numpy()} for output in outputs[:1]
+        ]
 
 
 def _against_torch(
@@ -134,4 +136,5 @@ def _against_torch(
 
 def _run_torch(generator: torch.nn.Module, probes: Sequence[Float32]) -> list[Outputs]:
     with torch.no_grad():
-        return [{OUTPUT_NAME: generator(torch.from_numpy(probe)).numpy()} for probe in probes]
+        drawn = [generator(torch.from_numpy(probe)) for probe in probes]
+    return [{OUTPUT_NAME: output.contiguous().numpy()} for output in drawn]

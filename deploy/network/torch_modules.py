@@ -80,13 +80,14 @@ def _loaded(module: nn.Module, tensors: Mapping[str, Float32]) -> nn.Module:
     """Give a module its parameters, no more and no fewer than it has."""
     state = {name: torch.from_numpy(np.array(tensor)) for name, tensor in tensors.items()}
     module.load_state_dict(state, strict=True, assign=True)
+    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # quicker on CPUs
     return module.eval().requires_grad_(requires_grad=False)
 
 
 def _runner(module: nn.Module) -> Runner:
     def run(network_input: Float32) -> Float32:
         with torch.no_grad():
-            output: Float32 = module(torch.from_numpy(network_input)).numpy()
+            output: Float32 = module(torch.from_numpy(network_input)).contiguous().numpy()
         return output
 
     return run

@@ -5,7 +5,9 @@ anything. The same content gives the same bytes.
 """
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -101,12 +103,14 @@ def render(
     environment.filters["threshold_db"] = threshold_db
     environment.filters["percentile"] = percentile_text
     scale = heat_scale(shown.scenes)
+    with ThreadPoolExecutor() as pool:  # OpenCV encodes without holding the interpreter
+        scenes = list(pool.map(partial(_shown, scale=scale), shown.scenes))
     page = environment.get_template("page.html").render(
         content=content,
         manifest=content.manifest,
         manifest_json=canonical_json(content.manifest.record()).decode(),
         shown=shown,
-        scenes=[_shown(scene, scale) for scene in shown.scenes],
+        scenes=scenes,
         detail_px=DETAIL_PX,
         heat_scale=scale,
         heat_colours=heat_colours(),

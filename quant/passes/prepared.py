@@ -6,7 +6,7 @@ which changes the picture, and values are rounded. Weights are rounded, QDQ pair
 inner tensors are compared on the graph between: all but rounded.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import onnx
 
@@ -32,6 +32,7 @@ class PreparedGraph:
         folded: the graph whose residual scales are taken up by convolutions, as planned.
         equalized: that graph with its channels rescaled, as planned.
         topology: the parts of that graph with its enlargements written as planned.
+        known: distributions of its tensors, by digest of the calibration table that they are of.
     """
 
     source: GraphIndex
@@ -39,6 +40,7 @@ class PreparedGraph:
     folded: Folded
     equalized: Equalized
     topology: Topology
+    known: dict[str, TensorDistributions] = field(default_factory=dict, repr=False)
 
     @property
     def model(self) -> onnx.ModelProto:
@@ -64,9 +66,12 @@ class PreparedGraph:
 
     def distributions(self, table: CalibrationTable) -> TensorDistributions:
         """Return the distributions of all tensors in the units in which they are quantized."""
-        return TensorDistributions(
-            ObservationRules(self.topology), table.tensors, self.equalized.tensors
-        )
+        if table.digest not in self.known:
+            rules = ObservationRules(self.topology)
+            self.known[table.digest] = TensorDistributions(
+                rules, table.tensors, self.equalized.tensors
+            )
+        return self.known[table.digest]
 
     def under(self, plan: QuantPlan) -> "PreparedGraph":
         """Return the same graph under another plan.
