@@ -33,6 +33,14 @@ def upscale(
             "--precision", "-p", help="File of the build to use.", show_default="int8 if built"
         ),
     ] = None,
+    fast: Annotated[
+        bool,
+        typer.Option(
+            "--fast",
+            help="Use the network's full-integer build, made with build --full-integer: quicker, "
+            "and further from float.",
+        ),
+    ] = False,
     backend: Annotated[
         Literal["ort", "openvino"] | None,
         typer.Option(
@@ -122,6 +130,7 @@ def upscale(
         builds=builds,
         model=model,
         precision=None if precision is None else lowest([precision]),
+        fast=fast,
         backend=backend,
         provider=provider,
         scale=scale,

@@ -26,6 +26,7 @@ class UpscaleRequest:
         builds: folder of builds.
         model: name of a build; ``None``: the only one there is.
         precision: of the file; ``None``: int8 where there is one for a runtime here.
+        fast: take the network's full-integer build: quicker, and further from float.
         backend: the runtime; ``None``: the faster one that is installed.
         provider: of onnxruntime, such as ``cuda``; ``None``: the CPU.
         scale: output pixels per input pixel along one side; ``None``: the network's.
@@ -47,6 +48,7 @@ class UpscaleRequest:
     builds: Path = Path("dist")
     model: str | None = None
     precision: ModelPrecision | None = None
+    fast: bool = False
     backend: BackendName | None = None
     provider: str | None = None
     scale: float | None = None
@@ -66,8 +68,13 @@ class UpscaleRequest:
         """Refuse what no picture can be drawn with.
 
         Raises:
-            UsageError: the scale or the format is none.
+            UsageError: the scale or the format is none, or what is asked for excludes itself.
         """
+        if self.fast and self.precision not in {None, "int8"}:
+            raise UsageError(
+                f"found --fast and --precision {self.precision}; a full-integer file is int8: "
+                "leave one of them out"
+            )
         if self.scale is not None and not 0 < self.scale <= MOST_SCALE:
             raise UsageError(
                 f"found --scale {self.scale:g}; expected above 0, at most {MOST_SCALE}"

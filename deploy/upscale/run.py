@@ -12,6 +12,7 @@ from calib.files import make_folder
 from deploy.progress import Advance, Progress
 from deploy.upscale.built_file import BuiltFile, find_file
 from deploy.upscale.draw_picture import draw_picture, picture_inferences, read_for
+from deploy.upscale.fast_build import fast_build
 from deploy.upscale.files import PicturePair, paired_files
 from deploy.upscale.load import load_network, loader
 from deploy.upscale.outcome import PictureResult, UpscaleOutcome
@@ -40,7 +41,7 @@ def upscale_pictures(request: UpscaleRequest, progress: Progress) -> UpscaleOutc
         for pair in files.pairs:
             if pair.out.exists():  # who made it, and of what, is not known
                 raise UsageError(f"{pair.out} is there already; --overwrite draws it anew")
-    file = find_file(request.builds, request.model, request.precision, request.backend)
+    file = _chosen_file(request)
     if file.instead:
         progress.note(file.instead)
     loader(file.backend, request.provider)  # refuses what is not installed before anything is read
@@ -59,6 +60,12 @@ def upscale_pictures(request: UpscaleRequest, progress: Progress) -> UpscaleOutc
             if item.status == "failed":
                 raise ImageError(item.reason)
     return UpscaleOutcome(tuple(results[pair] for pair in files.pairs), files.passed_over, file)
+
+
+def _chosen_file(request: UpscaleRequest) -> BuiltFile:
+    if not request.fast:
+        return find_file(request.builds, request.model, request.precision, request.backend)
+    return find_file(fast_build(request.builds, request.model), None, "int8", request.backend)
 
 
 def _draw_all(

@@ -8,7 +8,9 @@ import pytest
 from calib.errors import UsageError, VerificationError
 from deploy.runtime.backends import is_installed
 from deploy.upscale.built_file import find_file
-from tests.deploy.builds import FLOAT, HALF, INT8
+from deploy.upscale.fast_build import fast_build
+from deploy.upscale.request import UpscaleRequest
+from tests.deploy.builds import FLOAT, HALF, INT8, run
 
 
 @pytest.mark.parametrize(
@@ -56,3 +58,29 @@ def test_a_changed_file_is_refused(copy: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1] + b"\0")
     with pytest.raises(VerificationError, match="not the file that the manifest names"):
         find_file(copy, precision="fp32", backend="ort").model()
+
+
+def test_fast_takes_the_full_integer_build_of_the_same_network(
+    built: Path, tiny_weights: Path, small_build: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(built, tmp_path / "tiny")
+    with pytest.raises(UsageError, match=r"no full-integer build of tiny.*--name tiny-fast"):
+        fast_build(tmp_path, "tiny")
+    made = run(
+        *("build", "--weights", tiny_weights, "--full-integer", "--name", "tiny-fast"),
+        *("--calib-table", folder / "calibration.json", "--out", tmp_path, "--no-report"),
+    )
+    assert made.exit_code == 0, made.output
+    assert fast_build(tmp_path) == fast_build(tmp_path, "tiny") == tmp_path / "tiny-fast"
+    shutil.copytree(small_build, tmp_path / "small")
+    with pytest.raises(UsageError, match="no full-integer build of small"):
+        fast_build(tmp_path, "small")
+    shutil.copytree(tmp_path / "tiny-fast", tmp_path / "again")
+    with pytest.raises(UsageError, match=r"several full-integer builds.* again, tiny-fast"):
+        fast_build(tmp_path)
+
+
+def test_fast_and_a_float_file_exclude_each_other(built: Path, tmp_path: Path) -> None:
+    request = UpscaleRequest(tmp_path, tmp_path / "out", built, precision="fp32", fast=True)
+    with pytest.raises(UsageError, match="--fast and --precision fp32"):
+        request.require_sensible()
