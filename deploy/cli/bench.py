@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from deploy.cli.console import make_progress, print_json, print_table
-from deploy.cli.options import AsJson
+from deploy.cli.options import AsJson, Builds
 
 
 class RuntimeChoice(str, Enum):
@@ -27,7 +27,7 @@ def bench(
             show_default="the only one there is",
         ),
     ] = None,
-    builds: Annotated[Path, typer.Option(help="Folder of the builds.")] = Path("dist"),
+    builds: Builds = Path("dist"),
     backend: Annotated[
         list[RuntimeChoice] | None,
         typer.Option(help="Runtime; repeatable.", show_default="all installed, ncnn too"),

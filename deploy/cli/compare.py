@@ -7,7 +7,7 @@ import typer
 
 from deploy.cli.console import make_progress, print_json, print_table
 from deploy.cli.decibels import decibels
-from deploy.cli.options import AsJson, BuiltModels, BuiltTargets, PrecisionChoice
+from deploy.cli.options import AsJson, Builds, BuiltModels, BuiltTargets, PrecisionChoice
 
 if TYPE_CHECKING:
     from deploy.evaluate.compare_photographs import PictureDifference
@@ -25,7 +25,7 @@ def compare(
         ),
     ] = None,
     target: BuiltTargets = None,
-    builds: Annotated[Path, typer.Option(help="Folder of the builds.")] = Path("dist"),
+    builds: Builds = Path("dist"),
     as_json: AsJson = False,
 ) -> None:
     """Compare int8 with float on pictures at their own size, tile by tile."""

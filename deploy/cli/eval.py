@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from deploy.cli.console import make_progress, print_json, print_table
-from deploy.cli.options import AsJson, BuiltModels, BuiltTargets, PrecisionChoice
+from deploy.cli.options import AsJson, Builds, BuiltModels, BuiltTargets, PrecisionChoice
 
 
 def evaluate(
@@ -51,7 +51,7 @@ def evaluate(
             "pictures: its mean logit.",
         ),
     ] = None,
-    builds: Annotated[Path, typer.Option(help="Folder of the builds.")] = Path("dist"),
+    builds: Builds = Path("dist"),
     out: Annotated[
         Path | None,
         typer.Option(

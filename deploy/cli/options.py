@@ -31,6 +31,7 @@ CALIBRATION = "Calibration"
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")
 ]
+Builds = Annotated[Path, typer.Option(help="Folder of the builds.")]
 BuiltModels = Annotated[
     list[str] | None,
     typer.Option("--model", "-m", help="A model that was built; repeatable. Default: all."),

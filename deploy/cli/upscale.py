@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from deploy.cli.console import error_line, make_progress, print_json
-from deploy.cli.options import AsJson, PrecisionChoice, lowest
+from deploy.cli.options import AsJson, Builds, PrecisionChoice, lowest
 
 _NAMED_AT_MOST = 3
 
@@ -26,7 +26,7 @@ def upscale(
             show_default="the only one there is",
         ),
     ] = None,
-    builds: Annotated[Path, typer.Option(help="Folder of the builds.")] = Path("dist"),
+    builds: Builds = Path("dist"),
     precision: Annotated[
         PrecisionChoice | None,
         typer.Option(
