@@ -38,10 +38,31 @@ FOLDERS = {"eval": "DIV2K", "verify": "returned"}  # what DIR means there
 _MODELS = ("x4plus", "x4plus-anime-6b", "animevideov3")  # a tiny network takes their place
 
 
+def lines_in(text: str) -> list[str]:
+    """Return the lines of a page's command blocks, fenced as ``sh`` or indented, in order."""
+    blocks = re.findall(r"^```sh\n(.*?)^```|((?:^    \S.*\n)+)", text, re.MULTILINE | re.DOTALL)
+    lines = (line for fenced, indented in blocks for line in (fenced or indented).splitlines())
+    return [line.partition(" #")[0].strip() for line in lines]
+
+
+def spans_in(text: str) -> list[str]:
+    """Return what stands between backticks on a page, each on one line."""
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    return [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", prose)]
+
+
 def commands_in(lines: Iterator[str] | list[str]) -> list[str]:
     """Return the commands of ours among lines, each once, without what comments say of them."""
     plain = (line.partition(" #")[0].strip().removeprefix(".venv/bin/") for line in lines)
     return list(dict.fromkeys(line for line in plain if re.match(r"esrdeploy( |$)", line)))
+
+
+def readme_commands() -> list[str]:
+    """Return the commands of README.md and of the table of commands that it links."""
+    readme, table = (
+        (ROOT / page).read_text(encoding="utf-8") for page in ("README.md", "docs/commands.md")
+    )
+    return commands_in([*lines_in(readme), *spans_in(readme), *spans_in(table)])
 
 
 def arguments(command: str) -> list[str]:

@@ -49,7 +49,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def commands_page() -> str:
     """Return every command with all of its options, in Markdown."""
-    parts = ["# Commands", "Every command answers `--help`.", ""]
+    parts = ["# Commands and options", "Every command answers `--help`.", ""]
     for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
         context = command.make_context(name, [], resilient_parsing=True)
         parts += [f"## esrdeploy {name}", "", _prose(command.help or ""), ""]
