@@ -20,6 +20,7 @@ from calib.sample import sample_patches
 from deploy.artifacts.files import serialize
 from deploy.network.export import export_float
 from deploy.network.load import load_network
+from tests.real_network import REAL_SIZE
 from tools.small_network import write_small_network
 
 # A loaded machine is no reason for a test to fail.
@@ -89,12 +90,12 @@ def encoded_once() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def anime_float_path(made_once: Callable[..., Path]) -> Path:
-    """The real x4plus-anime-6b as exported, before its channels are equalized."""
+    """The real x4plus-anime-6b as exported at REAL_SIZE, before its channels are equalized."""
     name = "x4plus-anime-6b-fp32.onnx"
 
     def export(folder: Path) -> None:
         network = load_network("x4plus-anime-6b", None)
-        probe = to_input(sample_patches("verification", 1).patches[0].load(), RGB)
+        probe = to_input(sample_patches("verification", 1, REAL_SIZE).patches[0].load(), RGB)
         exported = export_float(network.architecture, network.checkpoint.tensors, [probe])
         (folder / name).write_bytes(serialize(exported.model))
 

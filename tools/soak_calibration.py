@@ -26,12 +26,13 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from calib.calibrate import calibrate  # noqa: E402  # from beside this script
-from calib.cluster import calibrate_on_cluster, local_cluster  # noqa: E402
+from calib.cluster import calibrate_on_cluster  # noqa: E402
 from calib.colours import RGB  # noqa: E402
 from calib.dataset import PatchRef, PatchSet  # noqa: E402
 from calib.images import Picture, to_input  # noqa: E402
 from calib.table import CalibrationTable  # noqa: E402
 from calib.views import WholeView  # noqa: E402
+from calib.workers import local_cluster  # noqa: E402
 from deploy.network.load import load_network  # noqa: E402
 from quant.analysis.tensor_distributions import observed_tensors  # noqa: E402
 from tools.small_network import write_small_network  # noqa: E402

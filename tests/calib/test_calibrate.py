@@ -23,6 +23,7 @@ from calib.observe import SegmentedGraph
 from calib.sample import sample_patches
 from calib.table import CalibrationTable
 from quant.analysis.tensor_distributions import observed_tensors
+from tests.real_network import REAL_SIZE
 
 MakePatches = Callable[[int], PatchSet]
 WANTED = ("input", "act1", "act2", "joined", "trunk", "output")
@@ -236,7 +237,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
 @pytest.mark.slow
-def test_a_thousand_images_need_no_more_memory_than_eight(
+def test_hundreds_of_images_need_no_more_memory_than_eight(
     dense_block: onnx.ModelProto, tmp_path: Path
 ) -> None:
     onnx.save(dense_block, tmp_path / "model.onnx")
@@ -249,13 +250,13 @@ def test_a_thousand_images_need_no_more_memory_than_eight(
         )
         return int(done.stdout)
 
-    assert peak_kib(1000) <= 1.05 * peak_kib(8)
+    assert peak_kib(400) <= 1.05 * peak_kib(8)
 
 
 @pytest.mark.slow
 def test_percentiles_of_real_activations_are_within_a_thousandth(anime_float_path: Path) -> None:
     model = onnx.load(anime_float_path)
-    patches = sample_patches("calibration", 2)
+    patches = sample_patches("calibration", 2, REAL_SIZE)
     wanted = observed_tensors(model)[::8]
     table = calibrate(model, wanted, patches)
     graph = SegmentedGraph(model, wanted)

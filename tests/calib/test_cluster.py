@@ -24,6 +24,7 @@ from quant.analysis.tensor_distributions import observed_tensors
 distributed = pytest.importorskip("distributed", reason="needs the extra esrdeploy[cluster]")
 from calib.cluster import calibrate_on_cluster, worker_result  # noqa: E402
 from calib.workers import connected, local_cluster  # noqa: E402
+from tests.real_network import REAL_SIZE  # noqa: E402
 
 MakePatches = Callable[[int], PatchSet]
 WANTED = ("input", "act1", "act2", "joined", "trunk", "output")
@@ -106,7 +107,7 @@ def test_two_local_workers_make_the_same_bytes_of_a_real_network(
     anime_float_path: Path, tmp_path: Path
 ) -> None:
     model = onnx.load(anime_float_path)
-    wanted, patches = observed_tensors(model), sample_patches("calibration", 3)
+    wanted, patches = observed_tensors(model), sample_patches("calibration", 3, REAL_SIZE)
     alone = saved(calibrate(model, wanted, patches), tmp_path / "alone")
     with local_cluster(2) as client:
         together = calibrate_on_cluster(model, wanted, patches, client)

@@ -21,6 +21,7 @@ from quant.analysis.tensor_distributions import observed_tensors
 from quant.plan import QuantOptions
 from quant.targets import find_profile
 from tests.quant.by_model import emit_qdq, make_plan
+from tests.real_network import REAL_SIZE
 
 NO_IMAGES = ImagesRecord("folder", "whole", 0, None, 0, USUAL_SIZE, "0" * 64, ())
 HEADER = '<ir_version: 8, opset_import: ["" : 17]>\n'
@@ -185,12 +186,12 @@ def emitted(
 
 @pytest.fixture(scope="session")
 def probe_patch() -> np.ndarray:
-    """One picture of the embedded sample that is not calibrated on, float32 ``[1,3,128,128]``."""
-    return to_input(sample_patches("verification", 1).patches[0].load(), RGB)
+    """One picture of the embedded sample that is not calibrated on, float32 ``[1,3,64,64]``."""
+    return to_input(sample_patches("verification", 1, REAL_SIZE).patches[0].load(), RGB)
 
 
 @pytest.fixture(scope="session")
 def calibrated_anime(anime_float_path: Path) -> CalibrationTable:
     """Statistics of the real x4plus-anime-6b over one picture of the embedded sample."""
     model = onnx.load(anime_float_path)
-    return calibrate(model, observed_tensors(model), sample_patches("calibration", 1))
+    return calibrate(model, observed_tensors(model), sample_patches("calibration", 1, REAL_SIZE))

@@ -88,7 +88,8 @@ def test_packaged_animevideov3(photo):
 
 @pytest.mark.slow
 def test_packaged_anime_6b(anime_float_path, photo):
-    assert_same_picture(packaged_pair(find_model("x4plus-anime-6b")), anime_float_path, photo)
+    patch = np.ascontiguousarray(photo[:, :, :64, :64])
+    assert_same_picture(packaged_pair(find_model("x4plus-anime-6b")), anime_float_path, patch)
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from quant.passes.equalization_sets import channel_classes
 from quant.passes.equalize import equalize, equalized_tensors
 from quant.passes.rescale import Equalized, rescale
 from tests.quant.by_model import prove_equal
+from tests.real_network import REAL_SIZE
 
 HEADER = '<ir_version: 8, opset_import: ["" : 17]>\n'
 
@@ -261,7 +262,7 @@ def test_only_weights_biases_and_residual_scales_change(
 def test_the_real_network_stays_the_same(anime_float_path: object, probe_patch: np.ndarray) -> None:
     model = onnx.load(anime_float_path)
     names = equalized_tensors(model)
-    table = calibrate(model, names, sample_patches("calibration", 1))
+    table = calibrate(model, names, sample_patches("calibration", 1, REAL_SIZE))
     magnitudes = {name: table.tensors[name].channels.abs_max for name in names}
     exact = equalize(model, magnitudes, steps_per_octave=1)
     assert prove_equal(model, exact.model, [probe_patch]).max_abs_error == 0.0

@@ -29,6 +29,7 @@ from tests.quant.by_model import (
     round_weights,
     rounding_faults,
 )
+from tests.real_network import REAL_SIZE
 
 IMAGES = ImagesRecord(
     "folder", "whole", 0, None, 1, USUAL_SIZE, "0" * 64, (PatchRecord("a", "1" * 64),)
@@ -149,11 +150,11 @@ def test_a_grouped_convolution_keeps_nearest_codes_with_the_reason(parsed, calib
 @pytest.mark.slow
 def test_the_real_network_gains(anime_float_path) -> None:
     model = onnx.load(anime_float_path)
-    patches = sample_patches("calibration", 2)
+    patches = sample_patches("calibration", 2, REAL_SIZE)
     table = calibrate(model, observed_tensors(model), patches)
     plan = make_plan(model, table, PROFILES["ort"], QuantOptions())
     rounded = round_weights(model, plan, table, [to_input(p.load(), RGB) for p in patches.patches])
-    feeds = {"input": to_input(sample_patches("verification", 1).patches[0].load(), RGB)}
+    feeds = {"input": to_input(sample_patches("verification", 1, REAL_SIZE).patches[0].load(), RGB)}
     expected = Session(model, optimized=True).run(feeds)["output"]
 
     def parity(weights: RoundedWeights) -> float:
