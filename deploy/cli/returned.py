@@ -11,7 +11,7 @@ from deploy.cli.decibels import decibels
 if TYPE_CHECKING:
     from deploy.artifacts.signature import Signer
     from deploy.handoff.returned.image_verdict import ReturnedImage
-    from deploy.handoff.returned.judge import ReturnedRequest
+    from deploy.handoff.returned.request import ReturnedRequest
     from deploy.handoff.returned.verdict import Returned
 
 
@@ -24,7 +24,7 @@ def verify_returned(
     from deploy.handoff.returned.report import write_report
     from deploy.handoff.returned.verdict import SCHEMA
 
-    asked = None if report is None else asked_place(report)
+    asked = None if report is None else asked_place(report, request.folder)
     progress = make_progress()
     returned = judge_returned(request, progress)
     place = write_report(returned, request.folder, asked)
@@ -36,15 +36,17 @@ def verify_returned(
         print_json(SCHEMA, returned.record())
     else:
         _show(returned)
-        typer.echo(f"report: {place.page}  {place.record}")
+        typer.echo(f"report: {place.page}, and {place.record.name} beside it")
     return returned.passed
 
 
 def _show(returned: "Returned") -> None:
     if not returned.passed:
-        typer.echo(f"NOT ACCEPTED: {returned.reason}")
+        typer.echo(returned.banner)
     for line in returned.failures:
         typer.echo(f"FAIL  {line}")
+    for line in returned.assumptions:
+        typer.echo(f"taken: {line}")
     for line in returned.left_aside_texts:
         typer.echo(f"left aside: {line}")
     if returned.cause is not None:
@@ -62,7 +64,7 @@ def _show(returned: "Returned") -> None:
         blank = [""] * (len(columns) - 4)
         rows.append(["mean", means[0], "", means[1], means[2], *blank])
         print_table(f"{title}, beside our {returned.profile}", [*columns, "verdict"], rows)
-    typer.echo("accepted" if returned.passed else "NOT ACCEPTED")
+    typer.echo(returned.banner)
 
 
 def _row(image: "ReturnedImage", *, photographed: bool) -> list[str]:

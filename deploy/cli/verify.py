@@ -129,9 +129,10 @@ def verify(
     report: Annotated[
         Path | None,
         typer.Option(
-            help="Page to write, with the record beside it as .json; an earlier verdict there "
-            "gives way. Default: RETURNED-returned-report.html in the current folder, or with a "
-            "number behind it where another verdict has that name.",
+            help="Page to write, NAME.html, with the record beside it as NAME.json; an earlier "
+            "verdict there gives way. Default: RETURNED-returned-report.html in the current "
+            "folder, or with a number behind it where another verdict has that name; never in "
+            "RETURNED.",
             rich_help_panel=_RETURNED,
         ),
     ] = None,
@@ -146,8 +147,8 @@ def verify(
         require_signed_bundle(path, key)
         from deploy.cli.returned import verify_returned
         from deploy.handoff.returned.files import OutputFormat
-        from deploy.handoff.returned.judge import ReturnedRequest
         from deploy.handoff.returned.quantization import OutputQuantization
+        from deploy.handoff.returned.request import ReturnedRequest
         from deploy.handoff.vendors import vendor_name
 
         quantization = None

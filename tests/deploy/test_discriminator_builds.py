@@ -20,7 +20,8 @@ from deploy.build.request import BuildRequest
 from deploy.evaluate.request import ScoringRequest, find_built_models
 from deploy.handoff.check import check_bundle
 from deploy.handoff.make import HandoffRequest, make_handoff
-from deploy.handoff.returned.judge import ReturnedRequest, judge_returned
+from deploy.handoff.returned.judge import judge_returned
+from deploy.handoff.returned.request import ReturnedRequest
 from deploy.handoff.vendors import vendors
 from deploy.pipeline import BuildOutcome, build_model
 from deploy.progress import Silent

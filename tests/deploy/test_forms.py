@@ -23,7 +23,8 @@ from deploy.build.request import BuildRequest
 from deploy.handoff.bundle_zip import opened
 from deploy.handoff.check import check_bundle
 from deploy.handoff.make import HandoffRequest, make_handoff
-from deploy.handoff.returned.judge import ReturnedRequest, judge_returned
+from deploy.handoff.returned.judge import judge_returned
+from deploy.handoff.returned.request import ReturnedRequest
 from deploy.handoff.standalone import processing
 from deploy.inspection import inspect_file
 from deploy.network.architecture import SRVGG, Architecture, RRDBNet

@@ -12,8 +12,8 @@ another form is left aside, and named where the output of its golden input is mi
 
 Scale and zero point of integers come from ``scale`` and ``zero_point`` in the same .npz, else from
 ``quantization.json`` in the folder (``{"dtype": "int8", "scale": 0.0039, "zero_point": -128}``),
-else from the command line. Values that no scale belongs to are taken as they are: a picture of
-0..255 is then diagnosed as one.
+else from the command line. uint8 that no scale belongs to is taken as a picture, value / 255, and
+the verdict says so; other values are taken as they are: a picture of 0..255 is diagnosed as one.
 """
 
 import math
@@ -37,6 +37,7 @@ Layout = Literal["nchw", "nhwc"]
 Shape = tuple[int, int, int, int]
 
 FORMS = ".npy, .npz with output_0, or headerless .raw or .bin"
+UNSCALED_BYTES = "uint8 without scale and zero point, taken as value / 255"
 _SUFFIXES = (".npz", ".npy", ".raw", ".bin")
 _RESULT_FOLDER = re.compile(r"result_(\d+)", re.IGNORECASE)
 _ZIP_START = b"PK"
@@ -65,7 +66,7 @@ class Matches:
         extra: files in the form of outputs that belong to no golden name, relative to the folder.
         twice: golden names with several files, and those.
         own: files of the bundle itself that came back beside the outputs, relative to the folder.
-        beside: files in another form, relative to the folder.
+        beside: files in another form that nothing is said of elsewhere, relative to the folder.
         called: golden names without an output, with a file in another form that is called so.
     """
 
@@ -85,10 +86,12 @@ class Output:
     Attributes:
         array: float32 [N, 3, H, W].
         form: how it came, for people.
+        assumed: what was taken for granted of its values, for people; empty where nothing was.
     """
 
     array: Float32
     form: str
+    assumed: str = ""
 
 
 def match_files(
@@ -131,14 +134,15 @@ def match_files(
             copies = [path for path in paths if sha256_file(path) in bundled]
             claims[name] = [path for path in paths if path not in copies] or copies[:1]
             own += [path.relative_to(folder) for path in copies if path not in claims[name]]
+    called = {name: path for name, path in called.items() if not claims[name]}
     return Matches(
         files={name: paths[0] for name, paths in claims.items() if len(paths) == 1},
         missing=tuple(name for name, paths in claims.items() if not paths),
         extra=tuple(extra),
         twice={name: tuple(paths) for name, paths in claims.items() if len(paths) > 1},
         own=tuple(sorted(own)),
-        beside=tuple(beside),
-        called={name: path for name, path in called.items() if not claims[name]},
+        beside=tuple(path for path in beside if path not in called.values()),
+        called=called,
     )
 
 
@@ -184,7 +188,7 @@ def read_output(path: Path, shape: Shape, reading: OutputFormat) -> Output:
         form += f", scale {quantization.scale:.6g}, zero point {quantization.zero_point}"
         return Output(values.astype(np.float32), form)
     if stored.dtype == np.uint8:
-        return Output(planes.astype(np.float32) / np.float32(255), f"{form}, taken as a picture")
+        return Output(planes.astype(np.float32) / np.float32(255), form, UNSCALED_BYTES)
     raise VerificationError(
         f"holds {stored.dtype} values without scale and zero point; put them into the .npz or into "
         f"{QUANTIZATION_NAME}, or give --output-quantization"

@@ -7,6 +7,7 @@ from typing import Any
 
 from deploy.diagnosis.pictures import Finding
 from deploy.handoff.returned.made_as import MadeAs
+from deploy.handoff.returned.shared_error import LEAST_SHARED
 
 FIGURES: Mapping[str, str] = MappingProxyType(
     {"psnr_db": "returned_db", "ours_db": "our_int8_db", "between_db": "to_our_int8_db"}
@@ -57,6 +58,9 @@ class ReturnedImage:
         copied: the kind of golden file that this is to the last bit, such as ``float``.
         shows: the other golden input whose picture it is, where it clearly is one's.
         made_as: the precision and target as which it would pass, where it does not as judged.
+        assumed: what was taken for granted of how its values are stored; empty where nothing was.
+        shared_error: what share of its error it has in common with our int8
+            (deploy/handoff/returned/shared_error.py); ``None``: not to be asked.
     """
 
     name: str
@@ -74,6 +78,8 @@ class ReturnedImage:
     copied: str | None = None
     shows: str | None = None
     made_as: MadeAs | None = None
+    assumed: str = ""
+    shared_error: float | None = None
 
     @property
     def cause(self) -> str | None:
@@ -108,9 +114,16 @@ class ReturnedImage:
         return self.most_db is not None and self.psnr_db > self.most_db
 
     @property
+    def errs_otherwise(self) -> bool:
+        """Whether an output near enough has errors that no execution of this int8 file makes."""
+        if self.shared_error is None or self.far_off or self.too_near or self.copied:
+            return False
+        return self.shared_error < LEAST_SHARED
+
+    @property
     def passed(self) -> bool:
         """Whether the output is what a model of its precision computes of the input."""
-        return not (self.far_off or self.too_near or self.copied)
+        return not (self.far_off or self.too_near or self.copied or self.errs_otherwise)
 
     @property
     def verdict(self) -> str:
@@ -119,6 +132,8 @@ class ReturnedImage:
             return f"copy of golden/{self.copied}"
         if self.too_near:
             return "not 8 bits"
+        if self.errs_otherwise:
+            return "other errors"
         if self.shows is not None:
             return f"shows {self.shows}"
         if self.far_off and self.finding is None and self.made_as is not None:
@@ -138,6 +153,8 @@ class ReturnedImage:
             "max_error": self.max_abs_error,
             "verdict": self.verdict,
             "passed": self.passed,
+            "assumed": self.assumed or None,
+            "shared_error": self.shared_error,
             "copied": self.copied,
             "shows": self.shows,
             "made_as": None if self.made_as is None else asdict(self.made_as),

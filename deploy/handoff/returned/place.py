@@ -1,14 +1,16 @@
 """Choose where the verdict on a return is written, so that no other verdict is lost.
 
 Without a place of the user's it is ``FOLDER-returned-report.html`` in the current folder, after the
-folder that was returned. Another verdict there stays, and the new one takes the next number. A
-place of the user's is taken as it is; the verdict that was there gives way, and anything else that
-was there is refused.
+folder that was returned, or beside that folder where the current one lies in it: what was returned
+stays as it came. Another verdict there stays, and the new one takes the next number. A place of the
+user's is taken as it is; the verdict that was there gives way, and anything else that was there is
+refused, and so is a place among what was returned.
 """
 
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from os.path import realpath
 from pathlib import Path
 
 from calib.errors import UsageError
@@ -36,15 +38,26 @@ class Place:
         return self.page.with_suffix(".json")
 
 
-def asked_place(page: Path) -> Place:
-    """Return the place that the user asks for.
+def asked_place(page: Path, returned: Path) -> Place:
+    """Return the place that the user asks for; ``.html`` is put behind a name without it.
+
+    Args:
+        page: the report.
+        returned: the folder of outputs.
 
     Raises:
-        UsageError: what is there is no verdict on a return.
+        UsageError: what is there is no verdict on a return, or it is among what was returned.
     """
-    place = Place(page)
-    if page == place.record:
+    if page.suffix == ".json":
         raise UsageError(f"found --report {page}; the page's name ends in .html")
+    if not page.suffix:
+        page = page.with_suffix(".html")
+    if Path(realpath(page)).is_relative_to(realpath(returned)):  # resolve() raises at loops
+        raise UsageError(
+            f"found --report {page}, in the folder that was returned, which stays as it came; "
+            "choose another place"
+        )
+    place = Place(page)
     there = [path for path in (page, place.record) if path.exists()]
     if not there:
         return place
@@ -79,11 +92,13 @@ def is_report(path: Path) -> bool:
 
 
 def _usual_pages(returned: Path) -> Iterator[Path]:
-    stem = "-".join(filter(None, (returned.resolve().name, REPORT_STEM)))
-    yield Path(f"{stem}.html")
+    came = returned.resolve()
+    folder = came.parent if Path.cwd().is_relative_to(came) else Path()
+    stem = "-".join(filter(None, (came.name, REPORT_STEM)))
+    yield folder / f"{stem}.html"
     number = 2
     while True:
-        yield Path(f"{stem}-{number}.html")
+        yield folder / f"{stem}-{number}.html"
         number += 1
 
 

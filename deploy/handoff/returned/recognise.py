@@ -9,6 +9,11 @@ from calib.arrays import Float32, Float64
 from deploy.diagnosis.pictures import Finding, diagnose
 from deploy.metrics.psnr_ssim import parity_db
 
+_THUMB_PX = 32
+_SAME_PICTURE = 0.95  # correlation of thumbs
+_OTHER_PICTURE = 0.7
+_CLEARLY_BETTER = 0.1
+
 
 def thumb(array: Float32) -> Float64:
     """Return the picture's brightness at 32x32, of mean 0 and mean square 1."""
@@ -20,15 +25,6 @@ def thumb(array: Float32) -> Float64:
     return small_gray
 
 
-_THUMB_PX = 32
-
-
-_SAME_PICTURE = 0.95
-
-
-_CLEARLY_BETTER = 0.1
-
-
 def shown_picture(array: Float32, thumbs: Mapping[str, Float64]) -> str | None:
     """Return the name of the picture that an output clearly shows, if it does one's.
 
@@ -36,14 +32,56 @@ def shown_picture(array: Float32, thumbs: Mapping[str, Float64]) -> str | None:
         array: float32 ``[1, 3, H, W]``.
         thumbs: :func:`thumb` of each picture, by name.
     """
-    found = thumb(array)
-    alike = {name: float((found * other).mean()) for name, other in thumbs.items()}
-    ranked = sorted(alike, key=lambda name: alike[name], reverse=True)
-    second = alike[ranked[1]] if len(ranked) > 1 else 0.0
-    first = alike[ranked[0]]
-    if first < _SAME_PICTURE or first - second < _CLEARLY_BETTER:
+    first, *others = _by_likeness(array, thumbs)
+    second = others[0][1] if others else 0.0
+    if first[1] < _SAME_PICTURE or first[1] - second < _CLEARLY_BETTER:
         return None
-    return ranked[0]
+    return first[0]
+
+
+def nearest_picture(array: Float32, thumbs: Mapping[str, Float64]) -> tuple[str, float]:
+    """Return the name of the picture that an output is most like, and how they correlate."""
+    return _by_likeness(array, thumbs)[0]
+
+
+def _by_likeness(array: Float32, thumbs: Mapping[str, Float64]) -> list[tuple[str, float]]:
+    """Return each picture with its correlation in brightness, most like first."""
+    found = thumb(array)
+    alike = [(name, float((found * other).mean())) for name, other in thumbs.items()]
+    return sorted(alike, key=lambda item: item[1], reverse=True)
+
+
+def foreign(
+    name: str, array: Float32, thumbs: Mapping[str, Float64], psnr_db: float
+) -> Finding | None:
+    """Name an output that no slip explains: another picture, or this one drawn by something else.
+
+    Args:
+        name: of the golden input that the output should be of.
+        array: the output, float32 ``[1, 3, H, W]``.
+        thumbs: :func:`thumb` of what float draws of each golden input, by name.
+        psnr_db: parity with what float draws of this one, in dB.
+
+    Returns:
+        ``None`` where it is neither clearly.
+    """
+    alike = float((thumb(array) * thumbs[name]).mean())
+    if alike < _OTHER_PICTURE:
+        cause = "other pictures than the golden inputs enlarged"
+        text = (
+            f"the output for {name} correlates r = {alike:.2f} with what float draws of it; send "
+            "what the model makes of this bundle's golden/input"
+        )
+    elif alike >= _SAME_PICTURE:
+        cause = "the golden inputs, drawn by another network or in fewer bits"
+        text = (
+            f"the output for {name} shows it (r = {alike:.2f}), {psnr_db:.1f} dB from float, and "
+            "no usual slip explains that: was it this bundle's model that ran, of these weights "
+            "and this build?"
+        )
+    else:
+        return None
+    return Finding(cause, text, psnr_db, psnr_db)
 
 
 def diagnosed(expected: Float32, found: Float32) -> Finding | None:

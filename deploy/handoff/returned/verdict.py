@@ -11,6 +11,7 @@ from calib.images import Picture
 from deploy.artifacts.precision import ModelPrecision
 from deploy.diagnosis.pictures import Finding
 from deploy.handoff.returned.image_verdict import FIGURES, ReturnedImage
+from deploy.handoff.returned.shared_error import LEAST_SHARED
 
 SCHEMA = "esrdeploy.returned/3"
 _SHOWN = 3  # problems of a kind that a person is told one by one
@@ -28,7 +29,7 @@ class Returned:
         images: one entry per output that could be read.
         problems: one line per file that is missing, extra, misnamed or cannot be used.
         pictures: name to (float, returned) uint8 pictures, for a report.
-        saturated: what shows that 8-bit products saturated where this was computed, if anything.
+        explained: what explains the return as a whole, such as 8-bit products that saturated.
         left_aside: files of the bundle itself that came back with the outputs.
         beside: other files that came with the outputs and are none, such as a log.
     """
@@ -40,7 +41,7 @@ class Returned:
     images: tuple[ReturnedImage, ...]
     problems: tuple[str, ...]
     pictures: Mapping[str, tuple[Picture, Picture]]
-    saturated: Finding | None = None
+    explained: Finding | None = None
     left_aside: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
 
@@ -94,8 +95,8 @@ class Returned:
     @property
     def cause(self) -> str | None:
         """The cause that most of the outputs that are too far off share."""
-        if self.saturated is not None:
-            return self.saturated.cause
+        if self.explained is not None:
+            return self.explained.cause
         failed = [image for image in self.images if image.far_off]
         cause, count = self._commonest
         return f"{cause} (in {count} of {len(failed)})" if cause else None
@@ -103,8 +104,8 @@ class Returned:
     @property
     def explanation(self) -> str | None:
         """The evidence for :attr:`cause`."""
-        if self.saturated is not None:
-            return self.saturated.explanation
+        if self.explained is not None:
+            return self.explained.explanation
         cause, _ = self._commonest
         found = [image for image in self.images if image.far_off and image.cause == cause]
         return found[0].explanation if cause and found else None
@@ -152,7 +153,34 @@ class Returned:
                 f"{nearest.psnr_db:.1f} dB, at most {nearest.most_db:.1f} dB with the operands of "
                 f"its int8 convolutions rounded and nothing else; {_better_judged(nearest)}"
             )
+        other = [image for image in self.images if image.errs_otherwise]
+        if other:
+            least = min(other, key=lambda image: image.shared_error or 0.0)
+            lines.append(
+                f"not this int8: {len(other)} of {len(self.images)} outputs err otherwise than "
+                f"this file can, such as {least.name}: its error against float shares "
+                f"{least.shared_error:.2f} with ours, an execution of the file at least "
+                f"{LEAST_SHARED:g}; float with noise, or a model of other scales"
+            )
         return tuple(lines)
+
+    @property
+    def assumptions(self) -> tuple[str, ...]:
+        """One line for each thing that the verdict takes for granted."""
+        counted = Counter(image.assumed for image in self.images if image.assumed)
+        return tuple(
+            f"{count} of {len(self.images)} outputs are {assumed}; if they stand for something "
+            "else, say it with --output-quantization"
+            for assumed, count in counted.items()
+        )
+
+    @property
+    def banner(self) -> str:
+        """The verdict in one line, with what it takes for granted."""
+        if not self.passed:
+            return f"NOT ACCEPTED: {self.reason}"
+        taken = sorted({image.assumed for image in self.images if image.assumed})
+        return f"accepted; {'; '.join(taken)}" if taken else "accepted"
 
     def mean_db(self, figure: str) -> float:
         """Return the mean of ``psnr_db``, ``ours_db`` or ``between_db`` over the outputs."""
@@ -176,6 +204,7 @@ class Returned:
             "too_far_off": list(self.too_far_off),
             "refusals": list(self.refusals),
             "problems": list(self.problems),
+            "assumptions": list(self.assumptions),
             "left_aside": list(self.left_aside),
             "beside": list(self.beside),
             "summary": summary,

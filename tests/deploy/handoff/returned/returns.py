@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from deploy.handoff.returned.judge import ReturnedRequest, judge_returned
+from deploy.handoff.returned.judge import judge_returned
+from deploy.handoff.returned.request import ReturnedRequest
 from deploy.handoff.returned.verdict import Returned
 from deploy.progress import Silent
 

@@ -91,6 +91,7 @@ def test_every_form_is_read(folder: Path, unpacked: Path, outputs, form) -> None
         form(folder, name, array)
     found = judge(folder, unpacked)
     assert found.problems == ()
+    assert bool(found.assumptions) == (form is as_picture)
     # 8-bit codes round to half a level, 58.9 dB; fp16 to far less.
     assert min(image.between_db for image in found.images) > 55
 
@@ -126,7 +127,8 @@ def test_missing_extra_and_twice_are_named(folder: Path, unpacked: Path, outputs
     assert found.problems == (
         "missing: no file for the golden input 03-brick",
         "twice: 00-chelsea.npy, again-00-chelsea.npy all belong to the golden input 00-chelsea",
-        "extra: other.npy belongs to no golden input by its name",
+        "extra: other.npy belongs to no golden input by its name, and shows no golden picture "
+        "(r = 0.00 with 00-chelsea, the nearest)",
     )
 
 
@@ -154,6 +156,7 @@ def test_pictures_for_outputs_are_told_what_is_read(folder: Path, unpacked: Path
         "read: send .npy, .npz with output_0, or headerless .raw or .bin"
     )
     assert [line.partition(":")[0] for line in found.problems] == ["missing"] * len(outputs)
+    assert found.left_aside_texts == ()  # each file is named once
 
 
 def test_golden_files_that_came_back_beside_the_outputs_are_left_aside(

@@ -10,7 +10,8 @@ import pytest
 from calib.errors import UsageError
 from calib.images import resize_area, to_picture, write_image
 from deploy.handoff.bundle_manifest import golden_path
-from deploy.handoff.returned.judge import ReturnedRequest, judge_returned
+from deploy.handoff.returned.judge import judge_returned
+from deploy.handoff.returned.request import ReturnedRequest
 from deploy.progress import Silent
 from tests.deploy.handoff.returned.returns import Array, judge, save_all, shifted
 

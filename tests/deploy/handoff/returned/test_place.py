@@ -40,21 +40,42 @@ def test_another_verdict_on_a_folder_of_the_same_name_stays() -> None:
     assert Path("out-returned-report.json").read_bytes() == b"1"
 
 
-def test_a_current_folder_that_is_the_return_is_called_by_its_name(here: Path) -> None:
-    assert usual_place(Path(), b"1").page.name == f"{here.name}-returned-report.html"
+@pytest.mark.parametrize("inside", [".", "Result_0/deep"])
+def test_a_current_folder_among_what_was_returned_stays_as_it_came(
+    here: Path, inside: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    returned = here / "out"
+    (returned / inside).mkdir(parents=True)
+    monkeypatch.chdir(returned / inside)
+    assert usual_place(returned, b"1").page == here / "out-returned-report.html"
+
+
+@pytest.mark.parametrize("page", ["out/page.html", "out/deep/page", "out/../out/page.html"])
+def test_a_place_among_what_was_returned_is_refused(page: str) -> None:
+    Path("out").mkdir()
+    with pytest.raises(UsageError, match="stays as it came"):
+        asked_place(Path(page), Path("out"))
+
+
+def test_one_name_is_enough() -> None:
+    place = asked_place(Path("verdict"), Path("out"))
+    assert (place.page, place.record) == (Path("verdict.html"), Path("verdict.json"))
 
 
 @pytest.mark.parametrize("taken", ["page.html", "page.json"])
 def test_what_is_no_verdict_is_not_replaced(taken: str) -> None:
     Path(taken).write_bytes(b'{"schema": ["other"]}')
     with pytest.raises(UsageError, match=rf"{taken} is there already and is no verdict"):
-        asked_place(Path("page.html"))
+        asked_place(Path("page.html"), Path("out"))
 
 
 def test_a_verdict_that_gives_way_is_told_of() -> None:
     page = Path("page.html")
-    assert asked_place(page).note == ""
+    assert asked_place(page, Path("out")).note == ""
     Path("page.json").write_bytes(VERDICT)
-    assert asked_place(page).note == "the earlier verdict in page.html gives way to this one"
+    assert (
+        asked_place(page, Path("out")).note
+        == "the earlier verdict in page.html gives way to this one"
+    )
     with pytest.raises(UsageError, match=r"ends in \.html"):
-        asked_place(Path("page.json"))
+        asked_place(Path("page.json"), Path("out"))

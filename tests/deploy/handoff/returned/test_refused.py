@@ -123,12 +123,12 @@ class TestSaturation:
     def test_the_verdict_names_it(self, folder, unpacked: Path, outputs) -> None:
         save_all(folder, outputs)
         finding = Finding(SATURATED, REMEDY, 30.0, 50.0)
-        found = replace(judge(folder, unpacked, "qnn"), saturated=finding)
+        found = replace(judge(folder, unpacked, "qnn"), explained=finding)
         assert found.cause == SATURATED
         assert found.record()["explanation"] == REMEDY
 
     def test_another_error_is_not_put_down_to_it(self, folder, unpacked: Path) -> None:
         save_all(folder, goldens(unpacked, "float"), lambda array: array[:, ::-1])
         found = judge(folder, unpacked, "qnn")
-        assert found.saturated is None
+        assert found.explained is None
         assert "channels swapped" in (found.cause or "")

@@ -36,14 +36,19 @@ class TestCommand:
             "returned-returned-report.json",
         }
 
-    def test_a_report_among_the_outputs_is_no_extra_file(
+    def test_from_within_the_return_the_report_goes_beside_it(
         self, folder: Path, unpacked: Path, outputs, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         save_all(folder, outputs)
+        (folder / "returned-returned-report.json").write_text("of an earlier version")
+        before = sorted(folder.iterdir())
         monkeypatch.chdir(folder)
-        for _ in range(2):
-            result = run("verify", "--returned", ".", unpacked, "--vendor", "openvino")
-            assert result.exit_code == 0, result.output
+        result = run("verify", "--returned", ".", unpacked, "--vendor", "openvino")
+        assert result.exit_code == 0, result.output
+        page = folder.parent / "returned-returned-report.html"
+        assert f"report: {page}, and {page.stem}.json beside it" in " ".join(result.stdout.split())
+        assert page.is_file()
+        assert sorted(folder.iterdir()) == before
 
     def test_not_accepted(self, folder: Path, here: Path, unpacked: Path, outputs) -> None:
         save_all(folder, outputs, lambda array: array[:, ::-1])

@@ -1,0 +1,132 @@
+"""A return that is not of this bundle is told what it is of."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from calib.sample import sample_patches
+from deploy.handoff.bundle_manifest import golden_path, read_contents
+from deploy.handoff.returned.recognise import foreign, thumb
+from deploy.handoff.returned.shared_error import shared_error
+from tests.deploy.builds import run
+from tests.deploy.handoff.returned.returns import Array, judge, save_all
+
+OTHER_PICTURES = "other pictures than the golden inputs enlarged"
+OTHER_NETWORK = "the golden inputs, drawn by another network or in fewer bits"
+
+
+def planes(picture: Array) -> Array:
+    return np.ascontiguousarray(picture.astype(np.float32).transpose(2, 0, 1)[np.newaxis] / 255)
+
+
+@pytest.fixture
+def others(outputs) -> dict[str, Array]:
+    """Photographs that are no golden input, in the size of outputs."""
+    patches = sample_patches("calibration", len(outputs)).patches
+    shown = [cv2.resize(patch.load(), (256, 256)) for patch in patches]
+    return dict(zip(outputs, map(planes, shown), strict=True))
+
+
+@pytest.fixture
+def enlarged(unpacked: Path) -> dict[str, Array]:
+    """The golden inputs enlarged without any network: what one of other weights does at worst."""
+
+    def blurred(name: str) -> Array:
+        array = np.load(unpacked / golden_path("input", name))[0].transpose(1, 2, 0)
+        return planes(255 * cv2.resize(cv2.blur(array, (3, 3)), (256, 256)))
+
+    return {vector.name: blurred(vector.name) for vector in read_contents(unpacked).golden}
+
+
+def test_other_pictures_under_the_names_of_golden_inputs(folder, unpacked, others) -> None:
+    save_all(folder, others)
+    found = judge(folder, unpacked)
+    assert (found.cause or "").startswith(OTHER_PICTURES)
+    assert "correlates r = " in (found.explanation or "")
+
+
+def test_other_pictures_under_names_of_their_own(folder, unpacked, others) -> None:
+    save_all(folder, {f"photo{number}": array for number, array in enumerate(others.values())})
+    found = judge(folder, unpacked)
+    assert found.images == ()
+    assert found.cause == "outputs for the inputs of another bundle"
+    assert "of 8 outputs none shows a golden picture" in (found.explanation or "")
+
+
+def test_the_same_pictures_by_another_network(folder, unpacked, enlarged) -> None:
+    save_all(folder, enlarged)
+    found = judge(folder, unpacked, "qnn", precision="fp16")
+    assert not found.passed
+    assert OTHER_NETWORK in {image.cause for image in found.images}
+
+
+@pytest.mark.parametrize("alike", [0.0, 0.5, 0.69, 0.71, 0.94, 0.96, 1.0])
+def test_what_is_neither_clearly_gets_no_cause(alike: float) -> None:
+    generator = np.random.default_rng(1)
+    one, other = generator.normal(size=(2, 1, 3, 32, 32)).astype(np.float32)
+    thumbs = {"a": thumb(one)}
+    mixed = alike * thumbs["a"] + (1 - alike**2) ** 0.5 * orthogonal(thumb(other), thumbs["a"])
+    array = np.broadcast_to(mixed, (1, 3, 32, 32)).astype(np.float32)
+    found = foreign("a", array, thumbs, 20.0)
+    expected = OTHER_PICTURES if alike < 0.7 else OTHER_NETWORK if alike > 0.95 else None
+    assert (None if found is None else found.cause) == expected
+    assert found is None or f"r = {alike:.2f}" in found.explanation
+
+
+def orthogonal(one: Array, other: Array) -> Array:
+    rest = one - (one * other).mean() * other
+    return rest / rest.std()
+
+
+class TestNoise:
+    """Noise on float outputs is not taken for the rounding of the int8 file."""
+
+    def noisy(self, unpacked: Path, profile: str) -> dict[str, Array]:
+        generator = np.random.default_rng(3)
+
+        def of(vector) -> Array:
+            array = np.load(unpacked / golden_path("float", vector.name))
+            spread = 10 ** (-vector.psnr_db[profile] / 20)
+            return (array + generator.normal(0, spread, array.shape)).astype(np.float32)
+
+        return {vector.name: of(vector) for vector in read_contents(unpacked).golden}
+
+    @pytest.mark.parametrize("profile", ["openvino", "tensorrt", "qnn", "qnn-w8a16"])
+    def test_it_is_refused_by_what_it_does_not_share(self, folder, unpacked, profile) -> None:
+        save_all(folder, self.noisy(unpacked, profile))
+        vendor = "qnn" if profile.startswith("qnn") else profile
+        found = judge(folder, unpacked, vendor, profile=profile)
+        assert not found.passed
+        refused = [image for image in found.images if image.errs_otherwise]
+        assert len(refused) + sum(image.far_off or image.too_near for image in found.images) == 8
+        assert refused
+        assert any(line.startswith("not this int8: ") for line in found.refusals)
+        assert {image.verdict for image in refused} == {"other errors"}
+
+    def test_a_tool_of_other_scales_is_not_asked(self, folder, unpacked) -> None:
+        save_all(folder, self.noisy(unpacked, "qnn"))
+        found = judge(folder, unpacked, "rknn", profile="qnn")
+        assert {image.shared_error for image in found.images} == {None}
+
+    def test_errors_are_compared_as_they_are_seen(self) -> None:
+        expected = np.full((1, 3, 4, 4), 0.5, np.float32)
+        ours = expected + np.float32(0.1)
+        assert shared_error(expected, ours, expected + np.float32(0.2)) == pytest.approx(1.0)
+        assert shared_error(expected, ours, expected - np.float32(9.0)) == pytest.approx(-1.0)
+        assert shared_error(expected, ours, expected) == 1.0
+
+
+def test_bytes_without_a_scale_are_told_in_the_verdict(
+    folder, unpacked, outputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_all(folder, outputs, lambda array: np.rint(np.clip(array, 0, 1) * 255).astype(np.uint8))
+    judged = ["--vendor", "rknn", "--profile", "openvino"]
+    result = run("verify", "--returned", folder, unpacked, *judged)
+    assert result.exit_code == 0, result.output
+    said = " ".join(result.stdout.split())
+    words = "uint8 without scale and zero point, taken as value / 255"
+    assert f"taken: 8 of 8 outputs are {words}" in said
+    assert f"accepted; {words}" in said
