@@ -1,6 +1,5 @@
 """Build a model: make a verified folder of artifacts of a request. Read it top to bottom."""
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,11 @@ from calib.graph import GraphIndex
 from calib.images import to_input
 from calib.sample import verification_pictures
 from calib.table import CalibrationTable
+from deploy.artifacts.build_warnings import build_warnings
 from deploy.artifacts.claim import claimed
 from deploy.artifacts.files import MANIFEST_NAME, UNFINISHED_NAME, Artifact
 from deploy.artifacts.manifest import Manifest
-from deploy.artifacts.picture_warnings import picture_warnings
 from deploy.artifacts.staging import publish, staged
-from deploy.build.budget import shortfall
 from deploy.build.calibrate import (
     ChosenImages,
     calibration_table,
@@ -61,7 +59,7 @@ class BuildOutcome:
         folder: where the artifacts lie.
         manifest: what they are.
         verification: what was checked of them.
-        warnings: what the pictures at hand cost, one line each.
+        warnings: what to mind of it, one line each.
     """
 
     folder: Path
@@ -140,30 +138,17 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
             written = (*draft.artifacts, *write_parity(stage, parity))
             verified_on = verification.judges.record()
             manifest = replace(
-                draft, artifacts=written, parity=parity.figures, verified_on=verified_on
+                draft,
+                options=draft.options.judged(draft.joint_db(parity)),
+                artifacts=written,
+                parity=parity.figures,
+                verified_on=verified_on,
             )
             write_atomically(stage / MANIFEST_NAME, manifest.content())
             if request.report:
                 write_report(checked, verification, manifest, progress)
             publish(stage, manifest.files(report=request.report), instead=True)
-        short = _shortfalls(request, verification, manifest)
-        warnings = (*picture_warnings(manifest), *short)
-        return BuildOutcome(folder, manifest, verification, warnings)
-
-
-def _shortfalls(
-    request: BuildRequest, verification: Verification, manifest: Manifest
-) -> Iterator[str]:
-    """Say which int8 models just made hold a budget only where it was decided."""
-    if request.budget is None:
-        return
-    targets = {item.path: item.target for item in manifest.models()}
-    for result in verification.parity:
-        if targets[result.candidate] in request.targets:
-            parity_db = [image.psnr_db for image in result.images]
-            line = shortfall(request.budget, result.candidate, parity_db)
-            if line is not None:
-                yield line
+        return BuildOutcome(folder, manifest, verification, build_warnings(manifest))
 
 
 def _judges(request: BuildRequest, chosen: ChosenImages | None) -> Judges:

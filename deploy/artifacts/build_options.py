@@ -1,5 +1,6 @@
 """Record every choice that shaped the models of a build, for its manifest."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -10,24 +11,54 @@ from quant.plan import QuantOptions
 
 @dataclass(frozen=True)
 class BudgetRecord:
-    """A budget that an int8 model holds.
+    """A budget that an int8 model holds where it was decided, and how it fares on the verdict's.
+
+    The two sets of pictures are apart on purpose: which layers are promoted is decided on some, and
+    a verdict on those would flatter it.
 
     Attributes:
         asked: what it may lose, in the words it was asked for in.
-        parity_db: parity with float on the pictures it was judged on; ``None``: no difference.
+        min_parity_db: parity with float that this asks for.
+        parity_db: parity with float on the pictures it was decided on; ``None``: no difference.
         images: those pictures; of the calibration's, none that weights were rounded on.
+        verdict_db: parity of the verdict's pictures together; ``None`` until they are compared.
     """
 
     asked: str
+    min_parity_db: float
     parity_db: float | None
     images: ImagesRecord
+    verdict_db: float | None = None
+
+    @property
+    def missing_db(self) -> float:
+        """What the verdict's pictures lack of the budget, in dB; 0 where they hold it."""
+        return 0.0 if self.verdict_db is None else max(0.0, self.min_parity_db - self.verdict_db)
 
     def __str__(self) -> str:
-        """Return the budget and what it was judged on, in words."""
+        """Return the budget, what it was decided on and what the verdict says, in words."""
         found = "no difference" if self.parity_db is None else f"{self.parity_db:.2f} dB"
-        return (
+        held = (
             f"{self.asked} held with {found} on {described(self.images)}, which promotion was "
-            "decided on; the verdict is of others, which nothing was decided on"
+            "decided on; the verdict's pictures, which nothing was decided on, "
+        )
+        if self.verdict_db is None:
+            return f"{held}were not compared"
+        if self.missing_db:
+            return f"{held}fall short: {self.shortfall}"
+        return f"{held}reach {self.verdict_db:.2f} dB together"
+
+    @property
+    def shortfall(self) -> str:
+        """What the verdict's pictures reach and lack, in words; empty where they hold it."""
+        if not self.missing_db:
+            return ""
+        assert self.verdict_db is not None  # else nothing is missing
+        reached = math.floor(100 * self.verdict_db) / 100  # what falls short does not read as held
+        return (
+            f"they reach {reached:.2f} dB together where {self.asked} asks for "
+            f"{self.min_parity_db:.2f}; ask for {self.missing_db + 0.05:.1f} dB of parity more to "
+            "have it there"
         )
 
 
@@ -74,6 +105,21 @@ class BuildOptions:
             return replace(asked, promoted=promoted or asked.promoted)
         found = [made.quantization for made in self.targets.values()]
         return found[0] if found and all(item == found[0] for item in found) else QuantOptions()
+
+    def judged(self, parity_db: Mapping[str, float]) -> "BuildOptions":
+        """Return the same with what the verdict found of each budget.
+
+        Args:
+            parity_db: parity of the verdict's pictures together, by target.
+        """
+
+        def told(target: str, made: TargetOptions) -> TargetOptions:
+            if made.budget is None:
+                return made
+            return replace(made, budget=replace(made.budget, verdict_db=parity_db.get(target)))
+
+        targets = {target: told(target, made) for target, made in self.targets.items()}
+        return replace(self, targets=targets)
 
     @property
     def has_budget(self) -> bool:

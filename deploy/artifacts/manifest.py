@@ -31,11 +31,11 @@ from deploy.artifacts.files import (
     plan_file_name,
 )
 from deploy.artifacts.network_record import NetworkRecord
-from deploy.artifacts.parity_record import ParityFigures, VerifiedOn
+from deploy.artifacts.parity_record import ParityFigures, ParityFile, VerifiedOn
 from deploy.artifacts.precision import PRECISIONS
 from deploy.artifacts.weights_record import WeightsRecord
 
-SCHEMA_VERSION: Literal[12] = 12
+SCHEMA_VERSION: Literal[13] = 13
 BUNDLE_SCHEMA = "esrdeploy.handoff/"
 _CHECK_BUNDLE = "'esrdeploy handoff --check' checks a bundle"
 _VERSIONED = ("numpy", "onnx", "onnxruntime", "onnxsim", "opencv-python", "torch")
@@ -95,7 +95,7 @@ class Manifest:
     parity: ParityFigures = field(default_factory=ParityFigures)
     verified_on: VerifiedOn | None = None
     versions: Mapping[str, str] = field(default_factory=library_versions)
-    schema_version: Literal[12] = SCHEMA_VERSION
+    schema_version: Literal[13] = SCHEMA_VERSION
 
     @property
     def stem(self) -> str:
@@ -126,6 +126,16 @@ class Manifest:
     def models(self) -> tuple[Artifact, ...]:
         """Return the artifacts that are ONNX models."""
         return tuple(item for item in self.artifacts if item.precision is not None)
+
+    def joint_db(self, parity: ParityFile) -> dict[str, float]:
+        """Return by target what the pictures of its int8 model reach together, in dB."""
+        return {
+            item.target: parity.artifacts[item.path].joint_db
+            for item in self.models()
+            if item.target is not None
+            and item.path in parity.artifacts
+            and parity.artifacts[item.path].per_image
+        }
 
     def record(self) -> dict[str, Any]:
         """Return the manifest as a JSON-able mapping."""

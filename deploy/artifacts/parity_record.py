@@ -1,5 +1,6 @@
 """Name every figure of ``parity.json``, and those of them that the manifest repeats."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -12,6 +13,7 @@ from calib.images_record import ImagesRecord, described, parts_of
 from calib.records import Positive, Sha256, read
 from deploy.artifacts.files import PARITY_NAME
 
+_MOST_DB = 300.0  # beyond what float64 tells of a file's figure, whatever that is
 SCHEMA: Literal["esrdeploy.parity/2"] = "esrdeploy.parity/2"
 
 
@@ -85,6 +87,13 @@ class ParityRecord(ParitySummary):
     threshold: Threshold
     failures: tuple[str, ...]
     per_image: tuple[ImageParity, ...]
+
+    @property
+    def joint_db(self) -> float:
+        """Parity of all pictures together, in dB: that of the mean of their squared errors."""
+        within = (min(max(image.psnr_db, -_MOST_DB), _MOST_DB) for image in self.per_image)
+        errors = [10.0 ** (-db / 10.0) for db in within]
+        return round(-10.0 * math.log10(sum(errors) / len(errors)), 4)
 
     @property
     def summary(self) -> ParitySummary:

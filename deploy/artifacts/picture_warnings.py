@@ -1,7 +1,4 @@
-"""Say what it costs a build to have been calibrated on few pictures, from its manifest alone.
-
-The build says it on the screen, and the report on its page, however often that is made again.
-"""
+"""Say what it costs a build to have been calibrated on few pictures, from its manifest alone."""
 
 from collections.abc import Iterator
 

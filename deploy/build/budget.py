@@ -11,7 +11,6 @@ are smaller, because part of the rounding error undoes part of the network's.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from calib.errors import UsageError
@@ -67,31 +66,6 @@ class Budget:
             parity = parity_for_drop(value) if name == "max drop" else value
             wishes.append(cls(parity, f"{name} {value:g} dB", mostly_promoted))
         return max(wishes, key=lambda wish: wish.min_parity_db, default=None)
-
-
-def shortfall(budget: Budget, file: str, parity_db: Sequence[float]) -> str | None:
-    """Say where a budget that was held where it was decided is not held by the verdict's pictures.
-
-    The two are apart on purpose: which layers are promoted is decided on some pictures, and a
-    verdict on those would flatter it.
-
-    Args:
-        budget: what was asked for.
-        file: name of the int8 file.
-        parity_db: its parity on each of the verdict's pictures.
-
-    >>> shortfall(Budget.of(None, 40.0), "a-int8-ort.onnx", [40.2, 40.1])
-    """
-    squared_error = sum(10.0 ** (-one / 10.0) for one in parity_db) / len(parity_db)
-    found = -10.0 * math.log10(squared_error)
-    missing = budget.min_parity_db - found
-    if missing <= 0.0:
-        return None
-    return (
-        f"{file}: {budget.asked} was held on the pictures that promotion was decided on, but the "
-        f"verdict's reach {found:.2f} dB together where that asks for "
-        f"{budget.min_parity_db:.2f}: ask for {missing:.1f} dB of parity more to have it there"
-    )
 
 
 LEAST_LEFT = 0.5

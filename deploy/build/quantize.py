@@ -221,7 +221,7 @@ class Quantizer:
 
 def _held(budget: Budget, parity_db: float, judges: PatchSet) -> BudgetRecord:
     found = parity_db if math.isfinite(parity_db) else None
-    return BudgetRecord(budget.asked, found, judges.record())
+    return BudgetRecord(budget.asked, budget.min_parity_db, found, judges.record())
 
 
 def _emitted(prepared: PreparedGraph, weights: RoundedWeights) -> QuantizedModel:

@@ -68,7 +68,7 @@ def _backend_row(item: "BackendError") -> list[str]:
 
 def show_layers(name: str, errors: "Sequence[LayerError]", images: Sequence[str]) -> None:
     """Print the worst tensors of one int8 file, on the pictures of those names."""
-    from deploy.metrics.layer_sqnr import worst_layers
+    from deploy.metrics.layer_sqnr import what_sqnr_says, worst_layers
 
     worst = worst_layers(errors, WORST_LAYERS)
     rows = [
@@ -83,3 +83,4 @@ def show_layers(name: str, errors: "Sequence[LayerError]", images: Sequence[str]
     ]
     title = f"{name}: the {len(worst)} worst of {len(errors)} tensors, on {', '.join(images)}"
     print_table(title, ["tensor", "operator", "SQNR dB", "cosine", "what the plan did"], rows)
+    typer.echo(what_sqnr_says(errors))

@@ -224,6 +224,8 @@ def show_verification(verification: "Verification") -> None:
             "needs: what the lowest must reach to be acceptable; it cannot be told apart where it "
             f"reaches that and {UNSEEN_DB:g} dB"
         )
+    for reason in verification.limit_reasons:
+        typer.echo(reason)
     for line in verification.lowest:
         typer.echo(line)
     for result in verification.parity:
@@ -255,7 +257,9 @@ def verdict_line(verification: "Verification") -> str:
     skipped = {check.name for check in verification.checks if check.status == "skipped"}
     left_out = [_NOT_ASKED.get(name, name) for name in sorted(skipped)]
     but = f"; but {', '.join(left_out)} (see above)" if left_out else ""
-    return verification.banner + held + but
+    unrun = ", ".join(verification.not_run_here)
+    here = f"; not run here in the runtime it is made for: {unrun}" if unrun else ""
+    return verification.banner + held + but + here
 
 
 def chosen_backends(choices: list[BackendChoice] | None) -> tuple["BackendName", ...] | None:

@@ -16,7 +16,7 @@ import math
 from deploy.artifacts.precision import ModelPrecision
 from deploy.handoff.bundle_manifest import FLOAT_KIND, INT8_PREFIX, GoldenVector, VendorRecord
 from deploy.handoff.golden import STEPS
-from deploy.metrics.parity import THRESHOLDS
+from deploy.metrics.thresholds import THRESHOLDS
 
 FLOAT_DB = 80.0
 MARGIN_DB = 3.0

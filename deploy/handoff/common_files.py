@@ -11,7 +11,7 @@ from deploy.handoff.acceptance import FLOAT_DB, MARGIN_DB
 from deploy.handoff.bundle_manifest import BundleManifest
 from deploy.handoff.calibration_set import FOLDER, CalibrationSet
 from deploy.handoff.vendor import Vendor, copy_standalone
-from deploy.metrics.parity import threshold_of
+from deploy.metrics.thresholds import threshold_of
 from deploy.network.known_models import WEIGHTS_PACKAGE, trained_by_real_esrgan
 
 

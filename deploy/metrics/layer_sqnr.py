@@ -146,6 +146,16 @@ def compare_layers(
     return LayerComparison(errors, tuple(drawn))
 
 
+def what_sqnr_says(errors: Sequence[LayerError]) -> str:
+    """Say in a sentence what a low figure inside a network means for what it gives out."""
+    last = errors[-1]
+    return (
+        "SQNR is of a tensor's own values: a low one inside says where error arises, and what "
+        "later layers scale down or average away costs no picture. What is given out, "
+        f"{last.tensor}, has {last.sqnr_db:.1f} dB"
+    )
+
+
 def worst_layers(errors: Sequence[LayerError], count: int) -> list[LayerError]:
     """Return the tensors of least SQNR, the worst first; of equals, the first in the graph."""
     return sorted(errors, key=lambda error: error.sqnr_db)[:count]

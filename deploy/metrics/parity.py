@@ -11,7 +11,7 @@ What passes reaches one of two levels, by its worst picture. From 40 dB on, valu
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -22,22 +22,18 @@ from calib.errors import VerificationError
 from calib.images import to_pictures
 from calib.output_kind import OutputKind, peak, seen
 from deploy.artifacts.parity_record import ImageParity, ParityRecord, ParitySummary, Threshold
-from deploy.artifacts.precision import ModelPrecision
 from deploy.metrics.psnr_ssim import max_abs_error, parity_db, ssim
 
 __all__ = [
     "LEVELS",
-    "THRESHOLDS",
     "UNSEEN_DB",
     "ImageParity",
     "Level",
     "ParityResult",
-    "Threshold",
     "at_least",
     "compare",
     "level_of",
     "lowest_level",
-    "threshold_of",
 ]
 
 UNSEEN_DB = 40.0
@@ -45,29 +41,6 @@ UNSEEN_DB = 40.0
 
 Level = Literal["not acceptable", "acceptable", "cannot be told apart"]
 LEVELS: tuple[Level, ...] = ("not acceptable", "acceptable", "cannot be told apart")
-
-
-THRESHOLDS: Mapping[ModelPrecision, Threshold] = {  # of pictures
-    # Two float32 engines differ by summation order alone, far above 100 dB.
-    "fp32": Threshold(psnr_db=100.0, ssim=0.9999),
-    # Half a unit in the last place of fp16 through some hundred layers.
-    "fp16": Threshold(psnr_db=55.0, ssim=0.995),
-    # Under 27 dB an 8-bit build shows grain and colour shifts that the eye finds.
-    "int8": Threshold(psnr_db=27.0, ssim=0.6),
-}
-MAP_THRESHOLDS: Mapping[ModelPrecision, Threshold] = {
-    # Summation order alone, as for pictures.
-    "fp32": Threshold(psnr_db=100.0, ssim=None),
-    # fp16 keeps 11 bits: 66 dB of one rounding, less what some dozen layers add up to.
-    "fp16": Threshold(psnr_db=50.0, ssim=None),
-    # Noise of a tenth of the map. Whoever reads its sign, as of logits, errs where it is near 0.
-    "int8": Threshold(psnr_db=20.0, ssim=None),
-}
-
-
-def threshold_of(precision: ModelPrecision, kind: OutputKind) -> Threshold:
-    """Return what each output of a file must reach."""
-    return (THRESHOLDS if kind == "picture" else MAP_THRESHOLDS)[precision]
 
 
 def level_of(summary: ParitySummary) -> Level:

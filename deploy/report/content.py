@@ -12,12 +12,13 @@ from typing import TypeVar
 
 from calib.digest import sha256_file
 from deploy.artifacts.build_folder import Build
+from deploy.artifacts.build_warnings import build_warnings
 from deploy.artifacts.check import Check
 from deploy.artifacts.files import MANIFEST_NAME, Artifact
 from deploy.artifacts.manifest import Manifest, read_manifest
 from deploy.artifacts.parity_record import ParityRecord
-from deploy.artifacts.picture_warnings import picture_warnings
 from deploy.metrics.parity import Level, at_least, level_of, lowest_level
+from deploy.metrics.thresholds import limit_reasons
 from deploy.network.known_models import likeness
 from deploy.progress import Progress
 from deploy.report.plans import Reason, grouped
@@ -148,8 +149,13 @@ class Content:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What the pictures that were at hand cost, one line each."""
-        return picture_warnings(self.manifest)
+        """What to mind of the build, one line each."""
+        return build_warnings(self.manifest)
+
+    @property
+    def limit_reasons(self) -> tuple[str, ...]:
+        """Why limits that look low are where they are, one line each."""
+        return limit_reasons(card.parity.threshold for card in self.cards if card.parity)
 
     @property
     def columns(self) -> int:

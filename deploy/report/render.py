@@ -14,7 +14,7 @@ import numpy as np
 from calib.digest import canonical_json
 from deploy.artifacts.parity_record import VerifiedOn
 from deploy.artifacts.templates import page_environment
-from deploy.metrics.layer_sqnr import LayerError, worst_layers
+from deploy.metrics.layer_sqnr import LayerError, what_sqnr_says, worst_layers
 from deploy.metrics.parity import UNSEEN_DB
 from deploy.report.content import Content, threshold_db
 from deploy.report.pictures import (
@@ -117,7 +117,7 @@ def render(
         unseen_db=f"{UNSEEN_DB:g}",
         layer_images=layer_images,
         layers={
-            label: (sqnr_plot(found), worst_layers(found, WORST))
+            label: (sqnr_plot(found), worst_layers(found, WORST), what_sqnr_says(found))
             for label, found in layers.items()
             if found
         },

@@ -20,8 +20,10 @@ from deploy.artifacts.check import Check
 from deploy.artifacts.files import PARITY_NAME, Artifact
 from deploy.artifacts.judged_runner import judged_runner
 from deploy.artifacts.manifest import Manifest
+from deploy.artifacts.parity_record import Threshold
 from deploy.diagnosis.pictures import diagnose
-from deploy.metrics.parity import ImageParity, ParityResult, Threshold, compare, threshold_of
+from deploy.metrics.parity import ImageParity, ParityResult, compare
+from deploy.metrics.thresholds import threshold_of
 from deploy.progress import Progress
 from deploy.runtime.outputs import MOST_WORKERS, Drawn, Outputs, held_at_once, run_models
 from deploy.runtime.runner import Runner

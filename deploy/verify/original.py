@@ -12,7 +12,8 @@ from deploy.artifacts.build_folder import Build
 from deploy.artifacts.check import Check
 from deploy.artifacts.weights_record import WeightsRecord
 from deploy.diagnosis.weights import weight_faults
-from deploy.metrics.parity import ParityResult, threshold_of
+from deploy.metrics.parity import ParityResult
+from deploy.metrics.thresholds import threshold_of
 from deploy.network.load import load_network
 from deploy.network.network import Network
 from deploy.progress import Progress

@@ -32,7 +32,8 @@ from deploy.artifacts.files import (
 from deploy.artifacts.manifest import Manifest
 from deploy.artifacts.network_record import NetworkRecord
 from deploy.artifacts.parity_record import ParityRecord
-from deploy.metrics.parity import ParityResult, threshold_of
+from deploy.metrics.parity import ParityResult
+from deploy.metrics.thresholds import threshold_of
 from deploy.network.macs import complexity
 from quant.passes.forms.form import in_form
 from quant.qdq.rules import check_rules
@@ -197,6 +198,9 @@ def check_parity(build: Build) -> Iterator[Check]:
     ]
     if build.parity.figures != build.manifest.parity:
         faults.append("the manifest holds other figures")
+    options = build.manifest.options
+    if options.judged(build.manifest.joint_db(build.parity)) != options:
+        faults.append("the manifest holds another parity of a budget")
     detail = "; ".join(faults) + "; build again" if faults else "follows from its pictures"
     yield Check.of(not faults, "parity figures", PARITY_NAME, detail)
 

@@ -4,19 +4,22 @@ First the files are checked as far as that goes without running a network
 (deploy/verify/contents.py), then what the models draw is compared with the float network's.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from calib.dataset import PatchRef
 from calib.images import to_input
 from deploy.artifacts.build_folder import Build
+from deploy.artifacts.build_warnings import build_warnings
 from deploy.artifacts.check import Check
 from deploy.artifacts.files import MANIFEST_NAME
 from deploy.artifacts.manifest import find_builds, read_manifest
-from deploy.artifacts.picture_warnings import picture_warnings
 from deploy.progress import Progress
 from deploy.runtime.backends import require_backends
 from deploy.runtime.outputs import Drawn
+from deploy.verify.backend_error import BackendError
+from deploy.verify.backends_of_file import runtime_of
 from deploy.verify.compare_models import against_record, compare_models
 from deploy.verify.contents import CheckedBuild, check_folder, open_build
 from deploy.verify.drawing_ahead import DrawingAhead
@@ -66,7 +69,7 @@ def verify_tree(  # noqa: PLR0913  # two of them have defaults
             checked = check_folder(opened, progress).with_report()
             original = find_original(checked.build, weights, onnx_file)
             verified = compare_build(checked, judges, original, progress, options, ahead)
-        verifications.append(replace(verified, warnings=picture_warnings(manifest)))
+        verifications.append(replace(verified, warnings=build_warnings(manifest)))
     return tuple(verifications)
 
 
@@ -133,6 +136,22 @@ def compare_build(  # noqa: PLR0913, PLR0917  # two of them have defaults
         outputs=compared.outputs,
         int8=build.int8_shares,
         batch=build.manifest.network.tile.batch,
+        not_run_here=_not_run_here(build, latencies, backends),
+    )
+
+
+def _not_run_here(
+    build: Build, latencies: Sequence[Latency], backends: Sequence[BackendError]
+) -> tuple[str, ...]:
+    """Return the int8 files that were not run in the runtime they are made for."""
+    timed = {item.artifact for item in latencies if item.runs}
+    run = {(item.artifact, item.backend) for item in backends}
+    return tuple(
+        item.path
+        for item in build.manifest.models()
+        if item.precision == "int8"
+        and item.path not in timed
+        and (item.path, runtime_of(item)) not in run
     )
 
 

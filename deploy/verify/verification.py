@@ -15,6 +15,7 @@ from deploy.artifacts.check import Check
 from deploy.artifacts.parity_record import ParityFile
 from deploy.metrics.layer_sqnr import LayerError
 from deploy.metrics.parity import UNSEEN_DB, Level, ParityResult, at_least, lowest_level
+from deploy.metrics.thresholds import limit_reasons
 from deploy.runtime.cpu import this_machine
 from deploy.runtime.outputs import Outputs
 from deploy.verify.backend_error import BackendError
@@ -46,7 +47,8 @@ class Verification:
         outputs: what the models drew of the first pictures.
         int8: by int8 file, how much of it is in integers, and its size.
         batch: how many pictures one inference takes.
-        warnings: what the pictures that a finished build was made on cost it, one line each.
+        not_run_here: int8 files that no runtime they are made for has run here.
+        warnings: what to mind of a finished build, one line each.
     """
 
     model: str
@@ -63,6 +65,7 @@ class Verification:
     outputs: Outputs = field(default_factory=Outputs, compare=False)
     int8: Mapping[str, str] = field(default_factory=dict)
     batch: int = 1
+    not_run_here: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property
@@ -80,6 +83,11 @@ class Verification:
         image = min(result.images, key=lambda item: item.psnr_db)
         part = "a tile at its own size" if is_tile(image.name) else "resized"
         return (f"lowest: {image.psnr_db:.2f} dB, {result.candidate} on {image.name} ({part})",)
+
+    @property
+    def limit_reasons(self) -> tuple[str, ...]:
+        """Why limits that look low are where they are, one line each."""
+        return limit_reasons(result.threshold for result in self.parity)
 
     @property
     def not_asked(self) -> tuple[str, ...]:
@@ -172,6 +180,7 @@ class Verification:
             "machine": this_machine().record() if self.backends or self.latencies else None,
             "backends": [item.record() for item in self.backends],
             "not_run": dict(self.not_run),
+            "not_run_here": list(self.not_run_here),
             "pictures_at_once": self.batch,
             "speed": [item.record() for item in self.latencies],
             "convolutions_in_int8": {

@@ -49,7 +49,7 @@ def spoiled(**changes: object) -> bytes:
     [
         (b"\x00not json", "manifest.json is not JSON"),
         (b"[]", r"manifest.json is \[\], expected an object; build again"),
-        (spoiled(schema_version=4, network={}), "json: schema_version is 4, expected 12; build"),
+        (spoiled(schema_version=4, network={}), "json: schema_version is 4, expected 13; build"),
         (spoiled(surprise=1), "json: surprise is not expected"),
         (spoiled(artifacts=[{"path": "a"}]), r"json: artifacts\[0\].sha256 is missing and 1 more"),
         (

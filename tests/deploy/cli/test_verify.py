@@ -113,6 +113,10 @@ def test_verify_measures_backends_and_layers_where_asked(
     assert set(build["not_run"]) == {"tiny-fp32.onnx", "tiny-fp16.onnx"}
     assert "this machine: " in shown.stdout
     assert f"the 10 worst of {len(layers)} tensors" in shown.stdout
+    assert build["not_run_here"] == []
+    assert "not run here in the runtime" not in said
+    assert f"output, has {layers[-1]['sqnr_db']:.1f} dB" in said
+    assert "27 dB and SSIM 0.6 of int8 are low on purpose" in said
 
 
 def test_backends_and_layers_are_left_out_where_not_wanted(
@@ -125,6 +129,7 @@ def test_backends_and_layers_are_left_out_where_not_wanted(
     (build,) = json.loads(result.stdout)["builds"]
     assert (build["backends"], build["layers"], build["machine"]) == ([], {}, None)
     assert (build["speed"], build["not_run"]) == ([], {})
+    assert build["not_run_here"] == [INT8]
     refused = run("verify", built, "--backend", "none", "--backend", "ort")
     assert refused.exit_code == 2
     assert "none alone" in refused.stderr
@@ -151,6 +156,7 @@ def test_the_verdict_claims_the_level_that_was_reached(built: Path, picture: Pat
     assert unseen == {name: db >= 40.0 for name, db in lowest.items()}
     lines = run(*common).stdout.splitlines()
     (verdict,) = [line for line in lines if "checks passed" in line]
+    assert verdict.endswith("not run here in the runtime it is made for: tiny-int8-ort.onnx")
     assert ("cannot be told from float" in verdict) == all(unseen.values())
     claimed = float(re.search(r"at least ([0-9.]+) dB", verdict)[1])
     assert 0.0 <= min(lowest.values()) - claimed < 0.1

@@ -3,17 +3,10 @@ import pytest
 from numpy.typing import NDArray
 
 from calib.errors import VerificationError
+from deploy.artifacts.parity_record import Threshold
 from deploy.artifacts.precision import ModelPrecision
-from deploy.metrics.parity import (
-    LEVELS,
-    THRESHOLDS,
-    ImageParity,
-    ParityResult,
-    Threshold,
-    compare,
-    lowest_level,
-    threshold_of,
-)
+from deploy.metrics.parity import LEVELS, ImageParity, ParityResult, compare, lowest_level
+from deploy.metrics.thresholds import THRESHOLDS, threshold_of
 
 
 def picture(seed: int, size: int = 24) -> NDArray[np.float32]:

@@ -1,14 +1,26 @@
 """The verdict says what failed, whatever failed, and claims nothing else."""
 
+from dataclasses import replace
 from itertools import product
+from pathlib import Path
 
 import pytest
 
 from calib.tile import Size
+from deploy.artifacts.build_folder import load_build
 from deploy.artifacts.check import Check
+from deploy.artifacts.files import MANIFEST_NAME
+from deploy.artifacts.manifest import read_manifest
+from deploy.artifacts.parity_record import Threshold
+from deploy.artifacts.precision import PRECISIONS
 from deploy.cli.verify import verdict_line
-from deploy.metrics.parity import THRESHOLDS, ImageParity, ParityResult, Threshold
+from deploy.metrics.parity import UNSEEN_DB, ImageParity, ParityResult
+from deploy.metrics.thresholds import THRESHOLDS, limit_reasons, threshold_of
+from deploy.runtime.backends import is_installed
+from deploy.verify.backend_error import BackendError
 from deploy.verify.judges import Judges, sample_judges
+from deploy.verify.latency import Latency
+from deploy.verify.verdict import _not_run_here
 from deploy.verify.verification import Verification
 
 CHECKS = {
@@ -80,6 +92,30 @@ def test_every_verdict_says_what_failed_and_nothing_else(checks, parity, judges)
     assert f"{len(failed)} failed" in line
     record = verification.record()
     assert record["passed"] == (record["failures"] == [])
+
+
+def test_what_has_no_runtime_here_is_said_beside_the_verdict(small_build: Path) -> None:
+    manifest = read_manifest(small_build / MANIFEST_NAME)
+    build, _ = load_build(small_build, manifest, {item.path for item in manifest.models()})
+    name = "small-int8-openvino.onnx"
+    timed = Latency(name, "openvino 1", (0.1,), (0.1,))
+    run = BackendError(name, "openvino", "1", (), 40.0, 40.0)
+    assert _not_run_here(build, (), ()) == (name,)
+    assert _not_run_here(build, (timed,), ()) == ()
+    assert _not_run_here(build, (), (replace(run, backend="ort"),)) == (name,)
+    assert _not_run_here(build, (), (run,)) == (() if is_installed("openvino") else (name,))
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("kind", ["picture", "map"])
+def test_each_low_limit_is_explained_with_its_figures(precision, kind) -> None:
+    limit = threshold_of(precision, kind)
+    reasons = limit_reasons([limit, limit])
+    low = limit.psnr_db < UNSEEN_DB
+    assert len(reasons) == low
+    if low:
+        assert f"{limit.psnr_db:g} dB" in reasons[0]
+        assert limit.ssim is None or f"SSIM {limit.ssim:g}" in reasons[0]
 
 
 def test_of_many_failures_the_verdict_names_a_few_and_counts_the_rest(judges) -> None:

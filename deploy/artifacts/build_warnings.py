@@ -1,0 +1,20 @@
+"""Say what to mind of a build, from its manifest alone: few pictures, a budget that falls short.
+
+The build says it on the screen, ``verify`` again, and the report on its page, however often that is
+made again.
+"""
+
+from deploy.artifacts.manifest import Manifest
+from deploy.artifacts.picture_warnings import picture_warnings
+
+
+def build_warnings(manifest: Manifest) -> tuple[str, ...]:
+    """Return one line for each thing to mind."""
+    budgets = ((name, made.budget) for name, made in manifest.options.targets.items())
+    short = [
+        f"int8 {target}: {budget.asked} was held on the pictures that promotion was decided on, "
+        f"not on the verdict's: {budget.shortfall}"
+        for target, budget in budgets
+        if budget is not None and budget.missing_db
+    ]
+    return (*picture_warnings(manifest), *short)
