@@ -15,13 +15,13 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from calib.errors import EsrdeployError, UsageError
+from calib.extras import install_command
 
 try:
     import distributed
 except ImportError as error:
     raise UsageError(
-        "workers need dask.distributed, which is not installed; "
-        "run: pip install 'esrdeploy[cluster]'"
+        f"workers need dask.distributed, which is not installed; run: {install_command('cluster')}"
     ) from error
 
 __all__ = [

@@ -15,7 +15,6 @@ from importlib.metadata import (
     PackageNotFoundError,
     metadata,
     packages_distributions,
-    requires,
     version,
 )
 from pathlib import Path
@@ -24,12 +23,12 @@ from typing import Any, Literal
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from calib.extras import PACKAGE, install_command, requirements
 from deploy.network.model_listing import catalogue
 from deploy.runtime.cpu import this_machine
 
 Status = Literal["good", "missing", "broken"]
 
-OURS = "esrdeploy"
 EXTRAS = {
     "cluster": "calibrates on several machines",
     "fid": "scores pictures by FID",
@@ -92,7 +91,7 @@ def examine(folder: Path) -> Examination:
 
 
 def _machine() -> Iterator[Finding]:
-    yield Finding("Python", "good", f"{platform.python_version()}, esrdeploy {version(OURS)}")
+    yield Finding("Python", "good", f"{platform.python_version()}, esrdeploy {version(PACKAGE)}")
     cores = os.cpu_count()
     yield Finding("processor", "good", f"{cores} cores, {this_machine()}", _what_saturates())
 
@@ -105,7 +104,7 @@ def _what_saturates() -> str:
 
 def _libraries() -> Iterator[Finding]:
     good = []
-    for requirement in _requirements(None):
+    for requirement in requirements(None):
         found = _installed(requirement)
         if found.status == "good":
             good.append(f"{found.what} {found.found}")
@@ -116,27 +115,14 @@ def _libraries() -> Iterator[Finding]:
 
 def _extras() -> Iterator[Finding]:
     for extra, purpose in EXTRAS.items():
-        found = [_installed(requirement) for requirement in _requirements(extra)]
+        found = [_installed(requirement) for requirement in requirements(extra)]
         status: Status = "good"
         to_do = ""
-        if any(one.status != "good" for one in found):
+        if not found or any(one.status != "good" for one in found):
             # An extra that cannot be loaded stands in the way of what it is for, and nothing else.
-            status, to_do = "missing", f"pip install '{OURS}[{extra}]'"
-        libraries = ", ".join(f"{one.what} {one.found}" for one in found)
+            status, to_do = "missing", install_command(extra)
+        libraries = ", ".join(f"{one.what} {one.found}" for one in found) or "none for this Python"
         yield Finding(f"extra {extra}", status, f"{libraries}; {purpose}", to_do)
-
-
-def _requirements(extra: str | None) -> Iterator[Requirement]:
-    """Yield what the package needs by itself, or what an extra adds."""
-    for text in requires(OURS) or ():
-        requirement = Requirement(text)
-        alone = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
-        wanted = extra is not None and (
-            requirement.marker is not None and requirement.marker.evaluate({"extra": extra})
-        )
-        if alone if extra is None else wanted and not alone:
-            requirement.marker = None
-            yield requirement
 
 
 def _installed(requirement: Requirement) -> Finding:
@@ -199,4 +185,4 @@ def _disk(folder: Path) -> Finding:
 
 def extras_offered() -> frozenset[str]:
     """Return the extras that the package declares, without those of who works on it."""
-    return frozenset(metadata(OURS).get_all("Provides-Extra") or ()) - {"dev", "site"}
+    return frozenset(metadata(PACKAGE).get_all("Provides-Extra") or ()) - {"dev", "site"}

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from calib.digest import sha256_bytes
 from calib.errors import UsageError, VerificationError
+from calib.extras import install_command
 from calib.files import read_whole, write_atomically
 from calib.records import encode, read
 
@@ -214,6 +215,6 @@ def _library() -> tuple[Any, Any]:
         from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: PLC0415
     except ImportError as error:
         raise UsageError(
-            "signatures need the package cryptography: pip install 'esrdeploy[sign]'"
+            f"signatures need the package cryptography: {install_command('sign')}"
         ) from error
     return ed25519, serialization

@@ -41,7 +41,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     for row in rows:
         table.add_row(*row)
     # A pipe or a log has no width of its own; 80 columns would fold file names there.
-    # What is in brackets is text: esrdeploy[openvino].
+    # What is in brackets is text, such as a shape.
     width = None if sys.stdout.isatty() else 140
     console = Console(width=width, highlight=False, markup=False)
     console.print(table)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 from calib.errors import VerificationError
+from calib.extras import install_command
 from deploy.handoff.golden_set import Agreement, GoldenSet, agreement
 from deploy.handoff.vendor import Engine, Vendor
 from deploy.progress import Progress
@@ -48,7 +49,7 @@ def prove(golden: GoldenSet, model: str, vendor: Vendor, engine: Engine) -> Proo
         VerificationError: the engine refuses its files, or gives another shape or NaN.
     """
     if find_spec(engine.package) is None:
-        reason = f"{engine.package} is not installed: pip install 'esrdeploy[{engine.extra}]'"
+        reason = f"{engine.package} is not installed: {install_command(engine.extra)}"
         return Proof(vendor.name, engine.name, None, reason)
     run = engine.load(golden.root, model, golden.form)
     found = agreement(run, golden, engine.kind, engine.required_db)

@@ -10,6 +10,7 @@ from calib.errors import (
     WeightsError,
     named,
 )
+from calib.extras import install_command
 from deploy.artifacts.network_record import ToldActivation
 from deploy.network.architecture import SRVGG, Architecture
 from deploy.network.discriminator_network import discriminator_network
@@ -91,8 +92,8 @@ def _of_another_architecture(
         raise refusal
     if find_spec("spandrel") is None:
         raise UnknownArchitectureError(
-            f"{refusal}; if they are of another architecture, spandrel may know it: pip install "
-            "'esrdeploy[spandrel]'"
+            f"{refusal}; if they are of another architecture, spandrel may know it: "
+            f"{install_command('spandrel')}"
         ) from refusal
     # It imports torch, which takes seconds.
     from deploy.network.spandrel_network import spandrel_network  # noqa: PLC0415  # see above

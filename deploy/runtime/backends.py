@@ -7,6 +7,7 @@ from typing import Literal, get_args
 import onnx
 
 from calib.errors import UsageError
+from calib.extras import install_command
 from calib.runtime import ORT_VERSION
 from deploy.runtime.runner import Runner, model_runner
 
@@ -22,9 +23,7 @@ def require_backends(names: Iterable[BackendName]) -> None:
     """
     for name in names:
         if not is_installed(name):
-            raise UsageError(
-                f"the backend {name} is not installed; run: pip install 'esrdeploy[{name}]'"
-            )
+            raise UsageError(f"the backend {name} is not installed; run: {install_command(name)}")
 
 
 def is_installed(name: BackendName) -> bool:

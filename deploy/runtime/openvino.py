@@ -19,6 +19,7 @@ import onnx
 
 from calib.arrays import AnyArray
 from calib.errors import GraphError, UsageError
+from calib.extras import install_command
 from calib.form import Form
 from calib.graph import form_of
 from deploy.runtime.runner import Runner, in_batches, in_form_of_file
@@ -27,7 +28,7 @@ try:
     import openvino
 except ImportError as error:
     raise UsageError(
-        "the backend openvino is not installed; run: pip install 'esrdeploy[openvino]'"
+        f"the backend openvino is not installed; run: {install_command('openvino')}"
     ) from error
 
 OPENVINO_VERSION = version("openvino")

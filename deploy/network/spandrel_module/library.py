@@ -24,6 +24,7 @@ from torch import nn
 from calib.arrays import AnyArray, Float32
 from calib.colours import RGB
 from calib.errors import WeightsError
+from calib.extras import install_command
 from calib.tile import Tile
 
 _PURPOSES = frozenset({"SR", "Restoration"})
@@ -136,7 +137,7 @@ def open_library() -> Any:
         import spandrel  # noqa: PLC0415  # an extra, behind what it imports
     except (ImportError, RuntimeError) as error:
         raise WeightsError(
-            f"spandrel cannot be loaded: {error}; pip install 'esrdeploy[spandrel]'"
+            f"spandrel cannot be loaded: {error}; {install_command('spandrel')}"
         ) from error
     return spandrel
 

@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 from calib.errors import UsageError
+from calib.extras import install_command
 
 os.environ.setdefault("SVT_LOG", "1")  # errors only: that encoder writes to stderr by itself
 
@@ -25,7 +26,7 @@ def require_library() -> None:
     if av is None:
         raise UsageError(
             "clips are read and written with PyAV, which is not installed; "
-            "run: pip install 'esrdeploy[video]' (Python 3.11 or later)"
+            f"run: {install_command('video')} (Python 3.11 or later)"
         )
 
 

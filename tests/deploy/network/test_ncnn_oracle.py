@@ -18,7 +18,7 @@ from deploy.network.known_models import find_model
 from deploy.network.weights.checkpoint import load_checkpoint, packaged_pair
 from deploy.network.weights.identify import identify
 
-ncnn = pytest.importorskip("ncnn", reason="needs the ncnn engine: install esrdeploy[dev]")
+ncnn = pytest.importorskip("ncnn", reason="needs the ncnn engine: install the extra dev")
 
 MIN_PARITY_DB = 110.0
 

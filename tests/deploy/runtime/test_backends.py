@@ -65,7 +65,7 @@ def test_onnxruntime_is_always_there_and_an_extra_may_be_missing(monkeypatch) ->
     assert asked == ["openvino"]
     require_backends(["ort"])
     require_backends([])
-    message = r"the backend openvino is not installed; run: pip install 'esrdeploy\[openvino\]'"
+    message = r"the backend openvino is not installed; run: pip install 'openvino>="
     with pytest.raises(UsageError, match=message):
         require_backends(["ort", "openvino"])
 

@@ -14,7 +14,7 @@ from deploy.upscale.request import UpscaleRequest
 from tests.deploy.builds import run
 from tests.deploy.upscale.conftest import image, photo
 
-dask = pytest.importorskip("dask", reason="needs the extra esrdeploy[cluster]")
+dask = pytest.importorskip("dask", reason="needs the extra cluster")
 from deploy.upscale import cluster  # noqa: E402
 
 # Dask's own shutdown leaves a socket to the garbage collector now and then.

@@ -34,7 +34,7 @@ ARCHITECTURES = [
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES, ids=str)
 def test_a_float_pair_is_the_float_network(architecture, random_tensors, photo, tmp_path) -> None:
-    pytest.importorskip("ncnn", reason="needs the ncnn engine: install esrdeploy[ncnn]")
+    pytest.importorskip("ncnn", reason="needs the ncnn engine: install the extra ncnn")
     from deploy.runtime.ncnn import ncnn_runner
 
     tensors = {name: tensor / 2 for name, tensor in random_tensors(architecture).items()}
@@ -78,7 +78,7 @@ def test_names_have_no_blank_and_are_used_once(unpacked: Path) -> None:
 
 
 def test_ncnn_computes_the_int8_pair_as_our_qdq_graph(unpacked: Path) -> None:
-    pytest.importorskip("ncnn", reason="needs the ncnn engine: install esrdeploy[ncnn]")
+    pytest.importorskip("ncnn", reason="needs the ncnn engine: install the extra ncnn")
     from deploy.runtime.ncnn import ncnn_runner
 
     run = ncnn_runner(unpacked / "ncnn" / "small-int8.param")
@@ -104,7 +104,7 @@ def test_the_table_has_two_lines_for_each_integer_convolution(unpacked: Path) ->
 
 
 def test_the_bundles_own_script_runs_it(unpacked: Path, tmp_path: Path) -> None:
-    pytest.importorskip("ncnn", reason="needs the ncnn engine: install esrdeploy[ncnn]")
+    pytest.importorskip("ncnn", reason="needs the ncnn engine: install the extra ncnn")
     script = unpacked / "ncnn" / "ncnn_run.py"
     command = [sys.executable, script, unpacked / "ncnn" / "small-int8.param", "--out", tmp_path]
     subprocess.run(command, check=True, capture_output=True)

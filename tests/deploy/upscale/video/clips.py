@@ -10,7 +10,7 @@ import pytest
 
 from tests.deploy.upscale.conftest import photo
 
-av = pytest.importorskip("av", reason="needs the extra esrdeploy[video]")
+av = pytest.importorskip("av", reason="needs the extra video")
 
 RATE = 25
 SIDES = 24, 40

@@ -21,7 +21,7 @@ from deploy.upscale.video.segments import SEGMENT_FRAMES
 from tests.deploy.builds import run
 from tests.deploy.upscale.conftest import image, photo
 
-av = pytest.importorskip("av", reason="needs the extra esrdeploy[video]")
+av = pytest.importorskip("av", reason="needs the extra video")
 from tests.deploy.upscale.video.clips import (  # noqa: E402
     RATE,
     SIDES,
@@ -274,4 +274,4 @@ def test_without_pyav_the_extra_is_named(built: Path, tmp_path: Path) -> None:
         command, cwd=tmp_path, capture_output=True, text=True, env=environment, check=False
     )
     assert done.returncode == 2
-    assert "pip install 'esrdeploy[video]'" in done.stderr.splitlines()[-1]
+    assert "pip install 'av" in done.stderr.splitlines()[-1]

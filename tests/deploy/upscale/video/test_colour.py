@@ -5,7 +5,7 @@ import pytest
 
 from deploy.upscale.video.colour import Converter, colour_of
 
-av = pytest.importorskip("av", reason="needs the extra esrdeploy[video]")
+av = pytest.importorskip("av", reason="needs the extra video")
 
 KINDS = [
     f"{layout}{bits}"
