@@ -38,8 +38,9 @@ site: $(VENV)/installed-site
 	  && tar xzf mermaid-$(MERMAID).tgz --strip-components=2 package/dist/mermaid.min.js \
 	  && echo "$(MERMAID_SHA256)  mermaid.min.js" | sha256sum --check --quiet \
 	  || { rm -f dist/mermaid/mermaid.min.js; echo "no npm, or no registry: graphs are shown as text"; }
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
-	$(BIN)/python -m pytest -n auto --maxprocesses 2 tests/test_site.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	ESRDEPLOY_SITE=dist/site $(BIN)/python -m pytest -n auto --maxprocesses 2 tests/test_site.py
+	@echo "dist/site/index.html opens in a browser, without a server"
 
 install: $(VENV)/installed
 

@@ -1,9 +1,7 @@
-"""Add to the documentation site what the code says itself, and keep its pages to themselves.
+"""Write the pages of the documentation site that say what the code says itself.
 
-MkDocs calls these hooks (mkdocs.yml). The reference is written from the command line, the JSON
-Schemas and the docstrings of ``deploy.api``, so it cannot lag behind them. Mermaid graphs are drawn
-by a copy of the library in ``dist/mermaid``, which ``make site`` fetches where npm is; without it
-a graph is shown as the text that it is written in.
+They are made of the command line, the JSON Schemas and the docstrings of ``deploy.api``, so they
+cannot lag behind them.
 """
 
 import html
@@ -15,36 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.structure.files import File, Files
 
 from deploy import api
 from deploy.cli import app
 
-ROOT = Path(__file__).parents[1]
-MERMAID = ROOT / "dist" / "mermaid" / "mermaid.min.js"
-_SCRIPT = "assets/mermaid.min.js"
-_FENCE = "pymdownx.superfences"
-
-
-def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """List the decisions, and have graphs drawn where that can be done without a request."""
-    decisions = sorted((ROOT / "docs" / "decisions").glob("*.md"))
-    _fill_in(config.nav, [f"decisions/{path.name}" for path in decisions])
-    if MERMAID.is_file():
-        config.extra_javascript.append(_SCRIPT)
-        config.mdx_configs[_FENCE] = {"custom_fences": [_mermaid_fence()]}
-    return config
-
-
-def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages that are written from the code."""
-    pages = {"commands": commands_page(), "files": files_page(), "python": python_page()}
-    for name, content in pages.items():
-        files.append(File.generated(config, f"reference/{name}.md", content=content))
-    if MERMAID.is_file():
-        files.append(File.generated(config, _SCRIPT, content=MERMAID.read_bytes()))
-    return files
+ROOT = Path(__file__).parents[2]
 
 
 def commands_page() -> str:
@@ -129,19 +102,3 @@ def _cell(text: str) -> str:
 def _html(text: str) -> str:
     """Return plain text for a cell of a table."""
     return html.escape(text).replace("|", "&#124;")
-
-
-def _fill_in(nav: list[Any] | None, decisions: list[str]) -> None:
-    """Put the decisions where the navigation has a word for them."""
-    for entry in nav or []:
-        for key, value in entry.items() if isinstance(entry, dict) else ():
-            if value == "DECISIONS":
-                entry[key] = list(decisions)
-            elif isinstance(value, list):
-                _fill_in(value, decisions)
-
-
-def _mermaid_fence() -> dict[str, Any]:
-    from pymdownx.superfences import fence_code_format  # noqa: PLC0415  # with the site's packages
-
-    return {"name": "mermaid", "class": "mermaid", "format": fence_code_format}

@@ -1,0 +1,1 @@
+"""Make what the documentation site shows beside its pages."""
