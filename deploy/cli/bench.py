@@ -1,13 +1,17 @@
 """Run ``esrdeploy bench``: measure the files of a build on this machine."""
 
+from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from deploy.cli.console import make_progress, print_json, print_table
 from deploy.cli.options import AsJson, Builds
+
+if TYPE_CHECKING:
+    from deploy.upscale.bench import BenchRow
 
 
 class RuntimeChoice(str, Enum):
@@ -70,22 +74,46 @@ def bench(
         content = {"machine": str(this_machine()), "rows": [row.record() for row in rows]}
         print_json("esrdeploy.cli.bench/1", content)
         return
-    columns = ["file", "runtime", "tile", "threads", "median ms", "p95 ms", "output MP/s"]
-    columns += ["load ms", "peak MB", "size MB", "times as fast as float"]
+    _show(rows, f"{this_machine()}; {rounds} rounds by turns")
+
+
+def _show(rows: "Sequence[BenchRow]", title: str) -> None:
+    """Print a row for each file in each setting; what all have alike stands in the title."""
+    tiles, threads = [str(row.candidate.tile) for row in rows], list(map(_threads, rows))
+    columns, varied = ["file", "runtime"], []
+    for name, found in (("tile", tiles), ("threads", threads)):
+        if len({*found}) > 1:
+            columns.append(name)
+            varied.append(found)
+        else:
+            title += f"; {name} {found[0]}"
+    columns += ["median ms", "p95 ms", "output MP/s", "load ms", "peak MB", "size MB"]
+    columns += ["times as fast as float, median", "least to most"]
     cells = [
         [
             row.candidate.path.name,
             row.candidate.backend,
-            str(row.candidate.tile),
-            str(row.candidate.threads or "all"),
+            *(found[position] for found in varied),
             f"{1000 * row.timing.median:.0f}",
             f"{1000 * row.timing.p95:.0f}",
             f"{row.output_mp_per_s:.2f}",
             f"{1000 * row.load_s:.0f}",
             "-" if row.peak_mb is None else f"{row.peak_mb:.0f}",
             f"{row.size_bytes / 1e6:.1f}",
-            "-" if row.times_as_fast is None else f"{row.times_as_fast:.2f}",
+            *_times_as_fast(row),
         ]
-        for row in rows
+        for position, row in enumerate(rows)
     ]
-    print_table(f"{this_machine()}; {rounds} rounds by turns", columns, cells)
+    print_table(title, columns, cells)
+
+
+def _threads(row: "BenchRow") -> str:
+    return str(row.candidate.threads or "all")
+
+
+def _times_as_fast(row: "BenchRow") -> tuple[str, str]:
+    """Return the median ratio to float, and what the ratios of single rounds lie between."""
+    ratio = row.times_as_fast
+    if ratio is None:
+        return "-", "-"
+    return f"{ratio.median:.2f}", f"{ratio.least:.2f} to {ratio.most:.2f}"

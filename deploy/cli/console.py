@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import typer
 
@@ -34,17 +34,59 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     from rich.console import Console
     from rich.table import Table
 
+    # What is in brackets is text, such as a shape.
+    console = Console(width=table_width(), highlight=False, markup=False)
+    texts = [[name, *(row[at] for row in rows)] for at, name in enumerate(columns)]
+    widths = column_widths(texts, console.width - 3 * len(columns) - 1)
     table = Table(title=title, title_justify="left", header_style="bold")
-    for position, name in enumerate(columns):
+    for position, (name, width) in enumerate(zip(columns, widths, strict=True)):
         numeric = position > 0 and all(_is_numeric(row[position]) for row in rows)
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        justify: Literal["left", "right"] = "right" if numeric else "left"
+        table.add_column(name, justify=justify, overflow="fold", width=width)
     for row in rows:
         table.add_row(*row)
-    # A pipe or a log has no width of its own; 80 columns would fold file names there.
-    # What is in brackets is text, such as a shape.
-    width = None if sys.stdout.isatty() else 140
-    console = Console(width=width, highlight=False, markup=False)
     console.print(table)
+
+
+def table_width() -> int | None:
+    """Return how many columns a table may take; ``None``: as many as the terminal has.
+
+    A pipe or a log has no width of its own; 80 columns would fold file names there.
+    """
+    return None if sys.stdout.isatty() else 140
+
+
+def column_widths(texts: Sequence[Sequence[str]], room: int) -> list[int | None]:
+    """Return how wide columns are to be so that no word is broken.
+
+    Every column gets its longest word; what is left goes where most is wrapped.
+
+    Args:
+        texts: the header and the cells of each column.
+        room: for all columns together.
+
+    Returns:
+        ``None`` for each, which leaves them to the library, where all text fits as it is, or where
+        the words alone do not.
+
+    >>> column_widths([["tensor", "/conv_first"], ["why", "kept in float for its size"]], 30)
+    [11, 19]
+    """
+    from rich.cells import cell_len
+
+    whole = [max(map(cell_len, column)) for column in texts]
+    words = [
+        max((cell_len(word) for text in column for word in text.split()), default=1)
+        for column in texts
+    ]
+    left = room - sum(words)
+    if sum(whole) <= room or left < 0:
+        return [None] * len(texts)
+    widths = words
+    for _ in range(left):
+        most = max(range(len(texts)), key=lambda at: whole[at] / widths[at])
+        widths[most] += 1
+    return [*widths]
 
 
 def _is_numeric(cell: str) -> bool:

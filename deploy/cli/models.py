@@ -37,14 +37,15 @@ def models(
     if as_json:
         print_json("esrdeploy.cli.models/2", {"models": [row.record() for row in rows]})
         return
+    columns = ["model", "architecture", "params M", "MACs G"]
+    columns += ["GFLOPs as VastAI counts", "weights"]
     print_table(
         "models at 1x3x128x128",
-        ["model", "architecture", "scale", "params M", "MACs G", "VastAI GFLOPs", "weights"],
+        columns,
         [
             [
                 row.name,
                 str(row.architecture),
-                f"x{row.architecture.scale}",
                 f"{row.cost.parameters / 1e6:.3f}",
                 f"{row.cost.macs / 1e9:.3f}",
                 f"{row.cost.vendor_gflops:.3f}",
@@ -52,6 +53,10 @@ def models(
             ]
             for row in rows
         ],
+    )
+    typer.echo(
+        "MACs: multiply-accumulates of the convolutions. GFLOPs as VastAI's model zoo counts them, "
+        "to find a network in its table: bias additions and activations too, 2 each, per 0.9e9"
     )
 
 

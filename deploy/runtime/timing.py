@@ -31,14 +31,30 @@ class Timing:
         rank = -(-95 * len(self.seconds) // 100)
         return sorted(self.seconds)[rank - 1]
 
-    def times_as_fast_as(self, other: "Timing") -> float:
-        """Return the median of the ratios of one round each.
+    def times_as_fast_as(self, other: "Timing") -> "Ratio":
+        """Return how many times as fast it was, a ratio for each round.
 
         >>> Timing((1.0, 2.0, 1.0)).times_as_fast_as(Timing((3.0, 4.0, 1.0)))
-        2.0
+        Ratio(median=2.0, least=1.0, most=3.0)
         """
         pairs = zip(other.seconds, self.seconds, strict=True)
-        return statistics.median(theirs / own for theirs, own in pairs)
+        rounds = [theirs / own for theirs, own in pairs]
+        return Ratio(statistics.median(rounds), min(rounds), max(rounds))
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """How many times as fast one model was as another, over the rounds.
+
+    Attributes:
+        median: of the rounds.
+        least: of any round.
+        most: of any round.
+    """
+
+    median: float
+    least: float
+    most: float
 
 
 def time_by_turns(

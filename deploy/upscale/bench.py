@@ -1,9 +1,9 @@
 """Measure the files of a build on this machine: latency, throughput, load time, memory, size.
 
 All files run by turns in one process on the same piece of a photograph, the float one among them;
-the ratio of two is the median over the rounds of one round's ratio. Peak memory is that of a
-process of its own that loads one file and runs it once. The figures are of this machine and this
-minute: no artifact holds them.
+the ratio of two is the median over the rounds of one round's ratio, with the least and the most.
+Peak memory is that of a process of its own that loads one file and runs it once. The figures are of
+this machine and this minute: no artifact holds them.
 """
 
 import multiprocessing
@@ -31,7 +31,7 @@ from deploy.progress import Progress
 from deploy.runtime.backends import BACKENDS, BackendName, is_installed, require_backends
 from deploy.runtime.resized import resized_model, sides_of
 from deploy.runtime.runner import Runner
-from deploy.runtime.timing import Timing, time_by_turns
+from deploy.runtime.timing import Ratio, Timing, time_by_turns
 from deploy.upscale.built_file import BuiltFile, build_of, runnable_files
 from deploy.upscale.load import loader
 from quant.passes.forms.form import in_usual_form
@@ -97,7 +97,8 @@ class BenchRow:
         peak_mb: peak memory of a process that loads and runs it once, 10^6 bytes; ``None`` where
             the system does not tell.
         size_bytes: of the file.
-        times_as_fast: the float file's time per its own, same runtime, size and threads.
+        times_as_fast: the float file's time per its own, same runtime, size and threads; ``None``
+            where there is none.
     """
 
     candidate: Candidate
@@ -105,7 +106,7 @@ class BenchRow:
     load_s: float
     peak_mb: float | None
     size_bytes: int
-    times_as_fast: float | None
+    times_as_fast: Ratio | None
 
     @property
     def output_mp_per_s(self) -> float:
@@ -115,6 +116,7 @@ class BenchRow:
 
     def record(self) -> dict[str, Any]:
         """Return it as a JSON-able mapping."""
+        ratio = self.times_as_fast
         return {
             "file": self.candidate.path.name,
             "precision": self.candidate.precision,
@@ -127,7 +129,8 @@ class BenchRow:
             "load_ms": 1000 * self.load_s,
             "peak_bytes": None if self.peak_mb is None else round(1e6 * self.peak_mb),
             "size_bytes": self.size_bytes,
-            "times_as_fast_as_float": self.times_as_fast,
+            "times_as_fast_as_float": ratio and ratio.median,
+            "times_as_fast_as_float_between": ratio and [ratio.least, ratio.most],
         }
 
 

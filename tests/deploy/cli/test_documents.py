@@ -20,7 +20,7 @@ from skimage import data
 
 from calib.images import resize_area, write_image
 from calib.sample import sample_patches
-from deploy.cli import app
+from deploy.cli import app, console
 from deploy.cli.entry import INTERRUPTED
 from deploy.handoff.bundle_manifest import golden_path, read_contents
 from deploy.runtime.runner import model_runner
@@ -117,6 +117,26 @@ def place(
     }
 
 
+NARROW = 100  # columns of a terminal
+WIDE = {"eval"}  # has the columns of VastAI's table, and is written as a file too
+
+
+@pytest.fixture(scope="module")
+def cells() -> Iterator[list[str]]:
+    """The cells of every table that is printed, in a terminal of 100 columns."""
+    seen: list[str] = []
+    add = Table.add_row
+
+    def remembered(table: Table, *row: str) -> None:
+        seen.extend(row)
+        add(table, *row)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Table, "add_row", remembered)
+        patch.setattr(console, "table_width", lambda: NARROW)
+        yield seen
+
+
 @pytest.fixture(scope="module")
 def columns() -> Iterator[list[str]]:
     """The columns of every table that is printed, until the list is cleared."""
@@ -134,7 +154,7 @@ def columns() -> Iterator[list[str]]:
 
 @pytest.mark.parametrize("schema", DOCUMENTS)
 def test_a_document_says_what_the_screen_says(
-    schema: str, place: dict[str, str], columns: list[str]
+    schema: str, place: dict[str, str], columns: list[str], cells: list[str]
 ) -> None:
     words = shlex.split(DOCUMENTS[schema].format(**place))
     result = run(*words, "--json")
@@ -145,9 +165,17 @@ def test_a_document_says_what_the_screen_says(
     if name in LINES_ALONE:
         return
     columns.clear()
+    cells.clear()
     shown = run(*words)
     assert shown.exit_code == 0, shown.output
     assert columns
+    printed = [line for line in shown.stdout.splitlines() if line and line[0] in "\u2502\u2503"]
+    assert printed
+    assert max(map(len, printed)) <= NARROW
+    whole = {word for line in printed for word in line.split()}
+    broken = {word for cell in [*columns, *cells] for word in cell.split()} - whole
+    folder = str(Path(place["out"]).parent)
+    assert name in WIDE or {word for word in broken if folder not in word} == set()
     known, keys = mapping(), keys_of(document)
     missing = {
         column: key

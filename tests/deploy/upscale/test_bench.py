@@ -28,6 +28,9 @@ def test_each_file_is_measured_in_each_setting(built: Path) -> None:
         assert row["load_ms"] > 0
         assert row["peak_bytes"] > 20e6
     assert [row["times_as_fast_as_float"] for row in rows[::2]] == [1, 1]
+    for row in rows:
+        least, most = row["times_as_fast_as_float_between"]
+        assert least <= row["times_as_fast_as_float"] <= most
 
 
 def test_ncnn_stands_beside_the_others(built: Path) -> None:
