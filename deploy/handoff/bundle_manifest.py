@@ -104,8 +104,8 @@ class BundleManifest:
         calibration: the calibration table.
         options: how the int8 models were quantized.
         float_model: path of the float ONNX.
-        equalized_models: paths of float models that compute the same, with channels of the sizes
-            that quantize best.
+        quantizable_models: by profile, paths of float models whose weights lie on the grid of that
+            profile's int8 weights.
         int8_models: paths of the QDQ models by profile.
         golden: at least :data:`deploy.handoff.golden.FEWEST` vectors.
         vendors: what the bundle is for.
@@ -124,7 +124,7 @@ class BundleManifest:
     calibration: CalibrationRecord
     options: BuildOptions
     float_model: PlainPath
-    equalized_models: tuple[PlainPath, ...]
+    quantizable_models: Mapping[str, PlainPath]
     int8_models: Mapping[str, PlainPath]
     golden: tuple[GoldenVector, ...]
     vendors: tuple[VendorRecord, ...]
@@ -240,7 +240,7 @@ def _problems(manifest: BundleManifest) -> Iterator[str]:
         yield "is for no vendor"
     kinds = [INPUT_KIND, FLOAT_KIND, *map(int8_kind, manifest.int8_models)]
     needed = {golden_path(kind, name) for kind in kinds for name in names}
-    needed |= {manifest.float_model, *manifest.equalized_models}
+    needed |= {manifest.float_model, *manifest.quantizable_models.values()}
     needed |= {*manifest.int8_models.values(), manifest.wheel}
     for path in sorted(needed - {item.path for item in manifest.files}):
         yield f"does not name {path}, which the rest of it needs"

@@ -5,7 +5,7 @@ The order is the order of trust: the zip, the manifest, every file's digest, the
 golden vectors, and last the vendors' engines that are installed here.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,11 +27,13 @@ from deploy.handoff.bundle_manifest import (
     INPUT_KIND,
     INT8_PREFIX,
     BundleManifest,
+    GoldenVector,
     golden_path,
     int8_kind,
     read_contents,
 )
 from deploy.handoff.bundle_zip import opened
+from deploy.handoff.check_grids import check_grids
 from deploy.handoff.golden import FEWEST, golden_input
 from deploy.handoff.golden_set import GoldenSet, agreement
 from deploy.handoff.proof import prove
@@ -86,6 +88,7 @@ def check_bundle(bundle: Path, progress: Progress) -> BundleCheck:
         if all(check.status == "passed" for check in checks):
             checks += _load_models(root, manifest, models)
         if all(check.status == "passed" for check in checks):
+            checks += check_grids(manifest, models)
             checks += _check_golden(root, manifest, models, progress)
             checks += _check_engines(root, manifest, progress)
         else:
@@ -107,19 +110,35 @@ def _check_files(root: Path, manifest: BundleManifest) -> Iterator[Check]:
             yield check_digest(root, item.path, item.sha256, item.size_bytes)
 
 
-def _model_paths(manifest: BundleManifest) -> Iterator[tuple[str, str]]:
-    """Yield the kind of golden array that each model makes, and its path."""
-    for path in (manifest.float_model, *manifest.equalized_models):
-        yield FLOAT_KIND, path
+@dataclass(frozen=True)
+class GoldenRun:
+    """A model of a bundle, and what running it again has to give.
+
+    Attributes:
+        path: of the model.
+        kind: of the golden arrays that it is held against.
+        required_db: how near each vector must come.
+    """
+
+    path: str
+    kind: str
+    required_db: Callable[[GoldenVector], float]
+
+
+def _golden_runs(manifest: BundleManifest) -> Iterator[GoldenRun]:
+    yield GoldenRun(manifest.float_model, FLOAT_KIND, partial(rerun_db, FLOAT_KIND))
+    for profile, path in manifest.quantizable_models.items():
+        yield GoldenRun(path, FLOAT_KIND, partial(rerun_db, int8_kind(profile)))
     for profile, path in manifest.int8_models.items():
-        yield int8_kind(profile), path
+        kind = int8_kind(profile)
+        yield GoldenRun(path, kind, partial(rerun_db, kind))
 
 
 def _load_models(
     root: Path, manifest: BundleManifest, models: dict[str, onnx.ModelProto]
 ) -> Iterator[Check]:
     """Parse and check every model before one is run; those that are sound go into ``models``."""
-    for _, path in _model_paths(manifest):
+    for path in (run.path for run in _golden_runs(manifest)):
         try:
             model = load_model(root / path, path)
             onnx.checker.check_model(model, full_check=True)
@@ -145,23 +164,19 @@ def _check_golden(
     yield Check.of(count >= FEWEST, "golden vectors", "golden", detail)
     yield from _check_inputs(root, manifest)
     with progress.stage("running golden vectors", count * len(models)) as advance:
-        for kind, path in _model_paths(manifest):
-            yield from _check_outputs(root, manifest, kind, path, models[path], advance)
+        for run in _golden_runs(manifest):
+            yield from _check_outputs(root, manifest, run, models[run.path], advance)
 
 
-def _check_outputs(  # noqa: PLR0913, PLR0917  # one model of a bundle
-    root: Path,
-    manifest: BundleManifest,
-    kind: str,
-    path: str,
-    model: onnx.ModelProto,
-    advance: Advance,
+def _check_outputs(
+    root: Path, manifest: BundleManifest, run: GoldenRun, model: onnx.ModelProto, advance: Advance
 ) -> Iterator[Check]:
     """Run one model over every golden input again."""
+    kind, path = run.kind, run.path
     try:
-        run = model_runner(model, optimized=kind == FLOAT_KIND)
+        runner = model_runner(model, optimized=kind == FLOAT_KIND)
         golden = GoldenSet.of(root, manifest)
-        found = agreement(run, golden, kind, partial(rerun_db, kind), advance)
+        found = agreement(runner, golden, kind, run.required_db, advance)
     except EsrdeployError as error:
         yield Check.of(False, "golden outputs", path, str(error).strip().splitlines()[0])
         return

@@ -25,7 +25,7 @@ from deploy.artifacts.files import serialize
 from deploy.artifacts.manifest import library_versions
 from deploy.build.quantize import QuantizedModel
 from quant.passes.prepared import prepare
-from quant.plan import QuantPlan
+from quant.plan import QuantOptions, QuantPlan
 
 MOST_KEPT = 16
 
@@ -47,9 +47,11 @@ class KeptModels:
     folder: Path
     made_by: str
 
-    def find(self, build: Build, graph: GraphIndex, profile: str) -> QuantizedModel | None:
+    def find(
+        self, build: Build, graph: GraphIndex, profile: str, options: QuantOptions
+    ) -> QuantizedModel | None:
         """Return the int8 model of a build's float graph for a profile, if it was kept whole."""
-        path = self._path(build, graph, profile)
+        path = self._path(build, graph, profile, options)
         if not path.is_file():
             return None
         try:
@@ -60,23 +62,30 @@ class KeptModels:
         except (EsrdeployError, KeyError, DecodeError):
             return None
 
-    def keep(self, build: Build, graph: GraphIndex, profile: str, made: QuantizedModel) -> None:
+    def keep(
+        self,
+        build: Build,
+        graph: GraphIndex,
+        profile: str,
+        options: QuantOptions,
+        made: QuantizedModel,
+    ) -> None:
         """Keep a model for the next time; where nothing can be written, it is not kept."""
         content: Mapping[str, AnyArray] = {"model": np.frombuffer(serialize(made.model), np.uint8)}
         with suppress(EsrdeployError, OSError):
             self.folder.mkdir(parents=True, exist_ok=True)
-            path = self._path(build, graph, profile)
+            path = self._path(build, graph, profile, options)
             write_archive(path, content, record=made.plan.content(), compress=True)
             newest = sorted(self.folder.glob("*.npz"), key=lambda file: file.stat().st_mtime)
             for old in newest[:-MOST_KEPT]:
                 old.unlink(missing_ok=True)
 
-    def _path(self, build: Build, graph: GraphIndex, profile: str) -> Path:
+    def _path(self, build: Build, graph: GraphIndex, profile: str, options: QuantOptions) -> Path:
         assert build.table is not None  # whoever makes a model has asked for it
         made_from = {
             "graph": graph.digest,
             "table": build.table.digest,
-            "quantization": asdict(build.manifest.options.quantization_for(profile)),
+            "quantization": asdict(options),
             "target": profile,
             "made by": self.made_by,
             "versions": library_versions(),

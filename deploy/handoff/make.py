@@ -1,7 +1,8 @@
 """Make the bundle of a build for vendors: the whole story, top to bottom."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import onnx
@@ -26,14 +27,14 @@ from deploy.handoff.calibration_set import CalibrationSet, calibration_set
 from deploy.handoff.common_files import write_common
 from deploy.handoff.golden import FEWEST, golden_pictures, write_golden
 from deploy.handoff.golden_set import GoldenSet
-from deploy.handoff.int8_models import built_profiles, int8_model
+from deploy.handoff.int8_models import built_profiles, grid_model, int8_model
 from deploy.handoff.kept_models import KeptModels, kept_folder
 from deploy.handoff.outcome import HandoffOutcome
 from deploy.handoff.own_wheel import write_own_wheel
 from deploy.handoff.proof import prove_bundle
 from deploy.handoff.supply_chain import write_provenance, write_sbom
 from deploy.handoff.usual_place import usual_place
-from deploy.handoff.vendor import MODELS, BundleContext, Vendor, equalized_models
+from deploy.handoff.vendor import MODELS, BundleContext, Vendor, quantizable_file_name
 from deploy.handoff.vendor_limits import require_within_limits
 from deploy.handoff.vendors import find_vendor
 from deploy.network.known_models import trained_by_real_esrgan
@@ -107,10 +108,14 @@ def make_handoff(request: HandoffRequest, progress: Progress) -> HandoffOutcome:
         float_model = _write_models(root, build, int8)
         golden = write_golden(root, pictures, network, float_model, int8, progress)
         calibration.write(root)
+
+        @cache
+        def grid(profile: str) -> QuantizedModel:
+            return grid_model(build, profile, int8[profile], progress, kept)
+
         for vendor in vendors:
             chosen = {name: int8[name] for name in profiles[vendor.name]}
-            context = _context(vendor, root, build, calibration, golden, chosen)
-            vendor.write(context)
+            vendor.write(_context(vendor, root, build, calibration, golden, chosen, grid))
         written = GoldenSet(root, network.form, network.output, golden)
         proofs = prove_bundle(written, build.manifest.stem, vendors, progress)
         draft = _describe(root, build, golden, vendors, profiles, int8)
@@ -211,6 +216,7 @@ def _context(  # noqa: PLR0913, PLR0917  # the columns of one record
     calibration: CalibrationSet,
     golden: tuple[GoldenVector, ...],
     int8: dict[str, QuantizedModel],
+    grid: Callable[[str], QuantizedModel],
 ) -> BundleContext:
     assert build.table is not None  # calibration_set() asked for it
     return BundleContext(
@@ -226,6 +232,7 @@ def _context(  # noqa: PLR0913, PLR0917  # the columns of one record
         calibration=calibration,
         golden=golden,
         int8=int8,
+        grid=grid,
     )
 
 
@@ -246,7 +253,7 @@ def _describe(  # noqa: PLR0913, PLR0917  # the columns of one record
         calibration=manifest.calibration,
         options=manifest.options,
         float_model=f"{MODELS}/{model_file_name(manifest.stem, 'fp32')}",
-        equalized_models=tuple(f"{MODELS}/{path.name}" for path in equalized_models(root)),
+        quantizable_models=_quantizable_models(root, manifest.stem, int8),
         int8_models={profile: f"{MODELS}/{_int8_name(build, profile)}" for profile in int8},
         golden=golden,
         vendors=tuple(
@@ -262,6 +269,12 @@ def _describe(  # noqa: PLR0913, PLR0917  # the columns of one record
         saturable={profile: entry.saturable for profile, entry in int8.items()},
         wheel="",
     )
+
+
+def _quantizable_models(root: Path, stem: str, profiles: Iterable[str]) -> dict[str, str]:
+    """Return the float models on a profile's grid that vendors asked for, by profile."""
+    paths = {profile: f"{MODELS}/{quantizable_file_name(stem, profile)}" for profile in profiles}
+    return {profile: path for profile, path in paths.items() if (root / path).is_file()}
 
 
 def _weights_licence(request: HandoffRequest, build: Build) -> str | None:

@@ -25,10 +25,10 @@ from deploy.handoff.calibration_set import CalibrationSet
 from deploy.runtime.runner import Runner
 from quant.passes.forms.form import in_form
 from quant.qdq.emit import emit_qdq
+from quant.qdq.int8_convolutions import int8_convolutions, on_the_grid
 from quant.rounding.recorded_codes import stored_weights
 
 MODELS = "models"
-_EQUALIZED = "equalized"
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +48,8 @@ class BundleContext:
         calibration: the pictures behind the table.
         golden: the golden vectors, whose files lie below ``root``.
         int8: the int8 models that the vendor asked for, by profile; in the usual form.
+        grid: from a profile to the int8 model whose weights a float file for other quantizers
+            takes over, likewise.
     """
 
     vendor: str
@@ -62,6 +64,7 @@ class BundleContext:
     calibration: CalibrationSet
     golden: tuple[GoldenVector, ...]
     int8: Mapping[str, QuantizedModel]
+    grid: Callable[[str], QuantizedModel]
 
     @property
     def folder(self) -> Path:
@@ -150,34 +153,41 @@ class BundleContext:
         self.write(name, serialize(self.written(paired)))
         return name
 
-    def quantizable(self, profile: str) -> onnx.ModelProto:
+    def equalized(self, profile: str) -> onnx.ModelProto:
         """Return the float graph whose tensors and weights a profile's plan quantizes.
 
         It computes what the float model computes, after cross-layer equalization.
-        This is the float model for tools that quantize by themselves, or by our scales.
         """
         return self.int8[profile].prepared.model
 
     def quantizable_path(self, profile: str) -> str:
-        """Return the path, from the vendor's folder, of what :meth:`quantizable` returns.
+        """Return the path, from the vendor's folder, of a float ONNX that quantizes well anywhere.
 
-        The file is written if it is not the float ONNX itself, nor another profile's.
+        It is equalized, the weights of its convolutions lie on the grid of a profile's int8
+        weights, and its biases are corrected for it: whoever rounds per channel to nearest gets
+        weights back that GPTQ has chosen. For tools that quantize by themselves.
         """
-        content = serialize(self.written(self.quantizable(profile)))
-        if content == serialize(self.written(self.float_model)):
-            return self.float_path
-        for path in equalized_models(self.root):
-            if path.read_bytes() == content:
-                return f"../{MODELS}/{path.name}"
-        suffix = f"-{profile}" if equalized_models(self.root) else ""
-        name = f"{self.model}-fp32-{_EQUALIZED}{suffix}.onnx"
-        (self.root / MODELS / name).write_bytes(content)
+        name = quantizable_file_name(self.model, profile)
+        path = self.root / MODELS / name
+        if not path.exists():
+            grid = self.grid(profile)
+            model = on_the_grid(grid.prepared.model, int8_convolutions(grid.model))
+            path.write_bytes(serialize(self.written(model)))
         return f"../{MODELS}/{name}"
 
+    def recovered_channels(self, profile: str) -> tuple[int, int]:
+        """Return how many channels of that file come back code for code, and of how many."""
+        found = int8_convolutions(self.grid(profile).model).values()
+        return sum(one.recovered_channels for one in found), sum(len(one.codes) for one in found)
 
-def equalized_models(root: Path) -> list[Path]:
-    """Return the equalized float models of a bundle."""
-    return sorted((root / MODELS).glob(f"*-fp32-{_EQUALIZED}*.onnx"))
+
+def quantizable_file_name(model: str, profile: str) -> str:
+    """Return the name of a float ONNX whose weights lie on a profile's grid.
+
+    >>> quantizable_file_name("x4plus", "ort")
+    'x4plus-fp32-ort-grid.onnx'
+    """
+    return f"{model}-fp32-{profile}-grid.onnx"
 
 
 @dataclass(frozen=True)

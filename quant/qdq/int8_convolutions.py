@@ -37,6 +37,16 @@ class Int8Convolution:
         """The float32 weight that the stored int8 weight stands for."""
         return dequantize(self.codes, self.weight_scales.reshape(-1, 1, 1, 1), 0)
 
+    @property
+    def recovered_channels(self) -> int:
+        """How many output channels come back from :attr:`weight` code for code.
+
+        Those are the ones that a quantizer rounds to nearest with the same scale: it takes the
+        largest weight of a channel for its largest code.
+        """
+        largest = np.abs(self.codes.astype(np.int16)).reshape(len(self.codes), -1).max(axis=1)
+        return int(np.count_nonzero((largest == np.iinfo(np.int8).max) | (largest == 0)))
+
 
 def int8_convolutions(qdq: onnx.ModelProto) -> dict[str, Int8Convolution]:
     """Return the integer convolutions of a QDQ model by the name of their node.

@@ -71,7 +71,7 @@ package: it comes with ncnn's release archives, or a build with `NCNN_BUILD_TOOL
 
 
 def _write(context: BundleContext) -> None:
-    float_model = context.quantizable(_PROFILE)
+    float_model = context.equalized(_PROFILE)
     layers = ncnn_layers(float_model)
     names = {node.name: layer_name(node) for node in float_model.graph.node}
     found = int8_convolutions(context.int8[_PROFILE].model)

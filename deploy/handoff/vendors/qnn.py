@@ -163,7 +163,7 @@ def _write(context: BundleContext) -> None:
     profiles = {name: profile for name, profile in _PROFILES.items() if profile in context.int8}
     # AIMET's encodings name the tensors of the usual form.
     for name, profile in profiles.items() if context.form.usual else ():
-        float_model = context.quantizable(profile)
+        float_model = context.equalized(profile)
         convolutions = int8_convolutions(context.int8[profile].model)
         weights = {
             node.name: node.input[1] for node in float_model.graph.node if len(node.input) > 1

@@ -58,10 +58,10 @@ of torch 2.4.0 for CPUs, installed into `venv` first, saves them.
 {% endif %}
 | `float` | `{{ routes["float"] }}` | nobody: fp16 |
 
-{% if routes["quantize"] != routes["float"] %}
-The graph of `quantize` computes what that of `float` does, after cross-layer equalization.
+The graph of `quantize` is made to be quantized: channels are equalized, weights lie on the grid of int8
+weights that GPTQ chose, and biases make up for it. Rounding each channel of a weight to nearest brings
+{{ recovered[0] }} of {{ recovered[1] }} channels back exactly.
 
-{% endif %}
 `--platform rk3588` chooses the chip to build for; `--device rk3588` runs on a board that is
 connected instead of on the simulator: that needs adb, `rknn_server` and `librknnrt` of the toolkit's
 version on the board, and the same name for both options. Each leaves `out-…/{{ model }}-….rknn` and
@@ -85,7 +85,8 @@ Networks for gray pictures were not tried with it.
 
 
 def _write(context: BundleContext) -> None:
-    routes = {"quantize": context.quantizable_path(next(iter(context.int8)))}
+    profile = next(iter(context.int8))
+    routes = {"quantize": context.quantizable_path(profile)}
     if _INT8 in context.int8:
         routes["qdq"] = context.int8_path(_INT8)
     if _MIXED in context.int8:
@@ -100,7 +101,10 @@ def _write(context: BundleContext) -> None:
     context.write("requirements.txt", REQUIREMENTS)
     for vector in context.golden:
         write_npy(context.path(f"golden/{vector.name}.npy"), context.seen(vector)[np.newaxis])
-    context.write("README.md", context.render(README, routes=routes))
+    context.write(
+        "README.md",
+        context.render(README, routes=routes, recovered=context.recovered_channels(profile)),
+    )
 
 
 VENDOR = Vendor(

@@ -35,10 +35,10 @@ All commands are run in this folder.
 |---|---|
 | fp16 | `{{ checkpoints.fp16 }}` |
 | int8 | `{{ checkpoints.int8 }}` |
-{% if checkpoints.int8 != checkpoints.fp16 %}
 
-The second computes what the first does, after cross-layer equalization.
-{% endif %}
+The second is made to be quantized: channels are equalized, weights lie on the grid of int8 weights that
+GPTQ chose, and biases make up for it. vamc rounds each channel of a weight to nearest: {{ recovered[0] }} of
+{{ recovered[1] }} channels come back exactly.
 
 If a build fails, add `enable_graph_partition: true` below `compile:`. If your vamc refuses the pixel
 shuffle in fp16, send us the message and go on with int8. If int8 is not close enough, try
@@ -140,7 +140,15 @@ def _write(context: BundleContext) -> None:
     context.write(
         "npz_datalist.txt", "".join(f"npz/{vector.name}.npz\n" for vector in context.golden)
     )
-    context.write("README.md", context.render(README, checkpoints=checkpoints, images=images))
+    context.write(
+        "README.md",
+        context.render(
+            README,
+            checkpoints=checkpoints,
+            images=images,
+            recovered=context.recovered_channels(profile),
+        ),
+    )
 
 
 VENDOR = Vendor(

@@ -39,7 +39,7 @@ def test_one_file_is_a_target(added, examples, small_build: Path, tmp_path: Path
     assert check_bundle(outcome.path, Silent()).passed
     with opened(outcome.path) as root:
         readme = (root / "sophgo" / "README.md").read_text()
-        assert "--model_def ../models/small-fp32-equalized.onnx" in readme
+        assert "--model_def ../models/small-fp32-openvino-grid.onnx" in readme
         assert "sophgo/README.md" in (root / "README.md").read_text()
         names: dict[str, object] = {}
         exec(compile(examples[1], str(PAGE), "exec"), names)

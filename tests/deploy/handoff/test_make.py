@@ -253,23 +253,12 @@ class TestUserPictures:
 def test_models_in_a_bundle_are_valid(unpacked: Path) -> None:
     paths = sorted((unpacked / "models").glob("*.onnx"))
     manifest = read_contents(unpacked)
-    named = {manifest.float_model, *manifest.equalized_models, *manifest.int8_models.values()}
+    named = {
+        manifest.float_model,
+        *manifest.quantizable_models.values(),
+        *manifest.int8_models.values(),
+    }
     assert {f"models/{path.name}" for path in paths} == named
     assert set(manifest.int8_models) == {"openvino", "qnn", "qnn-w8a16", "tensorrt"}
     for path in paths:
         onnx.checker.check_model(onnx.load(path), full_check=True)
-
-
-def test_equalized_float_models_compute_what_the_float_model_does(unpacked: Path) -> None:
-    manifest = read_contents(unpacked)
-    assert "models/small-fp32-equalized.onnx" in manifest.equalized_models
-    contents = [(unpacked / path).read_bytes() for path in manifest.equalized_models]
-    assert len(set(contents)) == len(contents)
-    vector = manifest.golden[0]
-    network_input = np.load(unpacked / golden_path("input", vector.name))
-    expected = model_runner(unpacked / manifest.float_model, optimized=True)(network_input)
-    for path in manifest.equalized_models:
-        assert (unpacked / path).read_bytes() != (unpacked / manifest.float_model).read_bytes()
-        assert (
-            parity_db(expected, model_runner(unpacked / path, optimized=True)(network_input)) > 110
-        )

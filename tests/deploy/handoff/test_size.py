@@ -1,6 +1,7 @@
 """A bundle holds what was asked for, once, and makes nothing twice."""
 
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -83,8 +84,11 @@ class TestKeptModels:
         assert second.model == first.model
         assert second.plan == first.plan
         other = KeptModels(kept.folder, "b" * 64)
-        assert other.find(build, build.float_graph, "tensorrt") is None
-        assert kept.find(build, build.float_graph, "qnn") is None
+        graph, options = build.float_graph, build.manifest.options.quantization_for("tensorrt")
+        assert other.find(build, graph, "tensorrt", options) is None
+        assert kept.find(build, graph, "qnn", options) is None
+        assert kept.find(build, graph, "tensorrt", replace(options, percentile=99.0)) is None
+        assert kept.find(build, graph, "tensorrt", options) is not None
 
     def test_a_damaged_file_is_made_anew(self, small_build, kept, makes) -> None:
         build = open_build(small_build)
@@ -99,8 +103,9 @@ class TestKeptModels:
     def test_the_oldest_go(self, small_build, kept) -> None:
         build = open_build(small_build)
         made = int8_model(build, "openvino", Silent())
+        options = made.plan.options
         for number in range(MOST_KEPT + 2):
             other = KeptModels(kept.folder, f"{number:064d}")
-            other.keep(build, build.float_graph, "openvino", made)
+            other.keep(build, build.float_graph, "openvino", options, made)
         assert len(list(kept.folder.iterdir())) == MOST_KEPT
-        assert other.find(build, build.float_graph, "openvino") is not None
+        assert other.find(build, build.float_graph, "openvino", options) is not None

@@ -97,7 +97,7 @@ def test_the_script_drives_the_sdk_as_documented(
     assert config["mean_values"] == [[0, 0, 0]]
     assert config["std_values"] == [[255, 255, 255]]
     assert config["target_platform"] == "rk3588"
-    expected = "small-int8-qnn.onnx" if route == "qdq" else "small-fp32-equalized.onnx"
+    expected = "small-int8-qnn.onnx" if route == "qdq" else "small-fp32-qnn-grid.onnx"
     assert dict(calls)["load_onnx"] == expected
     assert dict(calls)["build"]["do_quantization"] == (route == "quantize")
     assert (dict(calls)["build"]["dataset"] is None) == (route == "qdq")

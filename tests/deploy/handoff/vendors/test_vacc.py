@@ -36,7 +36,7 @@ def test_a_build_file_has_the_vendors_keys(unpacked: Path, dtype: str) -> None:
     assert parsed["frontend"]["shape"]["input"] == [1, 3, 128, 128]
     assert parsed["backend"]["dtype"] == dtype
     checkpoint = unpacked / "vacc" / parsed["frontend"]["checkpoint"]
-    name = "small-fp32" if dtype == "fp16" else "small-fp32-equalized"
+    name = "small-fp32" if dtype == "fp16" else "small-fp32-qnn-grid"
     assert checkpoint.resolve() == (unpacked / "models" / f"{name}.onnx").resolve()
     if dtype == "int8":
         assert parsed["dataset"]["process_ops"][2] == {"type": "Normalize", "norm_type": None}
