@@ -1,5 +1,6 @@
 """Run ``esrdeploy verify``: check every build in a folder and print a verdict per file."""
 
+from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -189,6 +190,8 @@ def verify(
     else:
         for item in verifications:
             show_verification(item)
+        if len(verifications) > 1:
+            typer.echo(builds_line(verifications))
     if not passed:
         raise typer.Exit(1)
 
@@ -260,6 +263,13 @@ def verdict_line(verification: "Verification") -> str:
     unrun = ", ".join(verification.not_run_here)
     here = f"; not run here in the runtime it is made for: {unrun}" if unrun else ""
     return verification.banner + held + but + here
+
+
+def builds_line(verifications: "Sequence[Verification]") -> str:
+    """Return the verdict on several builds together, which the last one's alone would not be."""
+    failed = [item.model for item in verifications if not item.passed]
+    line = f"{len(verifications)} builds: {len(verifications) - len(failed)} verified"
+    return f"{line}; VERIFICATION FAILED: {', '.join(failed)}" if failed else line
 
 
 def chosen_backends(choices: list[BackendChoice] | None) -> tuple["BackendName", ...] | None:

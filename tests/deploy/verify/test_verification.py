@@ -13,7 +13,7 @@ from deploy.artifacts.files import MANIFEST_NAME
 from deploy.artifacts.manifest import read_manifest
 from deploy.artifacts.parity_record import Threshold
 from deploy.artifacts.precision import PRECISIONS
-from deploy.cli.verify import verdict_line
+from deploy.cli.verify import builds_line, verdict_line
 from deploy.metrics.parity import UNSEEN_DB, ImageParity, ParityResult
 from deploy.metrics.thresholds import THRESHOLDS, limit_reasons, threshold_of
 from deploy.runtime.backends import is_installed
@@ -92,6 +92,13 @@ def test_every_verdict_says_what_failed_and_nothing_else(checks, parity, judges)
     assert f"{len(failed)} failed" in line
     record = verification.record()
     assert record["passed"] == (record["failures"] == [])
+
+
+def test_of_several_builds_the_last_line_is_of_all(judges) -> None:
+    good = Verification("good", judges, CHECKS["passed"], compared(PARITY["near"]))
+    bad = Verification("bad", judges, CHECKS["failed"], compared(PARITY["near"]))
+    assert builds_line([good, good]) == "2 builds: 2 verified"
+    assert builds_line([bad, good]) == "2 builds: 1 verified; VERIFICATION FAILED: bad"
 
 
 def test_what_has_no_runtime_here_is_said_beside_the_verdict(small_build: Path) -> None:
