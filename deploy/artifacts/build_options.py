@@ -56,7 +56,7 @@ class BudgetRecord:
         assert self.verdict_db is not None  # else nothing is missing
         reached = math.floor(100 * self.verdict_db) / 100  # what falls short does not read as held
         return (
-            f"they reach {reached:.2f} dB together where {self.asked} asks for "
+            f"they reach {reached:.2f} dB together where it asks for "
             f"{self.min_parity_db:.2f}; ask for {self.missing_db + 0.05:.1f} dB of parity more to "
             "have it there"
         )

@@ -160,8 +160,7 @@ class Content:
     @property
     def columns(self) -> int:
         """How many cards stand side by side: at most 4, and none alone below a full row."""
-        rows = -(-len(self.cards) // _MOST_COLUMNS)
-        return -(-len(self.cards) // rows)
+        return side_by_side(len(self.cards), _MOST_COLUMNS)
 
     @property
     def banner(self) -> str:
@@ -234,6 +233,18 @@ class Content:
             return {}
         lowest = min(compared, key=lambda record: record.psnr_db_mean)
         return {image.name: image.psnr_db for image in lowest.per_image}
+
+
+def side_by_side(count: int, most: int) -> int:
+    """Return into how many columns some pictures or cards go, so that none stands alone at the end.
+
+    >>> [side_by_side(count, 3) for count in (1, 3, 4, 5, 6)], side_by_side(5, 4)
+    ([1, 3, 2, 3, 3], 3)
+    """
+    rows = -(-count // most)
+    columns = -(-count // rows)
+    fitting = (fewer for fewer in range(columns, 1, -1) if count % fewer != 1)
+    return next(fitting, columns)
 
 
 def model_label(artifact: Artifact) -> str:

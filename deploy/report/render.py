@@ -16,7 +16,7 @@ from deploy.artifacts.parity_record import VerifiedOn
 from deploy.artifacts.templates import page_environment
 from deploy.metrics.layer_sqnr import LayerError, what_sqnr_says, worst_layers
 from deploy.metrics.parity import UNSEEN_DB
-from deploy.report.content import Content, threshold_db
+from deploy.report.content import Content, side_by_side, threshold_db
 from deploy.report.pictures import (
     DETAIL_PX,
     Drawing,
@@ -101,6 +101,7 @@ def render(
     """
     environment = page_environment("deploy.report")
     environment.filters["threshold_db"] = threshold_db
+    environment.filters["side_by_side"] = side_by_side
     environment.filters["percentile"] = percentile_text
     scale = heat_scale(shown.scenes)
     with ThreadPoolExecutor() as pool:  # OpenCV encodes without holding the interpreter

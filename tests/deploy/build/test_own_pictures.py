@@ -65,7 +65,9 @@ def test_one_in_five_is_held_back_and_every_figure_says_so(own) -> None:
     assert judged == {judge.name}
     words = " ".join(shown.split())
     assert f"1 picture of your own, resized to 128x128 ({judge.name}), held back" in words
-    assert "warning: calibrated on 4 pictures where 50 were asked for (1 is held back)" in words
+    assert (
+        "warning: calibrated on 4 pictures where --calib-count takes 50 (1 is held back)" in words
+    )
     assert judge.name in (folder / "report.html").read_text()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from deploy.progress import Silent
-from deploy.report.content import read_content, threshold_db
+from deploy.report.content import read_content, side_by_side, threshold_db
 
 
 def test_a_good_build_passes_with_its_figures(built: Path) -> None:
@@ -102,6 +102,15 @@ def test_the_value_nearest_to_the_end_of_fp16_is_known(built: Path) -> None:
     assert content.fp16_largest is not None
     assert 0 < content.fp16_largest.largest < 65504
     assert content.fp16_kept == ()
+
+
+@pytest.mark.parametrize("most", [2, 3, 4, 5])
+def test_none_stands_alone_where_that_can_be_helped(most: int) -> None:
+    for count in range(1, 20):
+        columns = side_by_side(count, most)
+        assert 1 <= columns <= most
+        helped = [fewer for fewer in range(2, most + 1) if count % fewer != 1]
+        assert count == 1 or count % columns != 1 or not helped
 
 
 def test_no_card_stands_alone_below_a_full_row(built: Path) -> None:

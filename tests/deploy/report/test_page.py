@@ -55,6 +55,20 @@ def test_it_loads_without_a_complaint_or_a_request(browser, page, device, dark) 
     assert (lightness(browser.evaluate(BACKGROUND)) < 0.3) == dark
 
 
+ROWS = """[...document.querySelectorAll(".strip")].map(strip => {
+  const tops = [...strip.children].map(child => child.offsetTop);
+  return [tops.length, tops.filter(top => top === Math.max(...tops)).length];
+})"""
+
+
+@pytest.mark.parametrize("width", [1280, 860, 480, 390])
+def test_no_picture_stands_alone_in_its_row(browser, page, width: int) -> None:
+    browser.open(page, width=width, height=900, dark=False)
+    strips = browser.evaluate(ROWS)
+    assert {count for count, _ in strips} == {4, 2}
+    assert all(last > 1 for _, last in strips)
+
+
 def test_the_verdict_is_seen_first(browser, page) -> None:
     browser.open(page, **PHONE, dark=False)
     top, bottom = browser.evaluate(
