@@ -1,5 +1,6 @@
 """Run ``esrdeploy build``: make a verified set of ONNX models from weights and images."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -187,15 +188,15 @@ def build(
     if signer is not None and outcome.verification.passed:
         progress.note(f"signed: {signer.sign(outcome.folder / MANIFEST_NAME)}")
     if as_json:
-        document = {**outcome.record(), "next": _next(outcome, request)}
+        document = {**outcome.record(), "next": _next(outcome, request, target or ())}
         print_json("esrdeploy.cli.build/2", document)
     else:
-        _show(outcome, request)
+        _show(outcome, request, target or ())
     if not outcome.verification.passed:
         raise typer.Exit(1)
 
 
-def _show(outcome: "BuildOutcome", request: "BuildRequest") -> None:
+def _show(outcome: "BuildOutcome", request: "BuildRequest", chips: Sequence[str]) -> None:
     """Print the files of a build, its verdict, what to mind, and what comes next."""
     from deploy.artifacts.files import REPORT_NAME
 
@@ -211,15 +212,20 @@ def _show(outcome: "BuildOutcome", request: "BuildRequest") -> None:
         typer.echo(f"warning: {warning}")
     if request.report:
         typer.echo(f"see {outcome.folder / REPORT_NAME}")
-    for line in _next(outcome, request):
+    for line in _next(outcome, request, chips):
         typer.echo(f"next: {line}")
 
 
-def _next(outcome: "BuildOutcome", request: "BuildRequest") -> list[str]:
+def _next(outcome: "BuildOutcome", request: "BuildRequest", chips: Sequence[str]) -> list[str]:
     """Return the commands that come next, on the user's own pictures if they were verified on."""
     own = outcome.verification.judges.choice != "sample"
     images = (request.verify_images or request.calibration.folder) if own else None
     original = request.weights or request.onnx_file
     return next_commands(
-        outcome.folder, outcome.manifest, original, images, reported=request.report
+        outcome.folder,
+        outcome.manifest,
+        original,
+        images,
+        reported=request.report,
+        chips=chips,
     )

@@ -16,6 +16,7 @@ def next_commands(
     images: Path | None,
     *,
     reported: bool = True,
+    chips: Sequence[str] = (),
 ) -> list[str]:
     """Return the command lines that verify a build, measure it, and hand it over.
 
@@ -25,6 +26,7 @@ def next_commands(
         original: the user's checkpoint or ONNX file that it was made from, if there is one.
         images: folder of the user's pictures that it was verified on, if there is one.
         reported: whether its report is made; where it is not, that comes next too.
+        chips: targets in the user's words, which may be names of chips.
     """
     own = [] if images is None else ["--images", str(images)]
     option = "--weights" if manifest.weights.onnx is None else "--onnx"
@@ -33,8 +35,8 @@ def next_commands(
     if not reported:
         lines.append(["report", str(folder), *own])
     lines.append(["bench", "--model", str(folder)])
-    vendors = namesakes(manifest.options.targets) if manifest.calibration is not None else []
-    asked = [word for name in vendors for word in ("--vendor", name)]
+    takers = takers_of(manifest.options.targets, chips) if manifest.calibration is not None else []
+    asked = [word for name in takers for word in ("--vendor", name)]
     if not asked:
         return [_line(line) for line in lines]
     remark = "" if images is None else "  # puts some of those pictures into the bundle"
@@ -62,6 +64,26 @@ def after_handoff(bundle: Path, vendors: Sequence[str], *, judged: bool = True) 
 
 def _line(words: Sequence[str]) -> str:
     return shlex.join(["esrdeploy", *words])
+
+
+def takers_of(targets: Collection[str], chips: Sequence[str]) -> list[str]:
+    """Return the vendors that targets were built for, in order of their names.
+
+    Args:
+        targets: of a build.
+        chips: some of them in the user's words: a chip's maker gets the bundle of that vendor, not
+            that of the target's namesake.
+
+    >>> takers_of(["qnn", "tensorrt"], ["rockchip"])
+    ['rknn', 'tensorrt']
+    """
+    from deploy.handoff.vendors import vendor_name, vendors
+    from quant.targets import find_profile
+
+    meant = {vendor_name(chip) for chip in chips} & {*vendors()}
+    of_makers = {find_profile(chip).name for chip in chips if vendor_name(chip) != chip}
+    rest = {*targets} - of_makers | {*targets} & {*chips}
+    return sorted(meant | {*namesakes(rest)})
 
 
 def namesakes(targets: Collection[str]) -> list[str]:
