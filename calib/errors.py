@@ -10,7 +10,8 @@
     │   ├── ImageSetError          a folder that does not hold the images asked for
     │   ├── GraphError             an ONNX graph this tool cannot take
     │   ├── CalibrationError       statistics that cannot be used (NaN, none observed)
-    │   └── StaleTableError        a calibration table made from another graph or other images
+    │   ├── StaleTableError        a calibration table made from another graph or other images
+    │   └── ToolchainError         a vendor's toolchain that cannot be installed, or failed
     └── VerificationError          an artifact that is not what it claims to be, exit code 1
 
 Each message says what was found, what was expected and what to do.
@@ -69,6 +70,10 @@ class CalibrationError(InputError):
 
 class StaleTableError(CalibrationError):
     """A calibration table was made from another graph or from other images."""
+
+
+class ToolchainError(InputError):
+    """A vendor's toolchain cannot be installed, failed, or did not end in time."""
 
 
 class VerificationError(EsrdeployError):

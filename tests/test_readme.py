@@ -16,6 +16,7 @@ from deploy.cli import app
 from deploy.handoff.vendors import vendors
 from quant.targets import PROFILES
 from tests.pages import ROOT, furnish, lines_in, ran, readme_commands, return_ours, spans_in
+from tests.simulated import put_in_place, stand_in
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TABLE = (ROOT / "docs/commands.md").read_text(encoding="utf-8")
@@ -36,6 +37,7 @@ def place(
     furnish(folder, tiny_weights)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        put_in_place(patch, folder / "environments", stand_in(folder, "openvino"))
         yield folder
 
 

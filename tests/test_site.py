@@ -24,7 +24,9 @@ from calib.images import resize_area
 from deploy import api
 from deploy.artifacts.templates import data_uri
 from deploy.cli import app
+from deploy.simulate.toolchains import toolchains
 from tests.pages import ROOT, commands_in, furnish, lines_in, ran, readme_commands
+from tests.simulated import put_in_place, stand_in
 
 pytest.importorskip("mkdocs", reason="'make site' installs what the site is built with")
 
@@ -89,6 +91,8 @@ def place(furnished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     """A copy of that folder, for the commands of one page."""
     shutil.copytree(furnished, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
+    for name in toolchains():
+        put_in_place(monkeypatch, tmp_path / "environments", stand_in(tmp_path, name))
     return tmp_path
 
 

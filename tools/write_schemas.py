@@ -15,6 +15,7 @@ from calib.table import TableDocument
 from deploy.artifacts.manifest import Manifest
 from deploy.artifacts.parity_record import ParityFile
 from deploy.handoff.bundle_manifest import BundleManifest
+from deploy.simulate.record import SimulationRecord
 from quant.plan import QuantPlan
 from quant.sensitivity import SensitivityFile
 
@@ -28,6 +29,7 @@ RECORDS = {
     "parity": ParityFile,
     "plan": QuantPlan,
     "sensitivity": SensitivityFile,
+    "simulation": SimulationRecord,
 }
 """What each file is called, and the record that it holds."""
 

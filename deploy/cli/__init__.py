@@ -23,6 +23,7 @@ from deploy.cli.handoff import handoff
 from deploy.cli.inspect import inspect
 from deploy.cli.models import models
 from deploy.cli.report import report
+from deploy.cli.simulate import simulate
 from deploy.cli.stopping import stopping
 from deploy.cli.targets import targets
 from deploy.cli.upscale import upscale
@@ -67,6 +68,7 @@ app.command()(degrade)
 app.command()(report)
 app.command()(inspect)
 app.command()(handoff)
+app.command()(simulate)
 app.command()(doctor)
 app.command()(upscale)
 app.command()(bench)

@@ -19,6 +19,15 @@ def vendors(incomplete: str) -> list[str]:
     )
 
 
+def toolchains(incomplete: str) -> list[str]:
+    """Return the toolchains that begin so, by any of their names."""
+    from deploy.simulate.toolchains import toolchains as known
+
+    return _beginning(
+        incomplete, [name for one in known().values() for name in (one.name, *one.aliases)]
+    )
+
+
 def models(incomplete: str) -> list[str]:
     """Return the known networks that begin so."""
     from deploy.network.known_models import MODELS

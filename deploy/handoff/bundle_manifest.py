@@ -32,6 +32,7 @@ SCHEMA: Literal["esrdeploy.handoff/12"] = "esrdeploy.handoff/12"
 INPUT_KIND = "input"
 FLOAT_KIND = "float"
 INT8_PREFIX = "int8-"
+CALIBRATION_PICTURES = "calibration/images/"
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,12 @@ class BundleManifest:
             for whose, count in counts.items()
             if count
         )
+
+    @property
+    def calibration_pictures(self) -> tuple[str, ...]:
+        """Paths of the calibration pictures; none where they stayed at home."""
+        paths = (item.path for item in self.files)
+        return tuple(path for path in paths if path.startswith(CALIBRATION_PICTURES))
 
     def vendor(self, name: str | None) -> VendorRecord:
         """Return the record of a vendor; ``None`` stands for the only one.

@@ -5,9 +5,11 @@ Each ends with exit 2 and one line, and leaves nothing of what it was about to w
 
 import resource
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +24,12 @@ from calib.tile import Size
 from deploy.cli import app
 from deploy.handoff.bundle_zip import opened
 from deploy.network.weights import download
+from deploy.progress import Silent
+from deploy.simulate.environment import Place, make_environment
 from deploy.upscale.bench import Candidate
 from tests.deploy.builds import copied, run
 from tests.deploy.hostile.hostile import snapshot
+from tests.simulated import EMPTY, put_in_place, stand_in
 
 OWN = "--weights {weights} --calib-count 1 --rounding nearest"
 # Words in braces are paths: {out} is what the disk refuses, the rest is there.
@@ -37,6 +42,7 @@ WRITE = {
     "report": "report {out}",
     "upscale": "upscale {photos}/photo.png {out}/photo.png --builds {builds} --backend ort",
     "verify": "verify --returned {returned} {bundle} --report {out}/verdict.html",
+    "simulate": "simulate --target fake --first 1 --yes {bundle} --out {out}/fake",
     "models": "models --download general-x4v3",
 }
 READ_ONLY = {"compare", "doctor", "inspect", "targets"}
@@ -62,6 +68,16 @@ def there(
     paths = {name: folder / name for name in ("photos", "pairs", "returned")}
     more = {"weights": tiny_weights, "builds": built.parent, "small": small_build}
     return {**paths, **more, "bundle": vacc_only}
+
+
+@pytest.fixture(scope="module")
+def environments(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The environment of a toolchain that is not fetched, made while there is room."""
+    folder = tmp_path_factory.mktemp("environments")
+    place = Place.of("fake", EMPTY)
+    place = replace(place, folder=folder / place.folder.name, base=Path(sys.executable))
+    make_environment(place, folder / "install.log", 60.0, Silent())
+    return folder
 
 
 @contextmanager
@@ -102,7 +118,9 @@ def refused(name: str, out: Path, there: dict[str, Path]) -> str:
 
 
 @pytest.fixture
-def out(built: Path, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch) -> Path:
+def out(
+    built: Path, request: pytest.FixtureRequest, environments: Path, tmp_path: Path, monkeypatch
+) -> Path:
     """The folder that a command writes to; for reports it holds a build."""
     folder, name = tmp_path / "out", request.node.callspec.params["name"]
     if name == "report":
@@ -114,6 +132,7 @@ def out(built: Path, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch
     monkeypatch.setattr(download, "_fetch", lambda _, part, __: part.write(bytes(99)) or "0")
     monkeypatch.setattr(download, "_require_digest", lambda *_: None)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    put_in_place(monkeypatch, environments, stand_in(environments))
     return folder
 
 

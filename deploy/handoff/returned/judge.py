@@ -31,9 +31,9 @@ def judge_returned(request: ReturnedRequest, progress: Progress) -> Returned:
     with opened(request.bundle) as root:
         manifest = read_contents(root)
         manifest.network.require_picture("'verify --returned'")
-        vendor = manifest.vendor(request.vendor)
+        vendor = request.maker or manifest.vendor(request.vendor)
         profile = _profile(request, manifest, vendor)
-        names = [vector.name for vector in manifest.golden]
+        names = request.names or [vector.name for vector in manifest.golden]
         matches = match_files(request.folder, names, {item.sha256 for item in manifest.files})
         reading = request.reading
         if manifest.network.form.layout == "nhwc":

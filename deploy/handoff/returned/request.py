@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.artifacts.precision import ModelPrecision
+from deploy.handoff.bundle_manifest import VendorRecord
 from deploy.handoff.returned.files import OutputFormat
 
 
@@ -19,6 +20,8 @@ class ReturnedRequest:
         profile: of our int8 to compare with; ``None`` takes the vendor's first.
         hr: folder of HR photographs of the golden inputs, if there is one.
         reading: what the files do not say themselves.
+        maker: whose they are, where it is no vendor of the bundle's.
+        names: of the golden inputs that were run; ``None``: all.
     """
 
     folder: Path
@@ -28,3 +31,5 @@ class ReturnedRequest:
     profile: str | None = None
     hr: Path | None = None
     reading: OutputFormat = field(default_factory=OutputFormat)
+    maker: VendorRecord | None = None
+    names: tuple[str, ...] | None = None

@@ -25,6 +25,7 @@ from deploy.cli.entry import INTERRUPTED
 from deploy.handoff.bundle_manifest import golden_path, read_contents
 from deploy.runtime.runner import model_runner
 from tests.deploy.builds import run
+from tests.simulated import put_in_place, stand_in
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "json.md").read_text()
@@ -49,6 +50,7 @@ DOCUMENTS = {
     "esrdeploy.cli.doctor/1": "doctor --out {out}",
     "esrdeploy.cli.handoff/2": "handoff --vendor vacc --out {out}/b.zip {build}",
     "esrdeploy.cli.handoff-check/2": "handoff --check {zip}",
+    "esrdeploy.cli.simulate/1": "simulate --target fake --first 1 --out {out}/fake --yes {zip}",
     "esrdeploy.returned/3": "verify --returned {returned} {zip} --report {out}/r.html",
 }
 
@@ -84,7 +86,7 @@ def keys_of(value: object) -> set[str]:
 @pytest.fixture(scope="module")
 def place(
     vacc_only: Path, small_build: Path, tiny_x2_weights: Path, tmp_path_factory
-) -> dict[str, str]:
+) -> Iterator[dict[str, str]]:
     """What the commands name."""
     folder = tmp_path_factory.mktemp("documents")
     build = Path(shutil.copytree(small_build, folder / "dist" / "small"))
@@ -104,7 +106,7 @@ def place(
     for vector in manifest.golden:
         found = compute(np.load(folder / "bundle" / golden_path("input", vector.name)))
         np.save(folder / "returned" / f"{vector.name}.npy", found)
-    return {
+    words = {
         "own": f"--model small --weights {tiny_x2_weights}",
         "build": str(build),
         "builds": str(build.parent),
@@ -115,6 +117,9 @@ def place(
         "returned": str(folder / "returned"),
         "out": str(folder / "out"),
     }
+    with pytest.MonkeyPatch.context() as patch:
+        put_in_place(patch, folder / "environments", stand_in(folder))
+        yield words
 
 
 NARROW = 100  # columns of a terminal

@@ -52,6 +52,16 @@ REFUSED: dict[str, dict[str, tuple[str, str]]] = {
             "no precision above",
         ),
     },
+    "simulate": {
+        "no toolchain": ("{zip}", "--target"),
+        "an unknown toolchain": ("{zip} --target abacus", "abacus"),
+        "a misspelt toolchain": ("{zip} --target qualcom", "did you mean qualcomm?"),
+        "a toolchain whose licence forbids it": ("{zip} --target deepx", "DEEPX"),
+        "a bundle that is not there": ("{absent} --target openvino --yes", "absent"),
+        "a route that it has not": ("{zip} --target openvino --route w8a8", "float, int8"),
+        "nobody who could agree": ("{zip} --target openvino --out {own_out}", "--yes"),
+        "no time": ("{zip} --target openvino --time-limit 0", "--time-limit"),
+    },
     "verify": {
         "no folder": ("{absent}", "absent"),
         "a folder without a manifest": ("{empty}", "no manifest.json"),

@@ -26,6 +26,7 @@ GOOD = {
     "handoff": "{build} --vendor vacc --out {folder}/x.zip",
     "upscale": "{folder} {folder}/out --builds {build}",
     "bench": "--builds {build}",
+    "simulate": "{build} --target openvino",
 }
 WORDS = {
     "int": ("nan", "1.5", "-1", "1e3", "0x10", str(10**30), "ten"),

@@ -1,0 +1,175 @@
+"""Go one route of a toolchain: its job, its stages, its outputs, the verdict.
+
+A driver sees the unpacked bundle and its job, nothing else. Outputs that are there are kept, so the
+same command goes on where it was ended; a stage before the last is run once.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from calib.digest import canonical_json
+from calib.errors import ToolchainError, VerificationError
+from calib.files import make_folder, write_atomically
+from deploy.handoff.bundle_manifest import BundleManifest, VendorRecord
+from deploy.handoff.returned.judge import judge_returned
+from deploy.handoff.returned.place import asked_place
+from deploy.handoff.returned.report import write_report
+from deploy.handoff.returned.request import ReturnedRequest
+from deploy.progress import Advance, Progress
+from deploy.simulate.outcome import RouteOutcome
+from deploy.simulate.plan import SimulationPlan
+from deploy.simulate.step import Step, Usage, run_step
+from deploy.simulate.toolchain import Route, Stage
+
+
+@dataclass(frozen=True)
+class Journey:
+    """One route of one bundle.
+
+    Attributes:
+        plan: of the simulation.
+        root: of the unpacked bundle, absolute.
+        manifest: of the bundle.
+        route: to go.
+        folder: of the route; made where it is not there.
+    """
+
+    plan: SimulationPlan
+    root: Path
+    manifest: BundleManifest
+    route: Route
+    folder: Path
+
+    def go(self, progress: Progress) -> RouteOutcome:
+        """Run what has not been run, and judge all outputs.
+
+        Raises:
+            ToolchainError: a stage failed, did not end in time, or left an output out.
+            VerificationError: the bundle is damaged.
+            UsageError: a folder cannot be written.
+        """
+        make_folder(self._outputs)
+        make_folder(self._work)
+        usage: dict[str, Usage] = {}
+        *before, last = self.plan.toolchain.stages
+        if self._left:
+            for stage in before:
+                done = self._work / f"{stage.name}.done"
+                if not done.is_file():
+                    usage[stage.name] = self._build(stage, progress)
+                    write_atomically(done, b"")
+            usage[last.name] = self._draw(last, progress)
+        for name in self._left:
+            raise ToolchainError(
+                f"{self._title(last)} left no output for {name}; its log is {self._log(last)}"
+            )
+        returned = judge_returned(self._request, progress)
+        asked = asked_place(self.folder / "verdict.html")
+        page = write_report(returned, self._outputs, asked).page
+        return RouteOutcome(self.route, returned, page, usage)
+
+    @property
+    def _outputs(self) -> Path:
+        return self.folder / "returned"
+
+    @property
+    def _work(self) -> Path:
+        return self.folder / "work"
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        """Golden inputs to run."""
+        return tuple(vector.name for vector in self.manifest.golden)[: self.plan.request.first]
+
+    @property
+    def _drawn(self) -> tuple[str, ...]:
+        """Golden inputs with an output, those of an earlier run too."""
+        names = (vector.name for vector in self.manifest.golden)
+        return tuple(name for name in names if (self._outputs / f"{name}.npy").is_file())
+
+    @property
+    def _left(self) -> list[str]:
+        """Golden inputs to run that have no output."""
+        return [name for name in self._names if name not in self._drawn]
+
+    def _log(self, stage: Stage) -> Path:
+        return self.folder / f"{stage.name}.log"
+
+    def _title(self, stage: Stage) -> str:
+        return f"{self.plan.toolchain.name}, {self.route.name}: {stage.name}"
+
+    def _build(self, stage: Stage, progress: Progress) -> Usage:
+        with progress.stage(self._title(stage), 1) as advance:
+            usage = run_step(self._step(stage))
+            advance()
+        return usage
+
+    def _draw(self, stage: Stage, progress: Progress) -> Usage:
+        with progress.stage(self._title(stage), len(self._left)) as advance:
+            return run_step(self._step(stage), self._counting(advance))
+
+    def _counting(self, advance: Advance) -> Callable[[], None]:
+        """Return what reports every output that has come since it was called last."""
+        seen = len(self._left)
+
+        def watch() -> None:
+            nonlocal seen
+            left = len(self._left)
+            for _ in range(seen - left):
+                advance()
+            seen = left
+
+        return watch
+
+    def _step(self, stage: Stage) -> Step:
+        """Write the job of a stage, and return the process that does it."""
+        place = next(one for one in self.plan.places if one.environment == stage.environment)
+        job = self._work.resolve() / f"{stage.name}.job.json"
+        write_atomically(job, canonical_json(self._job(stage)))
+        return Step(
+            self._title(stage),
+            (place.python, stage.driver, job),
+            self._work.resolve(),
+            self._log(stage),
+            self.plan.request.limit_s,
+        )
+
+    def _job(self, stage: Stage) -> dict[str, Any]:
+        """Return what drivers/golden_job.py reads.
+
+        Raises:
+            VerificationError: the bundle lacks a file that its manifest names.
+        """
+        path = self.route.file(self.manifest)
+        assert path is not None  # else the route were left out
+        model = self.root / path
+        if not model.is_file():
+            raise VerificationError(f"the bundle lacks {path}; make it again")
+        pictures = [self.root / name for name in self.manifest.calibration_pictures]
+        return {
+            "bundle": str(self.root),
+            "model": str(model),
+            "route": self.route.name,
+            "work": str(self._work.resolve()),
+            "out": str(self._outputs.resolve()),
+            "inputs": list(self._names),
+            "calibration": [str(picture) for picture in pictures],
+            "stem": self.manifest.stem,
+            "pins": [*stage.environment.pins, *stage.environment.bare],
+        }
+
+    @property
+    def _request(self) -> ReturnedRequest:
+        profile = self.manifest.vendors[0].profile
+        if self.route.profile in self.manifest.int8_models:
+            profile = self.route.profile
+        maker = VendorRecord(self.plan.toolchain.name, profile, self.route.own_scales)
+        return ReturnedRequest(
+            folder=self._outputs,
+            bundle=self.root,
+            maker=maker,
+            precision=self.route.precision,
+            names=self._drawn,
+        )

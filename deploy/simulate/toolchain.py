@@ -1,0 +1,128 @@
+"""Define a toolchain: what is installed for it, what it takes of a bundle, what executes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from deploy.artifacts.precision import ModelPrecision
+from deploy.handoff.bundle_manifest import BundleManifest
+
+FindFile = Callable[[BundleManifest], str | None]
+"""From a bundle's manifest to the path of the file that a route begins with, if it has that."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A virtual environment that a toolchain runs in.
+
+    Attributes:
+        pins: requirements, each ``NAME==VERSION``.
+        pythons: versions that serve, best first.
+        size_mb: about what it takes on the disk.
+        bare: more pins, installed afterwards and without what they ask for themselves.
+    """
+
+    pins: tuple[str, ...]
+    pythons: tuple[str, ...]
+    size_mb: int
+    bare: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One script of a toolchain.
+
+    Attributes:
+        name: of its log.
+        driver: the script; it is given the path of a job (deploy/simulate/drivers/golden_job.py).
+        environment: that it runs in.
+    """
+
+    name: str
+    driver: Path
+    environment: Environment
+
+
+@dataclass(frozen=True)
+class Route:
+    """One way through a toolchain, from a file of the bundle to an output for each golden input.
+
+    Attributes:
+        name: of its folder.
+        summary: what is built and run, for people.
+        precision: that its outputs are judged in.
+        file: the file of the bundle that it begins with.
+        lacking: what to ask of ``esrdeploy handoff`` where a bundle does not have that file.
+        profile: of our int8 model that it is held against; ``None``: the bundle's first.
+        own_scales: the toolchain chooses its own scales, from the bundle's calibration pictures.
+    """
+
+    name: str
+    summary: str
+    precision: ModelPrecision
+    file: FindFile
+    lacking: str
+    profile: str | None = None
+    own_scales: bool = False
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """One toolchain.
+
+    Attributes:
+        name: on the command line.
+        summary: chips and tools, for people.
+        executes: what computes the outputs, stated plainly.
+        licence: of what is installed, as its packages state it.
+        routes: at least one.
+        stages: scripts that a route goes through, in order; the last one writes the outputs.
+        aliases: other names, such as the maker's.
+        machines: kinds of Linux machine that its packages are for; none: any machine.
+        takes_form: whether bundles of any form of pictures can be run.
+    """
+
+    name: str
+    summary: str
+    executes: str
+    licence: str
+    routes: tuple[Route, ...]
+    stages: tuple[Stage, ...]
+    aliases: tuple[str, ...] = ()
+    machines: tuple[str, ...] = ()
+    takes_form: bool = False
+
+    @property
+    def environments(self) -> tuple[Environment, ...]:
+        """What its stages run in, each once."""
+        return tuple(dict.fromkeys(stage.environment for stage in self.stages))
+
+
+def driver(name: str) -> Path:
+    """Return the path of a script of deploy/simulate/drivers."""
+    return Path(str(resources.files("deploy.simulate") / "drivers" / name))
+
+
+def float_file(manifest: BundleManifest) -> str | None:
+    """Return the path of a bundle's float ONNX."""
+    return manifest.float_model
+
+
+def int8_file(profile: str) -> FindFile:
+    """Return what finds the QDQ file of a profile."""
+    return lambda manifest: manifest.int8_models.get(profile)
+
+
+def vendor_file(pattern: str) -> FindFile:
+    """Return what finds a file of a vendor's folder.
+
+    Args:
+        pattern: its path in the bundle, with ``{stem}`` for what the names of models begin with.
+    """
+
+    def find(manifest: BundleManifest) -> str | None:
+        path = pattern.format(stem=manifest.stem)
+        return path if any(item.path == path for item in manifest.files) else None
+
+    return find
