@@ -1,5 +1,6 @@
 """Run ``esrdeploy simulate``: a bundle in the real toolchain of a chip, on this machine."""
 
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +17,8 @@ from deploy.progress import Progress
 if TYPE_CHECKING:
     from deploy.simulate.outcome import RouteOutcome, Simulation
     from deploy.simulate.plan import SimulationPlan, SimulationRequest
+
+_MOST_MINUTES = 10_000.0  # a week
 
 
 def simulate(
@@ -51,7 +54,11 @@ def simulate(
     time_limit: Annotated[
         float,
         typer.Option(
-            "--time-limit", min=0.01, metavar="MINUTES", help="How long each step may take."
+            "--time-limit",
+            min=0.01,
+            max=_MOST_MINUTES,
+            metavar="MINUTES",
+            help="How long each step may take.",
         ),
     ] = 60.0,
     python: Annotated[
@@ -69,6 +76,8 @@ def simulate(
     """Build a bundle with a chip's own toolchain, run its golden inputs and judge the outputs."""
     from deploy.simulate.plan import SimulationRequest
 
+    if math.isnan(time_limit):  # no range of the parser's refuses it
+        raise UsageError("found --time-limit nan; give it in minutes")
     request = SimulationRequest(
         bundle=bundle,
         target=target,

@@ -39,6 +39,7 @@ TAKEN = {
     ("calibrate", "--seed", str(10**30)),
     ("calibrate", "--calib-count", str(10**30)),
     ("eval", "--count", str(10**30)),
+    ("simulate", "--first", str(10**30)),
     *(("degrade", flag, str(10**30)) for flag in ("--count", "--crop", "--seed")),
 }
 
