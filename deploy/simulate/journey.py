@@ -66,7 +66,7 @@ class Journey:
                 f"{self._title(last)} left no output for {name}; its log is {self._log(last)}"
             )
         returned = judge_returned(self._request, progress)
-        asked = asked_place(self.folder / "verdict.html")
+        asked = asked_place(self.folder / "verdict.html", self._outputs)
         page = write_report(returned, self._outputs, asked).page
         return RouteOutcome(self.route, returned, page, usage)
 
@@ -162,9 +162,9 @@ class Journey:
 
     @property
     def _request(self) -> ReturnedRequest:
-        profile = self.manifest.vendors[0].profile
-        if self.route.profile in self.manifest.int8_models:
-            profile = self.route.profile
+        profile = self.route.profile
+        if profile is None or profile not in self.manifest.int8_models:
+            profile = self.manifest.vendors[0].profile
         maker = VendorRecord(self.plan.toolchain.name, profile, self.route.own_scales)
         return ReturnedRequest(
             folder=self._outputs,
