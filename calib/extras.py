@@ -1,4 +1,4 @@
-"""Say how to install what an extra of this package adds, wherever the package itself came from.
+"""Say how to install a library or an extra of this package, wherever the package came from.
 
 The package is on no index, so its name cannot be asked for there: a checkout, or the wheel in a
 bundle, is what there is, and neither need be at hand where a message is read. What an extra adds is
@@ -10,8 +10,11 @@ from importlib.metadata import PackageNotFoundError, requires
 
 from packaging.markers import UndefinedEnvironmentName
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 PACKAGE = "esrdeploy"
+
+_LIBRARY_OF = {"cv2": "opencv-python", "skimage": "scikit-image"}  # others import as their name
 
 
 def requirements(extra: str | None) -> Iterator[Requirement]:
@@ -40,6 +43,26 @@ def install_command(extra: str) -> str:
     if not wanted:
         return f"another Python: the extra {extra} has nothing for this one"
     return f"pip install {' '.join(wanted)}"
+
+
+def missing_library(module: str) -> str | None:
+    """Say which library is not installed, and what installs it.
+
+    Args:
+        module: what could not be imported, such as ``torch.nn``.
+
+    Returns:
+        One line; ``None`` where the package needs no library of that name.
+    """
+    top = module.partition(".")[0]
+    library = canonicalize_name(_LIBRARY_OF.get(top, top))
+    try:
+        needed = [one for one in requirements(None) if canonicalize_name(one.name) == library]
+    except PackageNotFoundError:  # run from a checkout that was never installed
+        return f"{top} is not installed; pip install '.' in the checkout"
+    if not needed:
+        return None
+    return f"{needed[0].name} is not installed, and this needs it: pip install '{needed[0]}'"
 
 
 def _holds(requirement: Requirement, extra: str) -> bool:

@@ -6,8 +6,8 @@
     130   interrupted (SIGINT)
     143   terminated (SIGTERM)
 
-Errors of the tree (calib/errors.py), options that the parser refuses, and files that the system
-refuses all pass through here.
+Errors of the tree (calib/errors.py), options that the parser refuses, files that the system refuses
+and libraries that are not installed all pass through here.
 """
 
 import errno
@@ -69,6 +69,13 @@ class Commands(TyperGroup):
             )
         except EsrdeployError as error:
             _refuse(given, type(error).__name__, str(error), error.exit_code)
+        except ModuleNotFoundError as error:
+            from calib.extras import missing_library
+
+            missing = missing_library(error.name or "")
+            if missing is None:  # a fault of this program
+                raise
+            _refuse(given, "UsageError", missing)
         except OSError as error:
             if error.filename is not None:
                 message = f"{error.filename}: {error.strerror}; expected a file that can be used"

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 import onnx
 
 from calib.errors import UsageError, WeightsError
+from calib.extras import missing_library
 from calib.graph import GraphIndex
 from deploy.artifacts.build_folder import Build
 from deploy.artifacts.check import Check
@@ -132,8 +134,10 @@ def find_original(build: Build, weights: Path | None, onnx_file: Path | None) ->
         own = record.network.known_as is None
         return _not_at_hand(build, "a network of one's own" if own else str(error))
     found = held_original(build, network)
-    if found.network is not None or weights is not None:
+    if weights is not None:
         return found
+    if found.network is not None:
+        return found if find_spec("torch") is not None else _without_torch(build)
     return _not_at_hand(build, found.check.detail)
 
 
@@ -146,6 +150,13 @@ def _not_at_hand(build: Build, reason: str) -> Original:
         detail = f"not compared with the file given: {reason}; name that with --onnx"
     path = build.manifest.float_artifact.path
     return Original(None, Check.skipped(_asked(weights), path, f"{detail}: {files}"))
+
+
+def _without_torch(build: Build) -> Original:
+    """Say that nothing here computes the original weights."""
+    path = build.manifest.float_artifact.path
+    detail = f"not compared with torch: {missing_library('torch')}"
+    return Original(None, Check.skipped(_asked(build.manifest.weights), path, detail))
 
 
 def _asked(weights: WeightsRecord) -> str:

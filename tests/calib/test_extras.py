@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from calib import extras
-from calib.extras import PACKAGE, install_command, requirements
+from calib.extras import PACKAGE, install_command, missing_library, requirements
 
 ROOT = Path(extras.__file__).parents[1]
 EXTRAS = sorted({*metadata.metadata(PACKAGE).get_all("Provides-Extra")} - {"dev"})
@@ -53,3 +54,22 @@ def test_nobody_is_told_to_ask_an_index_for_the_package() -> None:
     }
     assert len(SPOKEN) > 300
     assert found == {}
+
+
+@pytest.mark.parametrize("needed", [*requirements(None)], ids=lambda needed: needed.name)
+def test_a_library_that_is_missing_is_asked_for_by_its_own_name(needed: Requirement) -> None:
+    """By the name that a failed import gives: the module's."""
+    modules = [
+        module
+        for module, owners in metadata.packages_distributions().items()
+        if needed.name in map(canonicalize_name, owners) and not module.startswith("_")
+    ]
+    assert modules
+    told = {missing_library(module) for module in (*modules, f"{modules[0]}.part")}
+    expected = f"{needed.name} is not installed, and this needs it: pip install '{needed}'"
+    assert expected in told
+
+
+def test_what_the_package_does_not_need_is_nobodys_library() -> None:
+    assert missing_library("no_such_module") is None
+    assert missing_library("") is None
