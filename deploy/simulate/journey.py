@@ -12,6 +12,8 @@ from typing import Any
 from calib.digest import canonical_json
 from calib.errors import ToolchainError, VerificationError
 from calib.files import make_folder, write_atomically
+from calib.images import read_image, to_input
+from calib.npy import write_npy
 from deploy.handoff.bundle_manifest import BundleManifest, VendorRecord
 from deploy.handoff.returned.judge import judge_returned
 from deploy.handoff.returned.place import asked_place
@@ -127,6 +129,8 @@ class Journey:
         """Write the job of a stage, and return the process that does it."""
         place = next(one for one in self.plan.places if one.environment == stage.environment)
         job = self._work.resolve() / f"{stage.name}.job.json"
+        if self.route.own_scales:
+            self._write_calibration()
         write_atomically(job, canonical_json(self._job(stage)))
         return Step(
             self._title(stage),
@@ -135,6 +139,20 @@ class Journey:
             self._log(stage),
             self.plan.request.limit_s,
         )
+
+    @property
+    def _pictures(self) -> list[Path]:
+        """The bundle's calibration pictures, where the toolchain calibrates."""
+        names = self.manifest.calibration_pictures if self.route.own_scales else ()
+        return [self.root / name for name in names]
+
+    def _write_calibration(self) -> None:
+        """Write each calibration picture as the float model takes it, ``work/calibration``."""
+        folder = self._work / "calibration"
+        make_folder(folder)
+        channels = self.manifest.network.tile.channels
+        for path in self._pictures:
+            write_npy(folder / f"{path.stem}.npy", to_input(read_image(path), channels))
 
     def _job(self, stage: Stage) -> dict[str, Any]:
         """Return what drivers/golden_job.py reads.
@@ -147,7 +165,7 @@ class Journey:
         model = self.root / path
         if not model.is_file():
             raise VerificationError(f"the bundle lacks {path}; make it again")
-        pictures = [self.root / name for name in self.manifest.calibration_pictures]
+        pictures = self._pictures
         return {
             "bundle": str(self.root),
             "model": str(model),

@@ -109,6 +109,11 @@ def float_file(manifest: BundleManifest) -> str | None:
     return manifest.float_model
 
 
+def quantizable_file(manifest: BundleManifest) -> str | None:
+    """Return the path of the float ONNX that is best for tools that quantize by themselves."""
+    return next(iter(manifest.quantizable_models.values()), manifest.float_model)
+
+
 def int8_file(profile: str) -> FindFile:
     """Return what finds the QDQ file of a profile."""
     return lambda manifest: manifest.int8_models.get(profile)

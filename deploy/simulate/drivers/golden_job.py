@@ -28,7 +28,7 @@ class GoldenJob:
         work: folder for what is built.
         out: folder for NAME.npy of each input.
         inputs: names of golden inputs.
-        calibration: the bundle's calibration pictures, PNG.
+        calibration: the bundle's calibration pictures, PNG; none where the route needs none.
         stem: what the names of models begin with.
     """
 
@@ -66,6 +66,10 @@ class GoldenJob:
     def input(self, name: str) -> Any:
         """Return a golden input as the bundle's files take it."""
         return np.load(self.bundle / "golden" / "input" / f"{name}.npy")
+
+    def calibration_input(self, path: Path) -> Any:
+        """Return a calibration picture as the float model takes it, float32 [1, C, H, W]."""
+        return np.load(self.work / "calibration" / f"{path.stem}.npy")
 
     def run(self, compute: Callable[[Any], Any]) -> None:
         """Write the output of every golden input that has none.
