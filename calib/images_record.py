@@ -140,5 +140,5 @@ def photographs_in(images: ImagesRecord) -> int:
 
 
 def is_tile(name: str) -> bool:
-    """Return whether a patch's name is of a piece of a photograph: ``PHOTOGRAPH@TOP,LEFT``."""
+    """Return whether a patch's name is of a piece of a photograph: ``PHOTOGRAPH@ROW,COLUMN``."""
     return PIECE.fullmatch(name) is not None

@@ -68,6 +68,7 @@ class OutputJudge:
         self._photos = photographs(request.hr)
         self._thumbs = {name: thumb(self._golden("float", name)) for name in self._vectors}
         self._unrelated: list[str] = []
+        self._strays = 0
         self.images: list[ReturnedImage] = []
         self.worst: Worst | None = None
         self.pictures: dict[str, tuple[Picture, Picture]] = {}
@@ -83,6 +84,7 @@ class OutputJudge:
             output = self._read(self._request.folder / path)
         except VerificationError:
             return ""
+        self._strays += 1
         shown = shown_picture(output.array, self._thumbs)
         if shown is not None:
             return f"{line}; it shows {shown}: rename it"
@@ -92,12 +94,12 @@ class OutputJudge:
 
     def unrelated(self) -> Finding | None:
         """Return what explains a return of which nothing belongs to this bundle, if so."""
-        if self.images or not self._unrelated:
+        count = len(self._unrelated)
+        if self.images or 2 * count <= self._strays:
             return None
         text = (
-            f"of {len(self._unrelated)} outputs none shows a golden picture: "
-            f"{self._unrelated[0]}, the nearest; send what the models make of this bundle's "
-            "golden/input"
+            f"{count} of {self._strays} outputs show no golden picture: {self._unrelated[0]}, the "
+            "nearest; send what the models make of this bundle's golden/input"
         )
         return Finding("outputs for the inputs of another bundle", text, 0.0, 0.0)
 

@@ -156,10 +156,11 @@ class Returned:
         other = [image for image in self.images if image.errs_otherwise]
         if other:
             least = min(other, key=lambda image: image.shared_error or 0.0)
+            shared = max(0.0, least.shared_error or 0.0)
             lines.append(
                 f"not this int8: {len(other)} of {len(self.images)} outputs err otherwise than "
                 f"this file can, such as {least.name}: its error against float shares "
-                f"{least.shared_error:.2f} with ours, an execution of the file at least "
+                f"{shared:.2f} with ours, an execution of the file at least "
                 f"{LEAST_SHARED:g}; float with noise, or a model of other scales"
             )
         return tuple(lines)

@@ -8,7 +8,7 @@
     python prepare_calibration.py --form npz --out npz       input_0: uint8 CHW
 
 It needs numpy, cv2 and ../processing.py. patches.json beside it lists the pictures: the name of
-the photograph below the folder, for a crop ``@TOP,LEFT`` and, where the photograph was reduced
+the photograph below the folder, for a crop ``@ROW,COLUMN`` and, where the photograph was reduced
 first, ``/REDUCTION``; and the sha256 that the picture's uint8 RGB bytes must have. Where it names
 a degradation, the pictures are degraded photographs, which esrdeploy makes: install the wheel that
 lies in the bundle.

@@ -52,7 +52,16 @@ def test_other_pictures_under_names_of_their_own(folder, unpacked, others) -> No
     found = judge(folder, unpacked)
     assert found.images == ()
     assert found.cause == "outputs for the inputs of another bundle"
-    assert "of 8 outputs none shows a golden picture" in (found.explanation or "")
+    assert "8 of 8 outputs show no golden picture" in (found.explanation or "")
+
+
+def test_a_few_strangers_are_not_another_bundle(folder, unpacked, others, outputs) -> None:
+    mixed = [*list(others.values())[:3], *list(outputs.values())[3:]]
+    save_all(folder, {f"photo{number}": array for number, array in enumerate(mixed)})
+    found = judge(folder, unpacked)
+    assert found.cause is None
+    assert sum("shows no golden picture" in line for line in found.problems) == 3
+    assert sum("rename it" in line for line in found.problems) == 5
 
 
 def test_the_same_pictures_by_another_network(folder, unpacked, enlarged) -> None:
