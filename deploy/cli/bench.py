@@ -59,7 +59,7 @@ def bench(
     from calib.tile import Tile
     from deploy.runtime.backends import BACKENDS
     from deploy.runtime.cpu import this_machine
-    from deploy.upscale.bench import BenchRequest, measure
+    from deploy.upscale.bench import BenchRequest, measure, not_measured
 
     request = BenchRequest(
         builds,
@@ -70,16 +70,21 @@ def bench(
         rounds=rounds,
     )
     rows = measure(request, make_progress())
+    left_out = not_measured(request, rows)
     if as_json:
         content = {"machine": str(this_machine()), "rows": [row.record() for row in rows]}
-        print_json("esrdeploy.cli.bench/1", content)
+        print_json("esrdeploy.cli.bench/1", {**content, "not_measured": list(left_out)})
         return
     _show(rows, f"{this_machine()}; {rounds} rounds by turns")
+    if left_out:
+        typer.echo(f"not measured, no runtime that it is made for ran here: {', '.join(left_out)}")
 
 
 def _show(rows: "Sequence[BenchRow]", title: str) -> None:
     """Print a row for each file in each setting; what all have alike stands in the title."""
     tiles, threads = [str(row.candidate.tile) for row in rows], list(map(_threads, rows))
+    stem = rows[0].candidate.path.stem.removesuffix("-fp32")  # the float file comes first
+    title = f"{stem}: {title}"
     columns, varied = ["file", "runtime"], []
     for name, found in (("tile", tiles), ("threads", threads)):
         if len({*found}) > 1:
@@ -91,7 +96,7 @@ def _show(rows: "Sequence[BenchRow]", title: str) -> None:
     columns += ["times as fast as float, median", "least to most"]
     cells = [
         [
-            row.candidate.path.name,
+            row.candidate.path.name.removeprefix(f"{stem}-"),
             row.candidate.backend,
             *(found[position] for found in varied),
             f"{1000 * row.timing.median:.0f}",
@@ -112,8 +117,13 @@ def _threads(row: "BenchRow") -> str:
 
 
 def _times_as_fast(row: "BenchRow") -> tuple[str, str]:
-    """Return the median ratio to float, and what the ratios of single rounds lie between."""
+    """Return the median ratio to float, and what the ratios of single rounds lie between.
+
+    Float is the measure itself: its ratio has no spread.
+    """
     ratio = row.times_as_fast
     if ratio is None:
         return "-", "-"
+    if row.candidate.precision == "fp32":
+        return "1", "-"
     return f"{ratio.median:.2f}", f"{ratio.least:.2f} to {ratio.most:.2f}"

@@ -57,20 +57,22 @@ def table_width() -> int | None:
 
 
 def column_widths(texts: Sequence[Sequence[str]], room: int) -> list[int | None]:
-    """Return how wide columns are to be so that no word is broken.
+    """Return how wide columns are to be so that no word is broken, or as few as can be.
 
-    Every column gets its longest word; what is left goes where most is wrapped.
+    Every column gets its longest word; what is left goes where most is wrapped. Where the words
+    alone do not fit, the widest columns give way.
 
     Args:
         texts: the header and the cells of each column.
         room: for all columns together.
 
     Returns:
-        ``None`` for each, which leaves them to the library, where all text fits as it is, or where
-        the words alone do not.
+        ``None`` for each, which leaves them to the library, where all text fits as it is.
 
     >>> column_widths([["tensor", "/conv_first"], ["why", "kept in float for its size"]], 30)
     [11, 19]
+    >>> column_widths([["file", "a-name-as-long-as-this.onnx"], ["median ms", "12"]], 26)
+    [20, 6]
     """
     from rich.cells import cell_len
 
@@ -79,11 +81,12 @@ def column_widths(texts: Sequence[Sequence[str]], room: int) -> list[int | None]
         max((cell_len(word) for text in column for word in text.split()), default=1)
         for column in texts
     ]
-    left = room - sum(words)
-    if sum(whole) <= room or left < 0:
+    if sum(whole) <= room:
         return [None] * len(texts)
     widths = words
-    for _ in range(left):
+    for _ in range(sum(words) - max(room, len(texts))):
+        widths[widths.index(max(widths))] -= 1
+    for _ in range(room - sum(words)):
         most = max(range(len(texts)), key=lambda at: whole[at] / widths[at])
         widths[most] += 1
     return [*widths]

@@ -197,6 +197,21 @@ def measure(request: BenchRequest, progress: Progress) -> tuple[BenchRow, ...]:
     return tuple(rows)
 
 
+def not_measured(request: BenchRequest, rows: Sequence[BenchRow]) -> tuple[str, ...]:
+    """Return the int8 files of the build that no row is of.
+
+    Raises:
+        InputError: there is no such build.
+    """
+    _, manifest = build_of(request.builds, request.model)
+    names = {row.candidate.path.name for row in rows}
+    return tuple(
+        item.path
+        for item in manifest.models()
+        if item.precision == "int8" and item.path not in names
+    )
+
+
 def piece(size: Size, channels: Channels = RGB) -> np.ndarray[Any, np.dtype[np.float32]]:
     """Return a piece of a photograph as input of a size, float32 [1, C, H, W]."""
     picture = verification_pictures().patches[0].load()

@@ -14,7 +14,9 @@ def test_each_file_is_measured_in_each_setting(built: Path) -> None:
     arguments = ["bench", "--builds", built, "--tile", "32", "--tile", "24x40", "--rounds", "3"]
     result = run(*arguments, "--backend", "ort", "--threads", "1", "--json")
     assert result.exit_code == 0, result.output
-    rows = json.loads(result.stdout)["rows"]
+    document = json.loads(result.stdout)
+    rows = document["rows"]
+    assert document["not_measured"] == []
     assert [(row["tile"], row["file"]) for row in rows] == [
         (tile, file) for tile in ("32x32", "24x40") for file in (FLOAT, INT8)
     ]
@@ -31,6 +33,16 @@ def test_each_file_is_measured_in_each_setting(built: Path) -> None:
     for row in rows:
         least, most = row["times_as_fast_as_float_between"]
         assert least <= row["times_as_fast_as_float"] <= most
+
+
+def test_what_has_no_row_is_said(small_build: Path) -> None:
+    arguments = ["bench", "--builds", small_build, "--tile", "16", "--rounds", "1"]
+    result = run(*arguments, "--backend", "ort")
+    assert result.exit_code == 0, result.output
+    rows = [line for line in result.stdout.splitlines() if line[:1] == "\u2502"]
+    left_out = {"small-int8-openvino.onnx"} - {f"small-{line.split()[1]}" for line in rows}
+    assert ("not measured" in result.stdout) == bool(left_out)
+    assert all(name in result.stdout for name in left_out)
 
 
 def test_ncnn_stands_beside_the_others(built: Path) -> None:
