@@ -11,10 +11,12 @@ from deploy.cli.console import make_progress, print_json, print_table, short_dig
 from deploy.cli.next_commands import after_handoff
 from deploy.cli.options import AsJson
 from deploy.cli.signing import Key, Sign, require_signed_bundle, signer_of
+from deploy.cli.simulate import show_simulation, simulated
 
 if TYPE_CHECKING:
     from deploy.handoff.check import BundleCheck
     from deploy.handoff.outcome import HandoffOutcome
+    from deploy.simulate.outcome import Simulation
 
 
 def handoff(
@@ -87,28 +89,32 @@ def handoff(
             help="Put in provenance.intoto.json: what every file was made from (in-toto, SLSA).",
         ),
     ] = False,
+    simulate: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Run the bundle in this toolchain too, as 'esrdeploy simulate' does; repeatable.",
+            autocompletion=completion.toolchains,
+        ),
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Install what --simulate needs without asking.")
+    ] = False,
     sign: Sign = None,
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a bundle that a chip vendor can use, or check one."""
     if check is not None:
-        from deploy.handoff.check import check_bundle
-
-        require_signed_bundle(check, key)
-        verdict = check_bundle(check, make_progress())
-        if as_json:
-            print_json("esrdeploy.cli.handoff-check/2", verdict.record())
-        else:
-            _show_check(verdict)
-        if not verdict.passed:
-            raise typer.Exit(1)
+        _check(check, key, as_json=as_json)
         return
     from deploy.handoff.make import HandoffRequest, make_handoff
     from deploy.handoff.vendors import vendors
+    from deploy.simulate.plan import SimulationRequest
+    from deploy.simulate.toolchains import find_toolchain
 
     if key is not None:
         raise UsageError("found --key without --check; --sign signs a bundle that is made")
+    toolchains = [find_toolchain(name).name for name in simulate or ()]
     if not vendor:
         raise UsageError(f"say whom the bundle is for with --vendor: {', '.join(vendors())}")
     request = HandoffRequest(
@@ -129,12 +135,31 @@ def handoff(
     names = [item.name for item in outcome.manifest.vendors]
     gives_pictures = outcome.manifest.network.output == "picture"
     following = after_handoff(outcome.path, names, judged=gives_pictures)
+    if not as_json:
+        _show_outcome(outcome)
+    requests = [SimulationRequest(outcome.path, name) for name in toolchains]
+    simulations = [simulated(one, yes=yes) for one in requests]
     if as_json:
-        print_json("esrdeploy.cli.handoff/2", {**outcome.record(), "next": following})
-        return
-    _show_outcome(outcome)
-    for line in following:
-        typer.echo(f"next: {line}")
+        records = [one.record() for one in simulations]
+        content = {**outcome.record(), "next": following, "simulations": records}
+        print_json("esrdeploy.cli.handoff/2", content)
+    else:
+        _show_more(simulations, following)
+    if not all(one.passed for one in simulations):
+        raise typer.Exit(1)
+
+
+def _check(bundle: Path, key: Path | None, *, as_json: bool) -> None:
+    from deploy.handoff.check import check_bundle
+
+    require_signed_bundle(bundle, key)
+    verdict = check_bundle(bundle, make_progress())
+    if as_json:
+        print_json("esrdeploy.cli.handoff-check/2", verdict.record())
+    else:
+        _show_check(verdict)
+    if not verdict.passed:
+        raise typer.Exit(1)
 
 
 def _show_outcome(outcome: "HandoffOutcome") -> None:
@@ -150,6 +175,13 @@ def _show_outcome(outcome: "HandoffOutcome") -> None:
         typer.echo(f"{proof.engine}: {proof.text}")
     typer.echo(f"{outcome.path.stat().st_size / 1e6:9.2f} MB  {outcome.path}")
     typer.echo(f"sha256 {outcome.sha256}")
+
+
+def _show_more(simulations: "list[Simulation]", following: list[str]) -> None:
+    for one in simulations:
+        show_simulation(one)
+    for line in following:
+        typer.echo(f"next: {line}")
 
 
 def _show_check(verdict: "BundleCheck") -> None:
