@@ -59,9 +59,9 @@ def table_width() -> int | None:
 def column_widths(texts: Sequence[Sequence[str]], room: int) -> list[int | None]:
     """Return how wide columns are to be so that no word is broken, or as few as can be.
 
-    The first column, of names, is not wrapped if that can be; every other gets its longest word,
-    and what is left goes where most is wrapped. Where the words alone do not fit, the widest
-    columns give way.
+    The first column, of names, is not wrapped if it takes a third at most; every other gets its
+    longest word, and what is left goes where most is wrapped. Where the words alone do not fit, the
+    widest columns give way.
 
     Args:
         texts: the header and the cells of each column.
@@ -84,7 +84,7 @@ def column_widths(texts: Sequence[Sequence[str]], room: int) -> list[int | None]
     ]
     if sum(whole) <= room:
         return [None] * len(texts)
-    if whole[0] - words[0] <= room - sum(words):
+    if 3 * whole[0] <= room:
         words[0] = whole[0]
     widths = words
     for _ in range(sum(words) - max(room, len(texts))):
