@@ -13,8 +13,8 @@ import numpy as np
 
 from calib.arrays import Float32
 from calib.errors import GraphError, UsageError
-from calib.images_record import ImagesRecord
-from calib.records import Count, Integer64, Percentile, Sha256, decode, encode
+from calib.records import Integer64, Percentile, Sha256, decode, encode
+from quant.evidence import ProofRecord, RefinementRecord, RoundingRecord
 from quant.numerics.affine import INTEGER_TYPES, IntegerName, IntegerType, covered_range
 from quant.numerics.saturation_limits import AccumulatorBits, SaturationLimits
 from quant.targets import ComputePrecision, Equalization, Upsampling
@@ -22,9 +22,10 @@ from quant.targets import ComputePrecision, Equalization, Upsampling
 GRAPH_OUTPUT = "<graph output>"
 
 
-PLAN_SCHEMA: Literal[10] = 10
+PLAN_SCHEMA: Literal[11] = 11
 
 Rounding = Literal["nearest", "gptq"]
+Effort = Literal["normal", "high"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class QuantOptions:
             residual trunk's half way; ``None``: the target's default.
         upsampling: how an enlargement and the convolution behind it are written where both are in
             float: as they are, or as one transposed convolution; ``None``: the target's default.
+        effort: ``high`` refines what GPTQ chose, and the scales, together against the float network
+            (quant/refinement).
         promoted: names of nodes to run in a higher precision, with the reason: in float, or in 16
             bits where the target or ``full_integer`` leaves no float.
     """
@@ -61,6 +64,7 @@ class QuantOptions:
     rounding: Rounding = "gptq"
     equalization: Equalization | None = None
     upsampling: Upsampling | None = None
+    effort: Effort = "normal"
     promoted: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -68,7 +72,7 @@ class QuantOptions:
 
         Raises:
             UsageError: a percentile outside (50, 100], accumulators other than of 16 or 32 bits,
-                or a word that is none of an option's.
+                a word that is none of an option's, or a refinement of what GPTQ did not choose.
         """
         if self.percentile is not None and not 50.0 < self.percentile <= 100.0:
             raise UsageError(
@@ -80,12 +84,17 @@ class QuantOptions:
             "rounding": get_args(Rounding),
             "equalization": (None, *get_args(Equalization)),
             "upsampling": (None, *get_args(Upsampling)),
+            "effort": get_args(Effort),
         }
         for name, known in words.items():
             found = getattr(self, name)
             if found not in known:
                 offered = ", ".join(filter(None, known))
                 raise UsageError(f"found {name} {found!r}; give one of {offered}")
+        if self.effort == "high" and self.rounding != "gptq":
+            raise UsageError(
+                "found effort high, which refines what GPTQ chose; leave out --rounding"
+            )
 
 
 @dataclass(frozen=True)
@@ -182,42 +191,6 @@ class ConstantQuant:
 
 
 @dataclass(frozen=True)
-class RoundingRecord:
-    """How weights were rounded to int8 values other than the nearest.
-
-    Attributes:
-        images: record of the images whose activations decided.
-        digests: of int8 weight and bias, by weight initializer.
-        nearest: weights rounded to the nearest value all the same, with the reason.
-    """
-
-    images: ImagesRecord
-    digests: Mapping[str, Sha256]
-    nearest: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class ProofRecord:
-    """How closely a rewritten float graph computes what the one before does.
-
-    Attributes:
-        name: of the pass that rewrote it.
-        nodes_before: nodes it was given.
-        nodes_after: nodes it left.
-        psnr_db: least PSNR over the probes, dB; ``None`` where the outputs are equal.
-        max_abs_error: largest difference of two output values.
-        probes: how many pictures were compared.
-    """
-
-    name: str
-    nodes_before: Count
-    nodes_after: Count
-    psnr_db: float | None
-    max_abs_error: float
-    probes: Count
-
-
-@dataclass(frozen=True)
 class QuantPlan:
     """Everything that turns a float graph into the QDQ graph of one target.
 
@@ -244,6 +217,8 @@ class QuantPlan:
             does (quant/passes/driver.py).
         rounded: what GPTQ made of the weights, and on which images; ``None``
             before it, or with every weight rounded to the nearest value.
+        refined: what was learned beyond that, where it was asked for; the scales of edges and
+            weights are those that were learned.
         schema: version of the format.
     """
 
@@ -262,7 +237,8 @@ class QuantPlan:
     transposed: tuple[str, ...] = ()
     proofs: tuple[ProofRecord, ...] = ()
     rounded: RoundingRecord | None = None
-    schema: Literal[10] = PLAN_SCHEMA
+    refined: RefinementRecord | None = None
+    schema: Literal[11] = PLAN_SCHEMA
 
     def to_record(self) -> dict[str, Any]:
         """Return the plan as JSON-able values."""

@@ -88,6 +88,7 @@ def plan_graph(
             rounding=options.rounding,
             equalization=equalization,
             upsampling=upsampling,
+            effort=options.effort,
             promoted=dict(options.promoted),
         ),
         edges=edges,

@@ -98,13 +98,14 @@ class BuildOptions:
         """Return how the int8 model of a target is quantized, what the budget did included.
 
         A target that was not built is quantized as those are that were, if they all are alike, and
-        else by default.
+        else by default; nothing is learned for it, which would take minutes of whoever asks.
         """
         if target in self.targets:
             asked, promoted = self.targets[target].quantization, self.targets[target].promoted
             return replace(asked, promoted=promoted or asked.promoted)
         found = [made.quantization for made in self.targets.values()]
-        return found[0] if found and all(item == found[0] for item in found) else QuantOptions()
+        alike = bool(found) and all(item == found[0] for item in found)
+        return replace(found[0], effort="normal") if alike else QuantOptions()
 
     def judged(self, parity_db: Mapping[str, float]) -> "BuildOptions":
         """Return the same with what the verdict found of each budget.

@@ -37,6 +37,11 @@ def idle_options(request: BuildRequest, *, targets: bool) -> Iterator[str]:
                 f"--precision {request.precision}"
             )
         return
+    if request.execution.device != "auto" and asked.effort == "normal":
+        yield (
+            f"--device {request.execution.device} changes nothing: nothing is learned without "
+            "--effort high"
+        )
     for profile in request.profiles():
         if asked.full_integer and profile.every_operator:
             yield f"--full-integer changes nothing for {profile.name}: nothing is in float there"

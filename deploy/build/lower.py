@@ -21,6 +21,8 @@ from quant.fp16.range import nodes_to_keep
 from quant.passes.equivalence import Probe
 from quant.passes.prepared import PreparedGraph
 from quant.passes.rebatch import with_batch
+from quant.refinement.operators import require_refinable
+from quant.refinement.refine import find_device
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +66,9 @@ def lower(  # noqa: PLR0913, PLR0917  # what models are made from
         InputError: the images, the table or the request cannot be used.
     """
     request = earlier.request
+    if request.builds("int8") and request.quantization.effort == "high":
+        require_refinable(graph)
+        find_device(request.execution.device)
     name, batch = request.stem, request.tile.batch
     shipped = GraphIndex(with_batch(graph.model, batch))
     table = calibration_table(graph, source, folder, execution=request.execution, progress=progress)
@@ -76,7 +81,9 @@ def lower(  # noqa: PLR0913, PLR0917  # what models are made from
     planned: dict[str, PreparedGraph] = {}
     for profile in request.profiles() if request.builds("int8") else ():
         kept_in = folder if request.execution.resume else None
-        quantizer = Quantizer(graph, table, profile, pictures, progress, kept_in)
+        quantizer = Quantizer(
+            graph, table, profile, pictures, progress, kept_in, request.execution.device
+        )
         quantized = _quantized(request, quantizer, folder)
         quantized = quantized if batch == 1 else quantized.on(shipped)
         written = write_quantized(folder, name, quantized, request.form)

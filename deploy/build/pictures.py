@@ -1,4 +1,4 @@
-"""Split the calibration images: some to round weights on, others held out for the budget."""
+"""Split the calibration images: to round weights on, to judge on, and to learn from."""
 
 from dataclasses import dataclass, replace
 
@@ -21,12 +21,15 @@ class Pictures:
 
     Attributes:
         rounding: GPTQ rounds weights on them; the first 6.
-        held_out: a budget is held on them; the next 2, so none of the first.
+        held_out: a budget is held on them, and what was learned judged; the next 2, so none of the
+            first.
+        learning: refinement learns from them; all but those held out.
         probe: proves that a rewritten graph is still the network.
     """
 
     rounding: PatchSet
     held_out: PatchSet
+    learning: PatchSet
     probe: Probe
 
     def inputs(self, patches: PatchSet) -> list[Float32]:
@@ -36,7 +39,7 @@ class Pictures:
 
 
 def pictures_of(source: PatchSet | CalibrationTable, size: Size, probe: Probe) -> Pictures:
-    """Split calibration images: the first 6 for GPTQ, the next 2 held out for a budget.
+    """Split calibration images: the first 6 for GPTQ, the next 2 held out, the rest to learn from.
 
     Where there are too few, and with a finished table, whose pictures are not at hand, the
     embedded sample's calibration photographs serve.
@@ -50,9 +53,14 @@ def pictures_of(source: PatchSet | CalibrationTable, size: Size, probe: Probe) -
     if isinstance(source, CalibrationTable):
         known = source.images.origin == "sample"
         count = min(IMAGES, source.images.count) if known else IMAGES
-        return Pictures(_some(sample, 0, count), _some(sample, IMAGES, HELD_OUT), probe)
-    ours = source if len(source.patches) >= IMAGES + HELD_OUT else sample
-    return Pictures(_some(source, 0, IMAGES), _some(ours, IMAGES, HELD_OUT), probe)
+        rounding = _some(sample, 0, count)
+        return Pictures(rounding, _some(sample, IMAGES, HELD_OUT), rounding, probe)
+    enough = len(source.patches) >= IMAGES + HELD_OUT
+    held_out = _some(source if enough else sample, IMAGES, HELD_OUT)
+    apart = {patch.sha256 for patch in held_out.patches}
+    others = tuple(patch for patch in source.patches if patch.sha256 not in apart)
+    learning = replace(source, requested=len(others), patches=others)
+    return Pictures(_some(source, 0, IMAGES), held_out, learning, probe)
 
 
 def _some(patches: PatchSet, first: int, count: int) -> PatchSet:

@@ -23,6 +23,7 @@ from calib.records import encode
 from calib.table import CalibrationTable
 from deploy.artifacts.build_options import BudgetRecord
 from deploy.build.budget import Budget, promoted_nodes, require_int8
+from deploy.build.execution import Device
 from deploy.build.kept_rounding import kept_rounding
 from deploy.build.pictures import Pictures
 from deploy.progress import Progress
@@ -102,6 +103,7 @@ class Quantizer:
         pictures: what is decided on.
         progress: told what is going on.
         folder: of the unfinished build, where rounded weights are kept; ``None``: nowhere.
+        device: where to learn, if that is asked for.
     """
 
     graph: GraphIndex
@@ -110,15 +112,16 @@ class Quantizer:
     pictures: Pictures
     progress: Progress
     folder: Path | None = None
+    device: Device = "auto"
 
     def quantize(self, options: QuantOptions) -> QuantizedModel:
-        """Plan, prove that folding and equalizing change nothing, round the weights, and emit.
+        """Plan, prove that folding and equalizing change nothing, round, refine and emit.
 
         Raises:
             GraphError: the rewritten graph is not the same network.
             UsageError: the options ask for what the target cannot do.
         """
-        return _emitted(*self._rounded(options))
+        return _emitted(*self._refined(*self._rounded(options)))
 
     def within(self, options: QuantOptions, budget: Budget, cache: Path) -> QuantizedModel:
         """Promote the most costly layer groups until the held-out pictures hold the budget.
@@ -139,7 +142,7 @@ class Quantizer:
         self.progress.note(
             f"{budget.asked} is decided on {described(judges.record())}; the verdict is of others"
         )
-        prepared, weights = self._rounded(options)
+        prepared, weights = self._refined(*self._rounded(options))
         found = _emitted(prepared, weights)
         parity_db = self._parity_db(found, inputs)
         without = found.share
@@ -153,9 +156,13 @@ class Quantizer:
                 f"{parity_db:.2f} dB, {budget.asked} needs {budget.min_parity_db:.2f}: "
                 f"promoting {len(promoted)} convolutions"
             )
-            found = self.quantize(replace(options, promoted={**options.promoted, **promoted}))
+            rounded = self._rounded(replace(options, promoted={**options.promoted, **promoted}))
+            found = _emitted(*rounded)
             parity_db = self._parity_db(found, inputs)
             if parity_db >= budget.min_parity_db:
+                if options.effort == "high":  # never worse on these pictures
+                    found = _emitted(*self._refined(*rounded))
+                    parity_db = self._parity_db(found, inputs)
                 require_int8(budget, without, found.share)
                 held = _held(budget, parity_db, judges)
                 return replace(found, sensitivity=sensitivity, budget=held)
@@ -191,6 +198,25 @@ class Quantizer:
         if kept:
             self.progress.note(f"using the rounded weights of {self.profile.name}")
         return record_rounding(prepared, weights, patches.record()), weights
+
+    def _refined(
+        self, prepared: PreparedGraph, weights: RoundedWeights
+    ) -> tuple[PreparedGraph, RoundedWeights]:
+        """Return both as they were learned to be, where that is asked for."""
+        if prepared.plan.options.effort == "normal":
+            return prepared, weights
+        # torch takes seconds to load, and whoever quantizes for a bundle does without it.
+        from deploy.build.refinement import refined  # noqa: PLC0415
+
+        return refined(
+            prepared,
+            weights,
+            self.table,
+            self.pictures,
+            device=self.device,
+            folder=self.folder,
+            progress=self.progress,
+        )
 
     def _parity_db(self, found: QuantizedModel, inputs: list[Float32]) -> float:
         with self.progress.stage(f"parity of {self.profile.name}", 1) as advance:

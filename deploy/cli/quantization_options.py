@@ -11,6 +11,8 @@ PartPrecision = Literal["float", "int16", "int8"]
 RoundingChoice = Literal["gptq", "nearest", "second-order"]
 EqualizationChoice = Literal["none", "growth", "all"]
 UpsamplingChoice = Literal["resize", "convtranspose"]
+EffortChoice = Literal["normal", "high"]
+DeviceChoice = Literal["auto", "cpu", "cuda"]
 
 Percentile = Annotated[
     float | None,
@@ -69,6 +71,22 @@ Rounding = Annotated[
     typer.Option(
         help="How weights become int8: gptq (GPTQ with bias correction, minutes more; also "
         "accepted as 'second-order'), or nearest, each to the nearest value.",
+        rich_help_panel=QUANTIZATION,
+    ),
+]
+Effort = Annotated[
+    EffortChoice,
+    typer.Option(
+        help="high refines weights, scales and biases together against the float network, after "
+        "GPTQ: minutes to an hour more on a CPU.",
+        rich_help_panel=QUANTIZATION,
+    ),
+]
+Device = Annotated[
+    DeviceChoice,
+    typer.Option(
+        help="Where --effort high learns; auto takes a GPU where there is one. Only a CPU gives "
+        "the same bytes each time.",
         rich_help_panel=QUANTIZATION,
     ),
 ]

@@ -4,7 +4,8 @@ Every step from the float model on is deterministic: the fp16 model follows from
 the plan from the calibration table, the int8 model from the plan. A changed scale, zero point or
 weight then has a name, even where every digest was recomputed. Weights whose rounding took minutes
 are not rounded again: they are read back and held against digest and bounds
-(quant/rounding/recorded_codes.py), and all around them is made again.
+(quant/rounding/recorded_codes.py), and all around them is made again. So it is with learned scales
+(quant/refinement/recorded_scales.py).
 """
 
 from collections.abc import Iterator, Mapping
@@ -30,6 +31,7 @@ from quant.fp16.range import nodes_to_keep
 from quant.passes.prepared import PreparedGraph, prepare
 from quant.planner import plan_graph
 from quant.qdq.emit import emit_qdq
+from quant.refinement.recorded_scales import with_learned_scales
 from quant.rounding.recorded_codes import rounding_faults, stored_weights
 from quant.targets import find_profile
 
@@ -104,11 +106,20 @@ def _is_of(planned: PreparedGraph, graph: GraphIndex, table: CalibrationTable) -
 def _plan_again(
     build: Build, item: Artifact, graph: GraphIndex, table: CalibrationTable
 ) -> PreparedGraph:
-    """Return the graph under the plan that the build's options give, with its own rounding."""
+    """Return the graph under the plan that the build's options give, with what it states itself.
+
+    That is how weights were rounded, how rewrites were proven and which scales were learned.
+
+    Raises:
+        GraphError: it states scales that cannot have been learned.
+    """
     target = item.target or ""
     options = build.manifest.options.quantization_for(target)
     planned = plan_graph(graph, table, find_profile(target), options)
     found = build.plans[item.path]
+    if options.effort == "high" and found.refined is not None:
+        scales = {name: quant.scale_array for name, quant in found.weights.items()}
+        planned = with_learned_scales(planned, table, found.refined, scales)
     rounded = found.rounded if options.rounding == "gptq" else None
     return planned.under(replace(planned.plan, rounded=rounded, proofs=found.proofs))
 

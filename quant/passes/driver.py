@@ -13,8 +13,8 @@ import onnx
 
 from calib.errors import GraphError
 from calib.graph import GraphIndex
+from quant.evidence import ProofRecord
 from quant.passes.equivalence import Equivalence, Probe, outputs_of, require_equivalent
-from quant.plan import ProofRecord
 
 MIN_PSNR_DB = 120.0  # what reordered float32 sums leave, and 10 dB to spare
 

@@ -129,14 +129,8 @@ class EdgePlanner:
             rule=rule,
             readers=edge.readers,
             after=edge.after,
-            percentile=self._percentile(edge.tensor, integer, affine),
+            percentile=held_percentile(self.distributions, edge.tensor, integer, affine),
         )
-
-    def _percentile(self, tensor: str, integer: IntegerType, affine: Affine) -> float:
-        """Return how many percent of a tensor's values a range does not clip, to a millionth."""
-        low, high = covered_range(affine.scale, affine.zero_point, integer)
-        outside = clipped_share(self.distributions, tensor, low, high, affine.scale)
-        return round(100.0 * (1.0 - outside), _PERCENTILE_DIGITS)
 
     def _given_bounds(self, members: list[Edge]) -> tuple[float, float, str] | None:
         """Return low, high and the rule where neither is to be searched for."""
@@ -236,3 +230,12 @@ class EdgePlanner:
         return choose_before_activation(
             made, leaky_slope(activation), integer, output, symmetric=symmetric
         )
+
+
+def held_percentile(
+    distributions: TensorDistributions, tensor: str, integer: IntegerType, affine: Affine
+) -> float:
+    """Return how many percent of a tensor's values a range does not clip, to a millionth."""
+    low, high = covered_range(affine.scale, affine.zero_point, integer)
+    outside = clipped_share(distributions, tensor, low, high, affine.scale)
+    return round(100.0 * (1.0 - outside), _PERCENTILE_DIGITS)

@@ -18,9 +18,10 @@ from calib.digest import sha256_bytes
 from calib.errors import GraphError
 from calib.graph import GraphIndex
 from calib.images_record import ImagesRecord
+from quant.evidence import RoundingRecord
 from quant.passes.prepared import PreparedGraph
-from quant.plan import QuantPlan, RoundingRecord, WeightQuant
-from quant.qdq.int8_weights import RoundedWeights
+from quant.plan import QuantPlan, WeightQuant
+from quant.qdq.int8_weights import RoundedWeights, bias_codes
 from quant.rounding.gptq import DRIFT_LIMIT, code_drift
 
 # A moved bias is rounded to half a step of its own scale, and computed in float32 at worst.
@@ -92,6 +93,8 @@ def rounding_faults(prepared: PreparedGraph, stored: RoundedWeights) -> Iterator
         if plan.weights:
             yield "the plan does not say how its weights were rounded"
         return
+    if plan.options.effort == "high" and plan.refined is None:
+        yield "the plan does not say what was learned with --effort high"
     for name in sorted(plan.weights):
         told = (name in plan.rounded.digests) + (name in plan.rounded.nearest)
         if told != 1:
@@ -121,12 +124,7 @@ def _distance_faults(
     bias = exclusive_bias(index, node)
     if bias is None:
         return
-    scales = quant.scale_array
-    restored = codes.reshape(len(codes), -1) * scales[:, np.newaxis]
-    changed = np.abs(weight.reshape(restored.shape).astype(np.float64) - restored).sum(axis=1)
-    edge = plan.edges[plan.edge_read_by(node.input[0], node.name) or ""]
-    allowed = changed * max(map(abs, edge.covered)) + edge.scale * scales
-    original = _float_constant(index, bias).astype(np.float64)
+    original, allowed = bias_room(index, plan, name, codes)
     excess = np.abs(stored.biases[bias] - original) - allowed * (1.0 + _BIAS_SLACK)
     worst = int(excess.argmax())
     if not excess[worst] <= _BIAS_SLACK * abs(original[worst]):
@@ -134,6 +132,26 @@ def _distance_faults(
             f"bias {bias}: channel {worst} is {stored.biases[bias][worst]:.6g}, the float bias "
             f"{original[worst]:.6g}; the int8 weights explain {allowed[worst]:.3g} at most"
         )
+
+
+def bias_room(
+    index: GraphIndex, plan: QuantPlan, name: str, codes: Int8
+) -> tuple[Float64, Float64]:
+    """Return the float bias ``[O]`` beside a weight, and how far from it codes explain one.
+
+    Args:
+        index: the float graph under the plan.
+        plan: with the scales of weight and input.
+        name: of a weight whose bias no other node reads.
+        codes: its int8 weights.
+    """
+    quant = plan.weights[name]
+    node, weight = _node(index, quant, name), _float_constant(index, name)
+    restored = codes.reshape(len(codes), -1) * quant.scale_array[:, np.newaxis]
+    changed = np.abs(weight.reshape(restored.shape).astype(np.float64) - restored).sum(axis=1)
+    edge = plan.edges[plan.edge_read_by(node.input[0], node.name) or ""]
+    allowed = changed * max(map(abs, edge.covered)) + edge.scale * quant.scale_array
+    return _float_constant(index, exclusive_bias(index, node) or "").astype(np.float64), allowed
 
 
 def _digest(index: GraphIndex, quant: WeightQuant, name: str, weights: RoundedWeights) -> str:
@@ -158,6 +176,17 @@ def bias_scales(index: GraphIndex, plan: QuantPlan, quant: WeightQuant, name: st
     edge = plan.edges[plan.edge_read_by(node.input[0], node.name) or ""]
     scales: Float32 = np.float32(edge.scale) * quant.scale_array
     return scales
+
+
+def on_stored_grid(
+    index: GraphIndex, plan: QuantPlan, name: str, bias: str, values: Float64
+) -> Float64:
+    """Return a bias ``[O]`` as it is stored beside weight ``name``: in int32 steps, or float32."""
+    quant = plan.weights[name]
+    if quant.bias is None:
+        return values.astype(np.float32).astype(np.float64)
+    scales = bias_scales(index, plan, quant, name)
+    return bias_codes(bias, values, scales).astype(np.float64) * scales
 
 
 def _float_constant(index: GraphIndex, name: str) -> Float32:

@@ -34,9 +34,9 @@ from quant.analysis.tensor_distributions import TensorDistributions
 from quant.numerics.blas import one_blas_thread
 from quant.passes.prepared import PreparedGraph
 from quant.plan import QuantPlan, WeightQuant
-from quant.qdq.int8_weights import RoundedWeights, bias_codes
+from quant.qdq.int8_weights import RoundedWeights
 from quant.rounding.gptq import ScaledWeight, SecondMoment, gptq_together
-from quant.rounding.recorded_codes import bias_scales, exclusive_bias
+from quant.rounding.recorded_codes import exclusive_bias, on_stored_grid
 
 IMAGES = 6
 _POSITION_SEED = 0
@@ -243,9 +243,4 @@ class _Refiner:
         value = self.index.constant(bias)
         assert value is not None  # exclusive_bias
         moved = value.astype(np.float64) + change
-        quant = self.plan.weights[name]
-        if quant.bias is None:
-            self.biases[bias] = moved.astype(np.float32).astype(np.float64)
-            return
-        scales = bias_scales(self.index, self.plan, quant, name)
-        self.biases[bias] = bias_codes(bias, moved, scales).astype(np.float64) * scales
+        self.biases[bias] = on_stored_grid(self.index, self.plan, name, bias, moved)

@@ -1,0 +1,120 @@
+"""Keep what was learned of a network until the build that it is for is whole.
+
+Beside the weights that GPTQ rounded (deploy/build/kept_rounding.py): a file is of one plan, one set
+of pictures, one device and one code; any other, and a damaged one, is made anew.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from calib.archive import content_digest, read_archive, write_archive
+from calib.arrays import AnyArray
+from calib.dataset import PatchSet
+from calib.digest import canonical_json, sha256_bytes
+from calib.errors import CalibrationError
+from calib.records import Sha256, decode, encode
+from deploy.artifacts.own_code import code_digest
+from quant.evidence import Device, RefinementRecord
+from quant.plan import QuantPlan
+from quant.qdq.int8_weights import RoundedWeights
+from quant.refinement.recorded_scales import LearnedScales, Refined
+
+
+@dataclass(frozen=True)
+class RefinementFile:
+    """What stands in a file of learned values beside its arrays.
+
+    Attributes:
+        made_from: digest of all that they follow from.
+        record: what was learned.
+        scales: names of the weights whose scales were learned, in the order of the arrays.
+        codes: names of the weights, likewise.
+        biases: names of the biases, likewise.
+        nearest: weights that are rounded to nearest instead, with the reason.
+        arrays_sha256: digest of the arrays.
+    """
+
+    made_from: Sha256
+    record: RefinementRecord
+    scales: tuple[str, ...]
+    codes: tuple[str, ...]
+    biases: tuple[str, ...]
+    nearest: Mapping[str, str]
+    arrays_sha256: Sha256
+
+
+def kept_refinement(
+    folder: Path | None,
+    plan: QuantPlan,
+    patches: PatchSet,
+    device: Device,
+    make: Callable[[], Refined],
+) -> tuple[Refined, bool]:
+    """Return what was learned for a plan, kept or made now, and whether it was kept.
+
+    Args:
+        folder: of the unfinished build; ``None`` keeps nothing.
+        plan: what is refined, with the record of its rounding.
+        patches: the pictures that it learns from.
+        device: where.
+        make: learns.
+    """
+    if folder is None:
+        return make(), False
+    facts = [plan.to_record(), asdict(patches.record()), device, code_digest()]
+    made_from = sha256_bytes(canonical_json(facts))
+    path = folder / f"{plan.target}-{made_from[:16]}.refinement"
+    found = read_refinement(path, made_from)
+    if found is not None:
+        return found, True
+    made = make()
+    _write(path, made_from, made)
+    return made, False
+
+
+def _write(path: Path, made_from: str, made: Refined) -> None:
+    kinds: dict[str, Mapping[str, AnyArray]] = {
+        "scales": made.scales.weights,
+        "codes": made.weights.codes,
+        "biases": made.weights.biases,
+    }
+    arrays = {
+        f"{kind}-{place}": value
+        for kind, values in kinds.items()
+        for place, value in enumerate(values.values())
+    }
+    record = RefinementFile(
+        made_from,
+        made.record,
+        tuple(made.scales.weights),
+        tuple(made.weights.codes),
+        tuple(made.weights.biases),
+        made.weights.nearest,
+        content_digest(arrays),
+    )
+    write_archive(path, arrays, record=encode(record), compress=False)
+
+
+def read_refinement(path: Path, made_from: str) -> Refined | None:
+    """Return what a file holds, or ``None`` where it is missing, damaged or of something else.
+
+    Args:
+        path: the file.
+        made_from: digest of all that the values must follow from.
+    """
+    if not path.is_file():
+        return None
+    try:
+        arrays, content = read_archive(path)
+        file = decode(content or b"", RefinementFile, path.name, CalibrationError, "build again")
+    except CalibrationError:
+        return None
+    if (file.made_from, file.arrays_sha256) != (made_from, content_digest(arrays)):
+        return None
+    scales, codes, biases = (
+        {name: arrays[f"{kind}-{place}"] for place, name in enumerate(getattr(file, kind))}
+        for kind in ("scales", "codes", "biases")
+    )
+    weights = RoundedWeights(codes, biases, file.nearest)
+    return Refined(file.record, LearnedScales(file.record.activations, scales), weights)

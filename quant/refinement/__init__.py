@@ -1,0 +1,1 @@
+"""Refine int8 weights, scales and biases together against the float network, with torch."""

@@ -1,0 +1,161 @@
+"""Learn weights, scales and biases of a quantized network from what the float network draws.
+
+Small crops of the calibration pictures are drawn by both, and Adam follows the gradient of
+
+    mean over pixels of (seen quantized - seen float)^2
+
+through every rounding (quant/refinement/fake_quantize.py), with rates that fall to 0 along half a
+cosine. Each kind of what is learned moves in a unit of its own, so that one rate serves all layers
+(quant/refinement/network.py).
+
+On the CPU each crop of a batch is one thread's, and gradients are added in the order of the crops:
+the result does not depend on the number of cores.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from calib.arrays import Float32
+from calib.output_kind import OutputKind
+from quant.refinement.limits import hold_weights
+from quant.refinement.network import TorchNetwork
+
+_BETAS = 0.9, 0.99
+# A crop of x4plus holds more than a gigabyte for its gradient.
+_MOST_WORKERS = 2
+
+
+@dataclass(frozen=True)
+class Rates:
+    """How far each kind of what is learned moves in one step at most, in units of its own.
+
+    Attributes:
+        weights: a weight, in steps of its scale.
+        scales: the logarithm of a weight's scale.
+        biases: a bias, in units of its noise.
+        activations: the logarithm of an activation's scale.
+    """
+
+    weights: float
+    scales: float
+    biases: float
+    activations: float
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How much is learned from.
+
+    Attributes:
+        crop_px: side of a crop.
+        crops: how many are drawn, all batches together.
+        batch: crops whose gradients make one step.
+        rates: how fast.
+        seed: draws the crops.
+    """
+
+    crop_px: int
+    crops: int
+    batch: int
+    rates: Rates
+    seed: int = 0
+
+    @property
+    def steps(self) -> int:
+        """How many steps are taken, at least one."""
+        return max(1, self.crops // self.batch)
+
+
+def learn(
+    network: TorchNetwork,
+    kind: OutputKind,
+    pictures: Sequence[Float32],
+    schedule: Schedule,
+    on_step: Callable[[], None] = lambda: None,
+) -> list[float]:
+    """Move what can be learned of a network, in place; return the loss of each step.
+
+    Args:
+        network: quantized as GPTQ left it.
+        kind: what it gives out.
+        pictures: float32 ``[1,C,H,W]``, to learn from.
+        schedule: how.
+        on_step: called after each step.
+    """
+    kinds = {name: found for name, found in network.learned.kinds().items() if found}
+    groups = [{"params": kinds[name], "lr": getattr(schedule.rates, name)} for name in kinds]
+    optimizer = torch.optim.Adam(groups, betas=_BETAS)
+    falling = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: 0.5 + 0.5 * math.cos(math.pi * step / schedule.steps)
+    )
+    tensors = [tensor for found in kinds.values() for tensor in found]
+    crops, device = _crops(pictures, schedule), network.device
+    losses = []
+
+    def share(crop: torch.Tensor) -> tuple[float, tuple[torch.Tensor, ...]]:
+        loss = _loss(network, kind, crop.to(device))
+        found = torch.autograd.grad(loss, tensors, allow_unused=True, materialize_grads=True)
+        return float(loss.detach()), found
+
+    with _deterministic(device), ThreadPoolExecutor(_workers(schedule.batch, device)) as pool:
+        for _ in range(schedule.steps):
+            batch = [next(crops) for _ in range(schedule.batch)]
+            found = list(pool.map(share, batch if device == "cpu" else [torch.cat(batch)]))
+            for place, tensor in enumerate(tensors):
+                tensor.grad = torch.stack([gradients[place] for _, gradients in found]).mean(dim=0)
+            optimizer.step()
+            falling.step()
+            hold_weights(network)
+            losses.append(sum(loss for loss, _ in found) / len(found))
+            on_step()
+    return losses
+
+
+def _loss(network: TorchNetwork, kind: OutputKind, crops: torch.Tensor) -> torch.Tensor:
+    with torch.no_grad():
+        expected = _seen(network.draw(crops, quantized=False), kind)
+    return torch.mean((_seen(network.draw(crops, quantized=True), kind) - expected) ** 2)
+
+
+def _seen(output: torch.Tensor, kind: OutputKind) -> torch.Tensor:
+    return output.clamp(0.0, 1.0) if kind == "picture" else output
+
+
+def _crops(pictures: Sequence[Float32], schedule: Schedule) -> Iterator[torch.Tensor]:
+    """Yield crops without end: each round through the pictures in an order of its own."""
+    rng = np.random.default_rng(schedule.seed)
+    while True:
+        for number in rng.permutation(len(pictures)):
+            picture = pictures[number]
+            height, width = (min(side, schedule.crop_px) for side in picture.shape[2:])
+            top = int(rng.integers(picture.shape[2] - height + 1))
+            left = int(rng.integers(picture.shape[3] - width + 1))
+            crop = picture[:, :, top : top + height, left : left + width]
+            yield torch.from_numpy(np.ascontiguousarray(crop))
+
+
+def _workers(batch: int, device: str) -> int:
+    return min(batch, torch.get_num_threads(), _MOST_WORKERS) if device == "cpu" else 1
+
+
+@contextmanager
+def _deterministic(device: str) -> Iterator[None]:
+    """Compute with one thread for each crop, by algorithms that give the same sum each time."""
+    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    filled = torch.utils.deterministic.fill_uninitialized_memory  # time for nothing: none is read
+    if device == "cpu":
+        torch.set_num_threads(1)
+        torch.use_deterministic_algorithms(True)
+        torch.utils.deterministic.fill_uninitialized_memory = False
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(strict)
+        torch.utils.deterministic.fill_uninitialized_memory = filled

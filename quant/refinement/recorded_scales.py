@@ -1,0 +1,207 @@
+"""Put learned scales into a plan, and hold those that a plan states against what they may be.
+
+Scales follow from the calibration table; learned ones do not, and learning takes minutes and
+pictures. So a refined plan states them, and whoever makes the plan again takes them from there, if
+each is one that refinement could have left:
+
+    1 / MOST <= s / s of the table <= MOST
+    edges of one grid still have one, so that what moves or joins values requantizes nothing
+    pictures, taken and given, keep theirs
+    a grid that shrank clips at most MOST_CLIPPED of what calibration saw, or no more than before
+
+All else of an edge follows from its scale. Weights' scales are bound to the float weights together
+with the int8 weights (quant/rounding/recorded_codes.py).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from calib.arrays import Float32
+from calib.digest import sha256_bytes
+from calib.errors import GraphError
+from calib.table import CalibrationTable
+from quant.analysis.activation_slopes import clipped_share
+from quant.analysis.tensor_distributions import TensorDistributions
+from quant.evidence import RefinementRecord
+from quant.numerics.affine import bias_scale_floor, covered_range
+from quant.numerics.pre_activation_scale import Affine
+from quant.passes.prepared import PreparedGraph
+from quant.plan import EdgeQuant, QuantPlan, WeightQuant
+from quant.planning.activation_scales import held_percentile
+from quant.qdq.int8_weights import RoundedWeights
+
+MOST = 2.0
+MOST_CLIPPED = 0.005
+_FINEST = 0.02  # between two scales that are tried
+
+Grid = tuple[str, float, int]
+
+
+@dataclass(frozen=True, eq=False)
+class LearnedScales:
+    """Scales to take the place of a plan's.
+
+    Attributes:
+        activations: float32 values by edge.
+        weights: float32 ``[O]`` by weight initializer.
+    """
+
+    activations: Mapping[str, float] = field(default_factory=dict)
+    weights: Mapping[str, Float32] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Refined:
+    """What a refinement left: the best that was found, GPTQ's own where nothing was better.
+
+    Attributes:
+        record: how it went.
+        scales: empty where the plan's stay.
+        weights: int8 weights and biases.
+    """
+
+    record: RefinementRecord
+    scales: LearnedScales
+    weights: RoundedWeights
+
+
+def grid_of(edge: EdgeQuant) -> Grid:
+    """Return what two edges agree in if a code means the same value on both."""
+    return edge.dtype, edge.scale, edge.zero_point
+
+
+def free_grids(plan: QuantPlan) -> dict[Grid, tuple[str, ...]]:
+    """Return the grids that may move, with the names of their edges."""
+    pinned = {grid_of(e) for e in plan.edges.values() if e.rule.startswith("pinned")}
+    found: dict[Grid, tuple[str, ...]] = {}
+    for name, edge in plan.edges.items():
+        if grid_of(edge) not in pinned:
+            found[grid_of(edge)] = (*found.get(grid_of(edge), ()), name)
+    return found
+
+
+def smallest_factors(prepared: PreparedGraph, table: CalibrationTable) -> list[float]:
+    """Return for each free grid by how much its scale may shrink, at least ``1 / MOST``."""
+    distributions = prepared.distributions(table)
+    return [
+        max(_smallest_factor(prepared.plan.edges[name], distributions) for name in names)
+        for names in free_grids(prepared.plan).values()
+    ]
+
+
+def _smallest_factor(edge: EdgeQuant, distributions: TensorDistributions) -> float:
+    allowed = max(MOST_CLIPPED, _clipped(edge, edge.scale, distributions))
+    for factor in np.arange(1.0 / MOST, 1.0, _FINEST):
+        if _clipped(edge, float(np.float32(edge.scale * factor)), distributions) <= allowed:
+            return float(factor)
+    return 1.0
+
+
+def _clipped(edge: EdgeQuant, scale: float, distributions: TensorDistributions) -> float:
+    low, high = covered_range(scale, edge.zero_point, edge.integer)
+    return clipped_share(distributions, edge.tensor, low, high, scale)
+
+
+def scales_digest(scales: Float32) -> str:
+    """Return the sha256 of float32 scales ``[O]``."""
+    return sha256_bytes(scales.astype("<f4").tobytes())
+
+
+def with_learned_scales(
+    prepared: PreparedGraph,
+    table: CalibrationTable,
+    record: RefinementRecord,
+    weights: Mapping[str, Float32],
+) -> PreparedGraph:
+    """Return the graph under a plan of learned scales.
+
+    Args:
+        prepared: the graph under the plan that follows from the table.
+        table: that table.
+        record: what was learned; it becomes part of the plan.
+        weights: scales float32 ``[O]`` by weight. One that the record does not state, or not so,
+            keeps what the plan has.
+
+    Raises:
+        GraphError: a learned activation scale is none that refinement leaves.
+    """
+    plan = prepared.plan
+    for fault in _faults(prepared, table, record.activations):
+        raise GraphError(f"the plan's refinement {fault}; build again")
+    distributions = prepared.distributions(table)
+    edges = {
+        name: _moved(edge, record.activations[name], distributions)
+        if name in record.activations
+        else edge
+        for name, edge in plan.edges.items()
+    }
+    moved = {
+        name: replace(quant, scales=tuple(map(float, weights[name])))
+        if name in weights and record.weights.get(name) == scales_digest(weights[name])
+        else quant
+        for name, quant in plan.weights.items()
+    }
+    return prepared.under(replace(plan, edges=edges, weights=moved, refined=record))
+
+
+def _faults(
+    prepared: PreparedGraph, table: CalibrationTable, learned: Mapping[str, float]
+) -> list[str]:
+    """Say which learned activation scales cannot be, each with its edge."""
+    plan = prepared.plan
+    if not learned:
+        return []
+    grids = free_grids(plan)
+    free = {name for names in grids.values() for name in names}
+    if {*learned} != free:
+        odd = min({*learned} ^ free)
+        return [f"{'has' if odd in learned else 'lacks'} a scale of edge {odd!r}"]
+    faults = []
+    for names, smallest in zip(grids.values(), smallest_factors(prepared, table), strict=True):
+        scale = learned[names[0]]
+        faults += [
+            f"gives {name!r} another scale than {names[0]!r}, of the same grid"
+            for name in names
+            if learned[name] != scale
+        ]
+        before = plan.edges[names[0]].scale
+        if not np.float32(before * smallest) <= scale <= np.float32(before * MOST):
+            faults.append(
+                f"gives {names[0]!r} the scale {scale:g}, expected {before * smallest:g} to "
+                f"{before * MOST:g} beside the table's {before:g}"
+            )
+    return faults
+
+
+def _moved(edge: EdgeQuant, scale: float, distributions: TensorDistributions) -> EdgeQuant:
+    """Return an edge with another scale, and what follows from it."""
+    low, high = covered_range(scale, edge.zero_point, edge.integer)
+    affine = Affine(scale, edge.zero_point)
+    return replace(
+        edge,
+        scale=scale,
+        low=low,
+        high=high,
+        rule=f"learned from {edge.rule}",
+        percentile=held_percentile(distributions, edge.tensor, edge.integer, affine),
+    )
+
+
+def smallest_weight_scales(
+    prepared: PreparedGraph, quant: WeightQuant, edges: Mapping[str, float]
+) -> Float32 | None:
+    """Return float32 ``[O]``, the scales from which on an int32 bias fits; ``None``: any.
+
+    Args:
+        prepared: the graph under the plan.
+        quant: a weight of it.
+        edges: learned activation scales.
+    """
+    bias = None if quant.bias is None else prepared.index.constant(quant.bias)
+    if bias is None:
+        return None
+    node = next(n for n in prepared.index.consumers(quant.bias or "") if n.name == quant.node)
+    through = prepared.plan.edge_read_by(node.input[0], node.name) or ""
+    return bias_scale_floor(bias, edges.get(through, prepared.plan.edges[through].scale))
