@@ -28,7 +28,7 @@ from deploy.artifacts.manifest import CalibrationRecord, library_versions, writt
 from deploy.artifacts.network_record import NetworkRecord
 from deploy.artifacts.weights_record import WeightsRecord
 
-SCHEMA: Literal["esrdeploy.handoff/12"] = "esrdeploy.handoff/12"
+SCHEMA: Literal["esrdeploy.handoff/13"] = "esrdeploy.handoff/13"
 INPUT_KIND = "input"
 FLOAT_KIND = "float"
 INT8_PREFIX = "int8-"
@@ -134,7 +134,7 @@ class BundleManifest:
     wheel: PlainPath
     weights_licence: str | None = None
     versions: Mapping[str, str] = field(default_factory=library_versions)
-    schema: Literal["esrdeploy.handoff/12"] = SCHEMA
+    schema: Literal["esrdeploy.handoff/13"] = SCHEMA
 
     @property
     def stem(self) -> str:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -148,14 +149,15 @@ def _workers(batch: int, device: str) -> int:
 def _deterministic(device: str) -> Iterator[None]:
     """Compute with one thread for each crop, by algorithms that give the same sum each time."""
     threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    filled = torch.utils.deterministic.fill_uninitialized_memory  # time for nothing: none is read
+    switches: Any = torch.utils.deterministic  # whose one is a property, unknown to checkers
+    filled = switches.fill_uninitialized_memory
     if device == "cpu":
         torch.set_num_threads(1)
         torch.use_deterministic_algorithms(True)
-        torch.utils.deterministic.fill_uninitialized_memory = False
+        switches.fill_uninitialized_memory = False  # nothing reads it
     try:
         yield
     finally:
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(strict)
-        torch.utils.deterministic.fill_uninitialized_memory = filled
+        switches.fill_uninitialized_memory = filled

@@ -1,0 +1,211 @@
+"""Refinement in small: torch computes what the file does, learns, and keeps what is allowed."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from calib.errors import GraphError, UsageError
+from calib.graph import GraphIndex
+from calib.runtime import Session
+from calib.table import CalibrationTable
+from quant.passes.prepared import PreparedGraph
+from quant.plan import QuantOptions
+from quant.planner import plan_graph
+from quant.qdq.emit import emit_qdq
+from quant.qdq.int8_weights import RoundedWeights
+from quant.refinement import refine as refinement
+from quant.refinement.learn import Rates, Schedule, learn
+from quant.refinement.network import TorchNetwork
+from quant.refinement.operators import require_refinable
+from quant.refinement.recorded_scales import Refined, free_grids, with_learned_scales
+from quant.refinement.refine import Examples, find_device, refine
+from quant.rounding.recorded_codes import record_rounding, rounding_faults, stored_weights
+from quant.rounding.round_weights import round_weights
+from quant.targets import PROFILES, find_profile
+from tests.quant.conftest import HEADER, NO_IMAGES, parse, pictures
+
+ALL = Rates(0.004, 2e-4, 0.05, 4e-3)
+SCHEDULES = {"some": Schedule(8, 8, 2, replace(ALL, weights=0.0)), "all": Schedule(8, 8, 2, ALL)}
+
+Case = tuple[onnx.ModelProto, CalibrationTable]
+
+
+@pytest.fixture(params=["residual", "compact"])
+def case(request: pytest.FixtureRequest) -> Case:
+    name = request.param
+    return request.getfixturevalue(name), request.getfixturevalue(f"{name}_table")
+
+
+def rounded(case: Case, target: str) -> tuple[PreparedGraph, RoundedWeights]:
+    model, table = case
+    options = QuantOptions(effort="high")
+    prepared = plan_graph(GraphIndex(model), table, find_profile(target), options)
+    return prepared, round_weights(prepared, table, pictures(model))
+
+
+def nearness(model: onnx.ModelProto) -> Callable[[PreparedGraph, RoundedWeights], float]:
+    (judge,) = pictures(model, 1)
+    expected = Session(model, optimized=False, threads=1).run({"input": judge})["output"]
+
+    def measure(prepared: PreparedGraph, weights: RoundedWeights) -> float:
+        made = Session(emit_qdq(prepared, weights), optimized=False, threads=1)
+        found = made.run({"input": judge})["output"]
+        return float(-10 * np.log10(np.mean((found - expected) ** 2)))
+
+    return measure
+
+
+def refined(
+    case: Case,
+    prepared: PreparedGraph,
+    weights: RoundedWeights,
+    measure: Callable[[PreparedGraph, RoundedWeights], float],
+) -> Refined:
+    examples = Examples(pictures(case[0]), NO_IMAGES, NO_IMAGES, measure)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(refinement, "STAGES", {"cpu": SCHEDULES})
+        return refine(prepared, case[1], weights, examples, "cpu")
+
+
+@pytest.mark.parametrize("target", PROFILES)
+def test_torch_draws_what_the_file_does(case: Case, target: str) -> None:
+    prepared, weights = rounded(case, target)
+    network = TorchNetwork(prepared, weights, "cpu")
+    (picture,) = pictures(case[0], 1)
+    drawn = {}
+    with torch.no_grad():
+        for quantized in (False, True):
+            found = network.draw(torch.from_numpy(picture), quantized=quantized)
+            drawn[quantized] = found.numpy()
+    for quantized, model in ((False, prepared.model), (True, emit_qdq(prepared, weights))):
+        session = Session(model, optimized=False, threads=1)
+        expected = session.run({"input": picture})["output"]
+        np.testing.assert_allclose(drawn[quantized], expected, rtol=0, atol=2e-5)
+    assert np.abs(drawn[True] - drawn[False]).max() > 1e-4
+
+
+def test_learning_lowers_the_loss(
+    compact: onnx.ModelProto, compact_table: CalibrationTable
+) -> None:
+    clipping = QuantOptions(percentile=90.0, effort="high")
+    graph = GraphIndex(compact)
+    prepared = plan_graph(graph, compact_table, find_profile("ort"), clipping)
+    weights = round_weights(prepared, compact_table, pictures(compact))
+    network = TorchNetwork(prepared, weights, "cpu")
+    fast = Schedule(8, 48, 2, replace(ALL, activations=2e-2))
+    losses = learn(network, "map", pictures(compact), fast)
+    assert len(losses) == 24
+    assert np.mean(losses[-6:]) < 0.8 * np.mean(losses[:6])
+
+
+@pytest.mark.parametrize("target", ["ort", "tensorrt"])
+def test_what_is_learned_is_the_same_each_time_and_allowed(case: Case, target: str) -> None:
+    prepared, weights = rounded(case, target)
+    rising = iter((1.0, 2.0, 3.0) * 2)
+    first, second = (refined(case, prepared, weights, lambda *_: next(rising)) for _ in range(2))
+    assert first.record == second.record
+    assert [stage.taken for stage in first.record.stages] == [True, True]
+    for name, codes in first.weights.codes.items():
+        np.testing.assert_array_equal(codes, second.weights.codes[name])
+        assert prepared.plan.weights[name].limits.excess(codes) == 0
+    done = with_learned_scales(prepared, case[1], first.record, first.scales.weights)
+    assert done.plan.edges != prepared.plan.edges
+    for names in free_grids(prepared.plan).values():
+        assert len({done.plan.edges[name].scale for name in names}) == 1
+    recorded = record_rounding(done, first.weights, NO_IMAGES)
+    stored = stored_weights(recorded, emit_qdq(recorded, first.weights))
+    assert list(rounding_faults(recorded, stored)) == []
+
+
+def test_what_is_not_better_is_left_out(case: Case) -> None:
+    prepared, weights = rounded(case, "qnn")
+    falling = iter((3.0, 2.0, 1.0))
+    found = refined(case, prepared, weights, lambda *_: next(falling))
+    assert found.weights is weights
+    assert not found.scales.activations
+    done = with_learned_scales(prepared, case[1], found.record, found.scales.weights)
+    assert (done.plan.edges, done.plan.weights) == (prepared.plan.edges, prepared.plan.weights)
+    assert "(left out)" in str(found.record)
+
+
+def test_the_judges_decide_by_the_file(case: Case) -> None:
+    prepared, weights = rounded(case, "ort")
+    measure = nearness(case[0])
+    found = refined(case, prepared, weights, measure)
+    done = with_learned_scales(prepared, case[1], found.record, found.scales.weights)
+    best = max([found.record.parity_db, *(s.parity_db for s in found.record.stages if s.taken)])
+    assert measure(done, found.weights) == pytest.approx(best, abs=1e-9)
+
+
+Scales = dict[str, float]
+
+
+def too_far(scales: Scales, grid: tuple[str, ...]) -> None:
+    scales.update({name: 2.5 * scales[name] for name in grid})
+
+
+def apart_from_its_grid(scales: Scales, grid: tuple[str, ...]) -> None:
+    scales[grid[1]] *= 1.01
+
+
+def missing(scales: Scales, grid: tuple[str, ...]) -> None:
+    del scales[grid[1]]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (too_far, "expected"),
+        (apart_from_its_grid, "of the same grid"),
+        (missing, "lacks a scale of edge"),
+    ],
+)
+def test_a_scale_that_cannot_be_learned_is_refused(
+    residual: onnx.ModelProto,
+    residual_table: CalibrationTable,
+    spoil: Callable[[Scales, tuple[str, ...]], None],
+    told: str,
+) -> None:
+    case = residual, residual_table
+    prepared, weights = rounded(case, "ort")
+    rising = iter((1.0, 2.0, 3.0))
+    found = refined(case, prepared, weights, lambda *_: next(rising))
+    shared = next(names for names in free_grids(prepared.plan).values() if len(names) > 1)
+    scales = dict(found.record.activations)
+    spoil(scales, shared)
+    record = replace(found.record, activations=scales)
+    with pytest.raises(GraphError, match=told):
+        with_learned_scales(prepared, residual_table, record, found.scales.weights)
+
+
+def test_an_operator_that_is_not_known_is_refused_in_one_line() -> None:
+    model = parse(
+        HEADER
+        + """
+odd (float[1,3,8,8] input) => (float[1,3,8,8] output)
+<float[3,3,3,3] w0, float[3] b0>
+{ [conv] c = Conv<pads=[1,1,1,1]>(input, w0, b0)
+  [soft] output = Softmax<axis=1>(c) }
+"""
+    )
+    with pytest.raises(UsageError, match=r"cannot refine through Softmax of node 'soft'") as caught:
+        require_refinable(GraphIndex(model))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert find_device("auto") == find_device("cpu") == "cpu"
+    with pytest.raises(UsageError, match="--device cuda"):
+        find_device("cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert (find_device("auto"), find_device("cpu")) == ("cuda", "cpu")
+
+
+def test_high_effort_rounds_by_gptq() -> None:
+    with pytest.raises(UsageError, match="effort high"):
+        QuantOptions(rounding="nearest", effort="high")
