@@ -45,7 +45,7 @@ from deploy.artifacts.manifest import Manifest
 from deploy.artifacts.parity_record import ParityFile
 from deploy.handoff.bundle_manifest import BundleManifest
 from deploy.handoff.returned.quantization import OutputQuantization
-from quant.plan import QuantPlan
+from quant.plan import QuantOptions, QuantPlan
 from quant.sensitivity import SensitivityFile
 
 RECORDS = (
@@ -119,6 +119,12 @@ def records(kind: Any) -> st.SearchStrategy[Any]:
         given_fields["patches"] = st.lists(records(PatchRecord), min_size=1, max_size=2).map(tuple)
         return st.fixed_dictionaries(given_fields).map(
             lambda found: ImagesRecord(**found, count=len(found["patches"]))
+        )
+    if kind is QuantOptions:  # learning goes on where GPTQ ends
+        return st.fixed_dictionaries(given_fields).map(
+            lambda found: QuantOptions(
+                **found | ({"rounding": "gptq"} if found["effort"] == "high" else {})
+            )
         )
     return st.builds(kind, **given_fields)
 

@@ -99,7 +99,7 @@ def test_what_is_no_network_is_named(tmp_path: Path) -> None:
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch_fidelity.feature_extractor_inceptionv3", None)
-    with pytest.raises(UsageError, match=r"esrdeploy\[fid\]"):
+    with pytest.raises(UsageError, match=r"pip install .*torch-fidelity"):
         feature_network("torch-fidelity")
 
 
