@@ -47,6 +47,10 @@ NOT_RUN = {
     "esrdeploy upscale clip.mp4 large.mkv": "needs a clip; tests/deploy/upscale/video makes them",
     "esrdeploy build --model x4plus-anime-6b --calib-table TABLE --min-parity 43 "
     "--allow-mostly-promoted": "a figure of a benchmark, run by hand",
+    "esrdeploy build --model animevideov3 --calib HALF --mode whole": (
+        "a figure of halves of photographs that are no part of the project, run by hand"
+    ),
+    "esrdeploy compare OTHER_HALF --model animevideov3": "of the build before it",
 }
 REAL = "tutorial.md"  # run with the real animevideov3, when the site is built
 FURNISHED = "esrdeploy build --weights my-finetune.pth"
