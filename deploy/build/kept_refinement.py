@@ -8,13 +8,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from calib.archive import content_digest, read_archive, write_archive
-from calib.arrays import AnyArray
+from calib.archive import content_digest
 from calib.dataset import PatchSet
 from calib.digest import canonical_json, sha256_bytes
-from calib.errors import CalibrationError
-from calib.records import Sha256, decode, encode
 from deploy.artifacts.own_code import code_digest
+from deploy.build.kept_file import KeptRecord, named, numbered, read_kept, write_kept
 from quant.evidence import Device, RefinementRecord
 from quant.plan import QuantPlan
 from quant.qdq.int8_weights import RoundedWeights
@@ -22,26 +20,22 @@ from quant.refinement.recorded_scales import LearnedScales, Refined
 
 
 @dataclass(frozen=True)
-class RefinementFile:
+class RefinementFile(KeptRecord):
     """What stands in a file of learned values beside its arrays.
 
     Attributes:
-        made_from: digest of all that they follow from.
         record: what was learned.
         scales: names of the weights whose scales were learned, in the order of the arrays.
         codes: names of the weights, likewise.
         biases: names of the biases, likewise.
         nearest: weights that are rounded to nearest instead, with the reason.
-        arrays_sha256: digest of the arrays.
     """
 
-    made_from: Sha256
     record: RefinementRecord
     scales: tuple[str, ...]
     codes: tuple[str, ...]
     biases: tuple[str, ...]
     nearest: Mapping[str, str]
-    arrays_sha256: Sha256
 
 
 def kept_refinement(
@@ -74,26 +68,18 @@ def kept_refinement(
 
 
 def _write(path: Path, made_from: str, made: Refined) -> None:
-    kinds: dict[str, Mapping[str, AnyArray]] = {
-        "scales": made.scales.weights,
-        "codes": made.weights.codes,
-        "biases": made.weights.biases,
-    }
-    arrays = {
-        f"{kind}-{place}": value
-        for kind, values in kinds.items()
-        for place, value in enumerate(values.values())
-    }
+    scales, codes, biases = made.scales.weights, made.weights.codes, made.weights.biases
+    arrays = numbered(scales=scales, codes=codes, biases=biases)
     record = RefinementFile(
         made_from,
-        made.record,
-        tuple(made.scales.weights),
-        tuple(made.weights.codes),
-        tuple(made.weights.biases),
-        made.weights.nearest,
         content_digest(arrays),
+        made.record,
+        tuple(scales),
+        tuple(codes),
+        tuple(biases),
+        made.weights.nearest,
     )
-    write_archive(path, arrays, record=encode(record), compress=False)
+    write_kept(path, record, arrays)
 
 
 def read_refinement(path: Path, made_from: str) -> Refined | None:
@@ -103,18 +89,12 @@ def read_refinement(path: Path, made_from: str) -> Refined | None:
         path: the file.
         made_from: digest of all that the values must follow from.
     """
-    if not path.is_file():
+    found = read_kept(path, RefinementFile, made_from)
+    if found is None:
         return None
-    try:
-        arrays, content = read_archive(path)
-        file = decode(content or b"", RefinementFile, path.name, CalibrationError, "build again")
-    except CalibrationError:
-        return None
-    if (file.made_from, file.arrays_sha256) != (made_from, content_digest(arrays)):
-        return None
+    file, arrays = found
     scales, codes, biases = (
-        {name: arrays[f"{kind}-{place}"] for place, name in enumerate(getattr(file, kind))}
-        for kind in ("scales", "codes", "biases")
+        named(arrays, kind, getattr(file, kind)) for kind in ("scales", "codes", "biases")
     )
     weights = RoundedWeights(codes, biases, file.nearest)
     return Refined(file.record, LearnedScales(file.record.activations, scales), weights)

@@ -10,34 +10,28 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from calib.archive import content_digest, read_archive, write_archive
-from calib.arrays import AnyArray
+from calib.archive import content_digest
 from calib.dataset import PatchSet
 from calib.digest import canonical_json, sha256_bytes
-from calib.errors import CalibrationError
-from calib.records import Sha256, decode, encode
 from deploy.artifacts.own_code import code_digest
+from deploy.build.kept_file import KeptRecord, named, numbered, read_kept, write_kept
 from quant.plan import QuantPlan
 from quant.qdq.int8_weights import RoundedWeights
 
 
 @dataclass(frozen=True)
-class RoundingFile:
+class RoundingFile(KeptRecord):
     """What stands in a file of rounded weights beside its arrays.
 
     Attributes:
-        made_from: digest of all that the weights follow from.
         codes: names of the rounded weights, in the order of the arrays.
         biases: names of the biases, likewise.
         nearest: weights that are rounded to nearest instead, with the reason.
-        arrays_sha256: digest of the arrays.
     """
 
-    made_from: Sha256
     codes: tuple[str, ...]
     biases: tuple[str, ...]
     nearest: Mapping[str, str]
-    arrays_sha256: Sha256
 
 
 def kept_rounding(
@@ -66,14 +60,11 @@ def kept_rounding(
 
 
 def _write(path: Path, made_from: str, made: RoundedWeights) -> None:
-    arrays: dict[str, AnyArray] = {
-        **{f"codes-{place}": value for place, value in enumerate(made.codes.values())},
-        **{f"biases-{place}": value for place, value in enumerate(made.biases.values())},
-    }
+    arrays = numbered(codes=made.codes, biases=made.biases)
     record = RoundingFile(
-        made_from, tuple(made.codes), tuple(made.biases), dict(made.nearest), content_digest(arrays)
+        made_from, content_digest(arrays), tuple(made.codes), tuple(made.biases), dict(made.nearest)
     )
-    write_archive(path, arrays, record=encode(record), compress=False)
+    write_kept(path, record, arrays)
 
 
 def read_rounding(path: Path, made_from: str) -> RoundedWeights | None:
@@ -83,15 +74,10 @@ def read_rounding(path: Path, made_from: str) -> RoundedWeights | None:
         path: the file.
         made_from: digest of all that the weights must follow from.
     """
-    if not path.is_file():
+    found = read_kept(path, RoundingFile, made_from)
+    if found is None:
         return None
-    try:
-        arrays, content = read_archive(path)
-        record = decode(content or b"", RoundingFile, path.name, CalibrationError, "build again")
-    except CalibrationError:
-        return None
-    if (record.made_from, record.arrays_sha256) != (made_from, content_digest(arrays)):
-        return None
-    codes = {name: arrays[f"codes-{place}"] for place, name in enumerate(record.codes)}
-    biases = {name: arrays[f"biases-{place}"] for place, name in enumerate(record.biases)}
+    record, arrays = found
+    codes = named(arrays, "codes", record.codes)
+    biases = named(arrays, "biases", record.biases)
     return RoundedWeights(codes, biases, dict(record.nearest))

@@ -57,6 +57,8 @@ class Journey:
         usage: dict[str, Usage] = {}
         *before, last = self.plan.toolchain.stages
         if self._left:
+            if self.route.own_scales:
+                self._write_calibration()
             for stage in before:
                 done = self._work / f"{stage.name}.done"
                 if not done.is_file():
@@ -129,8 +131,6 @@ class Journey:
         """Write the job of a stage, and return the process that does it."""
         place = next(one for one in self.plan.places if one.environment == stage.environment)
         job = self._work.resolve() / f"{stage.name}.job.json"
-        if self.route.own_scales:
-            self._write_calibration()
         write_atomically(job, canonical_json(self._job(stage)))
         return Step(
             self._title(stage),
