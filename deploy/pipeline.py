@@ -114,7 +114,7 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
         kept = [item.path for item in earlier.kept]
         with (
             staged(folder, kept, resumable_files, progress.note) as stage,
-            DrawingAhead(judges.patches.patches, request.tile) as ahead,
+            DrawingAhead(judges.drawn, request.tile) as ahead,
         ):
             keep_export(stage, network, request, exported)
             (float_file,) = write_fp32(stage, request.stem, formed)

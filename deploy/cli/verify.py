@@ -229,7 +229,7 @@ def show_verification(verification: "Verification") -> None:
         )
     for reason in verification.limit_reasons:
         typer.echo(reason)
-    for line in verification.lowest:
+    for line in (*verification.lowest, *verification.charts):
         typer.echo(line)
     for result in verification.parity:
         if result.reference in ORIGINAL_NAMES:

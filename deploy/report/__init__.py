@@ -10,7 +10,7 @@ and of the float model with all inner tensors on one picture.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from calib.files import write_atomically
@@ -20,14 +20,30 @@ from deploy.metrics.layer_sqnr import LayerError
 from deploy.progress import Progress
 from deploy.report.content import Content, content_of, read_content
 from deploy.report.drawing import choose_ranges, draw_scenes
-from deploy.report.render import ShownPictures, render
+from deploy.report.render import Figures, ShownPictures, render
 from deploy.runtime.outputs import Outputs
+from deploy.verify.chart import ChartParity, measure_chart
 from deploy.verify.contents import CheckedBuild
 from deploy.verify.explain import LAYER_PICTURES, measure_layers
 from deploy.verify.judges import Judges, judges_of, shown_instead
 from deploy.verify.verification import Verification
 
 __all__ = ["REPORT_NAME", "remake_report", "write_report"]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured of int8 files beyond their verdict.
+
+    Attributes:
+        layers: error of every tensor by file.
+        layer_images: names of the pictures that those errors are of.
+        charts: how near they come to float on a test chart.
+    """
+
+    layers: Mapping[str, Sequence[LayerError]]
+    layer_images: Sequence[str]
+    charts: Sequence[ChartParity]
 
 
 def write_report(
@@ -48,7 +64,7 @@ def write_report(
         UsageError: the file cannot be written.
     """
     content = content_of(checked.under(manifest, verification.parity_record()))
-    measured = verification.layers, verification.layer_images
+    measured = Measured(verification.layers, verification.layer_images, verification.charts)
     return _write(content, verification.judges, verification.outputs, measured, progress)
 
 
@@ -73,23 +89,31 @@ def remake_report(folder: Path, progress: Progress, images: Path | None = None) 
     layers = measure_layers(content.checked, judges.patches.patches[:LAYER_PICTURES], progress)
     content = replace(content, checks=(*content.checks, *layers.checks))
     shown = layers.outputs.images if layers.errors else ()
-    return _write(content, judges, layers.outputs, (layers.errors, shown), progress)
+    charts = measure_chart(content.build, progress)
+    measured = Measured(layers.errors, shown, charts)
+    return _write(content, judges, layers.outputs, measured, progress)
 
 
 def _write(
     content: Content,
     judges: Judges,
     outputs: Outputs,
-    measured: tuple[Mapping[str, Sequence[LayerError]], Sequence[str]],
+    measured: Measured,
     progress: Progress,
 ) -> bool:
-    errors, layer_images = measured
     other = shown_instead(content.manifest.verified_on, judges.record())
     if other:
         progress.note(f"{content.manifest.stem}: the report's {other}")
     scenes = draw_scenes(content, judges.patches.patches, outputs, progress)
-    layers = {card.label: errors.get(card.artifact.path, ()) for card in content.cards}
+    layers = {card.label: measured.layers.get(card.artifact.path, ()) for card in content.cards}
     shown = ShownPictures(judges.record(), other, scenes)
-    page = render(content, shown, layers, layer_images, choose_ranges(content))
+    charts = {
+        card.label: chart
+        for card in content.cards
+        for chart in measured.charts
+        if chart.artifact == card.artifact.path
+    }
+    found = Figures(layers, measured.layer_images, charts, choose_ranges(content))
+    page = render(content, shown, found)
     write_atomically(content.build.folder / REPORT_NAME, page)
     return content.passed

@@ -30,6 +30,7 @@ from deploy.report.plans import percentile_text, summarize_plan
 from deploy.report.plots import WORST, range_plot, sqnr_plot
 from deploy.report.ranges import ChosenRange
 from deploy.report.sensitivity_plot import sensitivity_plot
+from deploy.verify.chart import ChartParity
 
 
 @dataclass(frozen=True)
@@ -83,21 +84,30 @@ class ShownPictures:
     scenes: Sequence[Scene]
 
 
-def render(
-    content: Content,
-    shown: ShownPictures,
-    layers: Mapping[str, Sequence[LayerError]],
-    layer_images: Sequence[str],
-    ranges: Mapping[str, Sequence[ChosenRange]],
-) -> bytes:
+@dataclass(frozen=True)
+class Figures:
+    """What the page shows of each int8 model, by its label.
+
+    Attributes:
+        layers: error of every tensor.
+        layer_images: names of the pictures that those errors are of.
+        charts: how near it comes to float on each patch of a test chart.
+        ranges: the tensors that their range costs most.
+    """
+
+    layers: Mapping[str, Sequence[LayerError]]
+    layer_images: Sequence[str]
+    charts: Mapping[str, ChartParity]
+    ranges: Mapping[str, Sequence[ChosenRange]]
+
+
+def render(content: Content, shown: ShownPictures, figures: Figures) -> bytes:
     """Return the page.
 
     Args:
         content: what is known of the build.
         shown: pictures that its models drew.
-        layers: error of every tensor, by label of the int8 model.
-        layer_images: names of the pictures that those errors are of.
-        ranges: the tensors that their range costs most, likewise.
+        figures: what was measured of the int8 models.
     """
     environment = page_environment("deploy.report")
     environment.filters["threshold_db"] = threshold_db
@@ -116,17 +126,20 @@ def render(
         heat_scale=scale,
         heat_colours=heat_colours(),
         unseen_db=f"{UNSEEN_DB:g}",
-        layer_images=layer_images,
+        layer_images=figures.layer_images,
+        charts=figures.charts,
         layers={
             label: (sqnr_plot(found), worst_layers(found, WORST), what_sqnr_says(found))
-            for label, found in layers.items()
+            for label, found in figures.layers.items()
             if found
         },
         sensitivities={
             f"int8 {target}": sensitivity_plot(found, content.plans[target].options.promoted)
             for target, found in content.sensitivities.items()
         },
-        ranges={name: [range_plot(one) for one in chosen] for name, chosen in ranges.items()},
+        ranges={
+            name: [range_plot(one) for one in chosen] for name, chosen in figures.ranges.items()
+        },
         plans=[summarize_plan(plan) for plan in content.plans.values()],
     )
     return page.encode()

@@ -20,6 +20,7 @@ from deploy.runtime.backends import require_backends
 from deploy.runtime.outputs import Drawn
 from deploy.verify.backend_error import BackendError
 from deploy.verify.backends_of_file import runtime_of
+from deploy.verify.chart import measure_chart
 from deploy.verify.compare_models import against_record, compare_models
 from deploy.verify.contents import CheckedBuild, check_folder, open_build
 from deploy.verify.drawing_ahead import DrawingAhead
@@ -63,7 +64,7 @@ def verify_tree(  # noqa: PLR0913  # two of them have defaults
     for folder, manifest in zip(folders, manifests, strict=True):
         opened = open_build(folder, manifest)
         judges = judges_of(manifest, images).unseen_by(opened.build)
-        with DrawingAhead(judges.patches.patches, manifest.network.tile) as ahead:
+        with DrawingAhead(judges.drawn, manifest.network.tile) as ahead:
             if not opened.unusable:
                 ahead.draw_with_all(opened.build)
             checked = check_folder(opened, progress).with_report()
@@ -121,6 +122,7 @@ def compare_build(  # noqa: PLR0913, PLR0917  # two of them have defaults
         named, result = against_original
         checks += named
         parity.insert(0, result)
+    charts = measure_chart(build, progress, known)
     backends, refused, not_run = measure_backends(build, compared.outputs, options, progress)
     return replace(
         verification,
@@ -136,6 +138,7 @@ def compare_build(  # noqa: PLR0913, PLR0917  # two of them have defaults
         outputs=compared.outputs,
         int8=build.int8_shares,
         batch=build.manifest.network.tile.batch,
+        charts=charts,
         not_run_here=_not_run_here(build, latencies, backends),
     )
 

@@ -19,6 +19,7 @@ from deploy.metrics.thresholds import limit_reasons
 from deploy.runtime.cpu import this_machine
 from deploy.runtime.outputs import Outputs
 from deploy.verify.backend_error import BackendError
+from deploy.verify.chart import ChartParity
 from deploy.verify.judges import Judges
 from deploy.verify.latency import Latency
 from deploy.verify.original import ORIGINAL_NAMES
@@ -47,6 +48,7 @@ class Verification:
         outputs: what the models drew of the first pictures.
         int8: by int8 file, how much of it is in integers, and its size.
         batch: how many pictures one inference takes.
+        charts: how near each int8 file comes to float on a test chart.
         not_run_here: int8 files that no runtime they are made for has run here.
         warnings: what to mind of a finished build, one line each.
     """
@@ -65,6 +67,7 @@ class Verification:
     outputs: Outputs = field(default_factory=Outputs, compare=False)
     int8: Mapping[str, str] = field(default_factory=dict)
     batch: int = 1
+    charts: tuple[ChartParity, ...] = ()
     not_run_here: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -180,6 +183,7 @@ class Verification:
             "machine": this_machine().record() if self.backends or self.latencies else None,
             "backends": [item.record() for item in self.backends],
             "not_run": dict(self.not_run),
+            "charts": [chart.record() for chart in self.charts],
             "not_run_here": list(self.not_run_here),
             "pictures_at_once": self.batch,
             "speed": [item.record() for item in self.latencies],
