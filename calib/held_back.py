@@ -1,9 +1,10 @@
 """Hold back part of a user's pictures from calibration, to judge on them what it came to.
 
-Of the photographs of a folder, in their shuffled order, the last one in five is held back, at most
-eight; fewer than five are all calibrated on. A photograph whose file is also among those calibrated
-on is not held back. A DIV2K layout has its own: the LR files of its evaluation pairs, which
-calibration never sees, or the HR files where photographs are degraded.
+Of the photographs of a folder, in their shuffled order, the last are held back: one in five, at
+most eight; four where that leaves eight to calibrate on, for a verdict on one or two says little of
+others. Fewer than five are all calibrated on. A photograph whose file is also among those
+calibrated on is not held back. A DIV2K layout has its own: the LR files of its evaluation pairs,
+which calibration never sees, or the HR files where photographs are degraded.
 """
 
 from dataclasses import dataclass
@@ -24,6 +25,10 @@ from calib.views import degraded_view, seen_through
 
 ONE_IN = 5
 MOST = 8
+FEW = 4
+"""Photographs below which a verdict says little of others."""
+ENOUGH = 8
+"""Photographs to calibrate on that are left before as many as :data:`FEW` are held back."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ def split_folder(  # noqa: PLR0913  # all of them say which pictures
     photos = shuffled_photos(folder, seed, degraded=degraded)
     judges = _evaluated(folder, degraded=degraded)
     if not judges:
-        back = min(MOST, len(photos) // ONE_IN)
+        back = held_back_of(len(photos))
         photos, judges = photos[: len(photos) - back], photos[len(photos) - back :]
     how: Any = {"seed": seed, "size": size, "degradation": degradation}
     calibration = cut_patches(photos, mode=mode, count=count, **how)
@@ -78,6 +83,17 @@ def split_folder(  # noqa: PLR0913  # all of them say which pictures
     if not judges:
         return SplitFolder(calibration, None)
     return SplitFolder(calibration, judged_patches(judges, **how))
+
+
+def held_back_of(count: int) -> int:
+    """Return how many of so many photographs are held back.
+
+    >>> [held_back_of(count) for count in (4, 5, 9, 11, 12, 20, 25, 100)]
+    [0, 1, 1, 3, 4, 4, 5, 8]
+    """
+    if count < ONE_IN:
+        return 0
+    return min(MOST, max(count // ONE_IN, min(FEW, count - ENOUGH)))
 
 
 def _evaluated(folder: Path, *, degraded: bool) -> list[PhotoFile]:

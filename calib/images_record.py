@@ -107,10 +107,13 @@ def described(images: ImagesRecord) -> str:
     '1 picture of the embedded sample (a.png)'
     >>> both = (PatchRecord("a.png@0,64", "0"), *one)
     >>> described(ImagesRecord("folder", "both", 0, 2, 2, Size(), "0" * 64, both))
-    '2 pictures of your own, 1 tile at its own size and 1 resized to 128x128 (a.png@0,64, a.png)'
+    '2 pictures of 1 photograph of your own, 1 tile at its own size and 1 resized to 128x128 \
+(a.png@0,64, a.png)'
     """
     plural = "" if images.count == 1 else "s"
-    source = "the embedded sample" if images.origin == "sample" else "your own"
+    pieces = photographs_in(images) < images.count
+    own = f"{photographs_text(images)} of your own" if pieces else "your own"
+    source = "the embedded sample" if images.origin == "sample" else own
     names = [patch.name for patch in images.patches[:_SHOWN_NAMES]]
     names += ["..."] if images.count > _SHOWN_NAMES else []
     degraded = "" if images.degradation is None else ", degraded"
@@ -126,6 +129,12 @@ def parts_of(images: ImagesRecord) -> str:
     if not tiles:
         return f"resized to {images.size}"
     return f"{at_own} and {whole} resized to {images.size}" if whole else f"all {at_own}"
+
+
+def photographs_text(images: ImagesRecord) -> str:
+    """Return in words how many photographs pictures are of."""
+    count = photographs_in(images)
+    return f"{count} photograph{'' if count == 1 else 's'}"
 
 
 def photographs_in(images: ImagesRecord) -> int:

@@ -103,6 +103,7 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
         graph = GraphIndex(exported.model)
         require_nodes(graph.model, earlier.fp16_keep)
         for line in (
+            *earlier.notes,
             *options_without_nodes(request.quantization, graph),
             *operators_left_alone(graph),
         ):
@@ -226,7 +227,11 @@ def _loaded(request: BuildRequest, progress: Progress) -> Network:
     network = network.called(request.name)
     given = request.weights or request.onnx_file
     if given is not None:
-        progress.note(f"{given.name}: {network.description}; {network.likeness}")
+        other = "" if request.own_name else "; --name gives another"
+        progress.note(
+            f"{given.name}: {network.description}; {network.likeness}; the build is called "
+            f"{request.stem}{other}"
+        )
     for line in network.notes():
         progress.note(line)
     return network

@@ -258,7 +258,8 @@ def find_profile(name: str) -> TargetProfile:
         return PROFILES[ALIASES.get(name.lower(), name)]
     except KeyError:
         raise UsageError(
-            f"unknown target {name!r}; choose one of {', '.join(sorted(PROFILES))}; "
-            "ort is for CPUs, and 'esrdeploy targets' says which chip takes which"
+            f"unknown target {name!r}; choose one of {', '.join(sorted(PROFILES))}, or a maker of "
+            f"chips: {', '.join(sorted(ALIASES))}; ort is for CPUs, and 'esrdeploy targets' says "
+            "which chip takes which"
             f"{meant(name, (*PROFILES, *ALIASES))}"
         ) from None

@@ -9,7 +9,7 @@ from typing import Literal
 from calib.dataset import PatchRef
 from calib.errors import VerificationError
 from calib.held_back import found_patches
-from calib.images_record import ImagesRecord, described, parts_of
+from calib.images_record import ImagesRecord, described, parts_of, photographs_in, photographs_text
 from calib.records import Positive, Sha256, read
 from deploy.artifacts.files import PARITY_NAME
 
@@ -126,9 +126,13 @@ class VerifiedOn:
 
     @property
     def counted(self) -> str:
-        """How many they are, and what a user's photographs became for that."""
+        """How many they are, of how many of the user's photographs, and what those became."""
         count = str(self.images.count)
-        return count if self.choice == "sample" else f"{count}: {parts_of(self.images)}"
+        if self.choice == "sample":
+            return count
+        if photographs_in(self.images) < self.images.count:
+            count += f" of {photographs_text(self.images)}"
+        return f"{count}: {parts_of(self.images)}"
 
     def __str__(self) -> str:
         """Return in words which pictures these are."""

@@ -1,8 +1,8 @@
-"""Say what it costs a build to have been calibrated on few pictures, from its manifest alone."""
+"""Say what it costs a build to have few pictures, from its manifest alone."""
 
 from collections.abc import Iterator
 
-from calib.held_back import ONE_IN
+from calib.held_back import ENOUGH, FEW, ONE_IN
 from calib.images_record import ImagesSummary, photographs_in
 from deploy.artifacts.manifest import Manifest
 from deploy.artifacts.parity_record import VerifiedOn
@@ -10,7 +10,6 @@ from deploy.artifacts.parity_record import VerifiedOn
 # What 1, 2 and 4 pictures of DIV2K cost beside 50: parity of the int8 file, mean and lowest, on 14
 # photographs of other kinds. 8 and 16 cost less than 0.1 dB on the mean.
 _COSTS = ((1, 1.1, 4.4), (2, 0.8, 4.3), (4, 0.5, 1.7))
-ENOUGH = 8
 
 
 def picture_warnings(manifest: Manifest) -> tuple[str, ...]:
@@ -39,6 +38,13 @@ def warnings_of(calibrated_on: ImagesSummary, verified_on: VerifiedOn | None) ->
             f"calibrated on {count} picture{'s' if count > 1 else ''}{wanted}{held}: what they "
             f"do not show is clipped{_cost(count)}; give more of them"
         )
+    if verified_on is not None and verified_on.choice != "sample":
+        judged = photographs_in(verified_on.images)
+        if judged < FEW:
+            yield (
+                f"judged on {judged} photograph{'s' if judged > 1 else ''} of your own, which says "
+                "little of others: 'esrdeploy compare FOLDER' asks every one, at its own size"
+            )
     judged_on_sample = verified_on is not None and verified_on.choice == "sample"
     if own and count < ONE_IN and judged_on_sample:
         yield (

@@ -59,6 +59,18 @@ class Earlier:
         return tuple(item for item in self.manifest.artifacts if item.path not in again)
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What becomes of int8 files that are asked for and there already, one line each."""
+        if self.manifest is None or not self.request.builds("int8"):
+            return ()
+        again = [name for name in self.request.targets if name in self.manifest.options.targets]
+        return tuple(
+            f"{self.request.folder} has an int8 file for {name} already: it is made again; name "
+            "only targets that are new to leave it as it is"
+            for name in again
+        )
+
+    @property
     def fp16_keep(self) -> tuple[str, ...]:
         """Nodes of the fp16 model that are asked to compute in float32, now or then."""
         if self.request.fp16_keep or self.manifest is None:

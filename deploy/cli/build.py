@@ -99,7 +99,7 @@ def build(
         Path | None,
         typer.Option(
             help="Folder of pictures to verify on; then nothing is held back from --calib.",
-            show_default="one in five of --calib, at most 8, else the embedded sample",
+            show_default="one in five of --calib (of a dozen or more 4 to 8), else the sample",
         ),
     ] = None,
     mode: Mode = "whole",
@@ -212,7 +212,8 @@ def _show(outcome: "BuildOutcome", request: "BuildRequest", chips: Sequence[str]
     for profile, made in outcome.manifest.options.targets.items():
         if made.budget is not None:
             typer.echo(f"int8 {profile}: {made.budget}")
-    show_verification(outcome.verification)
+    elsewhere = REPORT_NAME if request.report else "'esrdeploy verify --layers'"
+    show_verification(outcome.verification, layers_elsewhere=elsewhere)
     for warning in outcome.warnings:
         typer.echo(f"warning: {warning}")
     if request.report:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deploy.cli.console import make_progress, print_json, print_table
-from deploy.cli.decibels import decibels
 from deploy.cli.options import AsJson, Builds, BuiltModels, BuiltTargets, PrecisionChoice
+from deploy.metrics.decibels import decibels
 
 if TYPE_CHECKING:
     from deploy.evaluate.compare_photographs import PictureDifference
@@ -71,7 +71,8 @@ def _show(found: "tuple[PictureDifference, ...]") -> None:
     typer.echo(
         f"of the tiles that a picture is enlarged in: from {UNSEEN_DB:g} dB on one cannot be told "
         "from float; x, y: the pixel of the picture where the lowest begins; largest difference: "
-        "in grey levels of 255"
+        "in grey levels of 255; build and verify judge tiles cut elsewhere, each whole, so that "
+        "their figures of a picture differ"
     )
     seen = list(dict.fromkeys(item.picture for item in found if item.calibrated_on))
     if seen:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from deploy.cli.console import print_table
-from deploy.cli.decibels import change, decibels
+from deploy.metrics.decibels import change, decibels, with_unit
 
 if TYPE_CHECKING:
     from deploy.metrics.layer_sqnr import LayerError
@@ -19,7 +19,7 @@ SHOWN_NODES = 6
 
 def show_speed(verification: "Verification") -> None:
     """Print how long each file takes here, and what of each int8 file is in 8 bits."""
-    from deploy.runtime.cpu import this_machine
+    from deploy.runtime.cpu import how_busy, this_machine
     from deploy.verify.latency import latencies_text
 
     rows = latencies_text(verification.latencies)
@@ -30,6 +30,9 @@ def show_speed(verification: "Verification") -> None:
         columns = ["file", "runtime", "ms, shortest to longest", "times as fast as float there"]
         print_table(title, columns, rows)
         typer.echo("of a few runs, of this minute; 'esrdeploy bench' measures by turns")
+        busy = how_busy()
+        if busy:
+            typer.echo(f"{busy}: these times are longer than the files need")
     for name, share in verification.shares.items():
         line = f"{name}: {verification.int8[name]}"
         outside = [node for node in share.convolutions if node not in share.integer]
@@ -51,8 +54,10 @@ def show_backends(verification: "Verification") -> None:
         columns = ["file", "runtime", "PSNR beside QDQ reference semantics, dB"]
         columns += ["parity dB of the file", "as run here", "less the file's"]
         print_table(title, columns, [_backend_row(item) for item in measured])
-    for name, reason in verification.not_run.items():
-        typer.echo(f"{name}: not run beside its reference: {reason}")
+    reasons = verification.not_run
+    for reason in dict.fromkeys(reasons.values()):
+        names = ", ".join(name for name, why in reasons.items() if why == reason)
+        typer.echo(f"no runtime beside the reference: {names}: {reason}")
     for line in machine_note(measured):
         typer.echo(line)
 
@@ -66,7 +71,32 @@ def _backend_row(item: "BackendError") -> list[str]:
     return [*row, *figures]
 
 
-def show_layers(name: str, errors: "Sequence[LayerError]", images: Sequence[str]) -> None:
+def show_layers(verification: "Verification", elsewhere: str = "") -> None:
+    """Print the worst tensors of each int8 file.
+
+    Args:
+        verification: of the build.
+        elsewhere: where they are told; then the worst alone is named. Empty: in tables here.
+    """
+    for name, errors in verification.layers.items():
+        if elsewhere:
+            _show_worst_layer(name, errors, elsewhere)
+        else:
+            _show_layers(name, errors, verification.layer_images)
+
+
+def _show_worst_layer(name: str, errors: "Sequence[LayerError]", elsewhere: str) -> None:
+    """Print the worst tensor of one int8 file, and where the others are told."""
+    from deploy.metrics.layer_sqnr import worst_layers
+
+    (worst,) = worst_layers(errors, 1)
+    typer.echo(
+        f"{name}: of {len(errors)} tensors {worst.tensor} has the lowest SQNR, "
+        f"{with_unit(worst.sqnr_db)} of its own values; {elsewhere} tells of the others"
+    )
+
+
+def _show_layers(name: str, errors: "Sequence[LayerError]", images: Sequence[str]) -> None:
     """Print the worst tensors of one int8 file, on the pictures of those names."""
     from deploy.metrics.layer_sqnr import what_sqnr_says, worst_layers
 

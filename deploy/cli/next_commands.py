@@ -34,6 +34,9 @@ def next_commands(
     lines = [["verify", str(folder), *made_from, *own]]
     if not reported:
         lines.append(["report", str(folder), *own])
+    if images is not None:
+        where = [] if str(folder.parent) == "dist" else ["--builds", str(folder.parent)]
+        lines.append(["compare", str(images), "--model", manifest.stem, *where])
     lines.append(["bench", "--model", str(folder)])
     takers = takers_of(manifest.options.targets, chips) if manifest.calibration is not None else []
     asked = [word for name in takers for word in ("--vendor", name)]

@@ -84,8 +84,8 @@ Calib = Annotated[
     str | None,
     typer.Option(
         help="Folder of calibration images (DIV2K layout or any), or 'sample' for the embedded "
-        "photographs. One in five of a folder, at most 8, is held back to verify on; of a DIV2K "
-        "layout 8 pictures of its evaluation pairs.",
+        "photographs. One in five of a folder (of a dozen or more 4 to 8) is held back to verify "
+        "on; of a DIV2K layout 8 pictures of its evaluation pairs.",
         show_default="sample",
     ),
 ]

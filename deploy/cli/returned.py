@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from deploy.cli.console import make_progress, print_json, print_table
-from deploy.cli.decibels import decibels
+from deploy.metrics.decibels import decibels
 
 if TYPE_CHECKING:
     from deploy.artifacts.signature import Signer

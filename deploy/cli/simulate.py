@@ -10,8 +10,8 @@ import typer
 from calib.errors import UsageError
 from deploy.cli import completion
 from deploy.cli.console import make_progress, print_json, print_table
-from deploy.cli.decibels import decibels
 from deploy.cli.options import AsJson
+from deploy.metrics.decibels import decibels
 from deploy.progress import Progress
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ import typer
 
 from calib.errors import UsageError
 from deploy.cli.console import make_progress, print_json, print_table, short_digests
-from deploy.cli.decibels import decibels
 from deploy.cli.measured import show_backends, show_layers, show_speed
 from deploy.cli.options import AsJson, PrecisionChoice, lowest
 from deploy.cli.signing import (
@@ -20,6 +19,7 @@ from deploy.cli.signing import (
     show_signed_verdict,
     signer_of,
 )
+from deploy.metrics.decibels import decibels
 
 if TYPE_CHECKING:
     from deploy.runtime.backends import BackendName
@@ -201,8 +201,13 @@ def _spelled(ssim: float | None, form: str) -> str:
     return "-" if ssim is None else format(ssim, form)
 
 
-def show_verification(verification: "Verification") -> None:
-    """Print the parity table of one build, then every check that did not pass."""
+def show_verification(verification: "Verification", *, layers_elsewhere: str = "") -> None:
+    """Print the parity table of one build, then every check that did not pass.
+
+    Args:
+        verification: of the build.
+        layers_elsewhere: where the error of each layer is told; empty: in tables here.
+    """
     from deploy.metrics.parity import UNSEEN_DB
     from deploy.verify.original import ORIGINAL_NAMES
 
@@ -244,8 +249,7 @@ def show_verification(verification: "Verification") -> None:
             typer.echo(f"{label}  {check.artifact}  {check.name}: {short_digests(check.detail)}")
     show_speed(verification)
     show_backends(verification)
-    for name, errors in verification.layers.items():
-        show_layers(name, errors, verification.layer_images)
+    show_layers(verification, layers_elsewhere)
     typer.echo(f"{verification.counted}: {verdict_line(verification)}")
     for warning in verification.warnings:
         typer.echo(f"warning: {warning}")

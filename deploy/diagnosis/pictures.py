@@ -23,7 +23,7 @@ import numpy as np
 
 from calib.arrays import Bool, Float32
 from deploy.diagnosis.picture_forms import affine_form, channel_orders, layouts, value_forms
-from deploy.metrics.psnr_ssim import CEILING_DB
+from deploy.metrics.decibels import CEILING_DB
 from quant.numerics.psnr import psnr_of
 
 MIN_GAIN_DB = 3.0

@@ -29,7 +29,7 @@ from calib.errors import GraphError, UsageError
 from calib.graph import GraphIndex
 from calib.observe import SegmentedGraph
 from calib.runtime import shares
-from deploy.metrics.psnr_ssim import CEILING_DB
+from deploy.metrics.decibels import CEILING_DB, with_unit
 from quant.passes.prepared import PreparedGraph
 from quant.plan import QuantPlan
 
@@ -152,7 +152,7 @@ def what_sqnr_says(errors: Sequence[LayerError]) -> str:
     return (
         "SQNR is of a tensor's own values: a low one inside says where error arises, and what "
         "later layers scale down or average away costs no picture. What is given out, "
-        f"{last.tensor}, has {last.sqnr_db:.1f} dB by this measure; the parity of a picture is "
+        f"{last.tensor}, has {with_unit(last.sqnr_db)} by this measure; the parity of a picture is "
         "higher, as its signal is the whole range of values"
     )
 

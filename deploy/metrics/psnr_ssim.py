@@ -24,12 +24,10 @@ import numpy as np
 
 from calib.arrays import AnyArray, Float64, Floating, UInt8
 from calib.errors import VerificationError
+from deploy.metrics.decibels import CEILING_DB
 from quant.numerics.psnr import psnr_of
 
 Picture = UInt8
-
-CEILING_DB = 200.0
-"""What equal arrays get. One grey level in one value of a 512x512 picture is 107 dB."""
 
 _RADIUS_PX = 5
 _SIGMA_PX = 1.5

@@ -17,6 +17,7 @@ from deploy.artifacts.check import Check
 from deploy.artifacts.files import MANIFEST_NAME, Artifact
 from deploy.artifacts.manifest import Manifest, read_manifest
 from deploy.artifacts.parity_record import ParityRecord
+from deploy.metrics.decibels import rounded_down
 from deploy.metrics.parity import Level, at_least, level_of, lowest_level
 from deploy.metrics.thresholds import limit_reasons
 from deploy.network.known_models import likeness
@@ -67,8 +68,8 @@ class FileCard:
 
     @property
     def lowest_db(self) -> str:
-        """The parity that every picture reaches, rounded down: 39.96 dB do not reach 40."""
-        return "" if self.parity is None else at_least([self.parity])
+        """The parity that every picture reaches, with its unit; empty where there is none."""
+        return "" if self.parity is None else rounded_down(self.parity.psnr_db_min)
 
     @property
     def reference(self) -> str:
@@ -174,8 +175,8 @@ class Content:
         return "Verified: acceptable"
 
     @property
-    def at_least_db(self) -> str:
-        """The parity that every model reaches on every picture; only where one was compared."""
+    def agreement(self) -> str:
+        """What parity every model reaches on every picture; only where one was compared."""
         return at_least(card.parity for card in self.cards if card.parity is not None)
 
     @cached_property

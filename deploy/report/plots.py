@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from deploy.metrics.decibels import with_unit
 from deploy.metrics.layer_sqnr import LayerError, worst_layers
 from deploy.report.plans import percentile_text
 from deploy.report.ranges import ChosenRange
@@ -120,7 +121,7 @@ def sqnr_plot(layers: Sequence[LayerError]) -> SqnrPlot:
         Dot(
             x=_percent(number + 0.5, 0, len(layers)),
             y=100 - _percent(min(layer.sqnr_db, ceiling), floor, ceiling),
-            title=f"{layer.tensor}: {layer.sqnr_db:.1f} dB, {layer.operator}",
+            title=f"{layer.tensor}: {with_unit(layer.sqnr_db)}, {layer.operator}",
             rank=ranks.get(layer.tensor, 0),
         )
         for number, layer in enumerate(layers)

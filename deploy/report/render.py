@@ -14,6 +14,7 @@ import numpy as np
 from calib.digest import canonical_json
 from deploy.artifacts.parity_record import VerifiedOn
 from deploy.artifacts.templates import page_environment
+from deploy.metrics.decibels import CEILING_DB, decibels, with_unit
 from deploy.metrics.layer_sqnr import LayerError, what_sqnr_says, worst_layers
 from deploy.metrics.parity import UNSEEN_DB
 from deploy.report.content import Content, side_by_side, threshold_db
@@ -113,6 +114,7 @@ def render(content: Content, shown: ShownPictures, figures: Figures) -> bytes:
     environment.filters["threshold_db"] = threshold_db
     environment.filters["side_by_side"] = side_by_side
     environment.filters["percentile"] = percentile_text
+    environment.filters |= {"decibels": decibels, "with_unit": with_unit}
     scale = heat_scale(shown.scenes)
     with ThreadPoolExecutor() as pool:  # OpenCV encodes without holding the interpreter
         scenes = list(pool.map(partial(_shown, scale=scale), shown.scenes))
@@ -126,6 +128,7 @@ def render(content: Content, shown: ShownPictures, figures: Figures) -> bytes:
         heat_scale=scale,
         heat_colours=heat_colours(),
         unseen_db=f"{UNSEEN_DB:g}",
+        ceiling_db=CEILING_DB,
         layer_images=figures.layer_images,
         charts=figures.charts,
         layers={

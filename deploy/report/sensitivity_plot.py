@@ -4,6 +4,7 @@ import math
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from deploy.metrics.decibels import with_unit
 from deploy.report.plots import Tick
 from quant.sensitivity import Sensitivity
 
@@ -63,7 +64,7 @@ def sensitivity_plot(sensitivity: Sensitivity, promoted: Collection[str]) -> Sen
             x=round(number * place, 3),
             width=round(place * (1.0 - _GAP), 3),
             height=round(100.0 * share / ceiling, 3),
-            title=f"{group.name}: {share:.2f} %, alone {group.parity_db:.1f} dB",
+            title=f"{group.name}: {share:.2f} %, alone {with_unit(group.parity_db)}",
             promoted=not set(promoted).isdisjoint(group.nodes),
         )
         for number, (group, share) in enumerate(zip(groups, shares, strict=True))

@@ -6,6 +6,7 @@ saturates: 255 * 127 * 2 = 64770 > 32767. VNNI (``vpdpbusd``) and ARM's dot prod
 them in 32 bits. So the same file gives different pictures on different processors.
 """
 
+import os
 import platform
 import re
 from dataclasses import asdict, dataclass
@@ -78,3 +79,11 @@ def instruction_set(architecture: str, cpuinfo: str) -> InstructionSet:
     vectors = next((name for flag, name in _WIDTHS.items() if flag in flags), "")
     dots = tuple(name for flag, name in _VNNI.items() if flag in flags)
     return InstructionSet(architecture, vectors, dots, not dots if flags else None)
+
+
+def how_busy() -> str:
+    """Say that far more wants to run on this machine than it has cores for; empty where not."""
+    if not hasattr(os, "getloadavg"):  # Windows has none
+        return ""
+    load, cores = os.getloadavg()[0], os.cpu_count() or 1
+    return f"the machine is busy (load {load:.0f} on {cores} cores)" if load > 2 * cores else ""

@@ -46,7 +46,7 @@ def why_not_run(item: Artifact, asked: Sequence[BackendName] | None) -> str | No
     if backends_of(item, asked) or (asked is not None and not asked):
         return None
     if _judged_there(item):
-        return "judged as onnxruntime runs it: there is nothing beside it to compare"
+        return "the verdict is of what onnxruntime makes of it"
     return absence(item)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from calib.images_record import is_tile
 from deploy.artifacts.check import Check
 from deploy.artifacts.parity_record import ParityFile
+from deploy.metrics.decibels import with_unit
 from deploy.metrics.layer_sqnr import LayerError
 from deploy.metrics.parity import UNSEEN_DB, Level, ParityResult, at_least, lowest_level
 from deploy.metrics.thresholds import limit_reasons
@@ -85,7 +86,7 @@ class Verification:
         result = min(judged, key=lambda item: item.summary().psnr_db_min)
         image = min(result.images, key=lambda item: item.psnr_db)
         part = "a tile at its own size" if is_tile(image.name) else "resized"
-        return (f"lowest: {image.psnr_db:.2f} dB, {result.candidate} on {image.name} ({part})",)
+        return (f"lowest: {with_unit(image.psnr_db)}, {result.candidate} on {image.name} ({part})",)
 
     @property
     def limit_reasons(self) -> tuple[str, ...]:
@@ -151,11 +152,11 @@ class Verification:
         reached = at_least(result.summary() for result in self.parity)
         if self.level == "cannot be told apart":
             return (
-                f"verified, cannot be told from float: at least {reached} dB on each of the "
+                f"verified, cannot be told from float: {reached} on each of the "
                 f"pictures compared ({self.judges.record().counted})"
             )
         return (
-            f"verified, acceptable: at least {reached} dB on each of the pictures compared "
+            f"verified, acceptable: {reached} on each of the pictures compared "
             f"({self.judges.record().counted}); from "
             f"{UNSEEN_DB:g} dB on it could not be told from float"
         )

@@ -11,7 +11,7 @@ from calib.dataset import unseen_patches
 from calib.degradation.degrade import degrade
 from calib.degradation.parameters import Degradation
 from calib.div2k import evaluation_pairs
-from calib.held_back import MOST, ONE_IN, found_patches, split_folder
+from calib.held_back import ONE_IN, found_patches, split_folder
 from calib.images import write_image
 from calib.tile import Size
 
@@ -26,13 +26,17 @@ def photos(folder: Path, count: int) -> Path:
 
 
 @pytest.mark.parametrize("mode", ["whole", "crop", "both"])
-@pytest.mark.parametrize(("there", "asked"), [(5, 50), (12, 6), (25, 50), (60, 50), (11, 30)])
-def test_no_photograph_is_on_both_sides(mode, there: int, asked: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("there", "asked", "held"), [(5, 50, 1), (12, 6, 4), (25, 50, 5), (60, 50, 8), (11, 30, 3)]
+)
+def test_no_photograph_is_on_both_sides(
+    mode, there: int, asked: int, held: int, tmp_path: Path
+) -> None:
     folder = photos(tmp_path / "mine", there)
     split = split_folder(folder, mode=mode, count=asked, seed=3)
     assert split.held_back is not None
     judged = {patch.photo.name for patch in split.held_back.patches}
-    assert len(judged) == min(MOST, there // ONE_IN)
+    assert len(judged) == held
     assert len(split.held_back) == 3 * len(judged)  # two tiles of each, and the whole
     sides = [{p.photo.name for p in part.patches} for part in (split.calibration, split.held_back)]
     assert sides[0].isdisjoint(sides[1])

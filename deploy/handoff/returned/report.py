@@ -16,6 +16,7 @@ from deploy.artifacts.signature import signature_path
 from deploy.artifacts.templates import data_uri, page_environment
 from deploy.handoff.returned.place import Place, usual_place
 from deploy.handoff.returned.verdict import Returned
+from deploy.metrics.decibels import decibels, with_unit
 
 _THUMB_PX = 224
 _GAIN = 8
@@ -44,6 +45,7 @@ def write_report(returned: Returned, folder: Path, asked: Place | None) -> Place
 def returned_page(returned: Returned) -> str:
     """Return the page's HTML."""
     jinja = page_environment("deploy.handoff.returned")
+    jinja.filters |= {"decibels": decibels, "with_unit": with_unit}
     thumb_px = (_THUMB_PX, _THUMB_PX)
     for expected, _ in returned.pictures.values():
         longest = max(expected.shape)

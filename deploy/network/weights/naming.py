@@ -23,7 +23,7 @@ def named_model(
     Args:
         model: what was asked for; an official name stands for the name here.
         weights: the user's checkpoint, if there is one.
-        progress: told which name was found, where none was given.
+        progress: told whose weights a file holds.
         onnx_file: the user's ONNX file, if there is one.
         own_name: what the user calls the build; then its file names the network alone.
 
@@ -40,7 +40,7 @@ def named_model(
             raise UsageError(
                 f"found --onnx beside {' and '.join(beside)}; give one network (--name names it)"
             )
-        return _named_after(onnx_file, own_name, progress)
+        return _named_after(onnx_file, own_name)
     if model is not None:
         known = model_name(model)
         return known if weights is not None else find_model(known).name
@@ -56,14 +56,13 @@ def named_model(
     if released is not None:
         progress.note(f"{weights.name} holds the weights of {released}")
         return released
-    return _named_after(weights, own_name, progress)
+    return _named_after(weights, own_name)
 
 
-def _named_after(path: Path, own_name: str | None, progress: Progress) -> str:
+def _named_after(path: Path, own_name: str | None) -> str:
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._")
     if own_name is not None:
         return name or _NAMELESS
     if not name:
         raise UsageError(f"{path.name} gives no name for files; name the network with --name")
-    progress.note(f"the build is called {name}, as {path.name} is; --name gives another")
     return name

@@ -3,12 +3,14 @@
 import json
 import re
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from calib.dataset import PatchSet
+from calib.held_back import FEW
 from calib.images import read_image, write_image
 from calib.images_record import is_tile
 from calib.sample import sample_patches
@@ -80,8 +82,10 @@ def test_verify_finds_them_again_or_says_on_what_it_judged(
     common = ["verify", folder, "--weights", tiny_x2_weights, "--backend", "none", "--json"]
     (there,) = json.loads(run(*common, "--images", mine).stdout)["builds"]
     assert there["passed"]
-    (warning,) = there["warnings"]
-    assert f"warning: {warning}" in own[1]  # as the build said
+    calibrated, judged = there["warnings"]
+    assert "calibrated on 4 pictures" in calibrated
+    assert "judged on 1 photograph of your own" in judged
+    assert all(f"warning: {line}" in own[1] for line in there["warnings"])  # as the build said
     assert there["pictures"]["choice"] == "held-back"
     assert there["not_asked"] == []
     assert "recorded parity" in {check["check"] for check in there["checks"]}
@@ -109,7 +113,8 @@ def test_the_report_shows_them_or_says_that_it_shows_others(
 def test_the_build_ends_with_the_commands_that_come_next(own, mine: Path, tiny_x2_weights) -> None:
     folder, shown = own
     lines = [line.removeprefix("next: ") for line in shown.splitlines() if line[:6] == "next: "]
-    verify, bench = lines  # no vendor is called ort, and the report is made
+    verify, compare, bench = lines  # no vendor is called ort, and the report is made
+    assert compare == f"esrdeploy compare {mine} --model small --builds {folder.parent}"
     assert verify == f"esrdeploy verify {folder} --weights {tiny_x2_weights} --images {mine}"
     assert bench == f"esrdeploy bench --model {folder}"
     manifest = read_manifest(folder / "manifest.json")
@@ -212,9 +217,14 @@ def test_too_few_pictures_are_warned_of(count: int, asked: int, own: bool, warne
     if own:
         patches = replace(patches, origin="folder")
     judged = VerifiedOn("held-back" if own else "sample", patches.record())
-    lines = [*warnings_of(patches.record(), judged)]
+    found = [*warnings_of(patches.record(), judged)]
+    lines = [line for line in found if line.startswith("calibrated")]
     assert bool(lines) == warned
     assert all(f"calibrated on {count} picture" in line for line in lines)
+    few = [line for line in found if line.startswith("judged")]
+    assert bool(few) == (own and count < FEW)
+    assert all(f"judged on {count} photograph" in line for line in few)
+    assert [*lines, *few] == found
     assert any("dB of parity less" in line for line in lines) == (count <= 4)
 
 
@@ -237,7 +247,7 @@ def test_what_the_build_warns_of_stands_in_the_report_made_again(
     assert run("report", again, "--images", mine).exit_code == 0
     for page in (folder, again):
         text = (page / "report.html").read_text()
-        assert [line for line in warnings if f"<b>Warning:</b> {line}." not in text] == []
+        assert [line for line in warnings if f"<b>Warning:</b> {line}." not in unescape(text)] == []
 
 
 def test_photographs_larger_than_the_tile_are_judged_at_their_own_size(
@@ -261,7 +271,7 @@ def test_photographs_larger_than_the_tile_are_judged_at_their_own_size(
     assert names == expected
     assert len(names) == 3
     assert [is_tile(name) for name in names] == [True, True, False]
-    parts = "3: 2 tiles at their own size and 1 resized to 128x128"
+    parts = "3 of 1 photograph: 2 tiles at their own size and 1 resized to 128x128"
     page, shown = (folder / "report.html").read_text(), " ".join(result.stdout.split())
     assert f"the pictures compared ({parts})" in shown
     assert f"Of the pictures compared ({parts})" in " ".join(page.split())

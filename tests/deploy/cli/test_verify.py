@@ -109,13 +109,13 @@ def test_verify_measures_backends_and_layers_where_asked(
     assert [drawn["picture"] for drawn in build["backends"][0]["pictures"]] == [image]
     said = " ".join(shown.stdout.split())
     assert f"tensors, on {image}" in said
-    assert "tiny-fp16.onnx: not run beside its reference: judged as onnxruntime runs it" in said
+    assert "beside the reference: tiny-fp32.onnx, tiny-fp16.onnx: the verdict is of what" in said
     assert set(build["not_run"]) == {"tiny-fp32.onnx", "tiny-fp16.onnx"}
     assert "this machine: " in shown.stdout
     assert f"the 10 worst of {len(layers)} tensors" in shown.stdout
     assert build["not_run_here"] == []
     assert "not run here in the runtime" not in said
-    assert f"output, has {layers[-1]['sqnr_db']:.1f} dB" in said
+    assert f"output, has {layers[-1]['sqnr_db']:.2f} dB" in said
     assert "27 dB and SSIM 0.6 of int8 are low on purpose" in said
 
 

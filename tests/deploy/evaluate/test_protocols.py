@@ -19,7 +19,8 @@ from deploy.evaluate.protocols import (
     evaluation_input,
     reference_picture,
 )
-from deploy.metrics.psnr_ssim import CEILING_DB, psnr_db, ssim
+from deploy.metrics.decibels import CEILING_DB
+from deploy.metrics.psnr_ssim import psnr_db, ssim
 from deploy.network.export import export_float
 from deploy.network.load import load_network
 from deploy.runtime.runner import model_runner

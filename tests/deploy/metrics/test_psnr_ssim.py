@@ -10,7 +10,8 @@ from hypothesis.extra import numpy as hnp
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from calib.errors import VerificationError
-from deploy.metrics.psnr_ssim import CEILING_DB, max_abs_error, parity_db, psnr_db, ssim
+from deploy.metrics.decibels import CEILING_DB
+from deploy.metrics.psnr_ssim import max_abs_error, parity_db, psnr_db, ssim
 
 SHAPE = (13, 17, 3)
 pictures = hnp.arrays(np.uint8, SHAPE)

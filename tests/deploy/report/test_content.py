@@ -37,8 +37,8 @@ def test_parity_is_also_a_number_of_grey_levels(built: Path) -> None:
 def test_a_figure_below_a_limit_is_not_rounded_up_to_it(built: Path) -> None:
     card = read_content(built, Silent()).cards[2]
     assert card.parity is not None
-    near = replace(card, parity=replace(card.parity, psnr_db_min=39.96))
-    assert (near.lowest_db, near.level) == ("39.9", "acceptable")
+    near = replace(card, parity=replace(card.parity, psnr_db_min=39.996))
+    assert (near.lowest_db, near.level) == ("39.99 dB", "acceptable")
 
 
 def test_a_changed_file_is_named_and_not_shown(copy: Path) -> None:

@@ -1,5 +1,6 @@
 """The words of the page: explained where they first stand, and titles that tell pictures apart."""
 
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -8,6 +9,10 @@ import pytest
 
 from calib.sample import verification_pictures
 from deploy.artifacts.files import REPORT_NAME
+from deploy.metrics.decibels import CEILING_DB
+from deploy.progress import Silent
+from deploy.report import remake_report
+from tests.deploy.builds import rehash
 
 
 @pytest.fixture
@@ -59,3 +64,18 @@ def test_the_page_names_the_picture_of_its_layers_and_what_each_file_needs(page:
     assert "from 27 dB, SSIM 0.6" in text
     assert "from 40 dB" in text
     assert "16 of 21 convolutions" in text
+
+
+def test_what_has_no_difference_shows_no_figure(copy: Path) -> None:
+    """The ceiling of decibels is how a record says that nothing differs; no one reads it."""
+    parity = json.loads((copy / "parity.json").read_text())
+    for record in parity["artifacts"].values():
+        record |= {"psnr_db_mean": CEILING_DB, "psnr_db_min": CEILING_DB}
+        for image in record["per_image"]:
+            image |= {"psnr_db": CEILING_DB, "max_abs_error": 0.0}
+    (copy / "parity.json").write_text(json.dumps(parity))
+    rehash(copy)
+    remake_report(copy, Silent())
+    read = Words((copy / REPORT_NAME).read_text()).text
+    assert not re.search(r"\b200(\.0+)? dB", " ".join(read.split()))
+    assert "identical" in read
