@@ -19,7 +19,7 @@ from deploy.cli.signing import (
     show_signed_verdict,
     signer_of,
 )
-from deploy.metrics.decibels import decibels
+from deploy.metrics.decibels import decibels, rounded_down
 
 if TYPE_CHECKING:
     from deploy.runtime.backends import BackendName
@@ -216,7 +216,7 @@ def show_verification(verification: "Verification", *, layers_elsewhere: str = "
             result.candidate,
             result.against,
             decibels(result.summary().psnr_db_mean),
-            decibels(result.summary().psnr_db_min),
+            decibels(rounded_down(result.summary().psnr_db_min)),
             f"{result.threshold.psnr_db:g}",
             _spelled(result.summary().ssim_min, ".4f"),
             _spelled(result.threshold.ssim, "g"),

@@ -34,11 +34,11 @@ def with_unit(value: float) -> str:
     return f"{decibels(value)} dB" if value < CEILING_DB else decibels(value)
 
 
-def rounded_down(value: float) -> str:
-    """Return a PSNR that a limit is held against, with its unit: 39.996 dB do not reach 40.
+def rounded_down(value: float) -> float:
+    """Return a PSNR that a limit is held against as it is shown: 39.996 dB do not reach 40.
 
-    >>> rounded_down(39.996), rounded_down(42.98), rounded_down(200.0)
-    ('39.99 dB', '42.98 dB', 'identical')
+    >>> rounded_down(39.996), rounded_down(42.98)
+    (39.99, 42.98)
     """
     # What is 42.98 to a record's digits is not 42.97 for want of a binary fraction.
-    return with_unit(value if value >= CEILING_DB else math.floor(round(100 * value, 6)) / 100)
+    return math.floor(round(100 * value, 6)) / 100

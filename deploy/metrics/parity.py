@@ -22,7 +22,7 @@ from calib.errors import VerificationError
 from calib.images import to_pictures
 from calib.output_kind import OutputKind, peak, seen
 from deploy.artifacts.parity_record import ImageParity, ParityRecord, ParitySummary, Threshold
-from deploy.metrics.decibels import CEILING_DB, rounded_down
+from deploy.metrics.decibels import CEILING_DB, rounded_down, with_unit
 from deploy.metrics.psnr_ssim import max_abs_error, parity_db, ssim
 
 __all__ = [
@@ -59,7 +59,7 @@ def lowest_level(summaries: Iterable[ParitySummary]) -> Level:
 def at_least(summaries: Iterable[ParitySummary]) -> str:
     """Return in words what parity some models reach on every picture, rounded down."""
     lowest_db = min(summary.psnr_db_min for summary in summaries)
-    return ("at least " if lowest_db < CEILING_DB else "") + rounded_down(lowest_db)
+    return ("at least " if lowest_db < CEILING_DB else "") + with_unit(rounded_down(lowest_db))
 
 
 @dataclass(frozen=True)

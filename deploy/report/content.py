@@ -17,7 +17,7 @@ from deploy.artifacts.check import Check
 from deploy.artifacts.files import MANIFEST_NAME, Artifact
 from deploy.artifacts.manifest import Manifest, read_manifest
 from deploy.artifacts.parity_record import ParityRecord
-from deploy.metrics.decibels import rounded_down
+from deploy.metrics.decibels import rounded_down, with_unit
 from deploy.metrics.parity import Level, at_least, level_of, lowest_level
 from deploy.metrics.thresholds import limit_reasons
 from deploy.network.known_models import likeness
@@ -69,7 +69,7 @@ class FileCard:
     @property
     def lowest_db(self) -> str:
         """The parity that every picture reaches, with its unit; empty where there is none."""
-        return "" if self.parity is None else rounded_down(self.parity.psnr_db_min)
+        return "" if self.parity is None else with_unit(rounded_down(self.parity.psnr_db_min))
 
     @property
     def reference(self) -> str:

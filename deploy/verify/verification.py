@@ -13,7 +13,7 @@ from typing import Any
 from calib.images_record import is_tile
 from deploy.artifacts.check import Check
 from deploy.artifacts.parity_record import ParityFile
-from deploy.metrics.decibels import with_unit
+from deploy.metrics.decibels import rounded_down, with_unit
 from deploy.metrics.layer_sqnr import LayerError
 from deploy.metrics.parity import UNSEEN_DB, Level, ParityResult, at_least, lowest_level
 from deploy.metrics.thresholds import limit_reasons
@@ -86,7 +86,8 @@ class Verification:
         result = min(judged, key=lambda item: item.summary().psnr_db_min)
         image = min(result.images, key=lambda item: item.psnr_db)
         part = "a tile at its own size" if is_tile(image.name) else "resized"
-        return (f"lowest: {with_unit(image.psnr_db)}, {result.candidate} on {image.name} ({part})",)
+        parity = with_unit(rounded_down(image.psnr_db))
+        return (f"lowest: {parity}, {result.candidate} on {image.name} ({part})",)
 
     @property
     def limit_reasons(self) -> tuple[str, ...]:
