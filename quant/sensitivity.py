@@ -6,11 +6,12 @@ else is float. What a group costs is measured that way, in QDQ reference semanti
 
     parity without a set R of groups  ~  -10 log10(E - sum over R of e_f * E / sum of all e_f)
 
-with E measured too, predicts what returning them to a higher precision gains.
+with E measured too, predicts what returning them to a higher precision gains. Where the additions
+of the residual trunk hand on quantized sums, they are a group as well, of no multiplications.
 """
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -22,16 +23,19 @@ from calib.arrays import Float32
 from calib.errors import CalibrationError
 from calib.graph import GraphIndex
 from calib.output_kind import output_kind, peak, seen
-from calib.records import NotNegative, Positive, Sha256, read
+from calib.records import Count, NotNegative, Positive, Sha256, read
 from calib.runtime import Session
 from quant.analysis.layer_groups import LayerGroup, find_layer_groups
+from quant.analysis.multiplications import multiplications
 from quant.numerics.psnr import psnr_of
 from quant.passes.prepared import PreparedGraph
-from quant.plan import QuantPlan
+from quant.plan import EdgeQuant, QuantPlan
 from quant.qdq.emit import emit_qdq
 from quant.qdq.int8_weights import RoundedWeights
 
-SENSITIVITY_SCHEMA: Literal["esrdeploy.sensitivity/1"] = "esrdeploy.sensitivity/1"
+ADDITIONS = "residual additions"
+
+SENSITIVITY_SCHEMA: Literal["esrdeploy.sensitivity/2"] = "esrdeploy.sensitivity/2"
 
 
 @dataclass(frozen=True)
@@ -39,15 +43,17 @@ class GroupCost:
     """What quantizing one layer group alone costs.
 
     Attributes:
-        name: its last convolution.
-        nodes: its convolutions.
+        name: its last convolution; :data:`ADDITIONS` of the residual trunk.
+        nodes: its convolutions, or the additions.
         squared_error: mean squared error of what counts of the output, over all pictures, in units
             of its squared peak (calib/output_kind.py); of pictures the peak is 1.
+        macs: multiply-accumulates of its convolutions; additions have none.
     """
 
     name: str
     nodes: tuple[str, ...]
     squared_error: NotNegative
+    macs: Count
 
     @property
     def parity_db(self) -> float:
@@ -74,22 +80,34 @@ class Sensitivity:
         """Parity of the whole quantized model."""
         return psnr_of(self.squared_error)
 
-    def most_costly_until(self, parity_db: float) -> tuple[GroupCost, ...]:
-        """Return the fewest groups, the most costly first, that are predicted to suffice.
+    def most_costly_until(
+        self, parity_db: float, *, sparing_macs: bool = False
+    ) -> tuple[GroupCost, ...]:
+        """Return the groups, the most costly first, that are predicted to suffice.
 
         All of them, if even that is predicted to fall short.
+
+        Args:
+            parity_db: what is to be reached.
+            sparing_macs: rank by cost per multiply-accumulate: the fewest of those, instead of the
+                fewest groups.
         """
         total = math.fsum(group.squared_error for group in self.groups)
         share = self.squared_error / total if total else 0.0
         allowed = 10.0 ** (-parity_db / 10.0)
         left = self.squared_error
         chosen: list[GroupCost] = []
-        for group in sorted(self.groups, key=lambda f: -f.squared_error):
+        for group in sorted(self.groups, key=lambda f: -f.squared_error / _work(f, sparing_macs)):
             if left <= allowed:
                 break
             chosen.append(group)
             left -= group.squared_error * share
         return tuple(chosen)
+
+
+def _work(group: GroupCost, sparing_macs: bool) -> int:
+    """Return what a group's cost is divided by; promoting additions costs next to nothing."""
+    return max(group.macs, 1) if sparing_macs else 1
 
 
 @dataclass(frozen=True)
@@ -104,7 +122,7 @@ class SensitivityFile:
 
     key: Sha256
     measured: Sensitivity
-    schema: Literal["esrdeploy.sensitivity/1"] = SENSITIVITY_SCHEMA
+    schema: Literal["esrdeploy.sensitivity/2"] = SENSITIVITY_SCHEMA
 
     @classmethod
     def read(cls, path: Path) -> "SensitivityFile":
@@ -114,6 +132,12 @@ class SensitivityFile:
             CalibrationError: the file is missing, or holds none.
         """
         return read(path, cls, CalibrationError, "build again")
+
+
+def measured_groups(prepared: PreparedGraph) -> int:
+    """Return how many groups :func:`measure_sensitivity` measures."""
+    groups, _ = find_layer_groups(prepared.index, prepared.plan)
+    return len(groups) + bool(quantized_additions(prepared))
 
 
 def measure_sensitivity(
@@ -138,10 +162,25 @@ def measure_sensitivity(
         alone = prepared.under(restricted(index, plan, group))
         emitted = emit_qdq(alone, _codes_of(alone.plan, rounded))
         error = _squared_error(emitted, inputs, expected)
-        costs.append(GroupCost(group.name, tuple(n.name for n in group.nodes), error))
+        macs = sum(multiplications(index, node) for node in group.nodes)
+        costs.append(GroupCost(group.name, tuple(n.name for n in group.nodes), error, macs))
+        on_step()
+    additions = quantized_additions(prepared)
+    if additions:
+        alone = prepared.under(restricted_to_additions(index, plan, additions))
+        error = _squared_error(emit_qdq(alone, RoundedWeights()), inputs, expected)
+        costs.append(GroupCost(ADDITIONS, additions, error, 0))
         on_step()
     whole = _squared_error(emit_qdq(prepared, rounded), inputs, expected)
     return Sensitivity(tuple(costs), whole, len(inputs))
+
+
+def quantized_additions(prepared: PreparedGraph) -> tuple[str, ...]:
+    """Return the names of the nodes of the residual trunk if they hand quantized sums on."""
+    topology, plan = prepared.topology, prepared.plan
+    trunk = (node.name for node in topology.operators if topology.part(node) == "trunk")
+    found = tuple(name for name in trunk if name not in plan.kept_float)
+    return found if restricted_to_additions(prepared.index, plan, found).edges else ()
 
 
 def quantized_parity_db(
@@ -166,6 +205,29 @@ def restricted(index: GraphIndex, plan: QuantPlan, group: LayerGroup) -> QuantPl
             readers = tuple(reader for reader in readers if reader in inside)
         if readers:
             edges[name] = replace(edge, readers=readers)
+    return _with_edges(plan, edges, inside)
+
+
+def restricted_to_additions(
+    index: GraphIndex, plan: QuantPlan, additions: Collection[str]
+) -> QuantPlan:
+    """Return a plan in which only what additions hand on to one another is quantized.
+
+    A convolution that reads their sums reads them in 8 bits whatever they are added up in.
+    """
+    edges = {}
+    for name, edge in plan.edges.items():
+        producer = index.producer(edge.tensor)
+        readers = tuple(reader for reader in edge.readers if reader in additions)
+        if producer is not None and producer.name in additions and readers:
+            edges[name] = replace(edge, readers=readers)
+    return _with_edges(plan, edges, additions)
+
+
+def _with_edges(
+    plan: QuantPlan, edges: Mapping[str, EdgeQuant], inside: Collection[str]
+) -> QuantPlan:
+    """Return a plan of these edges and the weights of these nodes, and nothing else."""
     edges = {
         name: edge if edge.after in edges else replace(edge, after=None)
         for name, edge in edges.items()

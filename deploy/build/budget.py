@@ -11,11 +11,13 @@ are smaller, because part of the rounding error undoes part of the network's.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from calib.errors import UsageError
 from quant.qdq.int8_share import Int8Share
-from quant.sensitivity import GroupCost, Sensitivity
+from quant.sensitivity import ADDITIONS, GroupCost, Sensitivity
+from quant.targets import ComputePrecision
 
 FLOAT_PSNR_DB = 24.0
 
@@ -99,24 +101,45 @@ def parity_for_drop(drop_db: float) -> float:
     return FLOAT_PSNR_DB - 10.0 * math.log10(10.0 ** (drop_db / 10.0) - 1.0)
 
 
-def promoted_nodes(sensitivity: Sensitivity, budget: Budget, parity_db: float) -> dict[str, str]:
-    """Return the convolutions to promote, with the reason for each.
+def promoted_nodes(
+    sensitivity: Sensitivity, budget: Budget, parity_db: float, higher: ComputePrecision
+) -> dict[str, str]:
+    """Return the nodes to promote, convolutions and additions, with the reason for each.
+
+    Where 16 bits are promoted to, twice the work and more of 8, groups are ranked by what they cost
+    for each multiplication; where float is, which is as fast in one layer as in another, by cost.
 
     Args:
         sensitivity: what each layer group costs.
         budget: what the model may lose.
         parity_db: parity to aim at; the budget's, or more where a first choice fell short.
+        higher: what is promoted to.
     """
-    chosen = sensitivity.most_costly_until(parity_db)
+    sparing = higher == "int16"
+    chosen = sensitivity.most_costly_until(parity_db, sparing_macs=sparing)
+    ranked = "cost for each multiplication" if sparing else "cost"
     return {
-        node: _reason(rank, group, len(sensitivity.groups), budget)
+        node: _reason(f"number {rank} of {len(sensitivity.groups)}", ranked, group, budget)
         for rank, group in enumerate(chosen, 1)
         for node in group.nodes
     }
 
 
-def _reason(rank: int, group: GroupCost, count: int, budget: Budget) -> str:
+def described_nodes(promoted: Mapping[str, str], sensitivity: Sensitivity) -> str:
+    """Return in words how many operators are promoted, and how much of the work they do."""
+    chosen = [group for group in sensitivity.groups if not promoted.keys().isdisjoint(group.nodes)]
+    convolutions = sum(len(group.nodes) for group in chosen if group.name != ADDITIONS)
+    additions = ", and the residual additions" if ADDITIONS in {g.name for g in chosen} else ""
+    macs = sum(group.macs for group in chosen)
+    share = 100 * macs / max(1, sum(group.macs for group in sensitivity.groups))
     return (
-        f"promoted for {budget.asked}: number {rank} of {count} layer groups by cost; quantized "
+        f"{convolutions} convolution{'' if convolutions == 1 else 's'}, {share:.0f} % of the "
+        f"multiplications{additions}"
+    )
+
+
+def _reason(place: str, ranked: str, group: GroupCost, budget: Budget) -> str:
+    return (
+        f"promoted for {budget.asked}: {place} layer groups by {ranked}; quantized "
         f"alone it leaves {group.parity_db:.1f} dB"
     )

@@ -22,12 +22,11 @@ from calib.images_record import described
 from calib.records import encode
 from calib.table import CalibrationTable
 from deploy.artifacts.build_options import BudgetRecord
-from deploy.build.budget import Budget, promoted_nodes, require_int8
+from deploy.build.budget import Budget, described_nodes, promoted_nodes, require_int8
 from deploy.build.execution import Device
 from deploy.build.kept_rounding import kept_rounding
 from deploy.build.pictures import Pictures
 from deploy.progress import Progress
-from quant.analysis.layer_groups import find_layer_groups
 from quant.passes.driver import prove_rewrites
 from quant.passes.prepared import PreparedGraph, prepare
 from quant.plan import QuantOptions, QuantPlan
@@ -39,7 +38,13 @@ from quant.qdq.saturation import saturable_convolutions
 from quant.qdq.view import QdqView
 from quant.rounding.recorded_codes import record_rounding, stored_weights
 from quant.rounding.round_weights import round_weights
-from quant.sensitivity import Sensitivity, SensitivityFile, measure_sensitivity, quantized_parity_db
+from quant.sensitivity import (
+    Sensitivity,
+    SensitivityFile,
+    measure_sensitivity,
+    measured_groups,
+    quantized_parity_db,
+)
 from quant.targets import TargetProfile
 
 _ATTEMPTS = 5
@@ -136,7 +141,7 @@ class Quantizer:
             UsageError: the target has no higher precision, all of it is not enough, or so much of
                 it is needed that little is left in 8 bits.
         """
-        self.profile.higher_precision(full_integer=options.full_integer)
+        higher = self.profile.higher_precision(full_integer=options.full_integer)
         judges = self.pictures.held_out
         inputs = self.pictures.inputs(judges)
         self.progress.note(
@@ -151,10 +156,10 @@ class Quantizer:
         sensitivity = self._sensitivity(prepared, weights, inputs, cache)
         aim = budget.min_parity_db
         for _ in range(_ATTEMPTS):
-            promoted = promoted_nodes(sensitivity, budget, aim)
+            promoted = promoted_nodes(sensitivity, budget, aim, higher)
             self.progress.note(
                 f"{parity_db:.2f} dB, {budget.asked} needs {budget.min_parity_db:.2f}: "
-                f"promoting {len(promoted)} convolutions"
+                f"promoting {described_nodes(promoted, sensitivity)}"
             )
             rounded = self._rounded(replace(options, promoted={**options.promoted, **promoted}))
             found = _emitted(*rounded)
@@ -171,7 +176,7 @@ class Quantizer:
             aim += budget.min_parity_db - parity_db + 0.1
         raise UsageError(
             f"target {self.profile.name} reaches {parity_db:.2f} dB on "
-            f"{described(judges.record())} with {len(found.plan.options.promoted)} convolutions "
+            f"{described(judges.record())} with {len(found.plan.options.promoted)} operators "
             f"promoted; {budget.asked} asks for "
             f"{budget.min_parity_db:.2f} dB; ask for less, or hand over the fp16 model"
         )
@@ -237,9 +242,9 @@ class Quantizer:
         known = _cached(cache, key)
         if known is not None:
             return known
-        groups, _ = find_layer_groups(prepared.index, prepared.plan)
-        title = f"measuring what each of {len(groups)} layers costs"
-        with self.progress.stage(title, len(groups)) as advance:
+        count = measured_groups(prepared)
+        title = f"measuring what each of {count} layer groups costs"
+        with self.progress.stage(title, count) as advance:
             measured = measure_sensitivity(prepared, weights, inputs, on_step=advance)
         write_atomically(cache, encode(SensitivityFile(key, measured)))
         return measured

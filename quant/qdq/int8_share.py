@@ -1,15 +1,12 @@
 """Count how much of a network a file computes in integers: its convolutions and their products.
 
 A convolution counts where it reads quantized data and quantized weights, whatever its neighbours
-do: that is what runtimes fuse into an integer kernel. The multiply-accumulates of a convolution
-are the elements of its output times the weights that make one output channel.
+do: that is what runtimes fuse into an integer kernel.
 """
 
-import math
 from dataclasses import dataclass
 
-import onnx
-
+from quant.analysis.multiplications import multiplications
 from quant.qdq.view import QdqView
 
 _FLOAT_OPERATORS = frozenset({"Conv", "ConvTranspose"})
@@ -79,7 +76,7 @@ def int8_share(view: QdqView) -> Int8Share:
         made = node.output[0]
         name = node.name or made
         convolutions.append(name)
-        work.append(_macs(view, node))
+        work.append(multiplications(view.index, node))
         if made in paired or node.op_type in _INTEGER_OPERATORS:
             integer.append(name)
             integer_work.append(work[-1])
@@ -94,13 +91,3 @@ def int8_share(view: QdqView) -> Int8Share:
         sum(integer_work),
         sum(wide_work),
     )
-
-
-def _macs(view: QdqView, node: onnx.NodeProto) -> int:
-    """Return a convolution's multiply-accumulates; 0 where a shape is not known."""
-    weight = view.index.shape(node.input[3 if node.op_type == "QLinearConv" else 1])
-    moved = node.input[0] if node.op_type == "ConvTranspose" else node.output[0]
-    elements = view.index.shape(moved)
-    if not weight or not elements or 0 in elements:
-        return 0
-    return math.prod(elements) * (math.prod(weight) // weight[0])

@@ -18,7 +18,9 @@ from quant.sensitivity import GroupCost, Sensitivity, SensitivityFile
 from tests.deploy.builds import run
 from tests.deploy.malformed import Spoiled, spoiled_texts, spoiled_values
 
-SENSITIVITY = SensitivityFile("0" * 64, Sensitivity((GroupCost("b", ("a", "b"), 1e-4),), 2e-4, 2))
+SENSITIVITY = SensitivityFile(
+    "0" * 64, Sensitivity((GroupCost("b", ("a", "b"), 1e-4, 9),), 2e-4, 2)
+)
 QUANTIZATION = OutputQuantization("int8", 0.5, 3)
 JOB = {"graph": "1", "images": "2"}
 

@@ -18,6 +18,7 @@ from deploy.artifacts.parity_record import ImageParity, ParityRecord, Threshold,
 from deploy.build.budget import (
     FLOAT_PSNR_DB,
     Budget,
+    described_nodes,
     parity_for_drop,
     promoted_nodes,
     require_int8,
@@ -28,7 +29,7 @@ from deploy.progress import Silent
 from deploy.report import remake_report
 from deploy.report.content import read_content
 from quant.qdq.int8_share import Int8Share
-from quant.sensitivity import GroupCost, Sensitivity, SensitivityFile
+from quant.sensitivity import ADDITIONS, GroupCost, Sensitivity, SensitivityFile
 
 
 def test_a_drop_asks_for_the_parity_at_which_independent_errors_cost_it() -> None:
@@ -105,13 +106,35 @@ def test_figures_beyond_all_measure_are_still_figures(psnr_db: float) -> None:
 
 
 def test_each_raised_convolution_has_its_reason() -> None:
-    groups = (GroupCost("b5", ("b1", "b5"), 4e-4), GroupCost("c5", ("c5",), 1e-4))
-    found = promoted_nodes(Sensitivity(groups, 5e-4, 1), Budget(38.0, "min parity 38 dB"), 38.0)
+    groups = (GroupCost("b5", ("b1", "b5"), 4e-4, 90), GroupCost("c5", ("c5",), 1e-4, 10))
+    measured, budget = Sensitivity(groups, 5e-4, 1), Budget(38.0, "min parity 38 dB")
+    found = promoted_nodes(measured, budget, 38.0, "float")
     assert list(found) == ["b1", "b5"]
     assert found["b1"] == (
         "promoted for min parity 38 dB: number 1 of 2 layer groups by cost; quantized alone it "
         "leaves 34.0 dB"
     )
+
+
+def test_16_bits_are_spent_where_they_pay_most_for_each_multiplication() -> None:
+    groups = (
+        GroupCost("b5", ("b1", "b5"), 4e-4, 900),
+        GroupCost("c5", ("c5",), 1e-4, 100),
+        GroupCost(ADDITIONS, ("add1", "add2"), 3e-4, 0),
+    )
+    measured, budget = Sensitivity(groups, 8e-4, 1), Budget(33.0, "min parity 33 dB")
+    found = promoted_nodes(measured, budget, 33.0, "int16")
+    assert list(found) == ["add1", "add2"]
+    assert "number 1 of 3 layer groups by cost for each multiplication" in found["add1"]
+    assert described_nodes(found, measured) == (
+        "0 convolutions, 0 % of the multiplications, and the residual additions"
+    )
+    more = promoted_nodes(measured, budget, 33.9, "int16")
+    assert list(more) == ["add1", "add2", "c5"]
+    assert described_nodes(more, measured) == (
+        "1 convolution, 10 % of the multiplications, and the residual additions"
+    )
+    assert list(promoted_nodes(measured, budget, 33.9, "float")) == ["b1", "b5"]
 
 
 def test_rounding_and_holding_a_budget_never_share_a_picture() -> None:

@@ -8,9 +8,9 @@ from deploy.report.sensitivity_plot import sensitivity_plot
 from quant.sensitivity import GroupCost, Sensitivity
 
 GROUPS = (
-    GroupCost("a5", ("a1", "a5"), 3e-4),
-    GroupCost("b5", ("b5",), 1e-4),
-    GroupCost("tail", ("tail",), 0.0),
+    GroupCost("a5", ("a1", "a5"), 3e-4, 2),
+    GroupCost("b5", ("b5",), 1e-4, 1),
+    GroupCost("tail", ("tail",), 0.0, 1),
 )
 COSTS = Sensitivity(GROUPS, 4e-4, 2)
 
@@ -35,5 +35,5 @@ def test_bars_stand_side_by_side_within_the_plot() -> None:
 
 
 def test_a_network_that_loses_nothing_can_be_plotted() -> None:
-    nothing = Sensitivity(tuple(GroupCost(g.name, g.nodes, 0.0) for g in GROUPS), 0.0, 1)
+    nothing = Sensitivity(tuple(GroupCost(g.name, g.nodes, 0.0, 1) for g in GROUPS), 0.0, 1)
     assert [bar.height for bar in sensitivity_plot(nothing, []).bars] == [0.0, 0.0, 0.0]
