@@ -149,7 +149,9 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
             if request.report:
                 write_report(checked, verification, manifest, progress)
             publish(stage, manifest.files(report=request.report), instead=True)
-        return BuildOutcome(folder, manifest, verification, build_warnings(manifest))
+        return BuildOutcome(
+            folder, manifest, verification, build_warnings(manifest, opened.build.table)
+        )
 
 
 def _judges(request: BuildRequest, chosen: ChosenImages | None) -> Judges:

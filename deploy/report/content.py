@@ -151,7 +151,7 @@ class Content:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What to mind of the build, one line each."""
-        return build_warnings(self.manifest)
+        return build_warnings(self.manifest, self.build.table)
 
     @property
     def limit_reasons(self) -> tuple[str, ...]:

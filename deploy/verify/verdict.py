@@ -70,7 +70,9 @@ def verify_tree(  # noqa: PLR0913  # two of them have defaults
             checked = check_folder(opened, progress).with_report()
             original = find_original(checked.build, weights, onnx_file)
             verified = compare_build(checked, judges, original, progress, options, ahead)
-        verifications.append(replace(verified, warnings=build_warnings(manifest)))
+        verifications.append(
+            replace(verified, warnings=build_warnings(manifest, checked.build.table))
+        )
     return tuple(verifications)
 
 
