@@ -2,9 +2,10 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
+from quant.evidence import RefinementRecord
 from quant.plan import EdgeQuant, QuantPlan
 
 
@@ -22,6 +23,25 @@ class Reason:
 
 
 @dataclass(frozen=True)
+class Gain:
+    """What one step of making an int8 model brought.
+
+    Attributes:
+        step: what was done.
+        learned_from: how many crops of pictures; 0 where nothing is learned.
+        parity_db: with float, on the pictures set apart to judge, in words.
+        gained: less that of the best before it, in words; empty for the first.
+        taken: it stays in the file.
+    """
+
+    step: str
+    learned_from: int
+    parity_db: str
+    gained: str
+    taken: bool
+
+
+@dataclass(frozen=True)
 class PlanSummary:
     """What a plan does and why.
 
@@ -33,6 +53,8 @@ class PlanSummary:
         nearest: why weights were rounded to nearest where others were rounded by GPTQ.
         weights: how many weights are quantized.
         edges: the quantized activations, those whose range holds least of their values first.
+        gains: what learning brought after GPTQ, step by step; empty where nothing was learned.
+        judges: on how many pictures.
     """
 
     target: str
@@ -42,6 +64,8 @@ class PlanSummary:
     nearest: tuple[Reason, ...]
     weights: int
     edges: tuple[EdgeQuant, ...]
+    gains: tuple[Gain, ...]
+    judges: int
 
 
 def summarize_plan(plan: QuantPlan) -> PlanSummary:
@@ -63,7 +87,27 @@ def summarize_plan(plan: QuantPlan) -> PlanSummary:
         nearest=grouped(plan.rounded.nearest if plan.rounded else {}),
         weights=len(plan.weights),
         edges=tuple(sorted(plan.edges.values(), key=lambda edge: (edge.percentile, edge.tensor))),
+        gains=() if plan.refined is None else tuple(_gains(plan.refined)),
+        judges=0 if plan.refined is None else plan.refined.judges.count,
     )
+
+
+def _gains(refined: RefinementRecord) -> Iterator[Gain]:
+    """Yield what GPTQ reached, then what each stage of learning brought."""
+    best_db = refined.parity_db
+    yield Gain("GPTQ", 0, _decibels(best_db), "", taken=True)
+    for stage in refined.stages:
+        reached_db = stage.parity_db
+        gained = ""
+        if best_db is not None and reached_db is not None:
+            gained = f"{reached_db - best_db:+.2f}"
+        yield Gain(stage.name, stage.crops, _decibels(reached_db), gained, stage.taken)
+        best_db = reached_db if stage.taken else best_db
+
+
+def _decibels(parity_db: float | None) -> str:
+    """Return a parity as the page shows it; ``None`` is that of equal pictures."""
+    return "no difference" if parity_db is None else f"{parity_db:.2f}"
 
 
 def grouped(reasons: Mapping[str, str]) -> tuple[Reason, ...]:

@@ -1,6 +1,7 @@
 """A build of high effort: its plan says what was learned, verification holds it, and it resumes."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from deploy.build.kept_refinement import read_refinement
 from deploy.build.request import BuildRequest
 from deploy.pipeline import build_model
 from deploy.progress import Silent
+from deploy.report import remake_report
 from quant.plan import QuantOptions
 from quant.refinement import refine
 from quant.refinement.learn import Rates, Schedule
@@ -90,6 +92,16 @@ def test_the_plan_says_what_was_learned(made: Path) -> None:
         ]["effort"]
         == "high"
     )
+
+
+def test_the_report_shows_what_each_stage_brought(copy: Path) -> None:
+    assert remake_report(copy, Silent())
+    page = (copy / "report.html").read_text(encoding="utf-8")
+    section = page[page.index("<h4>What learning brought</h4>") :].partition("</table>")[0]
+    told = json.loads((copy / PLAN).read_text())["refined"]
+    rows = re.findall(r"<tr><td>(.*?)</td>", section)
+    assert rows == ["GPTQ", *(stage["name"] for stage in told["stages"])]
+    assert f'data-name="parity dB">{told["stages"][-1]["parity_db"]:.2f}<' in section
 
 
 def double_scale(plan: dict[str, Any]) -> None:

@@ -1,8 +1,13 @@
 """What a plan does, grouped by why."""
 
-from calib.images_record import ImagesRecord
+from dataclasses import replace
+
+import pytest
+
+from calib.images_record import ImagesRecord, PatchRecord
 from calib.tile import USUAL_SIZE
-from deploy.report.plans import Reason, grouped, summarize_plan
+from deploy.report.plans import Gain, Reason, grouped, summarize_plan
+from quant.evidence import RefinementRecord, RefinementStage
 from quant.plan import (
     ConstantQuant,
     EdgeQuant,
@@ -77,3 +82,45 @@ def test_reasons_come_by_how_often_they_hold() -> None:
         Reason("trunk", ("c",)),
     )
     assert grouped({}) == ()
+
+
+def stages(*reached: tuple[float | None, bool]) -> RefinementRecord:
+    judges = ImagesRecord(
+        "folder",
+        "whole",
+        0,
+        None,
+        2,
+        USUAL_SIZE,
+        "0" * 64,
+        (PatchRecord("a", "1"), PatchRecord("b", "2")),
+    )
+    made = (
+        RefinementStage(f"stage {number}", 100 * number, parity_db, taken)
+        for number, (parity_db, taken) in enumerate(reached, 1)
+    )
+    return RefinementRecord("cpu", IMAGES, judges, 36.0, tuple(made), {}, {})
+
+
+def test_what_learning_brought_is_told_step_by_step() -> None:
+    refined = stages((36.5, True), (36.25, False), (37.0, True))
+    summary = summarize_plan(replace(PLAN, refined=refined))
+    assert summary.judges == 2
+    assert summary.gains == (
+        Gain("GPTQ", 0, "36.00", "", taken=True),
+        Gain("stage 1", 100, "36.50", "+0.50", taken=True),
+        Gain("stage 2", 200, "36.25", "-0.25", taken=False),
+        Gain("stage 3", 300, "37.00", "+0.50", taken=True),
+    )
+
+
+@pytest.mark.parametrize("start", [36.0, None])
+def test_equal_pictures_are_no_number(start: float | None) -> None:
+    refined = replace(stages((None, True)), parity_db=start)
+    first, second = summarize_plan(replace(PLAN, refined=refined)).gains
+    assert first.parity_db == ("no difference" if start is None else "36.00")
+    assert (second.parity_db, second.gained) == ("no difference", "")
+
+
+def test_a_plan_of_which_nothing_was_learned_tells_of_no_gain() -> None:
+    assert summarize_plan(PLAN).gains == ()
