@@ -156,21 +156,22 @@ def _best_form(target: Float32, plain: Float32, shape: tuple[int, ...]) -> _Read
     best_score, best = -np.inf, None
     planes = len(target)
     forms = value_forms(planes)
-    for layout, order in itertools.product(layouts(target.shape, shape), channel_orders(planes)):
-        form = layout.undo(plain)[order.permutation]
-        coarse = _coarse(form, steps)
-        for values in (*forms, affine_form(coarse_target, coarse)):
-            undone = values.undo(coarse)
-            if values.cause and _correlation(coarse_target, undone) < _MIN_CORRELATION:
-                continue
-            parts = (layout, order, values)
-            score = min(_psnr_db(coarse_target, undone), _ALIKE_DB)
-            score -= MIN_GAIN_DB * sum(part.penalty for part in parts)
-            if score > best_score:
-                best_score, best = score, (parts, form)
+    for layout in layouts(target.shape, shape):
+        coarse_planes = _coarse(layout.undo(plain), steps)
+        for order in channel_orders(planes):
+            coarse = coarse_planes[order.permutation]
+            for values in (*forms, affine_form(coarse_target, coarse)):
+                undone = values.undo(coarse)
+                if values.cause and _correlation(coarse_target, undone) < _MIN_CORRELATION:
+                    continue
+                parts = (layout, order, values)
+                score = min(_psnr_db(coarse_target, undone), _ALIKE_DB)
+                score -= MIN_GAIN_DB * sum(part.penalty for part in parts)
+                if score > best_score:
+                    best_score, best = score, parts
     assert best is not None  # the first form is the picture as it is
-    parts, form = best
-    picture = parts[-1].undo(form)
+    layout, order, values = parts = best
+    picture = values.undo(layout.undo(plain)[order.permutation])
     return _Reading(
         causes=tuple(part.cause for part in parts if part.cause),
         advice=tuple(part.advice for part in parts if part.advice),

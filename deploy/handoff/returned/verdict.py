@@ -1,5 +1,6 @@
 """Hold the verdict on what a vendor returned, image by image."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -98,23 +99,26 @@ class Returned:
         if self.explained is not None:
             return self.explained.cause
         failed = [image for image in self.images if image.far_off]
-        cause, count = self._commonest
-        return f"{cause} (in {count} of {len(failed)})" if cause else None
+        found = self._of_commonest_cause
+        return f"{found[0].cause} (in {len(found)} of {len(failed)})" if found else None
 
     @property
     def explanation(self) -> str | None:
         """The evidence for :attr:`cause`."""
         if self.explained is not None:
             return self.explained.explanation
-        cause, _ = self._commonest
-        found = [image for image in self.images if image.far_off and image.cause == cause]
-        return found[0].explanation if cause and found else None
+        found = self._of_commonest_cause
+        return found[0].explanation if found else None
 
     @property
-    def _commonest(self) -> tuple[str | None, int]:
-        """The cause that most of the outputs that are too far off share, and how many do."""
-        causes = Counter(image.cause for image in self.images if image.far_off and image.cause)
-        return causes.most_common(1)[0] if causes else (None, 0)
+    def _of_commonest_cause(self) -> tuple[ReturnedImage, ...]:
+        """The outputs too far off that share the commonest cause, whatever figures it names."""
+        far = [image for image in self.images if image.far_off and image.cause]
+        kinds = Counter(_without_figures(image.cause) for image in far)
+        if not kinds:
+            return ()
+        ((kind, _),) = kinds.most_common(1)
+        return tuple(image for image in far if _without_figures(image.cause) == kind)
 
     @property
     def failures(self) -> tuple[str, ...]:
@@ -211,6 +215,15 @@ class Returned:
             "summary": summary,
             "outputs": [image.record() for image in self.images],
         }
+
+
+def _without_figures(cause: str | None) -> str:
+    """Return the words of a cause, by which outputs share it.
+
+    >>> _without_figures("values need * 0.9998 - 0.07722")
+    'values need * # - #'
+    """
+    return re.sub(r"\d+(\.\d+)?", "#", cause or "")
 
 
 def _counted(files: tuple[str, ...]) -> str:

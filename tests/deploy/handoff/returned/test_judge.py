@@ -36,6 +36,7 @@ SPOILS = {
     "over 255": lambda array: array / 255,
     "shift": shifted,
     "clipped": lambda array: np.clip(array, 0.25, 0.75),
+    "offset": lambda array: array + 0.08,
 }
 
 
@@ -46,6 +47,7 @@ NAMED = {
     "over 255": r"255",
     "shift": r"shift|moved",
     "clipped": r"clip|cut off",
+    "offset": r"values need .* \(in 8 of 8\)$",  # of each by figures of its own
 }
 
 
