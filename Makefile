@@ -31,15 +31,15 @@ audit: $(VENV)/installed-dev
 	$(BIN)/python -m pip freeze --exclude-editable > $(VENV)/locked.txt
 	$(BIN)/pip-audit --requirement $(VENV)/locked.txt --strict --no-deps --disable-pip
 
-# Graphs are drawn by a copy of Mermaid, for the pages load nothing from elsewhere.
+# Graphs are drawn by a copy of Mermaid, for the pages load nothing from elsewhere. The tests build the
+# site: one of three workers does, the others run the commands of pages meanwhile.
 site: $(VENV)/installed-site
 	mkdir -p dist/mermaid
 	command -v npm >/dev/null && cd dist/mermaid && npm pack --silent mermaid@$(MERMAID) >/dev/null \
 	  && tar xzf mermaid-$(MERMAID).tgz --strip-components=2 package/dist/mermaid.min.js \
 	  && echo "$(MERMAID_SHA256)  mermaid.min.js" | sha256sum --check --quiet \
 	  || { rm -f dist/mermaid/mermaid.min.js; echo "no npm, or no registry: graphs are shown as text"; }
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
-	ESRDEPLOY_SITE=dist/site $(BIN)/python -m pytest -n auto --maxprocesses 2 tests/test_site.py
+	ESRDEPLOY_SITE=dist/site $(BIN)/python -m pytest -n 3 --dist loadgroup tests/test_site.py
 	@echo "dist/site/index.html opens in a browser, without a server"
 
 install: $(VENV)/installed

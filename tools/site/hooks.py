@@ -3,8 +3,10 @@
 MkDocs calls these hooks (mkdocs.yml). The reference is written from the code (`reference`), charts
 are drawn from the measured tables (`charts`), and the tutorial is run in an empty folder
 (`tutorial`): what its commands print stands below them, and what its build draws becomes the
-pictures (`pictures`). A command of it that fails, fails the site. ``ESRDEPLOY_SITE_PICTURES=0``
-leaves the tutorial out, and pages say so where its pictures would be.
+pictures (`pictures`). A command of it that fails, fails the site. Into that build and its bundle
+the faults of the guide to failed verifications are put (`faults`); one that ``verify`` does not
+find fails the site too. ``ESRDEPLOY_SITE_PICTURES=0`` leaves all of that out, and pages say so
+where its pictures would be.
 
 Mermaid graphs are drawn by a copy of the library in ``dist/mermaid``, which ``make site`` fetches
 where npm is; without it a graph is shown as the text that it is written in.
@@ -22,9 +24,10 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 from tools.site.charts import SITE, charts
+from tools.site.faults import pictures_of_faults
 from tools.site.pictures import pictures_of_build
 from tools.site.reference import commands_page, files_page, python_page
-from tools.site.tutorial import TUTORIAL, run_tutorial, with_terminals
+from tools.site.tutorial import MODEL, TUTORIAL, run_tutorial, with_terminals
 
 ROOT = Path(__file__).parents[2]
 MERMAID = ROOT / "dist" / "mermaid" / "mermaid.min.js"
@@ -75,10 +78,13 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     if not _made.left_out:
         with tempfile.TemporaryDirectory() as folder:
             terminals = run_tutorial(ROOT / "docs" / TUTORIAL, Path(folder))
-            pictures = pictures_of_build(Path(folder, "dist", "animevideov3"))
-        _made.shown |= pictures.shown
+            build, bundle = (Path(folder, "dist", name) for name in (MODEL, f"{MODEL}-handoff.zip"))
+            pictures = pictures_of_build(build)
+            faults = pictures_of_faults(build, bundle, Path(folder, "faults"))
+        _made.shown |= {**pictures.shown, **faults.shown}
         _made.printed = {terminal.command: terminal.path for terminal in terminals}
-        contents = pictures.files | {terminal.path: terminal.svg for terminal in terminals}
+        drawn = {terminal.path: terminal.svg for terminal in terminals}
+        contents = {**pictures.files, **faults.files, **drawn}
         for path, content in contents.items():
             files.append(File.generated(config, path, content=content))
     return files

@@ -51,16 +51,16 @@ def pictures_of_build(folder: Path) -> Pictures:
         "report": template.report(content.manifest.stem),
     }
     files = {
-        "pictures/input.png": _png(scene.network_input),
-        "pictures/float.png": _png(scene.reference.picture),
-        "pictures/int8.png": _png(int8.picture),
-        "pictures/difference.png": _png(heatmap(levels, scale)),
+        "pictures/input.png": png(scene.network_input),
+        "pictures/float.png": png(scene.reference.picture),
+        "pictures/int8.png": png(int8.picture),
+        "pictures/difference.png": png(heatmap(levels, scale)),
         "pictures/report.html": (folder / REPORT_NAME).read_bytes(),
     }
     return Pictures({name: str(html) for name, html in shown.items()}, files)
 
 
-def _png(picture: Picture) -> bytes:
+def png(picture: Picture) -> bytes:
     """Return a picture, uint8 [H, W, 3] in RGB, as a PNG file."""
     _, encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     return encoded.tobytes()

@@ -26,6 +26,7 @@ from calib.images import write_image
 from calib.sample import sample_patches
 
 TUTORIAL = "tutorial.md"
+MODEL = "animevideov3"  # that it builds
 COLUMNS = 100
 MOST_LINES = 100
 _CALL = "import sys; from deploy.cli import main; sys.argv[0] = 'esrdeploy'; main()"
