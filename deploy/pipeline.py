@@ -60,12 +60,14 @@ class BuildOutcome:
         manifest: what they are.
         verification: what was checked of them.
         warnings: what to mind of it, one line each.
+        before: targets of the build that it was added to.
     """
 
     folder: Path
     manifest: Manifest
     verification: Verification
     warnings: tuple[str, ...] = ()
+    before: tuple[str, ...] = ()
 
     def record(self) -> dict[str, Any]:
         """Return everything as a JSON-able mapping."""
@@ -150,7 +152,11 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
                 write_report(checked, verification, manifest, progress)
             publish(stage, manifest.files(report=request.report), instead=True)
         return BuildOutcome(
-            folder, manifest, verification, build_warnings(manifest, opened.build.table)
+            folder,
+            manifest,
+            verification,
+            build_warnings(manifest, opened.build.table),
+            earlier.targets,
         )
 
 

@@ -51,6 +51,11 @@ class Earlier:
         return None if self.manifest is None else self.manifest.calibration
 
     @property
+    def targets(self) -> tuple[str, ...]:
+        """Its targets."""
+        return () if self.manifest is None else tuple(self.manifest.options.targets)
+
+    @property
     def kept(self) -> tuple[Artifact, ...]:
         """Its files that the request does not make again."""
         if self.manifest is None:

@@ -234,4 +234,5 @@ def _next(outcome: "BuildOutcome", request: "BuildRequest", chips: Sequence[str]
         images,
         reported=request.report,
         chips=chips,
+        before=outcome.before,
     )

@@ -17,8 +17,11 @@ def next_commands(
     *,
     reported: bool = True,
     chips: Sequence[str] = (),
+    before: Collection[str] = (),
 ) -> list[str]:
     """Return the command lines that verify a build, measure it, and hand it over.
+
+    Each can be run as it stands, as long as what it names lies where it does now.
 
     Args:
         folder: of the build.
@@ -27,6 +30,7 @@ def next_commands(
         images: folder of the user's pictures that it was verified on, if there is one.
         reported: whether its report is made; where it is not, that comes next too.
         chips: targets in the user's words, which may be names of chips.
+        before: targets that it had already.
     """
     own = [] if images is None else ["--images", str(images)]
     option = "--weights" if manifest.weights.onnx is None else "--onnx"
@@ -38,12 +42,60 @@ def next_commands(
         where = [] if str(folder.parent) == "dist" else ["--builds", str(folder.parent)]
         lines.append(["compare", str(images), "--model", manifest.stem, *where])
     lines.append(["bench", "--model", str(folder)])
-    takers = takers_of(manifest.options.targets, chips) if manifest.calibration is not None else []
-    asked = [word for name in takers for word in ("--vendor", name)]
-    if not asked:
+    asked = {}
+    if manifest.calibration is not None:
+        asked = takers_of(manifest.options.targets, chips, before)
+    packed = _packed(folder, manifest, asked, images)
+    if packed is None:
         return [_line(line) for line in lines]
     remark = "" if images is None else "  # puts some of those pictures into the bundle"
-    return [*map(_line, lines), _line(["handoff", *asked, str(folder), *own]) + remark]
+    return [*map(_line, lines), _line([*packed, *own]) + remark]
+
+
+def _packed(
+    folder: Path, manifest: "Manifest", asked: dict[str, str], images: Path | None
+) -> list[str] | None:
+    """Return the words of a ``handoff`` for those asked for and those whose bundle lies there.
+
+    Args:
+        folder: of the build.
+        manifest: of the build.
+        asked: word by vendor.
+        images: folder of the pictures that golden vectors are taken from.
+
+    Returns:
+        ``None`` where the build was made for no vendor that can take it.
+    """
+    from deploy.handoff.usual_place import bundle_at, usual_path
+    from deploy.handoff.vendor_limits import takes
+    from deploy.handoff.vendors import vendors
+
+    place = usual_path(folder, manifest)
+    there = bundle_at(place) if asked else None
+    held = {} if there is None else {vendor.name: vendor.name for vendor in there.vendors}
+    words = {
+        name: word
+        for name, word in sorted({**held, **asked}.items())
+        if name in vendors() and takes(vendors()[name], manifest)
+    }
+    if not {*asked} & {*words}:
+        return None
+    line = ["handoff", *(part for word in words.values() for part in ("--vendor", word))]
+    if place.exists():
+        line += _elsewhere(folder, words, images)
+    return [*line, str(folder)]
+
+
+def _elsewhere(folder: Path, vendors: Collection[str], images: Path | None) -> list[str]:
+    """Return the option that names a bundle's place, where another is lost at the usual one."""
+    from deploy.handoff.golden import FEWEST, golden_pictures
+    from deploy.handoff.make import open_build
+    from deploy.handoff.usual_place import first_place, usual_path
+
+    build = open_build(folder)
+    place = first_place(build, vendors, golden_pictures(build, images, FEWEST))
+    usual = place == usual_path(build.folder, build.manifest)
+    return [] if usual else ["--out", str(place)]
 
 
 def after_handoff(bundle: Path, vendors: Sequence[str], *, judged: bool = True) -> list[str]:
@@ -69,24 +121,29 @@ def _line(words: Sequence[str]) -> str:
     return shlex.join(["esrdeploy", *words])
 
 
-def takers_of(targets: Collection[str], chips: Sequence[str]) -> list[str]:
-    """Return the vendors that targets were built for, in order of their names.
+def takers_of(
+    targets: Collection[str], chips: Sequence[str], before: Collection[str] = ()
+) -> dict[str, str]:
+    """Return the vendors that targets were built for, each with the user's word for it.
 
     Args:
         targets: of a build.
         chips: some of them in the user's words: a chip's maker gets the bundle of that vendor, not
             that of the target's namesake.
+        before: targets that the build had already: for whom is not known, so that the namesake
+            gets a bundle beside the maker.
 
     >>> takers_of(["qnn", "tensorrt"], ["rockchip"])
-    ['rknn', 'tensorrt']
+    {'rknn': 'rockchip', 'tensorrt': 'tensorrt'}
     """
     from deploy.handoff.vendors import vendor_name, vendors
     from quant.targets import find_profile
 
-    meant = {vendor_name(chip) for chip in chips} & {*vendors()}
+    meant = {vendor_name(chip): chip for chip in chips}
     of_makers = {find_profile(chip).name for chip in chips if vendor_name(chip) != chip}
-    rest = {*targets} - of_makers | {*targets} & {*chips}
-    return sorted(meant | {*namesakes(rest)})
+    rest = {*targets} - of_makers | {*targets} & {*chips, *before}
+    words = {name: meant.get(name, name) for name in {*meant, *namesakes(rest)}}
+    return {name: words[name] for name in vendors() if name in words}
 
 
 def namesakes(targets: Collection[str]) -> list[str]:

@@ -77,12 +77,13 @@ def _store(archive: zipfile.ZipFile, name: str, file: Path) -> None:
     archive.writestr(entry, file.read_bytes(), zipfile.ZIP_DEFLATED, _LEVEL)
 
 
-def unpack(path: Path, folder: Path) -> None:
+def unpack(path: Path, folder: Path, only: str | None = None) -> None:
     """Unpack the zip ``path`` into ``folder``.
 
     Args:
         path: a zip, as :func:`pack` or anybody else made it.
         folder: an empty folder.
+        only: name of the files to unpack, wherever in the zip they lie; ``None``: all.
 
     Raises:
         UsageError: there is no such file, or it is no zip.
@@ -96,6 +97,8 @@ def unpack(path: Path, folder: Path) -> None:
             _require_safe(path.name, entries)
             for entry in entries:
                 target = folder / entry.filename
+                if only not in {None, target.name}:
+                    continue
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(entry) as source, target.open("xb") as written:
                     shutil.copyfileobj(source, written)
@@ -162,12 +165,13 @@ def _problem(name: str, entry: zipfile.ZipInfo) -> str | None:
 
 
 @contextmanager
-def opened(bundle: Path) -> Iterator[Path]:
+def opened(bundle: Path, only: str | None = None) -> Iterator[Path]:
     """Give the folder that holds an unpacked bundle, as long as it is used.
 
     Args:
         bundle: a zip, a folder that one was unpacked to, or a folder that holds a single
             ``*-handoff.zip``.
+        only: name of the files of a zip that are asked for; ``None``: all.
 
     Raises:
         UsageError: there is no such file, not one alone, or it is no bundle.
@@ -179,7 +183,7 @@ def opened(bundle: Path) -> Iterator[Path]:
         yield bundle
         return
     with temporary_folder("bundle") as temporary:
-        unpack(bundle, temporary)
+        unpack(bundle, temporary, only)
         yield _root(temporary, bundle.name)
 
 

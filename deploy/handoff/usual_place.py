@@ -2,13 +2,28 @@
 
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 from calib.dataset import PatchRef
 from calib.errors import EsrdeployError, UsageError
 from deploy.artifacts.build_folder import Build
+from deploy.artifacts.files import MANIFEST_NAME
+from deploy.artifacts.manifest import Manifest
 from deploy.handoff.bundle_manifest import BundleManifest, read_contents
-from deploy.handoff.bundle_zip import opened
+from deploy.handoff.bundle_zip import opened, require_place
+
+
+def usual_path(folder: Path, manifest: Manifest, number: int = 1) -> Path:
+    """Return ``MODEL-handoff.zip`` beside a build's folder, or ``MODEL-handoff-NUMBER.zip``.
+
+    Args:
+        folder: of the build.
+        manifest: of the build.
+        number: of the bundle, from 1.
+    """
+    numbered = "" if number == 1 else f"-{number}"
+    return folder.parent / f"{manifest.stem}-handoff{numbered}.zip"
 
 
 def usual_place(build: Build, vendors: Collection[str], pictures: Sequence[PatchRef]) -> Path:
@@ -20,30 +35,48 @@ def usual_place(build: Build, vendors: Collection[str], pictures: Sequence[Patch
         pictures: that its golden vectors are made of.
 
     Raises:
-        UsageError: a bundle for other vendors, or with other golden vectors, lies there.
+        UsageError: a bundle for other vendors, or with other golden vectors, lies there, or a
+            folder.
     """
-    out = build.folder.parent / f"{build.manifest.stem}-handoff.zip"
-    there = _bundle_at(out)
+    path = usual_path(build.folder, build.manifest)
+    _require_nothing_lost(path, vendors, pictures)
+    return path
+
+
+def first_place(build: Build, vendors: Collection[str], pictures: Sequence[PatchRef]) -> Path:
+    """Return the first of a build's usual paths where nothing is lost; as :func:`usual_place`."""
+    for number in count(1):  # a path where nothing lies comes in the end
+        path = usual_path(build.folder, build.manifest, number)
+        with suppress(UsageError):
+            _require_nothing_lost(path, vendors, pictures)
+            break
+    return path
+
+
+def bundle_at(path: Path) -> BundleManifest | None:
+    """Return what a bundle holds; ``None`` where there is none."""
+    if path.is_file():
+        with suppress(EsrdeployError), opened(path, MANIFEST_NAME) as bundle:
+            return read_contents(bundle)
+    return None
+
+
+def _require_nothing_lost(
+    path: Path, vendors: Collection[str], pictures: Sequence[PatchRef]
+) -> None:
+    require_place(path)
+    there = bundle_at(path)
     if there is None:
-        return out
+        return
     lost = sorted({vendor.name for vendor in there.vendors} - {*vendors})
     if lost:
         raise UsageError(
-            f"{out} is a bundle for {', '.join(lost)}; name another file with --out, or every "
+            f"{path} is a bundle for {', '.join(lost)}; name another file with --out, or every "
             "vendor with --vendor"
         )
     if [vector.sha256 for vector in there.golden] != [picture.sha256 for picture in pictures]:
         raise UsageError(
-            f"{out} is a bundle with golden vectors of {there.golden_pictures}, not of the "
+            f"{path} is a bundle with golden vectors of {there.golden_pictures}, not of the "
             "pictures of this one: what a vendor returns of those could not be judged any more; "
             "name another file with --out, or take that one away"
         )
-    return out
-
-
-def _bundle_at(path: Path) -> BundleManifest | None:
-    """Return what a bundle holds; ``None`` where there is none."""
-    if path.is_file():
-        with suppress(EsrdeployError), opened(path) as bundle:
-            return read_contents(bundle)
-    return None

@@ -22,10 +22,15 @@ def require_within_limits(vendors: Sequence[Vendor], manifest: Manifest) -> None
     Raises:
         UsageError: one of them does not.
     """
-    for takes, refusal in _limits(manifest):
-        refusing = [vendor.name for vendor in vendors if not takes(vendor)]
+    for within, refusal in _limits(manifest):
+        refusing = [vendor.name for vendor in vendors if not within(vendor)]
         if refusing:
             raise UsageError(refusal(", ".join(refusing)))
+
+
+def takes(vendor: Vendor, manifest: Manifest) -> bool:
+    """Return whether a vendor's folder can be written of a build."""
+    return all(within(vendor) for within, _ in _limits(manifest))
 
 
 def _limits(manifest: Manifest) -> Iterator[Limit]:

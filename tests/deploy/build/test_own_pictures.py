@@ -20,12 +20,10 @@ from deploy.artifacts.parity_record import VerifiedOn
 from deploy.artifacts.picture_warnings import warnings_of
 from deploy.artifacts.weights_record import OnnxFileRecord
 from deploy.build.calibrate import CalibrationRequest
-from deploy.cli.next_commands import after_handoff, namesakes, next_commands, takers_of
+from deploy.cli.next_commands import next_commands
 from deploy.handoff.golden import golden_pictures
 from deploy.handoff.make import open_build
-from deploy.handoff.vendors import vendor_name
 from deploy.verify.judges import folder_judges
-from quant.targets import ALIASES, find_profile
 from tests.deploy.builds import copied, run
 
 
@@ -129,28 +127,6 @@ def test_the_build_ends_with_the_commands_that_come_next(own, mine: Path, tiny_x
         manifest, weights=replace(manifest.weights, onnx=OnnxFileRecord("a", "b", "float32", 17))
     )
     assert " --onnx mine.onnx" in next_commands(folder, made, Path("mine.onnx"), None)[0]
-
-
-@pytest.mark.parametrize("maker", ALIASES)
-def test_the_bundle_that_comes_next_is_of_the_maker_that_was_named(maker: str) -> None:
-    target = find_profile(maker).name
-    assert takers_of([target, "ort"], [maker]) == [vendor_name(maker)] != [maker]
-    assert takers_of([target], [target]) == namesakes([target])
-    both = {vendor_name(maker), *namesakes([target])}
-    assert takers_of([target], [maker, target]) == sorted(both)
-
-
-@pytest.mark.parametrize(
-    ("vendors", "option", "whose"),
-    [(["qnn"], "", ""), (["qnn", "rknn"], " --vendor qnn", " from qnn; likewise rknn")],
-)
-def test_a_bundle_ends_with_the_commands_that_come_next(
-    vendors: list[str], option: str, whose: str
-) -> None:
-    check, judge = after_handoff(Path("a b.zip"), vendors)
-    assert check == "esrdeploy handoff --check 'a b.zip'"
-    words = f"esrdeploy verify --returned OUTPUTS 'a b.zip'{option}"
-    assert judge == f"{words}  # OUTPUTS: the folder that comes back{whose}"
 
 
 def test_the_build_says_which_known_network_it_is_like(own) -> None:

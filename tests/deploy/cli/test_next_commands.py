@@ -1,0 +1,144 @@
+"""The commands that a build or a bundle ends with run as they stand, and lose no chip."""
+
+import shlex
+import zipfile
+from dataclasses import replace
+from itertools import combinations, pairwise
+from pathlib import Path
+
+import pytest
+
+from calib.tile import Tile
+from deploy.artifacts.manifest import Manifest, read_manifest
+from deploy.cli.next_commands import after_handoff, namesakes, next_commands, takers_of
+from deploy.handoff.bundle_manifest import VendorRecord
+from deploy.handoff.make import HandoffOutcome
+from deploy.handoff.usual_place import bundle_at, usual_path
+from deploy.handoff.vendor_limits import takes
+from deploy.handoff.vendors import find_vendor, vendor_name, vendors
+from quant.targets import ALIASES, PROFILES, find_profile
+from tests.deploy.builds import copied, run
+
+CHIPS = (*PROFILES, *ALIASES)
+
+
+def asked_vendors(line: str) -> set[str]:
+    words = shlex.split(line, comments=True)
+    return {find_vendor(word).name for option, word in pairwise(words) if option == "--vendor"}
+
+
+@pytest.fixture(scope="module")
+def manifest(small_build: Path) -> Manifest:
+    return read_manifest(small_build / "manifest.json")
+
+
+@pytest.fixture
+def folder(small_build: Path, tmp_path: Path) -> Path:
+    return copied(small_build, tmp_path / "small")
+
+
+def with_targets(manifest: Manifest, names: set[str]) -> Manifest:
+    how = manifest.options.targets["openvino"]
+    return replace(
+        manifest, options=replace(manifest.options, targets=dict.fromkeys(sorted(names), how))
+    )
+
+
+def lay_bundle(folder: Path, manifest: Manifest, outcome: HandoffOutcome, held: set[str]) -> None:
+    """Lay a bundle for some vendors at a build's usual place; it holds its manifest alone."""
+    records = tuple(VendorRecord(name, "qnn", False) for name in sorted(held))
+    content = replace(outcome.manifest, vendors=records).content()
+    with zipfile.ZipFile(usual_path(folder, manifest), "w") as archive:
+        archive.writestr("manifest.json", content)
+
+
+@pytest.mark.parametrize(
+    "before", [(), *combinations(("ort", "qnn", "tensorrt"), 1), ("qnn", "ort")]
+)
+@pytest.mark.parametrize("chips", [*combinations(CHIPS, 1), *combinations(CHIPS, 2)])
+def test_no_target_that_was_built_and_no_chip_that_was_named_is_lost(
+    chips: tuple[str, ...], before: tuple[str, ...]
+) -> None:
+    targets = {*before, *(find_profile(chip).name for chip in chips)}
+    words = takers_of(targets, chips, before)
+    made = {chip for chip in chips if chip in ALIASES}
+    assert {vendor_name(chip) for chip in made} <= {*words}
+    assert {*namesakes({*before})} <= {*words}
+    assert {*namesakes({*chips})} <= {*words}
+    assert made - {*words.values()} == set() or len(words) < len(chips)
+    for target in targets - {"ort"}:
+        assert any(target in find_vendor(name).profiles for name in words)
+    fresh = takers_of({find_profile(chip).name for chip in chips}, chips)
+    assert {*fresh} == {vendor_name(chip) for chip in made} | {*namesakes({*chips})}
+
+
+@pytest.mark.parametrize("held", [*combinations(sorted(vendors()), 1), ("ncnn", "qnn", "vacc")])
+@pytest.mark.parametrize("chips", [("qualcomm",), ("rockchip", "ort"), ("openvino", "qnn-w8a16")])
+def test_those_whose_bundle_lies_there_stay_in_it(
+    folder: Path, manifest: Manifest, handed_over: HandoffOutcome, chips, held
+) -> None:
+    made = with_targets(manifest, {find_profile(chip).name for chip in chips})
+    lay_bundle(folder, made, handed_over, {*held})
+    line = next_commands(folder, made, None, None, chips=chips)[-1]
+    assert asked_vendors(line) == {*takers_of(made.options.targets, chips), *held}
+    assert " --out " not in line
+    assert all(f"--vendor {chip}" in line for chip in chips if chip in ALIASES)
+
+
+@pytest.mark.parametrize("chip", CHIPS)
+@pytest.mark.parametrize("network", [{"tile": Tile(batch=2)}, {"tile": Tile(channels=1)}])
+def test_a_bundle_is_named_for_nobody_who_does_not_take_the_build(
+    folder: Path, manifest: Manifest, handed_over: HandoffOutcome, chip: str, network
+) -> None:
+    made = with_targets(manifest, {find_profile(chip).name})
+    made = replace(made, network=replace(made.network, **network))
+    lines = next_commands(folder, made, None, None, chips=[chip])
+    packs = [line for line in lines if line.startswith("esrdeploy handoff")]
+    expected = [name for name in takers_of(made.options.targets, [chip])
+                if takes(find_vendor(name), made)]  # fmt: skip
+    assert [vendor for line in packs for vendor in asked_vendors(line)] == expected
+    lay_bundle(folder, made, handed_over, {*vendors()})
+    for line in next_commands(folder, made, None, None, chips=[chip])[2:]:
+        assert all(takes(find_vendor(name), made) for name in asked_vendors(line))
+        # The bundle for all others would be lost.
+        everybody = all(takes(one, made) for one in vendors().values())
+        assert (" --out " in line) != everybody
+
+
+@pytest.mark.parametrize("there", ["of another vendor", "of other golden vectors"])
+def test_the_line_runs_as_it_stands(
+    folder: Path, manifest: Manifest, handed_over: HandoffOutcome, there: str
+) -> None:
+    same = there == "of another vendor"
+    golden = handed_over.manifest.golden[:: 1 if same else -1]
+    outcome = replace(handed_over, manifest=replace(handed_over.manifest, golden=golden))
+    lay_bundle(folder, manifest, outcome, {"vacc"})
+    line = next_commands(folder, manifest, None, None, chips=["intel"])[-1]
+    name, *words = shlex.split(line, comments=True)
+    assert name == "esrdeploy"
+    result = run(*words)
+    assert result.exit_code == 0, (line, result.output)
+    made = usual_path(folder, manifest, 1 if same else 2)
+    bundle = bundle_at(made)
+    assert bundle is not None
+    assert [vendor.name for vendor in bundle.vendors] == ["openvino", "vacc"]
+    assert bundle.golden == handed_over.manifest.golden
+
+
+def test_the_line_names_another_place_where_a_folder_lies(folder: Path, manifest: Manifest) -> None:
+    usual_path(folder, manifest).mkdir()
+    line = next_commands(folder, manifest, None, None, chips=["intel"])[-1]
+    assert f"--out {usual_path(folder, manifest, 2)}" in line
+
+
+@pytest.mark.parametrize(
+    ("vendors", "option", "whose"),
+    [(["qnn"], "", ""), (["qnn", "rknn"], " --vendor qnn", " from qnn; likewise rknn")],
+)
+def test_a_bundle_ends_with_the_commands_that_come_next(
+    vendors: list[str], option: str, whose: str
+) -> None:
+    check, judge = after_handoff(Path("a b.zip"), vendors)
+    assert check == "esrdeploy handoff --check 'a b.zip'"
+    words = f"esrdeploy verify --returned OUTPUTS 'a b.zip'{option}"
+    assert judge == f"{words}  # OUTPUTS: the folder that comes back{whose}"
