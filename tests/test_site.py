@@ -29,6 +29,7 @@ from tests.pages import ROOT, commands_in, furnish, lines_in, ran, readme_comman
 from tests.simulated import put_in_place, stand_in
 from tools.site.spoilt_files import FILES
 from tools.site.spoilt_returns import RETURNS
+from tools.site.wrapping import kept_whole, without_escapes
 
 pytest.importorskip("mkdocs", reason="'make site' installs what the site is built with")
 
@@ -209,6 +210,7 @@ def test_the_reference_lists_every_command_option_and_function(site: Path) -> No
                     assert option in section[0], (name, option)
     assert options > 100
     functions = (site / "reference/python.html").read_text(encoding="utf-8")
+    assert "object at 0x" not in functions
     assert [name for name in api.__all__ if f'id="{name.lower()}"' not in functions] == []
     files = (site / "reference/files.html").read_text(encoding="utf-8")
     for schema in (DOCS / "schemas").glob("*.json"):
@@ -261,6 +263,27 @@ def test_the_commands_of_a_page_run(page: str, place: Path) -> None:
 
 def test_what_is_not_run_stands_on_a_page() -> None:
     assert {*NOT_RUN} <= {command for commands in COMMANDS.values() for command in commands}
+
+
+@pytest.mark.parametrize(
+    ("change", "page", "expected"),
+    [
+        (
+            kept_whole,
+            "<code>build --size</code>",
+            '<code><span class="word">build</span> <span class="word">--size</span></code>',
+        ),
+        (kept_whole, "<pre><code>build --size\n</code></pre>", None),
+        (kept_whole, f"<code>{'a' * 41}</code>", None),
+        (without_escapes, r"| `gptq\|nearest` | a \| b |", r"| `gptq|nearest` | a \| b |"),
+        (without_escapes, r"`gptq\|nearest`", None),
+    ],
+    ids=["words", "block", "long word", "table", "line"],
+)
+def test_code_breaks_where_it_may(
+    change: Callable[[str], str], page: str, expected: str | None
+) -> None:
+    assert change(page) == (page if expected is None else expected)
 
 
 def test_every_fenced_block_says_what_it_is() -> None:

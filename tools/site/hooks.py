@@ -28,6 +28,7 @@ from tools.site.faults import pictures_of_faults
 from tools.site.pictures import pictures_of_build
 from tools.site.reference import commands_page, files_page, python_page
 from tools.site.tutorial import MODEL, TUTORIAL, run_tutorial, with_terminals
+from tools.site.wrapping import kept_whole, without_escapes
 
 ROOT = Path(__file__).parents[2]
 MERMAID = ROOT / "dist" / "mermaid" / "mermaid.min.js"
@@ -101,7 +102,12 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             return _LEFT_OUT
         return _made.shown[mark[1]].replace(SITE, to_site)
 
-    return _MARK.sub(picture, markdown)
+    return _MARK.sub(picture, without_escapes(markdown))
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Say where lines may break."""
+    return kept_whole(html)
 
 
 def _fill_in(nav: list[Any] | None, decisions: list[str]) -> None:

@@ -8,7 +8,7 @@ import html
 import inspect
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,8 @@ def commands_page() -> str:
             record = parameter.get_help_record(context)
             if record is None:
                 record = (parameter.name.upper(), getattr(parameter, "help", None) or "")
-            parts.append(f"| <code>{_html(record[0])}</code> | {_html(_prose(record[1]))} |")
+            names = " ".join(f"<code>{_html(name)}</code>" for name in record[0].split())
+            parts.append(f"| {names} | {_html(_prose(record[1]))} |")
         parts.append("")
     return "\n".join(parts) + "\n"
 
@@ -60,10 +61,16 @@ def python_page() -> str:
     parts = ["# deploy.api", "", "[How to use it](../python.md).", ""]
     for name in sorted(api.__all__, key=lambda name: (not name.islower(), name)):
         item = getattr(api, name)
-        called = f"{name}{inspect.signature(item)}" if inspect.isfunction(item) else f"class {name}"
+        called = f"{name}{_signature(item)}" if inspect.isfunction(item) else f"class {name}"
         parts += [f"## {name}", "", "```text", called, "```", ""]
-        parts += ["```text", inspect.cleandoc(item.__doc__ or ""), "```", ""]
+        parts += ["```text", _plain(inspect.cleandoc(item.__doc__ or "")), "```", ""]
     return "\n".join(parts) + "\n"
+
+
+def _signature(function: Callable[..., Any]) -> str:
+    """Return a signature without the modules of types and the addresses of values."""
+    short = re.sub(r"\b(?:[a-z_]+\.)+(?=[A-Za-z])", "", str(inspect.signature(function)))
+    return re.sub(r"<(\w+) object at 0x[0-9a-f]+>", r"\1()", short)
 
 
 def _keys(schema: dict[str, Any]) -> Iterator[str]:
@@ -86,6 +93,11 @@ def _type(value: dict[str, Any]) -> str:
     if kind == "object" and isinstance(value.get("additionalProperties"), dict):
         kind = f"mapping to {_type(value['additionalProperties'])}"
     return kind
+
+
+def _plain(text: str) -> str:
+    """Return text without reStructuredText's marks."""
+    return re.sub(r":\w+:`~?([^`]+)`|``([^`]+)``", lambda mark: mark[1] or mark[2], text)
 
 
 def _prose(text: str) -> str:
