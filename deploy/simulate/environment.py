@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 from filelock import FileLock
@@ -17,6 +18,7 @@ from filelock import FileLock
 from calib.digest import canonical_json, sha256_bytes
 from calib.files import make_folder, write_atomically
 from deploy.progress import Progress
+from deploy.simulate.npm import fetch_npm_package
 from deploy.simulate.step import Step, run_step
 from deploy.simulate.toolchain import Environment
 
@@ -46,8 +48,8 @@ class Place:
     @classmethod
     def of(cls, toolchain: str, environment: Environment) -> "Place":
         """Return the place of an environment of a toolchain."""
-        installed = {"pins": environment.pins, "bare": environment.bare}
-        key = sha256_bytes(canonical_json({**installed, "pythons": environment.pythons}))[:12]
+        content = {**_content(environment), "pythons": environment.pythons}
+        key = sha256_bytes(canonical_json(content))[:12]
         return cls(environment, toolchains_folder() / f"{toolchain}-{key}")
 
     @property
@@ -85,12 +87,25 @@ def make_environment(place: Place, log: Path, limit_s: float, progress: Progress
         assert place.base is not None  # found before anybody was asked
         with _whole(place.folder):
             steps = list(_steps(place, place.base, log, limit_s))
-            with progress.stage(f"installing {place.folder.name}", len(steps)) as advance:
+            packages = place.environment.npm
+            count = len(steps) + len(packages)
+            with progress.stage(f"installing {place.folder.name}", count) as advance:
                 for step in steps:
                     run_step(step)
                     advance()
-            content = {"pins": place.environment.pins, "bare": place.environment.bare}
-            write_atomically(place.folder / _MARK, canonical_json(content))
+                for package in packages:
+                    own = log.with_name(f"{log.stem}-{package.name}{log.suffix}")
+                    fetch_npm_package(package, place.folder / "npm", own, limit_s)
+                    advance()
+            write_atomically(place.folder / _MARK, canonical_json(_content(place.environment)))
+
+
+def _content(environment: Environment) -> dict[str, Any]:
+    """Return what is installed, as a JSON-able mapping."""
+    content: dict[str, Any] = {"pins": environment.pins, "bare": environment.bare}
+    if environment.npm:
+        content["npm"] = [package.integrity for package in environment.npm]
+    return content
 
 
 @contextmanager

@@ -102,7 +102,7 @@ class Simulation:
         return {
             "toolchain": self.toolchain.name,
             "executes": self.toolchain.executes,
-            "packages": [pin for one in self.toolchain.environments for pin in one.pins + one.bare],
+            "packages": [pin for one in self.toolchain.environments for pin in one.packages],
             "model": self.model,
             "folder": str(self.folder),
             "passed": self.passed,

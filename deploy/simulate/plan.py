@@ -64,7 +64,7 @@ class SimulationPlan:
         lines = [f"{self.toolchain.name} needs packages that are not installed yet:"]
         for place in self.missing:
             environment = place.environment
-            pins = ", ".join(environment.pins + environment.bare) or "no package"
+            pins = ", ".join(environment.packages) or "no package"
             size = f"about {environment.size_mb / 1000:.1f} GB" if environment.size_mb else "small"
             lines.append(f"  {pins}, and what they ask for: {size} in {place.folder}")
             lines.append(f"  made from {place.base}")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from deploy.artifacts.precision import ModelPrecision
 from deploy.handoff.bundle_manifest import BundleManifest
+from deploy.simulate.npm import NpmPackage
 
 FindFile = Callable[[BundleManifest], str | None]
 """From a bundle's manifest to the path of the file that a route begins with, if it has that."""
@@ -21,12 +22,19 @@ class Environment:
         pythons: versions that serve, best first.
         size_mb: about what it takes on the disk.
         bare: more pins, installed afterwards and without what they ask for themselves.
+        npm: packages of npm's registry, unpacked into its folder ``npm``.
     """
 
     pins: tuple[str, ...]
     pythons: tuple[str, ...]
     size_mb: int
     bare: tuple[str, ...] = ()
+    npm: tuple[NpmPackage, ...] = ()
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """All that is installed, as its installers take it."""
+        return (*self.pins, *self.bare, *(package.pin for package in self.npm))
 
 
 @dataclass(frozen=True)

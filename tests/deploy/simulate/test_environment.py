@@ -1,5 +1,6 @@
 """Environments are whole or not there; nothing is installed that nobody agreed to."""
 
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from deploy.cli.simulate import _require_consent
 from deploy.progress import Silent
 from deploy.simulate import environment
 from deploy.simulate.environment import Place, make_environment
+from deploy.simulate.npm import NpmPackage
 from deploy.simulate.plan import SimulationRequest, plan_simulation
 from deploy.simulate.pythons import find_python, version_of
 from deploy.simulate.toolchain import Environment, Toolchain
@@ -46,6 +48,7 @@ def test_an_environment_is_made_once_and_found_again(fake: Toolchain, tmp_path: 
 
 def test_other_pins_are_another_environment(fake: Toolchain) -> None:
     others = [replace(EMPTY, bare=("a==1",)), replace(EMPTY, pins=("a==1",)), EMPTY]
+    others += [replace(EMPTY, npm=(NpmPackage("a", "1", digest),)) for digest in ("x", "y")]
     assert len({Place.of("fake", one).folder for one in others}) == len(others)
 
 
@@ -115,8 +118,8 @@ def test_every_toolchain_states_what_it_is(name: str) -> None:
     for one in toolchain.environments:
         assert one.size_mb > 0
         assert all("==" in pin for pin in (*one.pins, *one.bare))
-        for pin in (*one.pins, *one.bare):
-            assert pin.partition("==")[0].partition("[")[0] in stated, pin
+        for pin in one.packages:
+            assert re.split(r"==|\[|@", pin)[0] in stated, pin
 
 
 def test_a_misspelt_toolchain_is_guessed() -> None:
