@@ -12,6 +12,7 @@ from deploy.artifacts.templates import page_environment
 
 SITE = "SITE/"  # stands for the site's folder in HTML that pages of any folder show
 NETWORKS = ("x4plus-anime-6b", "x4plus")
+TILES_OF = ("animevideov3", "general-x4v3", "x4plus-anime-6b")
 
 Table = list[dict[str, str]]
 
@@ -75,10 +76,27 @@ def charts(results: str) -> dict[str, str]:
     return {
         "accuracy": "\n".join(_html(_accuracy(results, network)) for network in NETWORKS),
         "speed": "\n".join(_html(_speed(results, network)) for network in NETWORKS),
+        "tiles": "\n".join(_html(_tiles(results, network)) for network in TILES_OF),
     }
 
 
 def _accuracy(results: str, network: str) -> Chart:
+    return _parity(
+        [row for row in _table(results, f"### {network}") if row["int8"] != "float"],
+        title=f"{network}: parity of int8 with float",
+        caption="From the worst picture to the mean of 18; further right is nearer to float.",
+    )
+
+
+def _tiles(results: str, network: str) -> Chart:
+    return _parity(
+        _table(results, f"### {network}, other photographs"),
+        title=f"{network}: parity of int8 with float on other photographs",
+        caption="From the worst tile to the mean of 14; further right is nearer to float.",
+    )
+
+
+def _parity(table: Table, title: str, caption: str) -> Chart:
     rows = tuple(
         Row(
             label=row["int8"].replace("`", ""),
@@ -87,12 +105,11 @@ def _accuracy(results: str, network: str) -> Chart:
             high=float(row["parity dB mean"]),
             ours=row["int8"].startswith("esrdeploy"),
         )
-        for row in _table(results, f"### {network}")
-        if row["int8"] != "float"
+        for row in table
     )
     return Chart(
-        title=f"{network}: parity of int8 with float",
-        caption="From the worst picture to the mean of 18; further right is nearer to float.",
+        title=title,
+        caption=caption,
         unit=" dB",
         axis=(20.0, 52.0),
         lines=((27.0, "acceptable"), (40.0, "cannot be told from float")),
