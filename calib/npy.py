@@ -6,10 +6,8 @@ bytes can ask for 10^15. Here the values are counted first.
 
 import io
 import math
-import struct
 import tokenize
 import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,24 +15,19 @@ import numpy as np
 
 from calib.arrays import AnyArray
 from calib.files import require_regular
+from calib.zips import BROKEN_ZIP
 
 _HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
 }
 _BROKEN: tuple[type[Exception], ...] = (
-    ValueError,
+    *BROKEN_ZIP,
     LookupError,
-    EOFError,
     MemoryError,
-    OverflowError,
-    RuntimeError,  # NotImplementedError among them
     SyntaxError,
     TypeError,
-    struct.error,
     tokenize.TokenError,
-    zipfile.BadZipFile,
-    zlib.error,
 )
 """What numpy and zipfile raise for a file that is cut short, damaged, or something else."""
 

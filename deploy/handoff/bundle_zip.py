@@ -13,13 +13,13 @@ import re
 import shutil
 import stat
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from calib.errors import UsageError, VerificationError
 from calib.files import require_regular, temporary_folder, whole_file
+from calib.zips import BROKEN_ZIP
 from deploy.artifacts.files import MANIFEST_NAME
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip can name
@@ -102,7 +102,7 @@ def unpack(path: Path, folder: Path, only: str | None = None) -> None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(entry) as source, target.open("xb") as written:
                     shutil.copyfileobj(source, written)
-    except zipfile.BadZipFile as error:
+    except BROKEN_ZIP as error:
         with path.open("rb") as file:
             if not file.read(2) == _ZIP_START:
                 raise UsageError(
@@ -114,8 +114,6 @@ def unpack(path: Path, folder: Path, only: str | None = None) -> None:
             f"found no bundle {path}; name the zip that 'esrdeploy handoff' made, or a folder that "
             "it was unpacked to"
         ) from error
-    except (zlib.error, EOFError, NotImplementedError) as error:
-        raise VerificationError(f"{path.name} is no whole zip: {error}; fetch it again") from error
     except OSError as error:
         raise UsageError(f"cannot unpack {path}: {error.strerror or error}") from error
 

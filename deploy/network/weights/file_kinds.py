@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from calib.errors import WeightsError
+from calib.zips import BROKEN_ZIP_IN_MEMORY
 
 _ZIP_START, _ZIP_END = b"PK\x03\x04", b"PK\x05\x06"
 _MOST_GROWTH = 4  # trained weights deflate to half at best; a bomb grows a thousandfold
@@ -73,7 +74,7 @@ def _growing_zip(content: bytes) -> Iterator[str]:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())
             names = archive.namelist()
-    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
+    except BROKEN_ZIP_IN_MEMORY:
         return  # no zip: its reader says so
     if unpacked > _MOST_GROWTH * len(content) and not is_torchscript(names):
         yield (

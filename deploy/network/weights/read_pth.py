@@ -11,7 +11,6 @@ import pickle
 import re
 import warnings
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from functools import partial
 
@@ -19,6 +18,7 @@ import torch
 
 from calib.arrays import AnyArray
 from calib.errors import WeightsError
+from calib.zips import BROKEN_ZIP_IN_MEMORY
 from deploy.network.weights.file_kinds import is_torchscript
 from deploy.network.weights.saved_tensors import OtherValue, Saved, SavedTensor
 
@@ -140,7 +140,7 @@ def _is_torchscript(content: bytes) -> bool:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             names = archive.namelist()
-    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
+    except BROKEN_ZIP_IN_MEMORY:
         return False
     return is_torchscript(names)
 
@@ -150,7 +150,7 @@ def _damaged_entry(content: bytes) -> str | None:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             return archive.testzip()
-    except (zipfile.BadZipFile, zlib.error, ValueError, OSError, NotImplementedError):
+    except BROKEN_ZIP_IN_MEMORY:
         return None  # an older form, which has none
 
 
