@@ -91,8 +91,9 @@ class BundleContext:
         write_archive(self.path(name), arrays, compress=False)
 
     def write_script(self, name: str) -> None:
-        """Copy a script of deploy/handoff/standalone into the vendor's folder."""
-        copy_standalone(name, self.path(name))
+        """Copy a script of deploy/handoff/standalone, and what it reads by, into the folder."""
+        for file in (name, "array_files.py"):
+            copy_standalone(file, self.path(file))
 
     def render(self, template: str, **context: object) -> str:
         """Fill a template in with what is known of the bundle, and with ``context``."""

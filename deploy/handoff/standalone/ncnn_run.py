@@ -1,28 +1,22 @@
-"""Run the golden inputs with ncnn's own engine.
+"""Run the golden inputs, or others, with ncnn's own engine.
 
-    python ncnn_run.py MODEL-int8.param --out returned
+    python ncnn_run.py MODEL-int8.param --out returned [--inputs FOLDER]
 
-It needs ncnn and numpy.
+It needs ncnn and numpy, and array_files.py beside it.
 """
 
 import argparse
 from pathlib import Path
 
+import array_files  # type: ignore[import-not-found]  # lies beside it in the bundle
 import ncnn
 import numpy as np
 
-HERE = Path(__file__).resolve().parent
+GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "input"
 
 
-def main() -> None:
-    """Run every golden input through one pair of files."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("param", type=Path)
-    parser.add_argument("--out", type=Path, required=True)
-    arguments = parser.parse_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
+def loaded(param: Path) -> ncnn.Net:
+    """Load a pair of files, to be computed in float32."""
     net = ncnn.Net()
     for option in (
         "use_fp16_packed",
@@ -31,19 +25,38 @@ def main() -> None:
         "use_bf16_storage",
     ):
         setattr(net.opt, option, False)
-    binary = arguments.param.with_suffix(".bin")
-    if net.load_param(str(arguments.param)) != 0 or net.load_model(str(binary)) != 0:
-        raise SystemExit(f"ncnn cannot load {arguments.param} and {binary}")
-    for path in sorted((HERE.parent / "golden" / "input").glob("*.npy")):
+    binary = param.with_suffix(".bin")
+    array_files.require_file(param, "a .param file of this folder")
+    array_files.require_file(binary, f"the weights of {param.name}")
+    if net.load_param(str(param)) != 0 or net.load_model(str(binary)) != 0:
+        array_files.refuse(f"ncnn cannot load {param} and {binary}")
+    return net
+
+
+def main() -> None:
+    """Run every input through one pair of files."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("param", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--inputs", type=Path, default=GOLDEN)
+    arguments = parser.parse_args()
+    net = loaded(arguments.param)
+    paths = array_files.input_files(arguments.inputs)
+    out = array_files.made_folder(arguments.out)
+    for path in paths:
+        network_input = array_files.read_array(path)
+        array_files.require_shape(network_input, path, GOLDEN)  # ncnn would crash
         drawn = []
-        for planes in np.load(path):  # Mat only borrows its memory, so it needs a name
-            with net.create_extractor() as extractor:
-                extractor.input("input", ncnn.Mat(planes).clone())
-                status, output = extractor.extract("output")
-                if status != 0:
-                    raise SystemExit(f"ncnn cannot run {path.name}: status {status}")
-                drawn.append(np.array(output, np.float32))
-        np.save(arguments.out / path.name, np.stack(drawn))
+        for planes in network_input:  # Mat only borrows its memory: it needs a name
+            with array_files.refused_by_engine(f"run {path.name}"), net.create_extractor() as one:
+                one.input("input", ncnn.Mat(planes).clone())
+                status, output = one.extract("output")
+            if status != 0:
+                array_files.refuse(f"ncnn cannot run {path.name}: status {status}")
+            drawn.append(np.array(output, np.float32))
+        array_files.write_array(out / path.name, np.stack(drawn))
         print(path.stem)
 
 

@@ -1,13 +1,14 @@
-"""Run the golden inputs with OpenVINO.
+"""Run the golden inputs, or others, with OpenVINO.
 
-    python openvino_run.py MODEL-int8.xml --out returned [--device CPU]
+    python openvino_run.py MODEL-int8.xml --out returned [--device CPU] [--inputs FOLDER]
 
-It needs openvino and numpy.
+It needs openvino and numpy, and array_files.py beside it.
 """
 
 import argparse
 from pathlib import Path
 
+import array_files  # type: ignore[import-not-found]  # lies beside it in the bundle
 import numpy as np
 import openvino
 
@@ -15,20 +16,28 @@ HERE = Path(__file__).resolve().parent
 
 
 def main() -> None:
-    """Run every golden input through one IR."""
+    """Run every input through one IR."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("xml", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--device", default="CPU")
+    parser.add_argument("--inputs", type=Path, default=HERE.parent / "golden" / "input")
     arguments = parser.parse_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
+    xml, device = arguments.xml, arguments.device
+    array_files.require_file(xml, "an .xml file of this folder")
     # Else bf16 or fp16 where the device has it. An NPU has nothing but fp16, and no such setting.
-    precision = {} if arguments.device.startswith("NPU") else {"INFERENCE_PRECISION_HINT": "f32"}
-    compiled = openvino.Core().compile_model(str(arguments.xml), arguments.device, precision)
-    for path in sorted((HERE.parent / "golden" / "input").glob("*.npy")):
-        np.save(arguments.out / path.name, np.array(compiled(np.load(path))[0]))
+    precision = {} if device.startswith("NPU") else {"INFERENCE_PRECISION_HINT": "f32"}
+    with array_files.refused_by_engine(f"load {xml} on {device}"):
+        compiled = openvino.Core().compile_model(str(xml), device, precision)
+    paths = array_files.input_files(arguments.inputs)
+    out = array_files.made_folder(arguments.out)
+    for path in paths:
+        network_input = array_files.read_array(path)
+        with array_files.refused_by_engine(f"run {path.name}"):
+            output = np.array(compiled(network_input)[0])
+        array_files.write_array(out / path.name, output)
         print(path.stem)
 
 

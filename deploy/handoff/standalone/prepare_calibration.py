@@ -11,7 +11,7 @@ It needs numpy, cv2 and ../processing.py. patches.json beside it lists the pictu
 the photograph below the folder, for a crop ``@ROW,COLUMN`` and, where the photograph was reduced
 first, ``/REDUCTION``; and the sha256 that the picture's uint8 RGB bytes must have. Where it names
 a degradation, the pictures are degraded photographs, which esrdeploy makes: install the wheel that
-lies in the bundle.
+lies in the bundle. What was given and cannot be used is one line on stderr, and exit status 2.
 """
 
 import argparse
@@ -60,11 +60,11 @@ def degrader(listed: dict[str, Any]) -> Callable[[processing.Picture], processin
         from calib.degradation.parameters import Degradation  # noqa: PLC0415
         from calib.errors import UsageError  # noqa: PLC0415
         from calib.records import decode  # noqa: PLC0415
-    except ImportError as error:
-        raise SystemExit(
+    except ImportError:
+        processing.refuse(
             "these pictures are degraded photographs, which esrdeploy makes: install it first, "
             "pip install ../esrdeploy-*.whl"
-        ) from error
+        )
     content = json.dumps(listed["degradation"]).encode()
     how = decode(content, Degradation, "patches.json", UsageError, "unpack the bundle again")
     return lambda picture: degrade(picture, how, listed["seed"])
@@ -72,17 +72,20 @@ def degrader(listed: dict[str, Any]) -> Callable[[processing.Picture], processin
 
 def make_all(photos: Path) -> None:
     """Make every picture of patches.json and prove that it is the one calibrated on."""
+    if not photos.is_dir():
+        processing.refuse(f"found no folder {photos}; name the one that was calibrated on")
     listed = json.loads((HERE / "patches.json").read_text())
     scale = 1 if listed["degradation"] is None else listed["degradation"]["scale"]
     height, width = (side * scale for side in listed["size"])
     degraded = degrader(listed)
-    (HERE / "images").mkdir(exist_ok=True)
+    with processing.writing(HERE / "images"):
+        (HERE / "images").mkdir(exist_ok=True)
     for entry in listed["patches"]:
         cut = make_picture(photos, entry["name"], listed["mode"], (height, width))
         picture = degraded(cut)
         found = hashlib.sha256(picture.tobytes()).hexdigest()
         if found != entry["sha256"]:
-            raise SystemExit(
+            processing.refuse(
                 f"{entry['name']}: sha256 {found}, expected {entry['sha256']}: another photograph, "
                 "or another version of OpenCV's decoder"
             )
@@ -94,20 +97,22 @@ def convert(form: str, out: Path) -> None:
     """Write every picture in another form to ``out``."""
     pictures = sorted((HERE / "images").glob("*.png"))
     if not pictures:
-        raise SystemExit("images/ is empty: make the pictures first, with --photos FOLDER")
-    out.mkdir(parents=True, exist_ok=True)
+        processing.refuse("images/ holds no picture: make them first, with --photos FOLDER")
+    with processing.writing(out):
+        out.mkdir(parents=True, exist_ok=True)
     batch, channels = processing.input_shape()[:2]
     groups = [pictures[start : start + batch] for start in range(0, len(pictures), batch)]
     for group in groups:
         path = group[0]
         read = [processing.in_channels(processing.read_picture(one), channels) for one in group]
         (network_input,) = processing.batches(read, batch)
-        if form == "raw":
-            network_input.tofile(out / f"{path.stem}.raw")
-        elif form == "npy":
-            np.save(out / f"{path.stem}.npy", network_input)
-        else:
-            np.savez(out / f"{path.stem}.npz", input_0=read[0].transpose(2, 0, 1))
+        with processing.writing(out):
+            if form == "raw":
+                network_input.tofile(out / f"{path.stem}.raw")
+            elif form == "npy":
+                np.save(out / f"{path.stem}.npy", network_input)
+            else:
+                np.savez(out / f"{path.stem}.npz", input_0=read[0].transpose(2, 0, 1))
     print(f"{len(groups)} files written to {out}")
 
 

@@ -12,14 +12,17 @@ Mean is 0 and standard deviation 1: nothing else is subtracted or divided.
 Behind it: clip to [0, 1], times 255, round half to even, NCHW -> HWC, RGB -> BGR, write.
 
 Where manifest.json states another form of pictures, the network takes bytes (not divided by 255),
-NHWC or BGR, and gives NHWC or BGR.
+NHWC or BGR, and gives NHWC or BGR. What was given and cannot be used is one line on stderr, and
+exit status 2.
 """
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+from zipfile import BadZipFile
 
 import cv2
 import numpy as np
@@ -31,9 +34,39 @@ Picture = npt.NDArray[np.uint8]
 Tensor = npt.NDArray[np.float32]
 
 
+def refuse(problem: str) -> NoReturn:
+    """Say in one line what cannot be used, and leave with status 2."""
+    print(f"{Path(sys.argv[0]).name}: {' '.join(problem.split())}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+def refuse_usage(usage: str | None) -> NoReturn:
+    """Say how a script is called, and leave with status 2."""
+    print(usage, file=sys.stderr)
+    raise SystemExit(2)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Refuse a path that cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        refuse(f"cannot write {path}: {error.strerror or error}")
+
+
+def stated_network() -> dict[str, Any]:
+    """Return what manifest.json says of the network."""
+    try:
+        network: dict[str, Any] = json.loads(MANIFEST.read_text(encoding="utf-8"))["network"]
+    except (OSError, ValueError, LookupError):
+        refuse(f"found no bundle's {MANIFEST.name} beside this file; unpack the bundle again")
+    return network
+
+
 def input_shape() -> tuple[int, int, int, int]:
     """Return pictures per inference, channels, height and width of the network's input."""
-    tile = json.loads(MANIFEST.read_text(encoding="utf-8"))["network"]["tile"]
+    tile = stated_network()["tile"]
     return tile["batch"], tile["channels"], tile["height_px"], tile["width_px"]
 
 
@@ -42,16 +75,20 @@ def read_picture(path: Path) -> Picture:
 
     Gray is repeated three times, alpha is dropped, 16 bits become 8 by x / 257.
     """
-    raw = np.frombuffer(path.read_bytes(), np.uint8)
+    try:
+        raw = np.frombuffer(path.read_bytes(), np.uint8)
+    except OSError as error:
+        refuse(f"cannot read the picture {path}: {error.strerror or error}")
     # Not IMREAD_UNCHANGED: that would also ignore the orientation which EXIF asks for.
-    stored = cv2.imdecode(raw, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
+    flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
+    stored = cv2.imdecode(raw, flags) if len(raw) else None
     if stored is None:
-        raise SystemExit(f"{path} does not decode as an image")
+        refuse(f"{path} does not decode as an image")
     samples: npt.NDArray[Any] = np.asarray(stored)
     if samples.dtype == np.uint16:
         samples = ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
     if samples.dtype != np.uint8:
-        raise SystemExit(f"{path} holds {samples.dtype} samples; expected 8 or 16 bits")
+        refuse(f"{path} holds {samples.dtype} samples; expected 8 or 16 bits")
     code = cv2.COLOR_GRAY2RGB if samples.ndim == 2 else cv2.COLOR_BGR2RGB
     return np.asarray(cv2.cvtColor(samples, code), np.uint8)
 
@@ -71,7 +108,7 @@ def in_channels(picture: Picture, channels: int) -> Picture:
 
 def stated_form() -> dict[str, str]:
     """Return values, layout and channel_order of the pictures that the network takes and gives."""
-    form: dict[str, str] = json.loads(MANIFEST.read_text(encoding="utf-8"))["network"]["form"]
+    form: dict[str, str] = stated_network()["form"]
     return form
 
 
@@ -92,6 +129,23 @@ def as_planes(output: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[
     return planes[:, ::-1] if form["channel_order"] == "bgr" else planes
 
 
+def read_output(path: Path) -> npt.NDArray[np.floating[Any]]:
+    """Read what the network gave, a .npy file, as [N, C, H, W], RGB or gray."""
+    try:
+        stored = np.load(path, allow_pickle=False)
+    except OSError as error:
+        refuse(f"cannot read the output {path}: {error.strerror or error}")
+    except (ValueError, EOFError, BadZipFile):
+        stored = None
+    if not isinstance(stored, np.ndarray) or not np.issubdtype(stored.dtype, np.floating):
+        refuse(f"{path} is no .npy file of floating-point numbers")
+    layout = "N, H, W, C" if stated_form()["layout"] == "nhwc" else "N, C, H, W"
+    planes = as_planes(stored) if stored.ndim == 4 else stored
+    if planes.ndim != 4 or 0 in planes.shape or planes.shape[1] not in {1, 3}:
+        refuse(f"{path} holds {list(stored.shape)}; expected [{layout}] with C 1 or 3")
+    return planes
+
+
 def to_input(picture: Picture) -> Tensor:
     """Turn uint8 [H, W, C] into float32 [1, C, H, W] in [0, 1]."""
     planes: Tensor = np.ascontiguousarray(picture.transpose(2, 0, 1)[np.newaxis], np.float32)
@@ -102,7 +156,7 @@ def to_input(picture: Picture) -> Tensor:
 def to_picture(output: npt.NDArray[np.floating[Any]]) -> Picture:
     """Turn float [N, C, H, W] into uint8 [H, W, 3] RGB, the first of its pictures."""
     if not np.isfinite(output).all():
-        raise SystemExit("the network's output holds NaN or infinity")
+        refuse("the network's output holds NaN or infinity")
     scaled = np.rint(np.clip(output[0], 0, 1).astype(np.float32) * np.float32(255))
     planes = np.broadcast_to(scaled, (3, *scaled.shape[1:]))
     return np.ascontiguousarray(planes.transpose(1, 2, 0), np.uint8)
@@ -119,26 +173,30 @@ def batches(pictures: Sequence[Picture], batch: int) -> list[npt.NDArray[Any]]:
 def write_picture(path: Path, picture: Picture) -> None:
     """Write uint8 [H, W, 3] RGB as PNG."""
     _, encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-    path.write_bytes(encoded.tobytes())
+    with writing(path):
+        path.write_bytes(encoded.tobytes())
 
 
 def main(arguments: list[str]) -> None:
     """Run one direction from the command line."""
     match arguments:
         case ["input", *sources, target] if sources:
-            batch, channels, *size = input_shape()
+            batch, channels, height, width = input_shape()
             if len(sources) > batch:
-                raise SystemExit(f"{len(sources)} pictures; the network takes {batch} at once")
-            pictures = [resize_area(read_picture(Path(source)), *size) for source in sources]
+                refuse(f"{len(sources)} pictures; the network takes {batch} at once")
+            pictures = [
+                resize_area(read_picture(Path(source)), height, width) for source in sources
+            ]
             pictures = [in_channels(picture, channels) for picture in pictures]
-            np.save(target, batches(pictures, batch)[0])
+            with writing(Path(target)):
+                np.save(target, batches(pictures, batch)[0])
         case ["output", source, target]:
-            path, output = Path(target), as_planes(np.load(source))
+            path, output = Path(target), read_output(Path(source))
             for number in range(len(output)):
                 name = path.name if number == 0 else f"{path.stem}-{number}{path.suffix}"
                 write_picture(path.with_name(name), to_picture(output[number : number + 1]))
         case _:
-            raise SystemExit(__doc__)
+            refuse_usage(__doc__)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,18 @@
-"""Run the golden inputs with onnxruntime, on Qualcomm's QNN execution provider.
+"""Run the golden inputs, or others, with onnxruntime, on Qualcomm's QNN execution provider.
 
-    python qnn_run.py MODEL.onnx --out returned
+    python qnn_run.py MODEL.onnx --out returned [--inputs FOLDER]
     python qnn_run.py MODEL.onnx --backend CPU --out returned-cpu        without a chip
 
 It needs numpy, onnxruntime 1.24.2 or later and onnxruntime-qnn 2 or later (Python 3.11); for the
-CPU, any onnxruntime. On x86-64 Linux the package brings a simulator of the chip instead of its
-driver: minutes a picture, and --soc-model and --htp-arch say which chip (57 and 75: SM8650).
+CPU, any onnxruntime; and array_files.py beside it. On x86-64 Linux the package brings a simulator
+of the chip instead of its driver: minutes a picture, and --soc-model and --htp-arch say which chip
+(57 and 75: SM8650).
 """
 
 import argparse
 from pathlib import Path
 
-import numpy as np
+import array_files  # type: ignore[import-not-found]  # lies beside it in the bundle
 import onnxruntime
 
 HERE = Path(__file__).resolve().parent
@@ -30,15 +31,15 @@ def on_chip(model: Path, settings: dict[str, str]) -> onnxruntime.InferenceSessi
     try:
         import onnxruntime_qnn  # noqa: PLC0415  # the CPU does without
     except ImportError as error:
-        raise SystemExit(
+        array_files.refuse(
             f"onnxruntime-qnn 2 or later cannot be loaded ({error}); run 'pip install "
             "onnxruntime onnxruntime-qnn', on Python 3.11 or later; or give --backend CPU"
-        ) from None
+        )
     name = onnxruntime_qnn.get_ep_name()
     onnxruntime.register_execution_provider_library(name, onnxruntime_qnn.get_library_path())
     devices = [device for device in onnxruntime.get_ep_devices() if device.ep_name == name]
     if not devices:
-        raise SystemExit(f"{name} finds no device here; give --backend CPU")
+        array_files.refuse(f"{name} finds no device here; give --backend CPU")
     options = onnxruntime.SessionOptions()
     # Else a layer that the chip does not take would run on the CPU, unnoticed.
     options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
@@ -60,20 +61,26 @@ def main() -> None:
     parser.add_argument("--htp-arch", help="version of its tensor processor: 68, 69, 73, 75 ...")
     parser.add_argument("--first", type=int, help="run only so many inputs")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--inputs", type=Path, default=HERE.parent / "golden" / "input")
     given = parser.parse_args()
-    if given.backend == "CPU":
-        session = on_cpu(given.model)
-    else:
-        settings = {
-            "backend_path": given.backend,
-            "soc_model": given.soc_model,
-            "htp_arch": given.htp_arch,
-        }
-        session = on_chip(given.model, {key: value for key, value in settings.items() if value})
-    given.out.mkdir(parents=True, exist_ok=True)
-    for path in sorted((HERE.parent / "golden" / "input").glob("*.npy"))[: given.first]:
-        (output,) = session.run(["output"], {"input": np.load(path)})
-        np.save(given.out / path.name, output)
+    array_files.require_file(given.model, "an .onnx file of ../models")
+    with array_files.refused_by_engine(f"load {given.model}"):
+        if given.backend == "CPU":
+            session = on_cpu(given.model)
+        else:
+            settings = {
+                "backend_path": given.backend,
+                "soc_model": given.soc_model,
+                "htp_arch": given.htp_arch,
+            }
+            session = on_chip(given.model, {key: value for key, value in settings.items() if value})
+    paths = array_files.input_files(given.inputs)
+    out = array_files.made_folder(given.out)
+    for path in paths[: given.first]:
+        network_input = array_files.read_array(path)
+        with array_files.refused_by_engine(f"run {path.name}"):
+            (output,) = session.run(["output"], {"input": network_input})
+        array_files.write_array(out / path.name, output)
         print(path.stem, flush=True)
 
 

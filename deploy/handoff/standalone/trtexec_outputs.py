@@ -3,14 +3,33 @@
     python trtexec_outputs.py OUT/*.json --out RETURNED
 
 trtexec --exportOutput writes a list of tensors with their dimensions and values; each file
-becomes RETURNED/NAME.npy, float32. It needs numpy alone.
+becomes RETURNED/NAME.npy, float32. It needs numpy, and array_files.py beside it.
 """
 
 import argparse
 import json
 from pathlib import Path
 
+import array_files  # type: ignore[import-not-found]  # lies beside it in the bundle
 import numpy as np
+
+
+def exported_output(path: Path) -> array_files.Array:
+    """Read the tensor ``output`` of a file that trtexec exported, float32."""
+    try:
+        listed = json.loads(path.read_text(encoding="utf-8"))
+        tensors = {tensor["name"]: tensor for tensor in listed}
+    except OSError as error:
+        array_files.refuse(f"cannot read {path}: {error.strerror or error}")
+    except (ValueError, TypeError, LookupError):
+        array_files.refuse(f"{path} is no list of tensors that trtexec --exportOutput wrote")
+    if "output" not in tensors:
+        array_files.refuse(f"{path} holds the tensors {sorted(tensors)}, expected 'output'")
+    try:
+        shape = [int(length) for length in tensors["output"]["dimensions"].split("x")]
+        return np.array(tensors["output"]["values"], np.float32).reshape(shape)
+    except (ValueError, TypeError, LookupError, AttributeError):
+        array_files.refuse(f"{path}: the values of 'output' do not fit its dimensions")
 
 
 def main() -> None:
@@ -21,14 +40,10 @@ def main() -> None:
     parser.add_argument("files", nargs="+", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    for path in arguments.files:
-        tensors = {tensor["name"]: tensor for tensor in json.loads(path.read_text())}
-        if "output" not in tensors:
-            raise SystemExit(f"{path} holds the tensors {sorted(tensors)}, expected 'output'")
-        shape = [int(length) for length in tensors["output"]["dimensions"].split("x")]
-        values = np.array(tensors["output"]["values"], np.float32)
-        np.save(arguments.out / f"{path.stem}.npy", values.reshape(shape))
+    outputs = {path.stem: exported_output(path) for path in arguments.files}
+    out = array_files.made_folder(arguments.out)
+    for name, output in outputs.items():
+        array_files.write_array(out / f"{name}.npy", output)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,11 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from deploy.handoff.standalone import qnn_run
+from deploy.handoff import standalone
 from deploy.metrics.psnr_ssim import parity_db
+
+sys.path.append(str(Path(standalone.__file__).parent))  # as Python does with a script's folder
+from deploy.handoff.standalone import qnn_run
 
 NAME = "QNNExecutionProvider"
 
@@ -19,6 +22,7 @@ NAME = "QNNExecutionProvider"
 def folder(unpacked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder for the vendor, beside the golden inputs that the script reads."""
     shutil.copytree(unpacked / "golden", tmp_path / "golden")
+    (tmp_path / "m.onnx").write_bytes(b"")
     monkeypatch.setattr(qnn_run, "HERE", tmp_path / "qnn")
     return tmp_path
 
@@ -93,7 +97,7 @@ def test_the_plugin_is_registered_and_nothing_falls_back(
     plugin: dict[str, object],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    run(monkeypatch, "m.onnx", *words, "--first", 1, "--out", folder / "returned")
+    run(monkeypatch, folder / "m.onnx", *words, "--first", 1, "--out", folder / "returned")
     assert plugin["registered"] == (NAME, "plugin.so")
     assert [device.ep_name for device in plugin["devices"]] == [NAME]
     assert plugin["settings"] == settings
@@ -101,17 +105,24 @@ def test_the_plugin_is_registered_and_nothing_falls_back(
     assert len(list((folder / "returned").iterdir())) == 1
 
 
-def test_a_package_that_is_missing_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_that_is_missing_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime_qnn", None)
-    with pytest.raises(SystemExit, match="pip install onnxruntime onnxruntime-qnn"):
-        run(monkeypatch, "m.onnx", "--out", folder / "returned")
+    with pytest.raises(SystemExit, match="2"):
+        run(monkeypatch, folder / "m.onnx", "--out", folder / "returned")
+    assert "pip install onnxruntime onnxruntime-qnn" in capsys.readouterr().err
     assert not (folder / "returned").exists()
 
 
 def test_a_machine_without_a_device_is_named(
-    folder: Path, plugin: dict[str, object], monkeypatch: pytest.MonkeyPatch
+    folder: Path,
+    plugin: dict[str, object],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(onnxruntime, "get_ep_devices", list)
-    with pytest.raises(SystemExit, match="finds no device here"):
-        run(monkeypatch, "m.onnx", "--out", folder / "returned")
+    with pytest.raises(SystemExit, match="2"):
+        run(monkeypatch, folder / "m.onnx", "--out", folder / "returned")
+    assert "finds no device here" in capsys.readouterr().err
     assert plugin["registered"] == (NAME, "plugin.so")

@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -111,13 +112,15 @@ def test_the_script_drives_the_sdk_as_documented(
 def test_missing_calibration_pictures_are_asked_for(unpacked: Path, tmp_path: Path) -> None:
     folder = tmp_path / "bundle" / "rknn"
     folder.mkdir(parents=True)
-    for name in ("rknn_run.py", "settings.json", "dataset.txt"):
+    for name in ("rknn_run.py", "array_files.py", "settings.json"):
         (folder / name).write_bytes((unpacked / "rknn" / name).read_bytes())
+    for name in ("models", "rknn/golden"):
+        shutil.copytree(unpacked / name, tmp_path / "bundle" / name)
     (tmp_path / "rknn").mkdir()
     (tmp_path / "rknn" / "__init__.py").write_text("")
     (tmp_path / "rknn" / "api.py").write_text(FAKE_SDK)
     command = [sys.executable, folder / "rknn_run.py", "--out", tmp_path / "out"]
     environment = {"PYTHONPATH": str(tmp_path), "PATH": ""}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode != 0
-    assert "prepare_calibration.py --photos FOLDER" in done.stderr
+    assert done.returncode == 2
+    assert "needs calibration pictures in ../calibration/images" in done.stderr
