@@ -31,15 +31,15 @@ audit: $(VENV)/installed-dev
 	$(BIN)/python -m pip freeze --exclude-editable > $(VENV)/locked.txt
 	$(BIN)/pip-audit --requirement $(VENV)/locked.txt --strict --no-deps --disable-pip
 
-# Graphs are drawn by a copy of Mermaid, for the pages load nothing from elsewhere. The tests build the
-# site: one of three workers does, the others run the commands of pages meanwhile.
+# Graphs are drawn by a copy of Mermaid, for the pages load nothing from elsewhere. The tests of one file
+# build the site, those of the other run the commands of its pages meanwhile.
 site: $(VENV)/installed-site
 	mkdir -p dist/mermaid
 	command -v npm >/dev/null && cd dist/mermaid && npm pack --silent mermaid@$(MERMAID) >/dev/null \
 	  && tar xzf mermaid-$(MERMAID).tgz --strip-components=2 package/dist/mermaid.min.js \
 	  && echo "$(MERMAID_SHA256)  mermaid.min.js" | sha256sum --check --quiet \
 	  || { rm -f dist/mermaid/mermaid.min.js; echo "no npm, or no registry: graphs are shown as text"; }
-	ESRDEPLOY_SITE=dist/site $(BIN)/python -m pytest -n 3 --dist loadgroup tests/test_site.py
+	ESRDEPLOY_SITE=dist/site $(BIN)/python -m pytest -n 2 --dist loadfile tests/test_site.py tests/test_commands_on_pages.py
 	@echo "dist/site/index.html opens in a browser, without a server"
 
 install: $(VENV)/installed

@@ -22,6 +22,13 @@ from deploy.handoff.bundle_zip import opened
 from deploy.runtime.runner import model_runner
 
 ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = sorted(
+    path.relative_to(DOCS).as_posix()
+    for path in DOCS.rglob("*.md")
+    if path.parent.name != "decisions"
+)
+TUTORIAL = "tutorial.md"
 BUNDLE = "dist/tiny-handoff.zip"
 PLACEHOLDERS = {
     "PATH": "dist",
@@ -63,6 +70,12 @@ def readme_commands() -> list[str]:
         (ROOT / page).read_text(encoding="utf-8") for page in ("README.md", "docs/commands.md")
     )
     return commands_in([*lines_in(readme), *spans_in(readme), *spans_in(table)])
+
+
+def commands_of(page: str) -> list[str]:
+    """Return the commands of a page; none where tests/test_readme.py runs all of them."""
+    commands = commands_in(lines_in((DOCS / page).read_text(encoding="utf-8")))
+    return [] if {*commands} <= {*readme_commands()} else commands
 
 
 def arguments(command: str) -> list[str]:

@@ -1,60 +1,29 @@
-"""The documentation site says what is so: it builds strictly, and its commands are run.
+"""The documentation site says what is so: it builds strictly, and loads nothing from elsewhere.
 
-Every ``esrdeploy`` line of every page is run in the order of the page, on a tiny network. These
-tests take MkDocs and minutes: ``make site`` runs them.
+It takes MkDocs and minutes to build: ``make site`` runs these tests, and those of the commands on
+its pages (test_commands_on_pages.py) in another process meanwhile.
 """
 
 import os
 import re
-import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from html.parser import HTMLParser
-from importlib import import_module
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 import typer
-from skimage import data
 
-from calib.images import resize_area
 from deploy import api
-from deploy.artifacts.templates import data_uri
 from deploy.cli import app
-from deploy.simulate.toolchains import toolchains
-from tests.pages import ROOT, commands_in, furnish, lines_in, ran, readme_commands
-from tests.simulated import put_in_place, stand_in
+from tests.pages import DOCS, PAGES, ROOT, TUTORIAL, commands_of
 from tools.site.spoilt_files import FILES
 from tools.site.spoilt_returns import RETURNS
 from tools.site.wrapping import kept_whole, without_escapes
 
 pytest.importorskip("mkdocs", reason="'make site' installs what the site is built with")
 
-DOCS = ROOT / "docs"
-PAGES = sorted(
-    path.relative_to(DOCS).as_posix()
-    for path in DOCS.rglob("*.md")
-    if path.parent.name != "decisions"
-)
-NOT_RUN = {
-    "esrdeploy build --weights 2x-span.safetensors --calib photos/ --target qualcomm": (
-        "needs spandrel; tests/deploy/test_spandrel_networks.py does it"
-    ),
-    "esrdeploy verify --weights 2x-span.safetensors dist/2x-span": "of the build before it",
-    "esrdeploy eval --data OUT --shape source --critic net_d_400000.pth": (
-        "of pairs that no build was calibrated on; tests/deploy/evaluate/test_critic.py does it"
-    ),
-    "esrdeploy upscale clip.mp4 large.mkv": "needs a clip; tests/deploy/upscale/video makes them",
-    "esrdeploy build --model x4plus-anime-6b --calib-table TABLE --min-parity 43 "
-    "--allow-mostly-promoted": "a figure of a benchmark, run by hand",
-    "esrdeploy build --model animevideov3 --calib HALF --mode whole": (
-        "a figure of halves of photographs that are no part of the project, run by hand"
-    ),
-    "esrdeploy compare OTHER_HALF --model animevideov3": "of the build before it",
-}
 FAULTS_PAGE = "guides/when-verification-fails.md"
 NOT_DRAWN = (
     "the digest is not the manifest's",  # whatever it is, nothing of it is run
@@ -64,19 +33,6 @@ NOT_DRAWN = (
     "parity below what is needed",  # of a good file
     "taken: ",  # and accepted
 )
-REAL = "tutorial.md"  # run with the real animevideov3, when the site is built
-FURNISHED = "esrdeploy build --weights my-finetune.pth"
-
-
-def commands_of(page: str) -> list[str]:
-    """Return the commands of a page; none where tests/test_readme.py runs all of them."""
-    commands = commands_in(lines_in((DOCS / page).read_text(encoding="utf-8")))
-    return [] if {*commands} <= {*readme_commands()} else commands
-
-
-of_the_site = pytest.mark.xdist_group("site")
-"""One worker builds it and looks at it; the others run the commands of pages meanwhile."""
-COMMANDS = {page: commands for page in PAGES if (commands := commands_of(page))}
 
 
 @pytest.fixture(scope="module")
@@ -97,10 +53,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@of_the_site
 def test_the_tutorial_ran_and_shows_what_it_printed(site: Path) -> None:
     """Building the site runs it in an empty folder; a command that fails, fails the site."""
-    commands = commands_of(REAL)
+    commands = commands_of(TUTORIAL)
     assert len(commands) > 8
     page = (site / "tutorial.html").read_text(encoding="utf-8")
     for number, command in enumerate(commands, 1):
@@ -120,7 +75,6 @@ def rows_of_the_guide() -> list[str]:
     ]
 
 
-@of_the_site
 def test_every_fault_of_the_guide_is_drawn_and_found(site: Path) -> None:
     """Building the site has ``verify`` judge each; one that it does not name so fails the site."""
     faults = (*FILES, *RETURNS)
@@ -161,7 +115,6 @@ class Loads(HTMLParser):
             self.loaded.append(named[key] or "")
 
 
-@of_the_site
 def test_pages_load_nothing_from_elsewhere(site: Path) -> None:
     pages = list(site.rglob("*.html"))
     assert len(pages) > len(PAGES)
@@ -181,7 +134,6 @@ def test_pages_load_nothing_from_elsewhere(site: Path) -> None:
         assert re.search(r"(?:href|src)=|url\((?!#)|@import", drawn.read_text()) is None, drawn
 
 
-@of_the_site
 def test_charts_show_every_figure_of_the_tables(site: Path) -> None:
     page = (site / "results.html").read_text(encoding="utf-8")
     charts = re.findall(r'<figure class="chart">.*?</figure>', page, re.DOTALL)
@@ -195,7 +147,6 @@ def test_charts_show_every_figure_of_the_tables(site: Path) -> None:
         assert all(re.search(rf">{re.escape(value)}<", figures) for value in found), network[1]
 
 
-@of_the_site
 def test_the_reference_lists_every_command_option_and_function(site: Path) -> None:
     commands = (site / "reference/commands.html").read_text(encoding="utf-8")
     group = typer.main.get_command(app)
@@ -215,54 +166,6 @@ def test_the_reference_lists_every_command_option_and_function(site: Path) -> No
     files = (site / "reference/files.html").read_text(encoding="utf-8")
     for schema in (DOCS / "schemas").glob("*.json"):
         assert f'id="{schema.name.removesuffix(".schema.json")}"' in files
-
-
-@pytest.fixture(scope="module")
-def furnished(
-    tiny_weights: Path, made_once: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Path]:
-    """A folder with what pages speak of, and with a build that most of them go on from."""
-
-    def fill(folder: Path) -> None:
-        furnish(folder, tiny_weights)
-        cv2.imwrite(str(folder / "photo.jpg"), resize_area(data.astronaut(), 90, 60))
-        with pytest.MonkeyPatch.context() as patch:
-            patch.chdir(folder)
-            assert ran(FURNISHED).code == 0
-            shutil.copy("dist/my-finetune/my-finetune-fp32.onnx", "2x-anime.onnx")
-
-    with pytest.MonkeyPatch.context() as patch:
-        render = import_module("deploy.report.render")  # deploy.report has a function of that name
-        patch.setattr(render, "picture_uri", quick_uri)
-        yield made_once("furnished", fill)
-
-
-def quick_uri(picture: np.ndarray) -> str:
-    """Return a picture for a report that nobody looks at: encoding it takes most of the time."""
-    return data_uri(cv2.imencode(".jpg", picture)[1].tobytes(), "image/jpeg")
-
-
-@pytest.fixture
-def place(furnished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of that folder, for the commands of one page."""
-    shutil.copytree(furnished, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
-    for name in toolchains():
-        put_in_place(monkeypatch, tmp_path / "environments", stand_in(tmp_path, name))
-    return tmp_path
-
-
-@pytest.mark.parametrize("page", sorted({*COMMANDS} - {REAL}))
-def test_the_commands_of_a_page_run(page: str, place: Path) -> None:
-    for command in COMMANDS[page]:
-        if command in NOT_RUN or command == FURNISHED:
-            continue
-        result = ran(command)
-        assert result.code == 0, f"{page}: {command}\n{result.output}\n{result.error!r}"
-
-
-def test_what_is_not_run_stands_on_a_page() -> None:
-    assert {*NOT_RUN} <= {command for commands in COMMANDS.values() for command in commands}
 
 
 @pytest.mark.parametrize(
