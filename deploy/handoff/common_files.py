@@ -35,6 +35,11 @@ def write_common(
         margin_db=MARGIN_DB,
         least_int8_db=threshold_of("int8", manifest.network.output).psnr_db,
     )
+    about_pictures = jinja.get_template("calibration.md").render(
+        calibration=calibration,
+        takers=[vendor.name for vendor in vendors if vendor.quantizes_itself],
+    )
+    (root / FOLDER / "README.md").write_bytes(about_pictures.encode("utf-8"))
     origins = {vector.origin for vector in manifest.golden}
     licences = jinja.get_template("LICENSES.md").render(
         manifest=manifest,

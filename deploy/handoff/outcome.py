@@ -41,6 +41,18 @@ class HandoffOutcome:
         )
 
     @property
+    def pictures_text(self) -> str:
+        """Who needs calibration pictures that are not in the bundle; empty where nobody does."""
+        takers = [vendor.name for vendor in self.manifest.vendors if vendor.quantizes_itself]
+        if not takers or self.manifest.calibration_pictures:
+            return ""
+        verb = "quantizes by itself" if len(takers) == 1 else "quantize by themselves"
+        return (
+            f"{' and '.join(takers)} {verb}, on your calibration pictures, which are not in the "
+            "bundle: send their folder, or put the pictures in with --include-images --calib DIR"
+        )
+
+    @property
     def contents(self) -> dict[str, tuple[int, int]]:
         """How many files and bytes are for every vendor, and how many for each."""
         common = "for every vendor"
@@ -63,6 +75,7 @@ class HandoffOutcome:
                 for part, (files, size_bytes) in self.contents.items()
             ],
             "golden_pictures": self.golden_text,
+            "missing_pictures": self.pictures_text or None,
             "proofs": [asdict(proof) for proof in self.proofs],
             "manifest": self.manifest.record(),
         }

@@ -40,22 +40,32 @@ of torch 2.4.0 for CPUs, installed into `venv` first, saves them.
 
 ## Build, and run the golden inputs
 
-{% if not calibration.included %}
-    python ../calibration/prepare_calibration.py --photos FOLDER
-{% endif %}
-{% for route in routes if route != "float" %}
+{% for route in routes if route not in ("float", "quantize") %}
     venv/bin/python rknn_run.py --route {{ route }} --out out-{{ route }}
 {% endfor %}
 
+{% if routes | length > 2 %}
+{{ "This needs" if routes | length == 3 else "These need" }} no pictures: the scales are in the file.
+{% endif %}The route `quantize` calibrates on {{ calibration.record.count }} pictures,
+{%- if calibration.included %} which lie in `../calibration/images`:
+{% else %} which do not come with this bundle; `../calibration/README.md`
+says who supplies them. With their folder as FOLDER:
+{% endif %}
+
+{% if not calibration.included %}
+    python ../calibration/prepare_calibration.py --photos FOLDER
+{% endif %}
+    venv/bin/python rknn_run.py --route quantize --out out-quantize
+
 | route | ONNX | quantized by |
 |---|---|---|
-| `quantize` | `{{ routes["quantize"] }}` | rknn-toolkit2, on the {{ calibration.record.count }} pictures of `dataset.txt` |
 {% if "qdq" in routes %}
 | `qdq` | `{{ routes["qdq"] }}` | us, 8 bits on every activation: the scales are in the file, `do_quantization=False` |
 {% endif %}
 {% if "qdq-mixed" in routes %}
 | `qdq-mixed` | `{{ routes["qdq-mixed"] }}` | us, the scales are in the file; residual additions and the ends of the network in fp16 |
 {% endif %}
+| `quantize` | `{{ routes["quantize"] }}` | rknn-toolkit2, on the {{ calibration.record.count }} pictures |
 | `float` | `{{ routes["float"] }}` | nobody: fp16 |
 
 The graph of `quantize` is made to be quantized: channels are equalized, weights lie on the grid of int8
@@ -97,7 +107,8 @@ def _write(context: BundleContext) -> None:
         "settings.json",
         {"model": context.model, "channels": context.tile.channels, "routes": routes},
     )
-    context.write("dataset.txt", "".join(f"../{file}\n" for file in context.calibration.files))
+    if context.calibration.included:
+        context.write("dataset.txt", "".join(f"../{file}\n" for file in context.calibration.files))
     context.write("requirements.txt", REQUIREMENTS)
     for vector in context.golden:
         write_npy(context.path(f"golden/{vector.name}.npy"), context.seen(vector)[np.newaxis])

@@ -22,14 +22,20 @@ All commands are run in this folder.
 
 ## Build
 
+    vamc compile build-fp16.yaml
+
+needs no pictures. int8 calibrates on {{ images }} pictures
+{%- if calibration.included %} of `../calibration/images`:
+{% else %}, which do not come with this bundle; `../calibration/README.md`
+says who supplies them. With their folder as FOLDER:
+{% endif %}
+
 {% if not calibration.included %}
     python ../calibration/prepare_calibration.py --photos FOLDER
 {% endif %}
-    vamc compile build-fp16.yaml
     vamc compile build-int8.yaml
 
-`build-int8.yaml` calibrates by percentile, per channel, on {{ images }} pictures of
-`../calibration/images`. The checkpoints:
+`build-int8.yaml` calibrates by percentile, per channel. The checkpoints:
 
 | | ONNX |
 |---|---|
