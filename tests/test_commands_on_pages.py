@@ -31,6 +31,9 @@ NOT_RUN = {
         "of pairs that no build was calibrated on; tests/deploy/evaluate/test_critic.py does it"
     ),
     "esrdeploy upscale clip.mp4 large.mkv": "needs a clip; tests/deploy/upscale/video makes them",
+    "esrdeploy bench --model x4plus-anime-6b --tile 128 --tile 256 --threads 1 --threads 2": (
+        "figures of a real network, run by hand"
+    ),
     "esrdeploy build --model x4plus-anime-6b --calib-table TABLE --min-parity 43 "
     "--allow-mostly-promoted": "a figure of a benchmark, run by hand",
     "esrdeploy build --model animevideov3 --calib HALF --mode whole": (
