@@ -111,8 +111,8 @@ def described(images: ImagesRecord) -> str:
 (a.png@0,64, a.png)'
     """
     plural = "" if images.count == 1 else "s"
-    pieces = photographs_in(images) < images.count
-    own = f"{photographs_text(images)} of your own" if pieces else "your own"
+    cut_from = photographs_cut(images)
+    own = f"{cut_from} of your own" if cut_from else "your own"
     source = "the embedded sample" if images.origin == "sample" else own
     names = [patch.name for patch in images.patches[:_SHOWN_NAMES]]
     names += ["..."] if images.count > _SHOWN_NAMES else []
@@ -131,9 +131,11 @@ def parts_of(images: ImagesRecord) -> str:
     return f"{at_own} and {whole} resized to {images.size}" if whole else f"all {at_own}"
 
 
-def photographs_text(images: ImagesRecord) -> str:
-    """Return in words how many photographs pictures are of."""
+def photographs_cut(images: ImagesRecord) -> str:
+    """Return in words how many photographs were cut up; empty where each is one picture."""
     count = photographs_in(images)
+    if count == images.count:
+        return ""
     return f"{count} photograph{'' if count == 1 else 's'}"
 
 

@@ -117,7 +117,9 @@ def build_model(request: BuildRequest, progress: Progress) -> BuildOutcome:
         kept = [item.path for item in earlier.kept]
         with (
             staged(folder, kept, resumable_files, progress.note) as stage,
-            DrawingAhead(judges.drawn, request.tile) as ahead,
+            DrawingAhead(
+                judges.patches.patches, request.tile, chart=request.builds("int8")
+            ) as ahead,
         ):
             keep_export(stage, network, request, exported)
             (float_file,) = write_fp32(stage, request.stem, formed)

@@ -9,7 +9,7 @@ from typing import Literal
 from calib.dataset import PatchRef
 from calib.errors import VerificationError
 from calib.held_back import found_patches
-from calib.images_record import ImagesRecord, described, parts_of, photographs_in, photographs_text
+from calib.images_record import ImagesRecord, described, parts_of, photographs_cut
 from calib.records import Positive, Sha256, read
 from deploy.artifacts.files import PARITY_NAME
 
@@ -130,8 +130,8 @@ class VerifiedOn:
         count = str(self.images.count)
         if self.choice == "sample":
             return count
-        if photographs_in(self.images) < self.images.count:
-            count += f" of {photographs_text(self.images)}"
+        cut_from = photographs_cut(self.images)
+        count += f" of {cut_from}" if cut_from else ""
         return f"{count}: {parts_of(self.images)}"
 
     def __str__(self) -> str:

@@ -66,9 +66,9 @@ class Earlier:
     @property
     def notes(self) -> tuple[str, ...]:
         """What becomes of int8 files that are asked for and there already, one line each."""
-        if self.manifest is None or not self.request.builds("int8"):
+        if not self.request.builds("int8"):
             return ()
-        again = [name for name in self.request.targets if name in self.manifest.options.targets]
+        again = [name for name in self.request.targets if name in self.targets]
         return tuple(
             f"{self.request.folder} has an int8 file for {name} already: it is made again; name "
             "only targets that are new to leave it as it is"

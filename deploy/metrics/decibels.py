@@ -1,6 +1,6 @@
 """Spell decibels for people."""
 
-import math
+from decimal import ROUND_FLOOR, Decimal
 
 CEILING_DB = 200.0
 """What equal arrays get. One grey level in one value of a 512x512 picture is 107 dB."""
@@ -34,11 +34,12 @@ def with_unit(value: float) -> str:
     return f"{decibels(value)} dB" if value < CEILING_DB else decibels(value)
 
 
-def rounded_down(value: float) -> float:
-    """Return a PSNR that a limit is held against as it is shown: 39.996 dB do not reach 40.
+def rounded_down(value: float, digits: int = 2) -> float:
+    """Return a figure that a limit is held against as it is shown: 39.996 dB do not reach 40.
 
-    >>> rounded_down(39.996), rounded_down(42.98)
-    (39.99, 42.98)
+    What is rounded are the digits that the figure is written with, not its binary fraction.
+
+    >>> rounded_down(39.996), rounded_down(42.98), rounded_down(39.99999999999)
+    (39.99, 42.98, 39.99)
     """
-    # What is 42.98 to a record's digits is not 42.97 for want of a binary fraction.
-    return math.floor(round(100 * value, 6)) / 100
+    return float(Decimal(str(float(value))).quantize(Decimal(1).scaleb(-digits), ROUND_FLOOR))

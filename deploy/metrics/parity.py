@@ -82,8 +82,7 @@ class _Figure:
         """Return a value, rounded down."""
         if math.isinf(value):
             return "none"
-        steps = 10**self.digits
-        return f"{math.floor(value * steps) / steps:.{self.digits}f}{self.unit}"
+        return f"{rounded_down(value, self.digits):.{self.digits}f}{self.unit}"
 
 
 _FIGURES = (_Figure("psnr_db", "", " dB", 2), _Figure("ssim", "SSIM ", "", 4))

@@ -9,41 +9,24 @@ pictures, unless the verification of a build has just run them, and per int8 mod
 and of the float model with all inner tensors on one picture.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from calib.files import write_atomically
 from deploy.artifacts.files import REPORT_NAME
 from deploy.artifacts.manifest import Manifest
-from deploy.metrics.layer_sqnr import LayerError
 from deploy.progress import Progress
 from deploy.report.content import Content, content_of, read_content
 from deploy.report.drawing import choose_ranges, draw_scenes
-from deploy.report.render import Figures, ShownPictures, render
+from deploy.report.render import Measured, ShownPictures, render
 from deploy.runtime.outputs import Outputs
-from deploy.verify.chart import ChartParity, measure_chart
+from deploy.verify.chart import measure_chart
 from deploy.verify.contents import CheckedBuild
 from deploy.verify.explain import LAYER_PICTURES, measure_layers
 from deploy.verify.judges import Judges, judges_of, shown_instead
 from deploy.verify.verification import Verification
 
 __all__ = ["REPORT_NAME", "remake_report", "write_report"]
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What was measured of int8 files beyond their verdict.
-
-    Attributes:
-        layers: error of every tensor by file.
-        layer_images: names of the pictures that those errors are of.
-        charts: how near they come to float on a test chart.
-    """
-
-    layers: Mapping[str, Sequence[LayerError]]
-    layer_images: Sequence[str]
-    charts: Sequence[ChartParity]
 
 
 def write_report(
@@ -105,15 +88,7 @@ def _write(
     if other:
         progress.note(f"{content.manifest.stem}: the report's {other}")
     scenes = draw_scenes(content, judges.patches.patches, outputs, progress)
-    layers = {card.label: measured.layers.get(card.artifact.path, ()) for card in content.cards}
     shown = ShownPictures(judges.record(), other, scenes)
-    charts = {
-        card.label: chart
-        for card in content.cards
-        for chart in measured.charts
-        if chart.artifact == card.artifact.path
-    }
-    found = Figures(layers, measured.layer_images, charts, choose_ranges(content))
-    page = render(content, shown, found)
+    page = render(content, shown, measured, choose_ranges(content))
     write_atomically(content.build.folder / REPORT_NAME, page)
     return content.passed

@@ -86,29 +86,33 @@ class ShownPictures:
 
 
 @dataclass(frozen=True)
-class Figures:
-    """What the page shows of each int8 model, by its label.
+class Measured:
+    """What was measured of int8 files beyond their verdict.
 
     Attributes:
-        layers: error of every tensor.
+        layers: error of every tensor by file.
         layer_images: names of the pictures that those errors are of.
-        charts: how near it comes to float on each patch of a test chart.
-        ranges: the tensors that their range costs most.
+        charts: how near they come to float on each patch of a test chart.
     """
 
     layers: Mapping[str, Sequence[LayerError]]
     layer_images: Sequence[str]
-    charts: Mapping[str, ChartParity]
-    ranges: Mapping[str, Sequence[ChosenRange]]
+    charts: Sequence[ChartParity]
 
 
-def render(content: Content, shown: ShownPictures, figures: Figures) -> bytes:
+def render(
+    content: Content,
+    shown: ShownPictures,
+    measured: Measured,
+    ranges: Mapping[str, Sequence[ChosenRange]],
+) -> bytes:
     """Return the page.
 
     Args:
         content: what is known of the build.
         shown: pictures that its models drew.
-        figures: what was measured of the int8 models.
+        measured: what was measured of the int8 files.
+        ranges: the tensors that their range costs most, by label of the int8 model.
     """
     environment = page_environment("deploy.report")
     environment.filters["threshold_db"] = threshold_db
@@ -118,6 +122,7 @@ def render(content: Content, shown: ShownPictures, figures: Figures) -> bytes:
     scale = heat_scale(shown.scenes)
     with ThreadPoolExecutor() as pool:  # OpenCV encodes without holding the interpreter
         scenes = list(pool.map(partial(_shown, scale=scale), shown.scenes))
+    labels = {card.artifact.path: card.label for card in content.cards}
     page = environment.get_template("page.html").render(
         content=content,
         manifest=content.manifest,
@@ -129,20 +134,20 @@ def render(content: Content, shown: ShownPictures, figures: Figures) -> bytes:
         heat_colours=heat_colours(),
         unseen_db=f"{UNSEEN_DB:g}",
         ceiling_db=CEILING_DB,
-        layer_images=figures.layer_images,
-        charts=figures.charts,
+        layer_images=measured.layer_images,
+        charts={
+            labels[chart.artifact]: chart for chart in measured.charts if chart.artifact in labels
+        },
         layers={
-            label: (sqnr_plot(found), worst_layers(found, WORST), what_sqnr_says(found))
-            for label, found in figures.layers.items()
-            if found
+            labels[file]: (sqnr_plot(found), worst_layers(found, WORST), what_sqnr_says(found))
+            for file, found in measured.layers.items()
+            if found and file in labels
         },
         sensitivities={
             f"int8 {target}": sensitivity_plot(found, content.plans[target].options.promoted)
             for target, found in content.sensitivities.items()
         },
-        ranges={
-            name: [range_plot(one) for one in chosen] for name, chosen in figures.ranges.items()
-        },
+        ranges={name: [range_plot(one) for one in chosen] for name, chosen in ranges.items()},
         plans=[summarize_plan(plan) for plan in content.plans.values()],
     )
     return page.encode()

@@ -5,7 +5,7 @@ the float network is of it, and no verdict on photographs says so. A low figure 
 who enlarges such pictures calibrates on some of them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any
@@ -18,7 +18,9 @@ from calib.errors import EsrdeployError
 from calib.images import to_input
 from calib.tile import Size
 from deploy.artifacts.build_folder import Build
+from deploy.artifacts.files import Artifact
 from deploy.artifacts.judged_runner import judged_runner
+from deploy.metrics.decibels import rounded_down
 from deploy.metrics.psnr_ssim import parity_db
 from deploy.metrics.thresholds import threshold_of
 from deploy.progress import Progress
@@ -62,15 +64,18 @@ class ChartParity:
         named = ", ".join(f"{item.parity_db:.1f} dB on {item.patch}" for item in low)
         start = f"{self.artifact} on a {CHART_NAME}: "
         if not low:
-            return f"{start}at least {others[0].parity_db:.1f} dB on each of {len(others)} patches"
-        rest = (
-            f"; at least {others[0].parity_db:.1f} dB on the other {len(others)}" if others else ""
-        )
+            return f"{start}{_at_least(others)} on each of {len(others)} patches"
+        rest = f"; {_at_least(others)} on the other {len(others)}" if others else ""
         return f"{start}{named}{rest}. To enlarge such pictures, calibrate on some"
 
     def record(self) -> dict[str, Any]:
         """Return it as a JSON-able mapping."""
         return asdict(self)
+
+
+def on_chart(item: Artifact) -> bool:
+    """Return whether a file draws the chart: int8 files do, and the float file beside them."""
+    return item.precision != "fp16"
 
 
 def measure_chart(
@@ -89,7 +94,8 @@ def measure_chart(
     """
     tile, float_file = build.manifest.network.tile, build.manifest.float_artifact
     int8 = [item for item in build.manifest.models() if item.precision == "int8"]
-    if build.manifest.network.output != "picture" or not any(chart_patches(tile.size)):
+    pictures = build.manifest.network.output == "picture"
+    if not int8 or not pictures or not any(chart_patches(tile.size)):
         return ()
     patch = chart_picture(tile.size)
     picture = np.repeat(to_input(patch.load(), tile.channels), tile.batch, axis=0)
@@ -117,6 +123,10 @@ def measure_chart(
         if item.path in drawn
         for found in [tuple(_by_patch(expected, drawn[item.path], tile.size))]
     )
+
+
+def _at_least(patches: Sequence[PatchParity]) -> str:
+    return f"at least {rounded_down(patches[0].parity_db, digits=1):.1f} dB"
 
 
 def _by_patch(expected: Float32, found: Float32, size: Size) -> Iterator[PatchParity]:

@@ -16,6 +16,7 @@ import numpy as np
 import onnx
 
 from calib.arrays import Float32
+from calib.chart import chart_picture
 from calib.dataset import PatchRef
 from calib.errors import EsrdeployError
 from calib.images import to_input
@@ -24,6 +25,7 @@ from deploy.artifacts.build_folder import Build
 from deploy.artifacts.files import Artifact
 from deploy.artifacts.judged_runner import judged_runner
 from deploy.runtime.outputs import Drawn, held_at_once
+from deploy.verify.chart import on_chart
 
 _LOWEST_PRIORITY = 19
 
@@ -36,10 +38,12 @@ class DrawingAhead:
     Args:
         patches: the pictures of the comparison.
         tile: the fixed input of the models.
+        chart: whether files are held against float on the test chart, which is drawn last then.
     """
 
-    def __init__(self, patches: Sequence[PatchRef], tile: Tile) -> None:
+    def __init__(self, patches: Sequence[PatchRef], tile: Tile, *, chart: bool = False) -> None:
         self._patches = tuple(patches[: held_at_once(tile.batch)])
+        self._chart = (chart_picture(tile.size),) if chart else ()
         self._tile = tile
         self._waiting: SimpleQueue[tuple[Artifact, onnx.ModelProto, int] | None] = SimpleQueue()
         self._asked: set[str] = set()
@@ -90,10 +94,11 @@ class DrawingAhead:
     def _draw_all(self, file: Artifact, model: onnx.ModelProto, skip: int) -> None:
         run = judged_runner(model, file.precision)  # its threads inherit the priority
         batch, channels = self._tile.batch, self._tile.channels
-        for start in range(skip, len(self._patches), batch):
+        patches = (*self._patches, *(self._chart if on_chart(file) else ()))
+        for start in range(skip, len(patches), batch):
             if self._stopped.is_set():
                 return
-            group = self._patches[start : start + batch]
+            group = patches[start : start + batch]
             drawn = run(np.concatenate([to_input(patch.load(), channels) for patch in group]))
             for patch, output in zip(group, np.split(drawn, len(group)), strict=True):
                 self._drawn[file.path, patch.name] = output

@@ -4,8 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from calib.chart import chart_picture
-from calib.dataset import PatchRef, PatchSet, unseen_patches
+from calib.dataset import PatchSet, unseen_patches
 from calib.errors import UsageError
 from calib.images_record import ImagesRecord
 from calib.native_tiles import judged_patches
@@ -28,11 +27,6 @@ class Judges:
 
     choice: Literal["sample", "held-back", "folder"]
     patches: PatchSet
-
-    @property
-    def drawn(self) -> tuple[PatchRef, ...]:
-        """What every model of a build is to draw: the pictures, then the test chart."""
-        return (*self.patches.patches, chart_picture(self.patches.size))
 
     def unseen_by(self, build: Build) -> "Judges":
         """Return the same without those that a build was calibrated on: they would flatter it.

@@ -64,7 +64,9 @@ def verify_tree(  # noqa: PLR0913  # two of them have defaults
     for folder, manifest in zip(folders, manifests, strict=True):
         opened = open_build(folder, manifest)
         judges = judges_of(manifest, images).unseen_by(opened.build)
-        with DrawingAhead(judges.drawn, manifest.network.tile) as ahead:
+        int8 = any(item.precision == "int8" for item in manifest.models())
+        pictures = judges.patches.patches
+        with DrawingAhead(pictures, manifest.network.tile, chart=int8) as ahead:
             if not opened.unusable:
                 ahead.draw_with_all(opened.build)
             checked = check_folder(opened, progress).with_report()

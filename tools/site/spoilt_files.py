@@ -5,7 +5,7 @@ at hand: what gives the file away is what it holds and what it draws.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, MutableSequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,20 +51,14 @@ def spoil(folder: Path, file: str, fault: SpoiltFile) -> None:
 
 def _give_bgr(model: onnx.ModelProto) -> None:
     (output,) = model.graph.output
-    for node in model.graph.node:
-        for slot, tensor in enumerate(node.output):
-            if tensor == output.name:
-                node.output[slot] = "rgb"
+    _rename((node.output for node in model.graph.node), output.name, "rgb")
     model.graph.initializer.append(numpy_helper.from_array(np.array([2, 1, 0]), "order"))
     model.graph.node.append(helper.make_node("Gather", ["rgb", "order"], [output.name], axis=1))
 
 
 def _take_bytes(model: onnx.ModelProto) -> None:
     (given,) = model.graph.input
-    for node in model.graph.node:
-        for slot, tensor in enumerate(node.input):
-            if tensor == given.name:
-                node.input[slot] = "bytes"
+    _rename((node.input for node in model.graph.node), given.name, "bytes")
     model.graph.initializer.append(numpy_helper.from_array(np.float32(255.0), "white"))
     model.graph.node.insert(0, helper.make_node("Mul", [given.name, "white"], ["bytes"]))
 
@@ -123,6 +117,12 @@ FILES = (
         _take_other_weights,
     ),
 )
+
+
+def _rename(ends: Iterable[MutableSequence[str]], before: str, after: str) -> None:
+    """Give a tensor another name among the inputs or the outputs of nodes."""
+    for names in ends:
+        names[:] = [after if name == before else name for name in names]
 
 
 def _weights(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:

@@ -94,6 +94,15 @@ def test_maps_and_small_inputs_have_no_chart(build: Build) -> None:
     assert measure_chart(replace(build, manifest=manifest), Silent()) == ()
 
 
+def test_nothing_is_drawn_for_a_build_without_int8(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tuple(item for item in build.manifest.artifacts if item.precision != "int8")
+    without = replace(build, manifest=replace(build.manifest, artifacts=kept))
+    monkeypatch.setattr("deploy.verify.chart.judged_runner", None)
+    assert measure_chart(without, Silent()) == ()
+
+
 @pytest.mark.parametrize(
     ("levels", "words"),
     [

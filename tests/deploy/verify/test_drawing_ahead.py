@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
+from calib.chart import CHART_NAME
 from calib.colours import RGB
 from calib.images import to_input
 from calib.sample import sample_patches
@@ -19,6 +20,7 @@ from deploy.artifacts.precision import ModelPrecision
 from deploy.progress import Silent
 from deploy.runtime.outputs import held_at_once
 from deploy.runtime.runner import Runner
+from deploy.verify.chart import measure_chart
 from deploy.verify.compare_models import compare_models
 from deploy.verify.contents import open_build
 from deploy.verify.drawing_ahead import DrawingAhead
@@ -47,6 +49,18 @@ def test_what_is_drawn_ahead_is_what_the_comparison_draws(small_build: Path) -> 
     alone = compare_models(build, PATCHES, Silent())
     for place, output in alone.outputs.drawn().items():
         np.testing.assert_array_equal(known[place], output)
+
+
+def test_the_chart_is_drawn_by_the_files_that_are_held_against_it(small_build: Path) -> None:
+    build = open_build(small_build, read_manifest(small_build / MANIFEST_NAME)).build
+    files = {item.path: item.precision for item in build.manifest.models()}
+    with DrawingAhead(PATCHES[:1], USUAL_TILE, chart=True) as ahead:
+        ahead.draw_with_all(build)
+        finished(ahead, 2 * len(files) - 1)
+    charted = {files[file] for file, picture in ahead.outputs() if picture == CHART_NAME}
+    assert charted == {"fp32", "int8"}
+    (found,) = measure_chart(build, Silent(), ahead.outputs())
+    assert (found,) == measure_chart(build, Silent())
 
 
 @pytest.mark.parametrize("count", [0, 1, 4])
