@@ -175,6 +175,7 @@ class Journey:
             "inputs": list(self._names),
             "calibration": [str(picture) for picture in pictures],
             "stem": self.manifest.stem,
+            "programs": {name: str(path) for name, path in self.plan.programs.items()},
             "pins": [*stage.environment.pins, *stage.environment.bare],
         }
 

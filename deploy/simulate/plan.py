@@ -4,14 +4,18 @@ Nothing is installed by a plan: whoever shows it to the user decides.
 """
 
 import platform
+import shutil
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from calib.errors import UsageError
 from deploy.simulate.environment import Place
 from deploy.simulate.pythons import find_python
-from deploy.simulate.toolchain import Toolchain
+from deploy.simulate.toolchain import Program, Toolchain
+
+_NPM = Program("npm", ("npm",))
 
 
 @dataclass(frozen=True)
@@ -45,11 +49,13 @@ class SimulationPlan:
         request: what was asked for.
         toolchain: that is meant.
         places: of its environments, each with the Python to make it from where it is missing.
+        programs: of this machine that it runs, by their names.
     """
 
     request: SimulationRequest
     toolchain: Toolchain
     places: tuple[Place, ...]
+    programs: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def missing(self) -> tuple[Place, ...]:
@@ -75,8 +81,8 @@ def plan_simulation(request: SimulationRequest, toolchain: Toolchain) -> Simulat
     """Plan a simulation.
 
     Raises:
-        UsageError: this machine cannot run the toolchain, no Python of its version is found, or it
-            has no such route.
+        UsageError: this machine cannot run the toolchain, a program or a Python of its version is
+            not found, or it has no such route.
     """
     machine = platform.machine()
     if toolchain.machines and (sys.platform != "linux" or machine not in toolchain.machines):
@@ -90,11 +96,29 @@ def plan_simulation(request: SimulationRequest, toolchain: Toolchain) -> Simulat
             raise UsageError(
                 f"{toolchain.name} has no route {name!r}; choose of {', '.join(known)}"
             )
+    programs = {one.name: _find_program(one, toolchain) for one in toolchain.programs}
     places = [Place.of(toolchain.name, one) for one in toolchain.environments]
+    if any(place.environment.npm and not place.made for place in places):
+        _find_program(_NPM, toolchain)
     found = [
         place
         if place.made
         else place.made_from(find_python(place.environment.pythons, request.pythons))
         for place in places
     ]
-    return SimulationPlan(request, toolchain, tuple(found))
+    return SimulationPlan(request, toolchain, tuple(found), programs)
+
+
+def _find_program(program: Program, toolchain: Toolchain) -> Path:
+    """Return the path of a program.
+
+    Raises:
+        UsageError: it is not on ``PATH``.
+    """
+    found = next(filter(None, map(shutil.which, program.commands)), None)
+    if found is None:
+        names = " or ".join(program.commands)
+        raise UsageError(
+            f"{toolchain.name} needs {program.name}, and found no {names} on PATH; install it"
+        )
+    return Path(found)

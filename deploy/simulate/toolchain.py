@@ -38,6 +38,19 @@ class Environment:
 
 
 @dataclass(frozen=True)
+class Program:
+    """A program of this machine that a toolchain runs, or is fetched with.
+
+    Attributes:
+        name: for people, such as ``Chromium``.
+        commands: what it may be called on ``PATH``, best first.
+    """
+
+    name: str
+    commands: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Stage:
     """One script of a toolchain.
 
@@ -89,6 +102,7 @@ class Toolchain:
         aliases: other names, such as the maker's.
         machines: kinds of Linux machine that its packages are for; none: any machine.
         takes_form: whether bundles of any form of pictures can be run.
+        programs: of this machine that it runs.
     """
 
     name: str
@@ -100,6 +114,7 @@ class Toolchain:
     aliases: tuple[str, ...] = ()
     machines: tuple[str, ...] = ()
     takes_form: bool = False
+    programs: tuple[Program, ...] = ()
 
     @property
     def environments(self) -> tuple[Environment, ...]:

@@ -8,7 +8,7 @@ Every output is written whole or not at all, so a run that was ended goes on beh
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -30,6 +30,7 @@ class GoldenJob:
         inputs: names of golden inputs.
         calibration: the bundle's calibration pictures, PNG; none where the route needs none.
         stem: what the names of models begin with.
+        programs: paths of programs of this machine, by the names that the toolchain's file gives.
     """
 
     bundle: Path
@@ -40,6 +41,7 @@ class GoldenJob:
     inputs: tuple[str, ...]
     calibration: tuple[Path, ...]
     stem: str
+    programs: Mapping[str, str]
 
     @classmethod
     def read(cls) -> "GoldenJob":
@@ -56,6 +58,7 @@ class GoldenJob:
             inputs=tuple(given["inputs"]),
             calibration=tuple(map(Path, given["calibration"])),
             stem=given["stem"],
+            programs=given["programs"],
         )
 
     @property

@@ -7,7 +7,6 @@ Its headers isolate it, which is what browsers want before a page may use thread
 import json
 import os
 import queue
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,7 +18,6 @@ from typing import Any
 import numpy as np
 from golden_job import GoldenJob
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 FLAGS = (
     "--headless",
     "--disable-gpu",
@@ -122,9 +120,7 @@ class Answer(BaseHTTPRequestHandler):
 def main() -> None:
     """Serve one model to a browser and run it there."""
     job = GoldenJob.read()
-    chromium = next(filter(None, map(shutil.which, NAMES)), None)
-    if chromium is None:
-        raise SystemExit(f"found no Chromium; install one: none of {', '.join(NAMES)} is on PATH")
+    chromium = job.programs["Chromium"]
     exchange = Exchange(job.model)
     threading.Thread(target=exchange.serve_forever, daemon=True).start()
     sandbox = ("--no-sandbox",) if os.geteuid() == 0 else ()  # root has none in Chromium

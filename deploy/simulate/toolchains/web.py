@@ -7,6 +7,7 @@ The browser is that of this machine; the runtime comes from npm's registry. All 
 from deploy.simulate.npm import NpmPackage
 from deploy.simulate.toolchain import (
     Environment,
+    Program,
     Route,
     Stage,
     Toolchain,
@@ -19,6 +20,10 @@ _RUNTIME = NpmPackage(
     "onnxruntime-web",
     "1.30.0",
     "sha512-q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ==",
+)
+_CHROMIUM = Program(
+    "Chromium",
+    ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"),
 )
 _ENVIRONMENT = Environment(
     pins=("numpy==2.4.6",), pythons=("3.11", "3.12", "3.13"), size_mb=250, npm=(_RUNTIME,)
@@ -50,4 +55,5 @@ TOOLCHAIN = Toolchain(
     ),
     stages=(Stage("run", driver("web_driver.py"), _ENVIRONMENT),),
     aliases=("browser", "onnxruntime-web"),
+    programs=(_CHROMIUM,),
 )

@@ -108,6 +108,34 @@ def test_another_machine_is_refused(fake: Toolchain) -> None:
         planned(replace(fake, machines=("abacus",)))
 
 
+USING = {
+    name: sorted(
+        {command for program in one.programs for command in program.commands}
+        | {"npm" for environment in one.environments if environment.npm}
+    )
+    for name, one in toolchains().items()
+}
+
+
+@pytest.mark.parametrize("name", [name for name, commands in USING.items() if commands])
+def test_a_program_that_is_not_here_is_told_of_before_anything_is_installed(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_in_place(monkeypatch, tmp_path / "environments")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    result = run("simulate", "--target", name, "bundle.zip", "--yes")
+    assert result.exit_code == 2
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"esrdeploy: {name} needs ")
+    assert line.endswith(" on PATH; install it")
+    for command in USING[name]:
+        program = tmp_path / command
+        program.touch(mode=0o755)
+    programs = planned(toolchains()[name]).programs
+    assert programs.keys() == {program.name for program in toolchains()[name].programs}
+    assert all(path.parent == tmp_path for path in programs.values())
+
+
 @pytest.mark.parametrize("name", toolchains())
 def test_every_toolchain_states_what_it_is(name: str) -> None:
     toolchain = toolchains()[name]
