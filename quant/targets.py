@@ -5,7 +5,7 @@ documents, sources and issues named beside each profile.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from calib.errors import UsageError
@@ -169,6 +169,13 @@ TENSORRT = TargetProfile(
     tail="float",
 )
 
+TENSORRT_10 = replace(
+    TENSORRT,
+    name="tensorrt-10",
+    choose="NVIDIA GPUs with TensorRT 10.11 and older (JetPack 6); ncnn",
+    summary="TensorRT up to 10, weakly typed: symmetric int8, float32 around it",
+)
+
 # OpenVINO's CPU plugin runs a convolution of u8 inputs as integers whatever follows it; with
 # symmetric int8 activations it saturates on CPUs without VNNI: 27.6 dB on a small RRDB.
 OPENVINO = TargetProfile(
@@ -240,7 +247,9 @@ QNN_W8A16 = TargetProfile(
     equalization="growth",
 )
 
-PROFILES = {profile.name: profile for profile in (ORT, TENSORRT, OPENVINO, QNN, QNN_W8A16)}
+PROFILES = {
+    profile.name: profile for profile in (ORT, TENSORRT, TENSORRT_10, OPENVINO, QNN, QNN_W8A16)
+}
 
 
 ALIASES = {"qualcomm": "qnn", "nvidia": "tensorrt", "intel": "openvino", "rockchip": "qnn"}

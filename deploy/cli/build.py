@@ -78,9 +78,9 @@ def build(
         typer.Option(
             "--target",
             "-t",
-            help="Target profile of the int8 model: ort (CPUs), tensorrt (or nvidia), openvino (or "
-            "intel), qnn (or qualcomm, rockchip) or qnn-w8a16; repeatable. 'esrdeploy targets' "
-            "says which chip takes which.",
+            help="Target profile of the int8 model: ort (CPUs), tensorrt (or nvidia), tensorrt-10 "
+            "(TensorRT 10.11 and older), openvino (or intel), qnn (or qualcomm, rockchip) or "
+            "qnn-w8a16; repeatable. 'esrdeploy targets' says which chip takes which.",
             show_default="ort",
             autocompletion=completion.targets,
         ),

@@ -63,14 +63,16 @@ _QNN = OperatorList(
     _OURS | _OF_QNN,
     frozenset({"If", "Loop"}),
 )
+_TENSORRT = OperatorList(
+    "operators that onnx-tensorrt lists (docs/operators.md, TensorRT 8.4)",
+    _OURS | _OF_TENSORRT,
+    frozenset({"QLinearConv", "ConvInteger", "MatMulInteger"}),
+)
 OPERATORS: Mapping[str, OperatorList] = {
     "ort": OperatorList("operators that esrdeploy's builds run with in onnxruntime", _OURS),
     "openvino": OperatorList("operators that esrdeploy's builds run with in OpenVINO", _OURS),
-    "tensorrt": OperatorList(
-        "operators that onnx-tensorrt lists (docs/operators.md, TensorRT 8.4)",
-        _OURS | _OF_TENSORRT,
-        frozenset({"QLinearConv", "ConvInteger", "MatMulInteger"}),
-    ),
+    "tensorrt": _TENSORRT,
+    "tensorrt-10": _TENSORRT,
     "qnn": _QNN,
     "qnn-w8a16": _QNN,
 }

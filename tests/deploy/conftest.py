@@ -37,7 +37,7 @@ Array = NDArray[np.float32]
 FLOAT16_FLAG = (0x01306B47).to_bytes(4, "little")
 FLOAT32_FLAG = bytes(4)
 HANDOFF_TARGETS = ("ncnn", "openvino", "qnn", "rknn", "tensorrt", "vacc")
-HANDOFF_PROFILES = ("qnn", "qnn-w8a16", "tensorrt")
+HANDOFF_PROFILES = ("qnn", "qnn-w8a16", "tensorrt", "tensorrt-10")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -279,7 +279,7 @@ def small_build(tiny_x2_weights: Path, made_once: Callable[..., Path]) -> Path:
 
 @pytest.fixture(scope="session")
 def handed_over(small_build: Path, tmp_path_factory: pytest.TempPathFactory) -> HandoffOutcome:
-    """The bundle of that build for every vendor; three int8 models had to be made for it."""
+    """The bundle of that build for every vendor; four int8 models had to be made for it."""
     out = tmp_path_factory.mktemp("handoff") / "small-handoff.zip"
     request = HandoffRequest(small_build, HANDOFF_TARGETS, out=out, profiles=HANDOFF_PROFILES)
     return make_handoff(request, Silent())

@@ -53,6 +53,7 @@ FULL_INTEGER = ("ort", "qnn-w8a16")
 VENDORS = {
     "ort": "vacc",
     "tensorrt": "tensorrt",
+    "tensorrt-10": "ncnn",
     "openvino": "openvino",
     "qnn": "rknn",
     "qnn-w8a16": "qnn",
@@ -86,7 +87,11 @@ class Case:
         return f"{self.tile.named(self.network)}-{what}"
 
 
-SHARES = ((("ort", "tensorrt"), False), (("openvino", "qnn"), False), (FULL_INTEGER, True))
+SHARES = (
+    (("ort", "tensorrt"), False),
+    (("openvino", "qnn", "tensorrt-10"), False),
+    (FULL_INTEGER, True),
+)
 DEALT = [
     Case(name, targets, full_integer, SMALL[(number + share) % len(SMALL)])
     for number, name in enumerate(NETWORKS)

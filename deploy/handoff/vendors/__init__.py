@@ -37,6 +37,7 @@ def find_vendor(name: str) -> Vendor:
     known = vendors()
     found = known.get(vendor_name(name))
     takers = [vendor.name for vendor in known.values() if name in vendor.profiles]
+    takers.sort(key=lambda vendor: not name.startswith(f"{vendor}-"))
     if found is None and takers:
         raise UsageError(
             f"found --vendor {name}, which is a target of {' and '.join(takers)}: say --vendor "

@@ -1,7 +1,7 @@
 """Write the folder for ncnn: float and int8 models, and the table that ncnn2int8 takes.
 
 ncnn computes a convolution in int8 from a symmetric scale of its input and one scale per output
-channel, everything else in float. That is what the profile ``tensorrt`` stands for, so its QDQ
+channel, everything else in float. That is what the profile ``tensorrt-10`` stands for, so its QDQ
 model is what the int8 pair and the table are written from, and what they must reproduce.
 """
 
@@ -18,7 +18,7 @@ from deploy.runtime.ncnn import ncnn_runner
 from deploy.runtime.runner import Runner
 from quant.qdq.int8_convolutions import int8_convolutions
 
-_PROFILE = "tensorrt"
+_PROFILE = "tensorrt-10"
 _INT8 = int8_kind(_PROFILE)
 
 README = """\

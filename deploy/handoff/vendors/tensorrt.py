@@ -13,7 +13,7 @@ import struct
 from deploy.handoff.vendor import BundleContext, Vendor
 from quant.plan import QuantPlan
 
-_PROFILE = "tensorrt"
+_PROFILES = ("tensorrt", "tensorrt-10")
 _CACHE_HEADER = "TRT-101401-EntropyCalibration2"
 
 README = """\
@@ -90,9 +90,10 @@ def calibration_cache(plan: QuantPlan) -> str:
 
 
 def _write(context: BundleContext) -> None:
-    float_onnx = context.quantizable_path(_PROFILE)
+    profile = next(iter(context.int8))
+    float_onnx = context.quantizable_path(profile)
     if context.form.usual:  # a cache names the tensors of that
-        context.write("calibration.cache", calibration_cache(context.int8[_PROFILE].plan))
+        context.write("calibration.cache", calibration_cache(context.int8[profile].plan))
     for vector in context.golden:
         context.write(f"raw/{vector.name}.raw", context.network_input(vector).tobytes())
     context.write_script("trtexec_outputs.py")
@@ -100,9 +101,9 @@ def _write(context: BundleContext) -> None:
         "README.md",
         context.render(
             README,
-            int8_onnx=context.int8_path(_PROFILE),
+            int8_onnx=context.int8_path(profile),
             float_onnx=float_onnx,
-            recovered=context.recovered_channels(_PROFILE),
+            recovered=context.recovered_channels(profile),
         ),
     )
 
@@ -110,7 +111,7 @@ def _write(context: BundleContext) -> None:
 VENDOR = Vendor(
     name="tensorrt",
     summary="NVIDIA GPUs through TensorRT",
-    profiles=(_PROFILE,),
+    profiles=_PROFILES,
     write=_write,
     aliases=("nvidia",),
     takes_form=True,

@@ -21,7 +21,7 @@ TOOLCHAIN = Toolchain(
             "fp32",
             vendor_file("ncnn/{stem}-fp32.param"),
             _LACKING,
-            "tensorrt",
+            "tensorrt-10",
         ),
         Route(
             "int8",
@@ -29,7 +29,7 @@ TOOLCHAIN = Toolchain(
             "int8",
             vendor_file("ncnn/{stem}-int8.param"),
             _LACKING,
-            "tensorrt",
+            "tensorrt-10",
         ),
     ),
     stages=(Stage("run", driver("ncnn_driver.py"), _ENVIRONMENT),),

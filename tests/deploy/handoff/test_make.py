@@ -259,6 +259,6 @@ def test_models_in_a_bundle_are_valid(unpacked: Path) -> None:
         *manifest.int8_models.values(),
     }
     assert {f"models/{path.name}" for path in paths} == named
-    assert set(manifest.int8_models) == {"openvino", "qnn", "qnn-w8a16", "tensorrt"}
+    assert set(manifest.int8_models) == {"openvino", *HANDOFF_PROFILES}
     for path in paths:
         onnx.checker.check_model(onnx.load(path), full_check=True)

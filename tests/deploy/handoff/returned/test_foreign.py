@@ -102,10 +102,10 @@ class TestNoise:
 
         return {vector.name: of(vector) for vector in read_contents(unpacked).golden}
 
-    @pytest.mark.parametrize("profile", ["openvino", "tensorrt", "qnn", "qnn-w8a16"])
+    @pytest.mark.parametrize("profile", ["openvino", "tensorrt", "tensorrt-10", "qnn", "qnn-w8a16"])
     def test_it_is_refused_by_what_it_does_not_share(self, folder, unpacked, profile) -> None:
         save_all(folder, self.noisy(unpacked, profile))
-        vendor = "qnn" if profile.startswith("qnn") else profile
+        vendor = profile.partition("-")[0]
         found = judge(folder, unpacked, vendor, profile=profile)
         assert not found.passed
         refused = [image for image in found.images if image.errs_otherwise]

@@ -19,7 +19,8 @@ from tests.deploy.handoff.returned.returns import judge, save_all
 PROFILES = ("openvino", "qnn", "qnn-w8a16", "tensorrt")
 ROUTES = [
     ("openvino", "openvino"), ("qnn", "qnn"), ("qnn", "qnn-w8a16"), ("tensorrt", "tensorrt"),
-    ("ncnn", "tensorrt"), ("rknn", "qnn"), ("rknn", "openvino"), ("vacc", "qnn"),
+    ("ncnn", "tensorrt-10"), ("tensorrt", "tensorrt-10"), ("rknn", "qnn"), ("rknn", "openvino"),
+    ("vacc", "qnn"),
 ]  # fmt: skip
 
 
@@ -69,7 +70,7 @@ def test_neither_is_it_float(folder, unpacked, floats) -> None:
 @pytest.mark.parametrize("profile", PROFILES)
 def test_what_runtimes_make_of_the_int8_model_is_int8(folder, unpacked, profile, optimized) -> None:
     path = unpacked / read_contents(unpacked).int8_models[profile]
-    vendor = "qnn" if profile.startswith("qnn") else profile
+    vendor = profile.partition("-")[0]
     save_all(folder, computed(unpacked, path, optimized=optimized))
     found = judge(folder, unpacked, vendor, profile=profile)
     assert found.refusals == ()

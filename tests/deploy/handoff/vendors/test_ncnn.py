@@ -84,14 +84,14 @@ def test_ncnn_computes_the_int8_pair_as_our_qdq_graph(unpacked: Path) -> None:
     run = ncnn_runner(unpacked / "ncnn" / "small-int8.param")
     for vector in read_contents(unpacked).golden[:3]:
         network_input = np.load(unpacked / golden_path("input", vector.name))
-        expected = np.load(unpacked / golden_path("int8-tensorrt", vector.name))
+        expected = np.load(unpacked / golden_path("int8-tensorrt-10", vector.name))
         assert parity_db(expected, run(network_input)) >= 60
         floating = np.load(unpacked / golden_path("float", vector.name))
         assert parity_db(floating, run(network_input)) < 80  # it is int8 that was run
 
 
 def test_the_table_has_two_lines_for_each_integer_convolution(unpacked: Path) -> None:
-    ours = int8_convolutions(onnx.load(unpacked / "models" / "small-int8-tensorrt.onnx"))
+    ours = int8_convolutions(onnx.load(unpacked / "models" / "small-int8-tensorrt-10.onnx"))
     lines = (unpacked / "ncnn" / "small-int8.table").read_text().splitlines()
     table = {words[0]: np.array(words[1:], np.float64) for words in map(str.split, lines)}
     assert len(ours) == 16
@@ -109,7 +109,7 @@ def test_the_bundles_own_script_runs_it(unpacked: Path, tmp_path: Path) -> None:
     command = [sys.executable, script, unpacked / "ncnn" / "small-int8.param", "--out", tmp_path]
     subprocess.run(command, check=True, capture_output=True)
     for vector in read_contents(unpacked).golden:
-        expected = np.load(unpacked / golden_path("int8-tensorrt", vector.name))
+        expected = np.load(unpacked / golden_path("int8-tensorrt-10", vector.name))
         assert parity_db(expected, np.load(tmp_path / f"{vector.name}.npy")) >= 60
 
 
