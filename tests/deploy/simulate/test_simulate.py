@@ -21,7 +21,7 @@ from deploy.simulate.toolchain import Toolchain
 from tests.deploy.builds import run
 from tests.simulated import WORKS, of_one_stage, put_in_place, stand_in
 
-REAL = {"openvino": "openvino", "ncnn": "ncnn", "qnn": "qnn", "web": "openvino"}
+REAL = {"openvino": "openvino", "ncnn": "ncnn", "qnn": "qnn", "tvm": "openvino", "web": "openvino"}
 """Vendor of the bundle that each of the quick toolchains is run on."""
 
 
