@@ -4,6 +4,7 @@ manifest.json                 this
 README.md, LICENSES.md        for people
 esrdeploy-VERSION-….whl       this package, as it made the bundle
 processing.py                 pre- and post-processing, numpy and cv2 alone
+tiles.py                      cuts pictures of any size, and joins what is made of the tiles
 models/                       the ONNX files
 golden/picture/NAME.png       uint8 RGB, of the network's input size
 golden/input/NAME.npy         the same in the form that the files take, usually float32 [1,C,H,W]

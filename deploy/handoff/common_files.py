@@ -23,6 +23,8 @@ def write_common(
 ) -> None:
     """Write README.md, LICENSES.md and the scripts of every bundle below ``root``."""
     copy_standalone("processing.py", root / "processing.py")
+    if manifest.network.output == "picture":
+        copy_standalone("tiles.py", root / "tiles.py")
     copy_standalone("prepare_calibration.py", root / FOLDER / "prepare_calibration.py")
     jinja = text_environment("deploy.handoff")
     readme = jinja.get_template("README.md").render(

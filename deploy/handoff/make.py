@@ -227,6 +227,7 @@ def _context(  # noqa: PLR0913, PLR0917  # the columns of one record
         tile=build.manifest.network.tile,
         form=build.manifest.network.form,
         output_shape=build.manifest.network.output_shape,
+        output_kind=build.manifest.network.output,
         float_model=build.models[build.manifest.float_artifact.path],
         table=build.table,
         calibration=calibration,

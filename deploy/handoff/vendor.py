@@ -15,6 +15,7 @@ from calib.colours import GRAY
 from calib.digest import canonical_json
 from calib.form import Form
 from calib.images import Picture, in_channels, read_image
+from calib.output_kind import OutputKind
 from calib.table import CalibrationTable
 from calib.tile import Tile
 from deploy.artifacts.files import model_file_name, serialize
@@ -43,6 +44,7 @@ class BundleContext:
         tile: the network's fixed input.
         form: how the files of the bundle take and give pictures.
         output_shape: N, C, H and W of the network's output, in the usual form.
+        output_kind: what that is.
         float_model: the network, in the usual form.
         table: its calibration table.
         calibration: the pictures behind the table.
@@ -59,6 +61,7 @@ class BundleContext:
     tile: Tile
     form: Form
     output_shape: tuple[int, int, int, int]
+    output_kind: OutputKind
     float_model: onnx.ModelProto
     table: CalibrationTable
     calibration: CalibrationSet
@@ -103,6 +106,7 @@ class BundleContext:
             "tile": self.tile,
             "form": self.form,
             "gray": self.tile.channels == GRAY,
+            "enlarges": self.output_kind == "picture",
             "input_type": "uint8" if self.form.values == "uint8" else "float32",
             "input_shape": list(self.form.shape(self.tile.shape)),
             "output_shape": list(self.form.shape(self.output_shape)),

@@ -18,6 +18,7 @@ from deploy.artifacts.files import model_file_name
 from deploy.build.calibrate import CalibrationRequest
 from deploy.build.request import BuildRequest
 from deploy.evaluate.request import ScoringRequest, find_built_models
+from deploy.handoff.bundle_zip import opened
 from deploy.handoff.check import check_bundle
 from deploy.handoff.make import HandoffRequest, make_handoff
 from deploy.handoff.returned.judge import judge_returned
@@ -120,6 +121,11 @@ def test_it_is_handed_off_to_whom_takes_maps(built: BuildOutcome, tmp_path: Path
     bundle = make_handoff(HandoffRequest(built.folder, taking, out=tmp_path / "b.zip"), Silent())
     checked = check_bundle(bundle.path, Silent())
     assert checked.passed, [check for check in checked.checks if check.status == "failed"]
+    with opened(bundle.path) as root:
+        assert not (root / "tiles.py").exists()  # a map is no picture to be joined
+        pages = [page.read_text() for page in root.rglob("README.md")]
+    assert len(pages) == len(taking) + 2
+    assert not any("tiles.py" in page or "large.png" in page for page in pages)
     for name in {*vendors()} - {*taking}:
         with pytest.raises(UsageError, match=f"gives out a map; the folders of {name}"):
             make_handoff(HandoffRequest(built.folder, (name,), out=tmp_path / "c.zip"), Silent())

@@ -9,7 +9,9 @@ A network for gray pictures, of one channel, gets the luma of RGB (0.299 R + 0.5
 bits), and its output is one channel.
 Mean is 0 and standard deviation 1: nothing else is subtracted or divided.
 
-Behind it: clip to [0, 1], times 255, round half to even, NCHW -> HWC, RGB -> BGR, write.
+Behind it: clip to [0, 1], times 255, round half to even, NCHW -> HWC, RGB -> BGR, write. An output
+is a .npy, a .npz with output_0, or a .raw of float32. A picture larger than the network's input is
+cut and joined by tiles.py beside this.
 
 Where manifest.json states another form of pictures, the network takes bytes (not divided by 255),
 NHWC or BGR, and gives NHWC or BGR. What was given and cannot be used is one line on stderr, and
@@ -17,7 +19,9 @@ exit status 2.
 """
 
 import json
+import math
 import sys
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -122,27 +126,56 @@ def as_taken(planes: Tensor) -> npt.NDArray[Any]:
     return np.ascontiguousarray(taken)
 
 
-def as_planes(output: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:
-    """Turn what the network gives into [N, C, H, W], RGB or gray."""
-    form = stated_form()
-    planes = output.transpose(0, 3, 1, 2) if form["layout"] == "nhwc" else output
+def output_shape() -> tuple[int, int, int, int]:
+    """Return pictures, channels, height and width of what the network makes of one input."""
+    batch, channels, height, width = input_shape()
+    scale: int = stated_network()["scale"]
+    return batch, channels, height * scale, width * scale
+
+
+def as_planes(output: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Turn [N, C, H, W] or [N, H, W, C] as the network gives it into [N, C, H, W], RGB or gray."""
+    form, channels = stated_form(), input_shape()[1]
+    axes = (3, 1) if form["layout"] == "nhwc" else (1, 3)
+    found = [axis for axis in axes if output.shape[axis] == channels]
+    planes = np.moveaxis(output, found[0] if found else axes[0], 1)
     return planes[:, ::-1] if form["channel_order"] == "bgr" else planes
 
 
-def read_output(path: Path) -> npt.NDArray[np.floating[Any]]:
-    """Read what the network gave, a .npy file, as [N, C, H, W], RGB or gray."""
+def _stored_output(path: Path) -> npt.NDArray[Any] | None:
+    """Read the array of a file that a runner wrote, ``None`` where it holds none."""
     try:
+        if path.suffix == ".raw":
+            batch, channels, height, width = shape = output_shape()
+            if stated_form()["layout"] == "nhwc":
+                shape = (batch, height, width, channels)
+            values = np.fromfile(path, np.float32)
+            return values.reshape(shape) if values.size == math.prod(shape) else values
         stored = np.load(path, allow_pickle=False)
+        if isinstance(stored, np.ndarray):
+            return stored
+        with stored as archive:
+            return np.asarray(archive["output_0"])
     except OSError as error:
         refuse(f"cannot read the output {path}: {error.strerror or error}")
-    except (ValueError, EOFError, BadZipFile):
-        stored = None
-    if not isinstance(stored, np.ndarray) or not np.issubdtype(stored.dtype, np.floating):
-        refuse(f"{path} is no .npy file of floating-point numbers")
-    layout = "N, H, W, C" if stated_form()["layout"] == "nhwc" else "N, C, H, W"
-    planes = as_planes(stored) if stored.ndim == 4 else stored
-    if planes.ndim != 4 or 0 in planes.shape or planes.shape[1] not in {1, 3}:
-        refuse(f"{path} holds {list(stored.shape)}; expected [{layout}] with C 1 or 3")
+    except (ValueError, LookupError, EOFError, BadZipFile, zlib.error):
+        return None
+
+
+def read_output(path: Path) -> npt.NDArray[np.floating[Any]]:
+    """Read what a runner made of an input, float [N, C, H, W], RGB or gray.
+
+    It is a .npy, a .npz with ``output_0`` or a .raw of float32 without a header, with the channels
+    before the rows or behind the columns. Integers are refused: what they stand for is not known.
+    """
+    stored = _stored_output(path)
+    if stored is None or not np.issubdtype(stored.dtype, np.floating):
+        refuse(f"{path} is no .npy, .npz (output_0) or .raw file of floating-point numbers")
+    whole = stored[np.newaxis] if stored.ndim == 3 else stored
+    planes, channels = as_planes(whole) if whole.ndim == 4 else whole, input_shape()[1]
+    if planes.ndim != 4 or 0 in planes.shape or planes.shape[1] != channels:
+        layout = "N, H, W, C" if stated_form()["layout"] == "nhwc" else "N, C, H, W"
+        refuse(f"{path} holds {list(stored.shape)}; expected [{layout}] with C {channels}")
     return planes
 
 
@@ -171,8 +204,8 @@ def batches(pictures: Sequence[Picture], batch: int) -> list[npt.NDArray[Any]]:
 
 
 def write_picture(path: Path, picture: Picture) -> None:
-    """Write uint8 [H, W, 3] RGB as PNG."""
-    _, encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    """Write uint8 [H, W, 3] RGB, or gray [H, W, 1], as PNG."""
+    _, encoded = cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]))
     with writing(path):
         path.write_bytes(encoded.tobytes())
 

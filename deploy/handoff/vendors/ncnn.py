@@ -54,6 +54,14 @@ float32 `NAME.raw`. On ARM ncnn computes the float pair in fp16 unless `use_fp16
 `use_fp16_storage` and `use_fp16_arithmetic` are off (`ncnn_run.py` turns them off): switch them off,
 or say that it is fp16.
 
+## A photograph of any size
+
+    python ../tiles.py cut photo.png tiles
+    python ncnn_run.py {{ model }}-int8.param --out drawn --inputs tiles
+    python ../tiles.py join tiles drawn large.png
+
+{% include "tiles.md" %}
+
 ## The table
 
     ncnn2int8 {{ model }}-fp32.param {{ model }}-fp32.bin mine.param mine.bin {{ model }}-int8.table

@@ -37,6 +37,18 @@ Input `input` {{ input_type }} [{{ input_shape | join(",") }}]; output `output` 
 script asks for float32 (`INFERENCE_PRECISION_HINT`), where OpenVINO would take bf16 or fp16 by itself: on
 Xeons with AMX, on Arm and on GPUs. An NPU has fp16 only; say so when you send the float outputs.
 
+{% if enlarges %}
+## A photograph of any size
+
+    python ../tiles.py cut photo.png tiles
+    python openvino_run.py {{ model }}-int8.xml --out drawn --inputs tiles
+    python ../tiles.py join tiles drawn large.png
+
+{% include "tiles.md" %}
+
+{% endif %}
+## On x86-64 CPUs
+
 {% if saturable -%}
 On x86-64 CPUs without VNNI (`lscpu | grep -i vnni` prints nothing) the 8-bit multiplications saturate
 at 16 bits, and the result is further from float than the file is.

@@ -63,6 +63,18 @@ sums them in 32 bits; in your own program:
     options.add_session_config_entry("session.x64quantprecision", "1")
 {% endif %}
 
+{% if enlarges %}
+## A photograph of any size
+
+    python ../tiles.py cut photo.png tiles
+    python qnn_run.py {{ qdq.values() | first }} --out drawn --inputs tiles
+    python ../tiles.py join tiles drawn large.png
+
+With `--backend CPU` the second line needs no chip. `qnn-net-run` (below) takes `tiles/input_list.txt`
+of `cut photo.png tiles --form raw`, and `join` its folder with `Result_0` and so on as it is.
+{% include "tiles.md" %}
+
+{% endif %}
 ## With the QAIRT tools
 
 {% if "w8a16" in qdq %}

@@ -81,6 +81,16 @@ The golden inputs are `golden/NAME.npy`: uint8 {{ "luma" if gray else "RGB" }} [
 model divides by 255 itself (mean 0, standard deviation 255 of values 0..255): feed it 8-bit
 pictures, {{ "gray" if gray else "RGB" }}, and clip its output to [0,1].
 
+## A photograph of any size
+
+    venv/bin/python ../tiles.py cut photo.png tiles
+    venv/bin/python rknn_run.py --route {{ from_file }} --out out-tiles --inputs tiles
+    venv/bin/python ../tiles.py join tiles out-tiles/returned large.png
+
+{% include "tiles.md" %}
+
+## If a route fails
+
 Rockchip does not document that its toolkit takes QDQ graphs: if such a route fails, send us the log and
 go on with `quantize`. Where that is not close enough, the toolkit's next steps are
 `quantized_algorithm="mmse"` in its `config` and `auto_hybrid=True` in its `build`.
@@ -101,6 +111,7 @@ def _write(context: BundleContext) -> None:
         routes["qdq"] = context.int8_path(_INT8)
     if _MIXED in context.int8:
         routes["qdq-mixed"] = context.paired_path(_MIXED)
+    *_, from_file = routes  # one whose scales are in the file, where there is one
     routes["float"] = context.float_path
     context.write_script("rknn_run.py")
     context.write_json(
@@ -114,7 +125,12 @@ def _write(context: BundleContext) -> None:
         write_npy(context.path(f"golden/{vector.name}.npy"), context.seen(vector)[np.newaxis])
     context.write(
         "README.md",
-        context.render(README, routes=routes, recovered=context.recovered_channels(profile)),
+        context.render(
+            README,
+            routes=routes,
+            from_file=from_file,
+            recovered=context.recovered_channels(profile),
+        ),
     )
 
 

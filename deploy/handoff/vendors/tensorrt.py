@@ -55,6 +55,21 @@ From 10.12 to 10.16, `--stronglyTyped` in place of `--int8 --fp16` does what 11 
 
 `raw/NAME.raw` is {{ input_type }} [{{ input_shape | join(",") }}] without a header. Send back `returned/`.
 
+{% if enlarges %}
+## A photograph of any size
+
+    python ../tiles.py cut photo.png tiles --form raw
+    mkdir -p tile-outputs
+    for raw in tiles/*.raw; do
+      trtexec --loadEngine={{ model }}-int8.engine --loadInputs=input:$raw --iterations=1 \\
+        --warmUp=0 --duration=0 --exportOutput=tile-outputs/$(basename $raw .raw).json
+    done
+    python trtexec_outputs.py tile-outputs/*.json --out drawn
+    python ../tiles.py join tiles drawn large.png
+
+{% include "tiles.md" %}
+
+{% endif %}
 {% if form.usual %}
 ## TensorRT 10.16 and older: build from the float graph with a calibration cache
 

@@ -65,6 +65,17 @@ ImageNet numbers**. VastAI's vaststreamx programs take the same file.
 Send back `returned/`: one `.npz` with `output_0` for each input. If vamp numbered them, rename
 them as the inputs are: they come in the order of the list.
 
+## A photograph of any size
+
+    python ../tiles.py cut photo.png tiles --form npz
+    vamp -m deploy_weights/{{ model }}-int8/mod --vdsp_params vdsp_params.json \\
+        -i 1 -p 1 -b 1 -s [3,{{ tile.height_px }},{{ tile.width_px }}] \\
+        --datalist tiles/npz_datalist.txt --path_output drawn
+    python ../tiles.py join tiles drawn large.png
+
+The paths of that list are absolute. The outputs are to be named as the tiles are: `0000.npz` and so on.
+{% include "tiles.md" %}
+
 ## Checked
 
 2026-11-26, against VastAI's public model zoo of June 2026. vamc and vamp lie behind a login: nothing was

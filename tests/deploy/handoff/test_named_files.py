@@ -18,8 +18,8 @@ from tests.deploy.conftest import HANDOFF_PROFILES, HANDOFF_TARGETS
 MADE_LATER = "calibration/images"
 """What calibration/README.md says how to make, where it does not lie in the bundle."""
 
-MADE_BY_READER = {"quantization.json", "Result_0/output.raw"}
-"""What comes back from the vendor."""
+MADE_BY_READER = {"quantization.json", "Result_0/output.raw", "0000.npz", "tiles/input_list.txt"}
+"""What comes back from the vendor, and what tiles.py makes of a photograph."""
 
 TEXTS = {".md", ".txt", ".yaml", ".json", ".py", ".cache"}
 EXTENSIONS = "py|onnx|txt|yaml|json|md|png|npy|raw|npz|xml|bin|param|table|cache"

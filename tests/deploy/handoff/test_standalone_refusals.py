@@ -20,6 +20,7 @@ SCRIPTS = {path.name for path in Path(standalone.__file__).parent.glob("*.py")} 
 WRONG = ("absent file", "directory", "no picture", "wrong shape", "unwritable output")
 FOLDERS = {
     "processing.py": "",
+    "tiles.py": "",
     "prepare_calibration.py": "calibration",
     "ncnn_run.py": "ncnn",
     "openvino_run.py": "openvino",
@@ -52,11 +53,15 @@ def bundle(unpacked: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(unpacked, root / "bundle", ignore=shutil.ignore_patterns("*.whl", "int8-*"))
     (root / "file").write_text("a file")
     (root / "no-picture").write_text("no picture")
-    for name in ("photos", "inputs", "empty"):
+    for name in ("photos", "inputs", "empty", "tiles", "drawn"):
         (root / name).mkdir(parents=True)
     cv2.imwrite(str(root / "photos" / "a.png"), np.zeros((9, 9, 3), np.uint8))
     np.save(root / "inputs" / "0000.npy", np.zeros((1, 5, 7), np.float32))
     np.save(root / "picture.npy", np.zeros((1, 3, 8, 8), np.float32))
+    np.save(root / "drawn" / "0000.npy", np.zeros((1, 3, 256, 256), np.float32))
+    network = json.loads((root / "bundle" / "manifest.json").read_text())["network"]
+    record = {"height_px": 9, "width_px": 9, "gray": False, "margin_px": None, "network": network}
+    (root / "tiles" / "tiles.json").write_text(json.dumps(record))
     listed = [{"name": "output", "dimensions": "1x3x2x2", "values": [0.0]}]
     (root / "short.json").write_text(json.dumps(listed))
     listed[0]["values"] = [0.0] * 12
@@ -78,12 +83,22 @@ def cases(script: str, wrong: str, root: Path) -> list[list[str]]:
         "qnn_run.py": bundle / "models" / "small-fp32.onnx",
     }
     photo, array = str(root / "photos" / "a.png"), str(root / "picture.npy")
-    unwritable = str(root / "file" / "below")
+    unwritable = str(root / "file" / "below.png")
     if script == "processing.py":
         return {
             "wrong shape": [["output", str(root / "inputs" / "0000.npy"), str(root / "x.png")]],
             "unwritable output": [["input", photo, unwritable], ["output", array, unwritable]],
         }.get(wrong, [["input", place, "x.npy"], ["output", place, "x.png"]])
+    if script == "tiles.py":
+        folder, drawn, large = str(root / "tiles"), str(root / "drawn"), str(root / "large.png")
+        return {
+            "no picture": [["cut", place, "x"], ["join", place, drawn, large]],
+            "wrong shape": [["join", folder, str(root / "inputs"), large]],
+            "unwritable output": [["cut", photo, unwritable], ["join", folder, drawn, unwritable]],
+        }.get(
+            wrong,
+            [["cut", place, "x"], ["join", place, drawn, large], ["join", folder, place, large]],
+        )
     if script == "prepare_calibration.py":
         return {
             "directory": [["--photos", str(root / "empty")]],
