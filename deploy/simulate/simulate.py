@@ -19,6 +19,8 @@ from deploy.simulate.plan import SimulationPlan
 from deploy.simulate.record import SimulationRecord, open_folder
 from deploy.simulate.toolchain import Route
 
+_SLOW_MINUTES = 0.5
+
 
 def simulate(plan: SimulationPlan, progress: Progress) -> Simulation:
     """Run a bundle in a toolchain and judge what comes out.
@@ -37,12 +39,31 @@ def simulate(plan: SimulationPlan, progress: Progress) -> Simulation:
         folder = request.out or Path(f"{manifest.stem}-{toolchain.name}-simulated")
         environments = tuple(place.folder.name for place in plan.places)
         digest = sha256_file(root / MANIFEST_NAME)
+        for line in _slowness(plan, manifest, len(routes)):
+            progress.note(line)
         open_folder(folder, SimulationRecord(digest, toolchain.name, environments))
         for place in plan.places:
             make_environment(place, folder / "install.log", request.limit_s, progress)
         journeys = [Journey(plan, root, manifest, route, folder / route.name) for route in routes]
         gone = [journey.go(progress) for journey in journeys]
         return Simulation(toolchain, manifest.model, folder, tuple(gone), left_out)
+
+
+def _slowness(plan: SimulationPlan, manifest: BundleManifest, routes: int) -> Iterator[str]:
+    """Yield what a user should know before a slow toolchain runs a network of this size."""
+    rate = plan.toolchain.seconds_per_gmac
+    network = manifest.network
+    gmacs = network.macs / 1e9
+    minutes = (rate or 0.0) * gmacs / 60
+    if minutes < _SLOW_MINUTES:
+        return
+    pictures = min(plan.request.first or len(manifest.golden), len(manifest.golden))
+    yield (
+        f"{plan.toolchain.name} is slow: {manifest.model} at {network.tile.size}, as the bundle "
+        f"has it, is {gmacs:.3g} billion multiply-accumulates, about {minutes:.2g} minutes a "
+        f"picture on two cores; pictures to run: {pictures} on each of {routes} routes. --first N "
+        "runs fewer, and a build of a smaller --size is quicker"
+    )
 
 
 @contextmanager

@@ -103,6 +103,8 @@ class Toolchain:
         machines: kinds of Linux machine that its packages are for; none: any machine.
         takes_form: whether bundles of any form of pictures can be run.
         programs: of this machine that it runs.
+        seconds_per_gmac: about what a billion multiply-accumulates take it on two cores, where that
+            is so long that pictures take minutes; else ``None``.
     """
 
     name: str
@@ -115,6 +117,7 @@ class Toolchain:
     machines: tuple[str, ...] = ()
     takes_form: bool = False
     programs: tuple[Program, ...] = ()
+    seconds_per_gmac: float | None = None
 
     @property
     def environments(self) -> tuple[Environment, ...]:

@@ -55,4 +55,5 @@ TOOLCHAIN = Toolchain(
     aliases=("qualcomm",),
     machines=("x86_64",),
     takes_form=True,
+    seconds_per_gmac=3.0,
 )

@@ -9,19 +9,27 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from calib.digest import sha256_file
-from deploy.handoff.bundle_manifest import golden_path
+from deploy.handoff.bundle_manifest import golden_path, read_contents
 from deploy.handoff.bundle_zip import opened
 from deploy.simulate.toolchain import Toolchain
 from tests.deploy.builds import run
 from tests.simulated import WORKS, of_one_stage, put_in_place, stand_in
 
-REAL = {"openvino": "openvino", "ncnn": "ncnn", "qnn": "qnn", "tvm": "openvino", "web": "openvino"}
+REAL = {
+    "openvino": "openvino",
+    "ncnn": "ncnn",
+    "qnn": "qnn",
+    "kendryte": "vacc",
+    "tvm": "openvino",
+    "web": "openvino",
+}
 """Vendor of the bundle that each of the quick toolchains is run on."""
 
 
@@ -103,6 +111,22 @@ def test_what_was_finished_is_kept_and_the_rest_is_run(simulate: Callable, tmp_p
     assert said not in {path.stem for path in kept}
     again = simulate("--first", 1, "--route", "float", behaviour="raise SystemExit(3)")
     assert again.exit_code == 0, again.output  # nothing is left to run
+
+
+def test_what_a_slow_toolchain_will_take_is_said_first(simulate: Callable, vacc_only: Path) -> None:
+    def slow(toolchain: Toolchain) -> Toolchain:
+        return replace(of_one_stage(toolchain), seconds_per_gmac=600.0)
+
+    quick = simulate("--first", 1, "--route", "float")
+    assert "is slow" not in quick.stderr
+    shutil.rmtree("out")
+    result = simulate("--first", 1, "--route", "float", change=slow)
+    (line,) = (one for one in result.stderr.splitlines() if "is slow" in one)
+    with opened(vacc_only) as root:
+        macs = read_contents(root).network.macs
+    assert f"{macs / 1e9:.3g} billion multiply-accumulates, about {macs / 1e8:.2g} minutes" in line
+    assert "1 on each of 1 routes" in line
+    assert result.stderr.index(line) < result.stderr.index("float: run")
 
 
 def test_outputs_that_are_not_accepted_exit_with_1(simulate: Callable) -> None:
