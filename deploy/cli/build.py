@@ -54,7 +54,7 @@ from deploy.cli.quantization_options import (
     Upsampling,
 )
 from deploy.cli.signing import Sign, signer_of
-from deploy.cli.verify import show_verification
+from deploy.cli.verdicts import show_verification
 
 if TYPE_CHECKING:
     from deploy.build.request import BuildRequest

@@ -9,7 +9,7 @@ from calib.errors import UsageError
 from deploy.cli import completion
 from deploy.cli.console import make_progress, print_json, print_table, short_digests
 from deploy.cli.next_commands import after_handoff
-from deploy.cli.options import AsJson
+from deploy.cli.options import AsJson, given
 from deploy.cli.signing import Key, Sign, require_signed_bundle, signer_of
 from deploy.cli.simulate import show_simulation, simulated
 
@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from deploy.simulate.outcome import Simulation
 
 
+_OF_CHECK = {"check", "key", "as_json"}
+
+
 def handoff(
+    context: typer.Context,
     build: Annotated[Path, typer.Argument(help="Folder of one build.")] = Path("dist"),
     vendor: Annotated[
         list[str] | None,
@@ -105,6 +109,10 @@ def handoff(
 ) -> None:
     """Make a bundle that a chip vendor can use, or check one."""
     if check is not None:
+        for name, option in given(context).items():
+            if name not in _OF_CHECK:
+                found = option.opts[0] if option.opts[0].startswith("-") else build
+                raise UsageError(f"found {found} beside --check BUNDLE: it is for making a bundle")
         _check(check, key, as_json=as_json)
         return
     from deploy.handoff.make import HandoffRequest, make_handoff
@@ -187,13 +195,15 @@ def _show_more(simulations: "list[Simulation]", following: list[str]) -> None:
 
 
 def _show_check(verdict: "BundleCheck") -> None:
-    for check in verdict.checks:
-        if check.status != "passed" or check.name != "file":
-            label = {"passed": "pass", "failed": "FAIL", "skipped": "skipped"}[check.status]
-            typer.echo(f"{label}  {check.artifact}  {check.name}: {short_digests(check.detail)}")
+    """Print the result, then what failed, what was skipped and what passed other than files."""
     counted = [check.status for check in verdict.checks]
     typer.echo(
-        f"{verdict.model} for {', '.join(verdict.vendors)}: {counted.count('passed')} checks "
-        f"passed, {counted.count('failed')} failed, {counted.count('skipped')} skipped: "
-        + ("a good bundle" if verdict.passed else "NOT A GOOD BUNDLE")
+        f"{'a good bundle' if verdict.passed else 'NOT A GOOD BUNDLE'}: {verdict.model} for "
+        f"{', '.join(verdict.vendors)}; {counted.count('passed')} checks passed, "
+        f"{counted.count('failed')} failed, {counted.count('skipped')} skipped"
     )
+    for status, label in (("failed", "FAIL"), ("skipped", "skipped"), ("passed", "pass")):
+        for check in verdict.checks:
+            if check.status == status and (status != "passed" or check.name != "file"):
+                detail = short_digests(check.detail)
+                typer.echo(f"{label}  {check.artifact}  {check.name}: {detail}")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from typer.core import TyperArgument, TyperOption
 
 from calib.errors import UsageError
 from deploy.artifacts.precision import PRECISIONS, ModelPrecision
@@ -230,3 +231,14 @@ def calibration_degradation(
             "--calib DIR"
         )
     return DegradationParameters() if file is None else read_parameters(file)
+
+
+def given(context: typer.Context) -> dict[str, TyperOption | TyperArgument]:
+    """Return the options and arguments that stand on the command line, by their names in Python."""
+    found = {}
+    for option in context.command.params:
+        if isinstance(option, TyperOption | TyperArgument) and option.name is not None:
+            source = context.get_parameter_source(option.name)
+            if source is not None and source.name == "COMMANDLINE":
+                found[option.name] = option
+    return found

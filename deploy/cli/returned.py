@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from calib.errors import UsageError
 from deploy.cli.console import make_progress, print_json, print_table
 from deploy.metrics.decibels import decibels
 
@@ -18,24 +19,34 @@ if TYPE_CHECKING:
 def verify_returned(
     request: "ReturnedRequest", report: Path | None, signer: "Signer | None", *, as_json: bool
 ) -> bool:
-    """Judge what was returned, write the report and print the verdict; say whether it is good."""
+    """Judge what was returned and print the verdict; say whether it is good.
+
+    Raises:
+        UsageError: there is no record to sign, or the report has no place.
+    """
     from deploy.handoff.returned.judge import judge_returned
     from deploy.handoff.returned.place import asked_place
     from deploy.handoff.returned.report import write_report
     from deploy.handoff.returned.verdict import SCHEMA
 
-    asked = None if report is None else asked_place(report, request.folder)
+    if signer is not None and report is None:
+        raise UsageError("found --sign without --report, which names the record that is signed")
+    place = None if report is None else asked_place(report, request.folder)
     progress = make_progress()
     returned = judge_returned(request, progress)
-    place = write_report(returned, request.folder, asked)
-    if place.note:
-        progress.note(place.note)
-    if signer is not None:
-        progress.note(f"signed: {signer.sign(place.record)}")
+    if place is not None:
+        write_report(returned, place)
+        if place.note:
+            progress.note(place.note)
+        if signer is not None:
+            progress.note(f"signed: {signer.sign(place.record)}")
     if as_json:
         print_json(SCHEMA, returned.record())
+        return returned.passed
+    _show(returned)
+    if place is None:
+        typer.echo("nothing was written; --report NAME.html keeps this, with the pictures")
     else:
-        _show(returned)
         typer.echo(f"report: {place.page}, and {place.record.name} beside it")
     return returned.passed
 
@@ -64,6 +75,7 @@ def _show(returned: "Returned") -> None:
         blank = [""] * (len(columns) - 4)
         rows.append(["mean", means[0], "", means[1], means[2], *blank])
         print_table(f"{title}, beside our {returned.profile}", [*columns, "verdict"], rows)
+    typer.echo(f"limit: {returned.limit.text}")
     typer.echo(returned.banner)
 
 

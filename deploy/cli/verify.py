@@ -1,6 +1,5 @@
 """Run ``esrdeploy verify``: check every build in a folder and print a verdict per file."""
 
-from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -8,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from calib.errors import UsageError
-from deploy.cli.console import make_progress, print_json, print_table, short_digests
-from deploy.cli.measured import show_backends, show_layers, show_speed
-from deploy.cli.options import AsJson, PrecisionChoice, lowest
+from deploy.cli.console import make_progress, print_json
+from deploy.cli.options import AsJson, PrecisionChoice, given, lowest
 from deploy.cli.signing import (
     Key,
     Sign,
@@ -19,21 +17,13 @@ from deploy.cli.signing import (
     show_signed_verdict,
     signer_of,
 )
-from deploy.metrics.decibels import decibels, rounded_down
+from deploy.cli.verdicts import builds_line, show_verification
 
 if TYPE_CHECKING:
     from deploy.runtime.backends import BackendName
-    from deploy.verify.verification import Verification
 
 _RETURNED = "Results of a vendor"
-_NOT_ASKED = {
-    "weights": "float not compared with the original weights in torch",
-    "ONNX file": "float not compared with the ONNX file it was built from",
-    "backend ort": "not run in onnxruntime",
-    "backend openvino": "not run in OpenVINO",
-    "recorded parity": "the figures of the build not taken again",
-}
-"""Names of checks that may be skipped in a build that holds, with what then was not asked."""
+_OF_BOTH = {"path", "sign", "key", "as_json"}
 
 
 class BackendChoice(str, Enum):
@@ -45,6 +35,7 @@ class BackendChoice(str, Enum):
 
 
 def verify(
+    context: typer.Context,
     path: Annotated[
         Path,
         typer.Argument(help="Folder with one or more builds; with --returned, the bundle."),
@@ -107,6 +98,15 @@ def verify(
             rich_help_panel=_RETURNED,
         ),
     ] = None,
+    scales: Annotated[
+        Literal["ours", "own"] | None,
+        typer.Option(
+            help="Whose scales their int8 model has: ours, of the bundle's files, is held against "
+            "our int8; own, of a tool that quantized a float file, against a floor.",
+            show_default="as the vendor's tools do",
+            rich_help_panel=_RETURNED,
+        ),
+    ] = None,
     hr: Annotated[
         Path | None,
         typer.Option(
@@ -130,10 +130,8 @@ def verify(
     report: Annotated[
         Path | None,
         typer.Option(
-            help="Page to write, NAME.html, with the record beside it as NAME.json; an earlier "
-            "verdict there gives way. Default: RETURNED-returned-report.html in the current "
-            "folder, or with a number behind it where another verdict has that name; never in "
-            "RETURNED.",
+            help="Page to write, NAME.html, with the record beside it as NAME.json, in place of an "
+            "earlier verdict on the same return. Without it nothing is written.",
             rich_help_panel=_RETURNED,
         ),
     ] = None,
@@ -144,6 +142,7 @@ def verify(
     """Re-check every artifact under PATH; exit 1 if any fails."""
     if sign is not None and returned is None:
         raise UsageError("found --sign without --returned; 'build --sign' signs a build")
+    _require_of_mode(context, judges_return=returned is not None)
     if returned is not None:
         require_signed_bundle(path, key)
         from deploy.cli.returned import verify_returned
@@ -163,6 +162,7 @@ def verify(
             profile=profile,
             hr=hr,
             reading=OutputFormat(layout, quantization),
+            scales=scales,
         )
         if not verify_returned(request, report, signer_of(sign), as_json=as_json):
             raise typer.Exit(1)
@@ -196,84 +196,20 @@ def verify(
         raise typer.Exit(1)
 
 
-def _spelled(ssim: float | None, form: str) -> str:
-    """Return a similarity, of which maps have none."""
-    return "-" if ssim is None else format(ssim, form)
+def _require_of_mode(context: typer.Context, *, judges_return: bool) -> None:
+    """Refuse options that would not be looked at: of a return without one, of a build beside one.
 
-
-def show_verification(verification: "Verification", *, layers_elsewhere: str = "") -> None:
-    """Print the parity table of one build, then every check that did not pass.
-
-    Args:
-        verification: of the build.
-        layers_elsewhere: where the error of each layer is told; empty: in tables here.
+    Raises:
+        UsageError: one was given.
     """
-    from deploy.metrics.parity import UNSEEN_DB
-    from deploy.verify.original import ORIGINAL_NAMES
-
-    rows = [
-        [
-            result.candidate,
-            result.against,
-            decibels(result.summary().psnr_db_mean),
-            decibels(rounded_down(result.summary().psnr_db_min)),
-            f"{result.threshold.psnr_db:g}",
-            _spelled(result.summary().ssim_min, ".4f"),
-            _spelled(result.threshold.ssim, "g"),
-            result.verdict,
-        ]
-        for result in verification.parity
-    ]
-    columns = ["file", "against", "parity dB mean", "lowest", "needs"]
-    columns += ["SSIM lowest", "needs", "verdict"]
-    print_table(f"{verification.model}: {verification.image_note}", columns, rows)
-    if rows:
-        typer.echo(
-            "needs: what the lowest must reach to be acceptable; it cannot be told apart where it "
-            f"reaches that and {UNSEEN_DB:g} dB"
-        )
-    for reason in verification.limit_reasons:
-        typer.echo(reason)
-    for line in (*verification.lowest, *verification.charts):
-        typer.echo(line)
-    for result in verification.parity:
-        if result.reference in ORIGINAL_NAMES:
-            shown = ", ".join(image.name for image in result.images)
-            typer.echo(
-                f"{result.candidate} and {result.against} were compared on {shown}: two float "
-                "engines differ in rounding alone, and another picture gives other dB"
+    for name, option in given(context).items():
+        of_return = option.rich_help_panel == _RETURNED
+        if of_return and not judges_return:
+            raise UsageError(
+                f"found {option.opts[0]} without --returned: it is for a vendor's results"
             )
-    for check in verification.checks:
-        if check.status != "passed":
-            label = "FAIL" if check.status == "failed" else "skipped"
-            typer.echo(f"{label}  {check.artifact}  {check.name}: {short_digests(check.detail)}")
-    show_speed(verification)
-    show_backends(verification)
-    show_layers(verification, layers_elsewhere)
-    typer.echo(f"{verification.counted}: {verdict_line(verification)}")
-    for warning in verification.warnings:
-        typer.echo(f"warning: {warning}")
-
-
-def verdict_line(verification: "Verification") -> str:
-    """Return the verdict in words, with what float was compared with and what was not asked."""
-    if not verification.passed:
-        return verification.banner
-    original = verification.compared_with
-    held = "" if original is None else f"; float compared with {original}"
-    skipped = {check.name for check in verification.checks if check.status == "skipped"}
-    left_out = [_NOT_ASKED.get(name, name) for name in sorted(skipped)]
-    but = f"; but {', '.join(left_out)} (see above)" if left_out else ""
-    unrun = ", ".join(verification.not_run_here)
-    here = f"; not run here in the runtime it is made for: {unrun}" if unrun else ""
-    return verification.banner + held + but + here
-
-
-def builds_line(verifications: "Sequence[Verification]") -> str:
-    """Return the verdict on several builds together, which the last one's alone would not be."""
-    failed = [item.model for item in verifications if not item.passed]
-    line = f"{len(verifications)} builds: {len(verifications) - len(failed)} verified"
-    return f"{line}; VERIFICATION FAILED: {', '.join(failed)}" if failed else line
+        if judges_return and not of_return and name not in _OF_BOTH:
+            raise UsageError(f"found {option.opts[0]} beside --returned: it is for builds")
 
 
 def chosen_backends(choices: list[BackendChoice] | None) -> tuple["BackendName", ...] | None:

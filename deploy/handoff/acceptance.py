@@ -2,8 +2,8 @@
 
 fp32    80 dB: other kernels, another order of summation, nothing else
 fp16    as fp16 files are judged when they are built
-int8    our own int8 less 3 dB on each picture, so at most twice its squared error;
-        from tools that choose their own scales, the floor that every int8 file must keep
+int8    with our scales, our own int8 less 3 dB on each picture, so at most twice its squared
+        error; with scales of a tool's own, the floor that every int8 file must keep
 
 An int8 result can also be too good: nothing that rounds the operands of its convolutions to 8 bits
 comes nearer to float than deploy/handoff/nearest_int8.py says, with the same margin. Scales of
@@ -12,11 +12,15 @@ another tool may be finer than ours, but not by a bit in every tensor, which is 
 """
 
 import math
+from typing import Literal, TypeAlias
 
 from deploy.artifacts.precision import ModelPrecision
-from deploy.handoff.bundle_manifest import FLOAT_KIND, INT8_PREFIX, GoldenVector, VendorRecord
+from deploy.handoff.bundle_manifest import FLOAT_KIND, INT8_PREFIX, GoldenVector
 from deploy.handoff.golden import STEPS
 from deploy.metrics.thresholds import THRESHOLDS
+
+Scales: TypeAlias = Literal["ours", "own"]
+"""Whose scales an int8 model computes with: those of our file, or a tool's own."""
 
 FLOAT_DB = 80.0
 MARGIN_DB = 3.0
@@ -33,34 +37,34 @@ SAME_PICTURE_DB = 20.0
 
 
 def required_db(
-    precision: ModelPrecision, vector: GoldenVector, vendor: VendorRecord, profile: str
+    precision: ModelPrecision, vector: GoldenVector, scales: Scales, profile: str
 ) -> float:
     """Return the parity with float that a returned output must reach, in dB.
 
     Args:
         precision: that the vendor's model was built in.
         vector: the golden vector.
-        vendor: whose result it is.
+        scales: that it was quantized with, where it is int8.
         profile: of our int8 model that it is held against.
     """
     if precision == "fp32":
         return FLOAT_DB
     if precision == "fp16":
         return THRESHOLDS["fp16"].psnr_db
-    if vendor.quantizes_itself:
+    if scales == "own":
         return LEAST_INT8_DB
     return max(LEAST_INT8_DB, vector.psnr_db[profile] - MARGIN_DB)
 
 
 def most_db(
-    precision: ModelPrecision, vector: GoldenVector, vendor: VendorRecord, profile: str
+    precision: ModelPrecision, vector: GoldenVector, scales: Scales, profile: str
 ) -> float | None:
     """Return the parity with float beyond which an output is none of this precision, in dB.
 
     Args:
         precision: that the vendor's model is said to have been built in.
         vector: the golden vector.
-        vendor: whose result it is.
+        scales: that it was quantized with, where it is int8.
         profile: of our int8 model that it is held against.
 
     Returns:
@@ -68,7 +72,7 @@ def most_db(
     """
     if precision != "int8":
         return None
-    return vector.operands_db[profile] + (BIT_DB if vendor.quantizes_itself else MARGIN_DB)
+    return vector.operands_db[profile] + (BIT_DB if scales == "own" else MARGIN_DB)
 
 
 def rerun_db(kind: str, vector: GoldenVector) -> float:

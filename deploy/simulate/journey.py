@@ -70,9 +70,9 @@ class Journey:
                 f"{self._title(last)} left no output for {name}; its log is {self._log(last)}"
             )
         returned = judge_returned(self._request, progress)
-        asked = asked_place(self.folder / "verdict.html", self._outputs)
-        page = write_report(returned, self._outputs, asked).page
-        return RouteOutcome(self.route, returned, page, usage)
+        place = asked_place(self.folder / "verdict.html", self._outputs)
+        write_report(returned, place)
+        return RouteOutcome(self.route, returned, place.page, usage)
 
     @property
     def _outputs(self) -> Path:

@@ -30,7 +30,6 @@ from calib.digest import sha256_file
 from calib.errors import UsageError, VerificationError
 from calib.files import read_whole
 from calib.npy import parse_arrays, parse_npy, read_npz
-from deploy.handoff.returned.place import is_report
 from deploy.handoff.returned.quantization import QUANTIZATION_NAME, OutputQuantization
 
 Layout = Literal["nchw", "nhwc"]
@@ -116,7 +115,7 @@ def match_files(
     extra, own, beside = [], [], []
     called: dict[str, Path] = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        if path.name == QUANTIZATION_NAME or is_report(path) or path.name.startswith("."):
+        if path.name == QUANTIZATION_NAME or path.name.startswith("."):
             continue
         name, readable = _name_of(path, names), path.suffix.lower() in _SUFFIXES
         if name is not None and readable:

@@ -13,6 +13,7 @@ from calib.errors import UsageError
 from deploy.handoff.bundle_manifest import BundleManifest, VendorRecord, read_contents
 from deploy.handoff.bundle_zip import opened
 from deploy.handoff.returned.files import FORMS, match_files
+from deploy.handoff.returned.limit import decide
 from deploy.handoff.returned.output_judge import OutputJudge
 from deploy.handoff.returned.quantization import folder_quantization
 from deploy.handoff.returned.request import ReturnedRequest
@@ -40,7 +41,8 @@ def judge_returned(request: ReturnedRequest, progress: Progress) -> Returned:
             reading = replace(reading, layout="nhwc")
         if reading.quantization is None:
             reading = replace(reading, quantization=folder_quantization(request.folder))
-        judge = OutputJudge(root, manifest, vendor, profile, request, reading)
+        limit = decide(request.precision, profile, vendor, request.scales)
+        judge = OutputJudge(root, manifest, limit, request, reading)
         problems = [_missing(name, matches.called) for name in matches.missing]
         for name, paths in matches.twice.items():
             listed = ", ".join(path.relative_to(request.folder).as_posix() for path in paths)
@@ -57,9 +59,8 @@ def judge_returned(request: ReturnedRequest, progress: Progress) -> Returned:
             explained = explained or find_saturation(root, manifest, profile, judge.worst, progress)
         return Returned(
             manifest.model,
-            vendor.name,
-            request.precision,
-            profile,
+            limit,
+            request.folder.resolve().name,
             tuple(judge.images),
             tuple(problems),
             judge.pictures,

@@ -16,13 +16,13 @@ from deploy.handoff.bundle_manifest import (
     FLOAT_KIND,
     BundleManifest,
     GoldenVector,
-    VendorRecord,
     golden_path,
     int8_kind,
 )
 from deploy.handoff.golden_set import GoldenSet
 from deploy.handoff.returned.files import Output, OutputFormat, read_output
 from deploy.handoff.returned.image_verdict import PhotoScore, ReturnedImage
+from deploy.handoff.returned.limit import Limit
 from deploy.handoff.returned.made_as import MadeAs, made_as
 from deploy.handoff.returned.photographs import photo_name, photographs
 from deploy.handoff.returned.recognise import (
@@ -48,20 +48,19 @@ class OutputJudge:
         worst: the output furthest off that may have saturated.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917  # what one comparison needs
+    def __init__(  # what one comparison needs
         self,
         root: Path,
         manifest: BundleManifest,
-        vendor: VendorRecord,
-        profile: str,
+        limit: Limit,
         request: ReturnedRequest,
         reading: OutputFormat,
     ) -> None:
         self._golden_set = GoldenSet.of(root, manifest)
         self._vectors = {vector.name: vector for vector in manifest.golden}
         self._int8_models = manifest.int8_models
-        self._vendor = vendor
-        self._profile = profile
+        self._limit = limit
+        self._profile = limit.profile
         self._request = request
         self._reading = reading
         self._shape = manifest.network.output_shape
@@ -146,7 +145,8 @@ class OutputJudge:
     def _judged(self, vector: GoldenVector, file: str, output: Output) -> ReturnedImage:
         expected = self._golden("float", vector.name)
         ours = self._golden(int8_kind(self._profile), vector.name)
-        needed_db = required_db(self._request.precision, vector, self._vendor, self._profile)
+        limit = (self._limit.precision, vector, self._limit.scales, self._profile)
+        needed_db = required_db(*limit)
         ours_db = vector.psnr_db[self._profile]
         finite = np.nan_to_num(output.array, nan=0.0, posinf=0.0, neginf=0.0)
         parity = compare(vector.name, expected, finite, "picture")
@@ -170,7 +170,7 @@ class OutputJudge:
             max_abs_error=round(parity.max_abs_error, 6),
             finding=finding,
             photo=self._photo_score(vector, (pictures[1], pictures[0], to_picture(ours[:1]))),
-            most_db=most_db(self._request.precision, vector, self._vendor, self._profile),
+            most_db=most_db(*limit),
             copied=self._copied(vector.name, output.array),
             assumed=output.assumed,
             shared_error=self._shared_error(vector, expected, ours, finite),
@@ -191,7 +191,7 @@ class OutputJudge:
 
         A tool that chooses its own scales shares none of it.
         """
-        if self._request.precision != "int8" or self._vendor.quantizes_itself:
+        if (self._limit.precision, self._limit.scales) != ("int8", "ours"):
             return None
         if vector.psnr_db[self._profile] > MOST_OWN_DB:
             return None
@@ -204,8 +204,7 @@ class OutputJudge:
             profile: parity_db(np.clip(self._golden(int8_kind(profile), image.name), 0, 1), seen)
             for profile in self._int8_models
         }
-        vector, judged = self._vectors[image.name], (self._request.precision, self._profile)
-        return made_as(image.psnr_db, between_db, vector, self._vendor, judged)
+        return made_as(image.psnr_db, between_db, self._vectors[image.name], self._limit)
 
     def _copied(self, name: str, array: Float32) -> str | None:
         """Return the kind of golden file that an output is to the last bit, if it is one."""

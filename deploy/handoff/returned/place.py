@@ -1,23 +1,22 @@
-"""Choose where the verdict on a return is written, so that no other verdict is lost.
+"""Hold a place for the verdict on a return, so that no other verdict is lost.
 
-Without a place of the user's it is ``FOLDER-returned-report.html`` in the current folder, after the
-folder that was returned, or beside that folder where the current one lies in it: what was returned
-stays as it came. Another verdict there stays, and the new one takes the next number. A place of the
-user's is taken as it is; the verdict that was there gives way, and anything else that was there is
-refused, and so is a place among what was returned.
+A verdict is written where the user asks for it, and nowhere else. It takes the place of an earlier
+one on the same return: of the same network and vendor, and a folder of the same name. Whatever else
+is there is refused, and so is a place among what was returned, which stays as it came.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from os.path import realpath
 from pathlib import Path
+from typing import Any
 
 from calib.errors import UsageError
 from calib.files import read_whole
 
-REPORT_STEM = "returned-report"
 _SCHEMA_KIND = "esrdeploy.returned/"
+_SAME = ("model", "vendor", "folder")
 
 
 @dataclass(frozen=True)
@@ -26,16 +25,39 @@ class Place:
 
     Attributes:
         page: the report, ``.html``.
-        note: what is said of an earlier verdict; empty where there was none, or the same.
+        earlier: the record of the verdict that is there; ``None`` where nothing is.
     """
 
     page: Path
-    note: str = ""
+    earlier: Mapping[str, Any] | None = None
 
     @property
     def record(self) -> Path:
         """The verdict as JSON, beside the page."""
         return self.page.with_suffix(".json")
+
+    @property
+    def note(self) -> str:
+        """What is said of the earlier verdict; empty where there was none."""
+        return "" if self.earlier is None else f"replaces the earlier verdict in {self.page}"
+
+    def require_same(self, record: Mapping[str, Any]) -> None:
+        """Refuse to replace the verdict on another return.
+
+        Args:
+            record: of the verdict that is to be written.
+
+        Raises:
+            UsageError: the one that is there is on another.
+        """
+        if self.earlier is None:
+            return
+        found, own = ({key: one.get(key) for key in _SAME} for one in (self.earlier, record))
+        if found != own:
+            raise UsageError(
+                f"{self.page} is the verdict on another return, {found['model']} on "
+                f"{found['vendor']} in a folder {found['folder']}; choose another --report"
+            )
 
 
 def asked_place(page: Path, returned: Path) -> Place:
@@ -61,58 +83,19 @@ def asked_place(page: Path, returned: Path) -> Place:
     there = [path for path in (page, place.record) if path.exists()]
     if not there:
         return place
-    if not _is_verdict(place.record):
+    earlier = _verdict(place.record)
+    if earlier is None:
         raise UsageError(
             f"{there[0]} is there already and is no verdict on a return; choose another --report"
         )
-    return Place(page, f"the earlier verdict in {page} gives way to this one")
+    return Place(page, earlier)
 
 
-def usual_place(returned: Path, record: bytes) -> Place:
-    """Return the first place after the returned folder's name that holds no other verdict.
-
-    Args:
-        returned: the folder of outputs.
-        record: the verdict on it; where that is there already, so is the place.
-    """
-    kept: list[str] = []
-    for page in _usual_pages(returned):
-        place = Place(page)
-        if not page.exists() and not place.record.exists():
-            break
-        if _content(place.record) == record:
-            return place
-        kept.append(page.name)
-    return Place(page, f"another verdict is kept in {', '.join(kept)}" if kept else "")
-
-
-def is_report(path: Path) -> bool:
-    """Return whether a file among the outputs is called like such a report."""
-    return REPORT_STEM in path.stem and path.suffix in {".html", ".json"}
-
-
-def _usual_pages(returned: Path) -> Iterator[Path]:
-    came = returned.resolve()
-    folder = came.parent if Path.cwd().is_relative_to(came) else Path()
-    stem = "-".join(filter(None, (came.name, REPORT_STEM)))
-    yield folder / f"{stem}.html"
-    number = 2
-    while True:
-        yield folder / f"{stem}-{number}.html"
-        number += 1
-
-
-def _content(path: Path) -> bytes:
-    """Return what a file holds; nothing where it cannot be read."""
+def _verdict(path: Path) -> dict[str, Any] | None:
+    """Return the record of a verdict on a return, ``None`` where a file is none."""
     try:
-        return read_whole(path)
-    except OSError:
-        return b""
-
-
-def _is_verdict(path: Path) -> bool:
-    try:
-        schema = json.loads(_content(path))["schema"]
-    except (ValueError, LookupError, TypeError, RecursionError):
-        return False
-    return isinstance(schema, str) and schema.startswith(_SCHEMA_KIND)
+        found = json.loads(read_whole(path))
+        known = str(found["schema"]).startswith(_SCHEMA_KIND)
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return None
+    return found if known else None

@@ -3,7 +3,6 @@
 The page is one file: pictures are inside it, nothing is fetched, and no script runs.
 """
 
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -14,7 +13,7 @@ from calib.files import write_atomically
 from calib.images import Picture, resize_area
 from deploy.artifacts.signature import signature_path
 from deploy.artifacts.templates import data_uri, page_environment
-from deploy.handoff.returned.place import Place, usual_place
+from deploy.handoff.returned.place import Place
 from deploy.handoff.returned.verdict import Returned
 from deploy.metrics.decibels import decibels, with_unit
 
@@ -23,23 +22,21 @@ _GAIN = 8
 _QUALITY = 88
 
 
-def write_report(returned: Returned, folder: Path, asked: Place | None) -> Place:
-    """Write the page, and its record beside it; return where.
+def write_report(returned: Returned, place: Place) -> None:
+    """Write the page, and its record beside it.
 
     Args:
         returned: the verdict.
-        folder: that was returned.
-        asked: where to write; ``None``: a place after the folder's name, beside other verdicts.
+        place: where to write.
 
     Raises:
-        UsageError: a file cannot be written.
+        UsageError: a file cannot be written, or the verdict on another return is there.
     """
-    content = canonical_json(returned.record())
-    place = usual_place(folder, content) if asked is None else asked
+    record = returned.record()
+    place.require_same(record)
     signature_path(place.record).unlink(missing_ok=True)
-    write_atomically(place.record, content)
+    write_atomically(place.record, canonical_json(record))
     write_atomically(place.page, returned_page(returned).encode("utf-8"))
-    return place
 
 
 def returned_page(returned: Returned) -> str:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.artifacts.precision import ModelPrecision
+from deploy.handoff.acceptance import Scales
 from deploy.handoff.bundle_manifest import VendorRecord
 from deploy.handoff.returned.files import OutputFormat
 
@@ -21,6 +22,7 @@ class ReturnedRequest:
         hr: folder of HR photographs of the golden inputs, if there is one.
         reading: what the files do not say themselves.
         maker: whose they are, where it is no vendor of the bundle's.
+        scales: that its int8 model was quantized with; ``None``: as the vendor's tools do.
         names: of the golden inputs that were run; ``None``: all.
     """
 
@@ -32,4 +34,5 @@ class ReturnedRequest:
     hr: Path | None = None
     reading: OutputFormat = field(default_factory=OutputFormat)
     maker: VendorRecord | None = None
+    scales: Scales | None = None
     names: tuple[str, ...] | None = None

@@ -12,6 +12,7 @@ from calib.images import Picture
 from deploy.artifacts.precision import ModelPrecision
 from deploy.diagnosis.pictures import Finding
 from deploy.handoff.returned.image_verdict import FIGURES, ReturnedImage
+from deploy.handoff.returned.limit import Limit
 from deploy.handoff.returned.shared_error import LEAST_SHARED
 
 SCHEMA = "esrdeploy.returned/3"
@@ -24,9 +25,8 @@ class Returned:
 
     Attributes:
         model: name of the network.
-        vendor: whose results these are.
-        precision: that they were made in.
-        profile: of our int8 they are shown beside.
+        limit: what they are held against, and whose they are.
+        folder: name of the one that was returned.
         images: one entry per output that could be read.
         problems: one line per file that is missing, extra, misnamed or cannot be used.
         pictures: name to (float, returned) uint8 pictures, for a report.
@@ -36,15 +36,29 @@ class Returned:
     """
 
     model: str
-    vendor: str
-    precision: ModelPrecision
-    profile: str
+    limit: Limit
+    folder: str
     images: tuple[ReturnedImage, ...]
     problems: tuple[str, ...]
     pictures: Mapping[str, tuple[Picture, Picture]]
     explained: Finding | None = None
     left_aside: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
+
+    @property
+    def vendor(self) -> str:
+        """Whose results these are."""
+        return self.limit.vendor
+
+    @property
+    def precision(self) -> ModelPrecision:
+        """The one that they are judged as."""
+        return self.limit.precision
+
+    @property
+    def profile(self) -> str:
+        """The target of our int8 that they are shown beside."""
+        return self.limit.profile
 
     @property
     def passed(self) -> bool:
@@ -165,7 +179,8 @@ class Returned:
                 f"not this int8: {len(other)} of {len(self.images)} outputs err otherwise than "
                 f"this file can, such as {least.name}: its error against float shares "
                 f"{shared:.2f} with ours, an execution of the file at least "
-                f"{LEAST_SHARED:g}; float with noise, or a model of other scales"
+                f"{LEAST_SHARED:g}; float with noise, or a model of other scales: if your tools "
+                "chose them, judge it with --scales own"
             )
         return tuple(lines)
 
@@ -203,6 +218,10 @@ class Returned:
             "vendor": self.vendor,
             "precision": self.precision,
             "profile": self.profile,
+            "scales": self.limit.scales if self.precision == "int8" else None,
+            "scales_asked_for": self.limit.asked,
+            "limit": self.limit.text,
+            "folder": self.folder,
             "passed": self.passed,
             "cause": self.cause,
             "explanation": self.explanation,

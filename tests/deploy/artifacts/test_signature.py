@@ -153,6 +153,9 @@ def test_a_bundle_and_the_verdict_on_its_return(
     refused = run(*judged, tmp_path / "changed.zip", "--key", keys / "own.pub")
     assert "is not the file that was signed" in refused.stderr
     assert not (tmp_path / "page.html").exists()
+    unnamed = run("verify", "--returned", returned, bundle, *signing)
+    assert unnamed.exit_code == 2
+    assert "found --sign without --report" in unnamed.stderr
     run(*judged, bundle, "--key", keys / "own.pub", *signing)
     record = tmp_path / "page.json"
     signed = run("verify", record, "--key", keys / "own.pub", "--json")

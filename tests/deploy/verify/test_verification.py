@@ -13,7 +13,7 @@ from deploy.artifacts.files import MANIFEST_NAME
 from deploy.artifacts.manifest import read_manifest
 from deploy.artifacts.parity_record import Threshold
 from deploy.artifacts.precision import PRECISIONS
-from deploy.cli.verify import builds_line, verdict_line
+from deploy.cli.verdicts import builds_line, verdict_line
 from deploy.metrics.parity import UNSEEN_DB, ImageParity, ParityResult
 from deploy.metrics.thresholds import THRESHOLDS, limit_reasons, threshold_of
 from deploy.runtime.backends import is_installed

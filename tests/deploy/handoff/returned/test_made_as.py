@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deploy.handoff.bundle_manifest import GoldenVector, VendorRecord, golden_path, read_contents
+from deploy.handoff.acceptance import Scales
+from deploy.handoff.bundle_manifest import GoldenVector, golden_path, read_contents
 from deploy.handoff.returned import judge as judging
+from deploy.handoff.returned.limit import Limit
 from deploy.handoff.returned.made_as import made_as
 from tests.deploy.handoff.returned.returns import Array, judge, save_all
 
@@ -48,28 +50,33 @@ VECTOR = GoldenVector(
     "00-x", "x.png", "sample", "0" * 64, {"qnn": 45.0, "qnn-w8a16": 50.0},
     {"qnn": 46.0, "qnn-w8a16": 52.0},
 )  # fmt: skip
-QNN = VendorRecord("qnn", "qnn", quantizes_itself=False)
 
 
 @pytest.mark.parametrize(
-    ("psnr_db", "beside_qnn_db", "beside_w8a16_db", "judged", "found"),
+    ("psnr_db", "nearest", "judged", "found"),
     [
-        (45.0, 80.0, 44.0, "qnn-w8a16", "int8 qnn"),
-        (50.0, 44.0, 80.0, "qnn", "int8 qnn-w8a16"),
-        (48.0, 80.0, 44.0, "qnn", "int8 qnn-w8a16"),
-        (40.0, 80.0, 44.0, "qnn-w8a16", None),
-        (60.0, 44.0, 44.0, "qnn", None),
+        (45.0, "qnn", ("qnn-w8a16", "ours"), "int8 qnn"),
+        (50.0, "qnn-w8a16", ("qnn", "ours"), "int8 qnn-w8a16"),
+        (48.0, "qnn", ("qnn", "ours"), "int8 qnn-w8a16"),
+        (40.0, "qnn", ("qnn-w8a16", "ours"), "int8 with scales of a tool's own"),
+        (40.0, "qnn", ("qnn", "ours"), "int8 with scales of a tool's own"),
+        (26.0, "qnn", ("qnn", "ours"), None),
+        (26.0, "qnn", ("qnn", "own"), None),
+        (60.0, "none", ("qnn", "ours"), None),
     ],
 )
-def test_another_target_is_named(
-    psnr_db: float, beside_qnn_db: float, beside_w8a16_db: float, judged: str, found: str | None
+def test_another_target_and_other_scales_are_named(
+    psnr_db: float, nearest: str, judged: tuple[str, Scales], found: str | None
 ) -> None:
-    between_db = {"qnn": beside_qnn_db, "qnn-w8a16": beside_w8a16_db}
-    made = made_as(psnr_db, between_db, VECTOR, QNN, ("int8", judged))
+    between_db = {name: 80.0 if name == nearest else 44.0 for name in ("qnn", "qnn-w8a16")}
+    limit = Limit("int8", *judged, asked=True, vendor="qnn")
+    made = made_as(psnr_db, between_db, VECTOR, limit)
     assert (None if made is None else made.named) == found
     if made is not None:
-        assert made.cause == f"an output of {found}, judged as int8 {judged}"
-        assert f"--precision int8 --profile {made.profile}" in made.evidence
+        assert made.cause == f"an output of {found}, judged as int8 {judged[0]}"
+        options = f"--precision int8 --profile {made.profile}"
+        options += " --scales own" * (made.scales == "own")
+        assert made.evidence.endswith(f"judge it with {options}")
 
 
 @pytest.mark.parametrize("wrong", ["channels", "values"])

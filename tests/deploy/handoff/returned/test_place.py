@@ -1,4 +1,4 @@
-"""No verdict on a return is lost to another one, wherever it is written."""
+"""A verdict is written where it is asked for, and no other one is lost."""
 
 import json
 from pathlib import Path
@@ -6,48 +6,19 @@ from pathlib import Path
 import pytest
 
 from calib.errors import UsageError
-from deploy.handoff.returned.place import asked_place, is_report, usual_place
+from deploy.handoff.returned.place import asked_place
+from tests.deploy.builds import run
+from tests.deploy.handoff.returned.returns import save_all
 
-VERDICT = json.dumps({"schema": "esrdeploy.returned/3"}).encode()
+VERDICT = {"schema": "esrdeploy.returned/3", "model": "x", "vendor": "qnn", "folder": "out"}
 
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def written(folder: str, record: bytes) -> tuple[str, str]:
-    place = usual_place(Path(folder), record)
-    place.page.write_bytes(b"page of " + record)
-    place.record.write_bytes(record)
-    assert is_report(place.page)
-    assert is_report(place.record)
-    return place.page.name, place.note
-
-
-def test_every_return_has_its_own_place() -> None:
-    assert written("first", b"1") == ("first-returned-report.html", "")
-    assert written("deep/second", b"1") == ("second-returned-report.html", "")
-
-
-def test_another_verdict_on_a_folder_of_the_same_name_stays() -> None:
-    assert written("out", b"1") == ("out-returned-report.html", "")
-    first = "another verdict is kept in out-returned-report.html"
-    assert written("elsewhere/out", b"2") == ("out-returned-report-2.html", first)
-    assert written("out", b"3")[0] == "out-returned-report-3.html"
-    assert written("out", b"2") == ("out-returned-report-2.html", "")  # the same again
-    assert Path("out-returned-report.json").read_bytes() == b"1"
-
-
-@pytest.mark.parametrize("inside", [".", "Result_0/deep"])
-def test_a_current_folder_among_what_was_returned_stays_as_it_came(
-    here: Path, inside: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    returned = here / "out"
-    (returned / inside).mkdir(parents=True)
-    monkeypatch.chdir(returned / inside)
-    assert usual_place(returned, b"1").page == here / "out-returned-report.html"
+    path = tmp_path / "here"
+    path.mkdir()
+    monkeypatch.chdir(path)
+    return path
 
 
 @pytest.mark.parametrize("page", ["out/page.html", "out/deep/page", "out/../out/page.html"])
@@ -63,19 +34,53 @@ def test_one_name_is_enough() -> None:
 
 
 @pytest.mark.parametrize("taken", ["page.html", "page.json"])
-def test_what_is_no_verdict_is_not_replaced(taken: str) -> None:
-    Path(taken).write_bytes(b'{"schema": ["other"]}')
+@pytest.mark.parametrize(
+    "content", [b'{"schema": ["other"]}', b"[]", b"\xff", b"[" * 100_000], ids=len
+)
+def test_what_is_no_verdict_is_not_replaced(taken: str, content: bytes) -> None:
+    Path(taken).write_bytes(content)
     with pytest.raises(UsageError, match=rf"{taken} is there already and is no verdict"):
         asked_place(Path("page.html"), Path("out"))
 
 
-def test_a_verdict_that_gives_way_is_told_of() -> None:
+def test_the_verdict_on_the_same_return_gives_way_and_is_told_of() -> None:
     page = Path("page.html")
     assert asked_place(page, Path("out")).note == ""
-    Path("page.json").write_bytes(VERDICT)
-    assert (
-        asked_place(page, Path("out")).note
-        == "the earlier verdict in page.html gives way to this one"
-    )
+    Path("page.json").write_text(json.dumps(VERDICT))
+    place = asked_place(page, Path("out"))
+    place.require_same({**VERDICT, "passed": True})
+    assert place.note == "replaces the earlier verdict in page.html"
     with pytest.raises(UsageError, match=r"ends in \.html"):
         asked_place(Path("page.json"), Path("out"))
+
+
+@pytest.mark.parametrize("key", ["model", "vendor", "folder"])
+def test_the_verdict_on_another_return_stays(key: str) -> None:
+    Path("page.json").write_text(json.dumps(VERDICT))
+    place = asked_place(Path("page"), Path("out"))
+    with pytest.raises(UsageError, match=r"on another return, x on qnn in a folder out"):
+        place.require_same({**VERDICT, key: "other"})
+
+
+def test_who_judges_again_and_again_is_left_with_what_was_asked_for(
+    folder: Path, here: Path, unpacked: Path, outputs
+) -> None:
+    save_all(folder, outputs, lambda array: array[:, ::-1])
+    before = sorted(folder.iterdir())
+    words = ("verify", "--returned", folder, unpacked, "--vendor")
+    assert "nothing was written; --report NAME.html" in run(*words, "openvino").stdout
+    assert run(*words, "openvino", "--json").exit_code == 1
+    assert list(here.iterdir()) == []
+    assert run(*words, "openvino", "--report", "verdict").exit_code == 1
+    save_all(folder, outputs)  # corrected, in the same folder
+    again = run(*words, "openvino", "--report", "verdict")
+    assert again.exit_code == 0, again.output
+    assert "replaces the earlier verdict in verdict.html" in again.stderr
+    assert {path.name for path in here.iterdir()} == {"verdict.html", "verdict.json"}
+    assert sorted(folder.iterdir()) == before
+    first = (here / "verdict.json").read_bytes()
+    assert json.loads(first)["passed"] is True
+    other = run(*words, "tensorrt", "--report", "verdict")
+    assert other.exit_code == 2
+    assert "is the verdict on another return" in other.stderr
+    assert (here / "verdict.json").read_bytes() == first

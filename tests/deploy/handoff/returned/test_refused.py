@@ -82,11 +82,12 @@ def test_the_command_says_so_and_exits_1(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     save_all(folder, floats)
-    result = run("verify", "--returned", folder, unpacked, "--vendor", "qnn")
+    words = ("verify", "--returned", folder, unpacked, "--vendor", "qnn")
+    result = run(*words, "--report", "page.html")
     assert result.exit_code == 1
     assert "FAIL  not int8" in result.stdout
     assert "NOT ACCEPTED" in result.stdout
-    page = (tmp_path / "returned-returned-report.html").read_text()
+    page = (tmp_path / "page.html").read_text()
     assert "Refused" in page
     assert "nearer to float than" in page
     assert page.index("nearer to float than") < page.index("returned against float, mean")
