@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import special
 
 from calib.arrays import Float64
 from calib.records import NotNegative, Positive
@@ -76,6 +75,8 @@ class SincKernel:
 
     def values(self) -> Float64:
         """Return the kernel, float64 [size_px, size_px], of sum 1."""
+        from scipy import special  # noqa: PLC0415  # loads for longer than all commands' options do
+
         y, x = _offsets(self.size_px)
         radius = np.hypot(x, y)
         centre = self.size_px // 2

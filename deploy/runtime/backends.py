@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Literal, get_args
 
 import onnx
@@ -36,6 +37,7 @@ def backend_runner(
     model: onnx.ModelProto,
     config: Mapping[str, str] | None = None,
     threads: int | None = None,
+    kept: Path | None = None,
 ) -> Runner:
     """Load a model into a runtime and return the function it computes.
 
@@ -44,6 +46,8 @@ def backend_runner(
         model: with one input and one output, both pictures in the form that its metadata state.
         config: settings that are not the runtime's defaults.
         threads: for the runtime; ``None`` takes every core.
+        kept: folder of what OpenVINO compiled before, see :func:`kept_folder
+            <deploy.runtime.kept_compilations.kept_folder>`; ``None`` compiles anew.
 
     Raises:
         GraphError: the runtime refuses the model.
@@ -53,7 +57,7 @@ def backend_runner(
     from deploy.runtime.openvino import openvino_runner  # noqa: PLC0415  # an extra
 
     counted = {} if threads is None else {"INFERENCE_NUM_THREADS": str(threads)}
-    return openvino_runner(model, {**(config or {}), **counted})
+    return openvino_runner(model, {**(config or {}), **counted}, kept)
 
 
 def backend_version(name: BackendName) -> str:

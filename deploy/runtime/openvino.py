@@ -7,7 +7,9 @@ between them as integers. What is not configured is what it really does with the
 machine, reduced float precision included where the processor has it.
 """
 
+import io
 import re
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -18,10 +20,13 @@ import numpy as np
 import onnx
 
 from calib.arrays import AnyArray
+from calib.digest import canonical_json, sha256_bytes
 from calib.errors import GraphError, UsageError
 from calib.extras import install_command
 from calib.form import Form
 from calib.graph import form_of
+from deploy.runtime.cpu import this_machine
+from deploy.runtime.kept_compilations import find_compiled, keep_compiled
 from deploy.runtime.runner import Runner, in_batches, in_form_of_file
 
 try:
@@ -33,24 +38,49 @@ except ImportError as error:
 
 OPENVINO_VERSION = version("openvino")
 
+_KEPT_FROM_S = 0.5
+"""What compiles faster is not worth a file."""
+
 # OpenVINO names what it makes itself after a counter of the whole process.
 _COUNTED = re.compile(r"[A-Za-z]+_\d+")
 
 
-def openvino_runner(model: onnx.ModelProto, config: Mapping[str, str] | None = None) -> Runner:
+def openvino_runner(
+    model: onnx.ModelProto,
+    config: Mapping[str, str] | None = None,
+    kept: Path | None = None,
+) -> Runner:
     """Compile a model for the CPU and return the function it computes.
 
     Args:
         model: with one input and one output, both pictures in the form that its metadata state.
         config: properties of the compilation that are not the defaults.
+        kept: folder of compilations, where this one is looked for and, if it takes long, kept;
+            ``None`` compiles.
 
     Raises:
         GraphError: OpenVINO refuses the model.
     """
-    with _refusals("load the graph"):
-        network = _core().read_model(model.SerializeToString())
-        compiled = _core().compile_model(network, "CPU", dict(config or {}))
+    content, settings = model.SerializeToString(deterministic=True), dict(config or {})
+    name = sha256_bytes(content + canonical_json([settings, OPENVINO_VERSION, str(this_machine())]))
+    compiled = None if kept is None else _imported(find_compiled(kept, name), settings)
+    if compiled is None:
+        began = time.perf_counter()
+        with _refusals("load the graph"):
+            compiled = _core().compile_model(_core().read_model(content), "CPU", settings)
+        if kept is not None and time.perf_counter() - began > _KEPT_FROM_S:
+            keep_compiled(kept, name, compiled.export_model().getvalue())
     return _runner(compiled, form_of(model))
+
+
+def _imported(exported: bytes | None, settings: dict[str, str]) -> "openvino.CompiledModel | None":
+    """Return what was exported as OpenVINO takes it, or ``None`` where it does not."""
+    if exported is None:
+        return None
+    try:
+        return _core().import_model(io.BytesIO(exported), "CPU", settings)
+    except RuntimeError:  # of another processor, or of another build of this version
+        return None
 
 
 def write_ir(model: onnx.ModelProto, xml: Path) -> None:

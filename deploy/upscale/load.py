@@ -1,12 +1,14 @@
 """Load models for enlarging: in which runtime, with which settings, at what cost in memory."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import onnx
 
 from calib.errors import UsageError
 from calib.runtime import installed_providers
 from deploy.runtime.backends import BackendName, backend_runner
+from deploy.runtime.kept_compilations import kept_folder
 from deploy.runtime.runner import Runner, model_runner
 from deploy.upscale.built_file import BuiltFile
 from deploy.upscale.memory import MEMORY_MB, Copies
@@ -33,7 +35,10 @@ _COPIES: dict[tuple[BackendName, bool], Copies] = {
 
 
 def loader(
-    backend: BackendName, provider: str | None = None, threads: int | None = None
+    backend: BackendName,
+    provider: str | None = None,
+    threads: int | None = None,
+    kept: Path | None = None,
 ) -> Callable[[onnx.ModelProto], Runner]:
     """Return what turns a model into the function it computes.
 
@@ -41,6 +46,7 @@ def loader(
         backend: the runtime.
         provider: of onnxruntime, one of :data:`PROVIDERS`; ``None``: the CPU's.
         threads: for the runtime; ``None`` takes every core.
+        kept: folder of what OpenVINO compiled before; ``None`` compiles anew.
 
     Raises:
         UsageError: the provider is not known, not installed, or of another runtime.
@@ -48,7 +54,7 @@ def loader(
     if provider is None and backend == "ort":  # of a network in two stages one runs at a time
         return lambda model: model_runner(model, optimized=True, threads=threads, shared_arena=True)
     if provider is None:
-        return lambda model: backend_runner(backend, model, _CONFIGS.get(backend), threads)
+        return lambda model: backend_runner(backend, model, _CONFIGS.get(backend), threads, kept)
     if provider not in PROVIDERS:
         raise UsageError(f"found --provider {provider}; expected one of {', '.join(PROVIDERS)}")
     if backend != "ort":
@@ -87,7 +93,7 @@ def load_network(
     return SizedNetwork(
         file.model(),
         file.scale,
-        loader(file.backend, provider, threads),
+        loader(file.backend, provider, threads, kept_folder()),
         copies=float_copies(file.backend, quantized=file.artifact.precision == "int8"),
         memory_mb=memory_mb,
         fixed=own_tiles,

@@ -29,6 +29,7 @@ from deploy.network.architecture import (
 )
 from deploy.pipeline import build_model
 from deploy.progress import Silent
+from deploy.upscale import load
 from quant.plan import QuantOptions
 from tests.deploy.builds import copied, run
 
@@ -45,6 +46,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory):
     """A cache folder of this run alone: no model of another run is found, none is left."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(make, "kept_folder", lambda: folder)
+        patch.setattr(load, "kept_folder", lambda: folder.with_name("compiled"))
         folder = tmp_path_factory.mktemp("cache") / "int8"
         yield folder
 
