@@ -26,7 +26,9 @@ REAL = {
     "openvino": "openvino",
     "ncnn": "ncnn",
     "qnn": "qnn",
+    "litert": "vacc",
     "kendryte": "vacc",
+    "executorch": "vacc",
     "tvm": "openvino",
     "web": "openvino",
 }

@@ -1,0 +1,46 @@
+"""Run a bundle's float file in ExecuTorch: rebuilt in torch, lowered to XNNPACK, run here."""
+
+from deploy.simulate.toolchain import (
+    Environment,
+    Route,
+    Stage,
+    Toolchain,
+    driver,
+    float_file,
+    quantizable_file,
+)
+
+_ENVIRONMENT = Environment(
+    pins=("executorch==1.5.1", "torch==2.13.0", "torchao==0.18.0", "onnx==1.23.2", "numpy==2.4.6"),
+    pythons=("3.11", "3.12", "3.13"),
+    size_mb=7000,
+)
+
+TOOLCHAIN = Toolchain(
+    name="executorch",
+    summary="phones through ExecuTorch",
+    executes="ExecuTorch's XNNPACK delegate on this machine, and its portable kernels for what "
+    "XNNPACK does not take; no phone",
+    licence="executorch, torch, torchao: BSD-3-Clause (torch with CUDA: NVIDIA's terms); "
+    "numpy, coremltools: BSD-3-Clause; onnx: Apache-2.0",
+    routes=(
+        Route(
+            "float",
+            "the bundle's float ONNX, rebuilt in torch",
+            "fp32",
+            float_file,
+            "--vendor vacc",
+        ),
+        Route(
+            "own",
+            "the bundle's float ONNX for quantizers, rebuilt and quantized by torchao for XNNPACK",
+            "int8",
+            quantizable_file,
+            "--vendor vacc",
+            own_scales=True,
+        ),
+    ),
+    stages=(Stage("run", driver("executorch_driver.py"), _ENVIRONMENT),),
+    aliases=("pytorch",),
+    machines=("x86_64", "aarch64"),
+)
