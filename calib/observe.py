@@ -20,6 +20,7 @@ from calib.graph import GraphIndex
 from calib.runtime import Session
 from calib.segments import BUDGET_BYTES, segment_model, split_graph
 from calib.statistics import TensorStatistics
+from calib.widen import reference_graph
 
 
 class SegmentedGraph:
@@ -52,7 +53,7 @@ class SegmentedGraph:
     ) -> None:
         if not wanted:
             raise CalibrationError("no tensors to observe; name at least one")
-        index = GraphIndex(model)
+        index = GraphIndex(model if optimized else reference_graph(model))
         self.wanted = tuple(dict.fromkeys(wanted))
         self.inputs = {name: index.shape(name) for name in index.inputs}
         segments = split_graph(index, self.wanted, budget_bytes)

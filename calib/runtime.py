@@ -4,7 +4,8 @@ Two ways of running the same file are told apart throughout the project:
 
 - ``optimized=False`` turns every graph rewrite off. QuantizeLinear and DequantizeLinear then
   do exactly what the ONNX specification says: QDQ reference semantics
-  (docs/decisions/0002-qdq-reference-semantics.md).
+  (docs/decisions/0002-qdq-reference-semantics.md). A graph of fp16 scales is computed in float32,
+  of the numbers that it holds (docs/decisions/0017-strongly-typed-graphs.md).
 - ``optimized=True`` is what onnxruntime really executes: fused, with integer kernels. On
   x86-64 CPUs without VNNI its 8-bit multiply saturates at 16 bits, so its result may differ
   from the reference semantics.
@@ -20,9 +21,12 @@ from pathlib import Path
 
 import onnx
 import onnxruntime as ort
+from google.protobuf.message import DecodeError
 
 from calib.arrays import AnyArray
 from calib.errors import GraphError
+from calib.files import read_whole
+from calib.widen import reference_graph
 
 ORT_VERSION: str = ort.__version__
 _CPU = "CPUExecutionProvider"
@@ -78,6 +82,8 @@ class Session:
             options.add_session_config_entry(key, value)
         if save_optimized is not None:
             options.optimized_model_filepath = str(save_optimized)
+        if not optimized:
+            model = _reference(model)
         source = model.SerializeToString() if isinstance(model, onnx.ModelProto) else model
         try:
             self._session = ort.InferenceSession(
@@ -115,6 +121,19 @@ class Session:
             reason = str(error).strip().splitlines()[0]
             raise GraphError(f"onnxruntime cannot run the graph: {reason}") from error
         return dict(zip(names, found, strict=True))
+
+
+def _reference(model: onnx.ModelProto | bytes | Path) -> onnx.ModelProto | bytes | Path:
+    """Return :func:`calib.widen.reference_graph` of a model; one that cannot be read, as it is."""
+    if isinstance(model, onnx.ModelProto):
+        return reference_graph(model)
+    parsed = onnx.ModelProto()
+    try:
+        parsed.ParseFromString(read_whole(model) if isinstance(model, Path) else model)
+    except (OSError, DecodeError):  # onnxruntime says what is wrong with it
+        return model
+    found = reference_graph(parsed)
+    return model if found is parsed else found
 
 
 def installed_providers() -> tuple[str, ...]:

@@ -17,12 +17,12 @@ from calib.records import Integer64, Percentile, Sha256, decode, encode
 from quant.evidence import ProofRecord, RefinementRecord, RoundingRecord
 from quant.numerics.affine import INTEGER_TYPES, IntegerName, IntegerType, covered_range
 from quant.numerics.saturation_limits import AccumulatorBits, SaturationLimits
-from quant.targets import ComputePrecision, Equalization, Upsampling
+from quant.targets import ComputePrecision, Equalization, FloatType, Upsampling
 
 GRAPH_OUTPUT = "<graph output>"
 
 
-PLAN_SCHEMA: Literal[11] = 11
+PLAN_SCHEMA: Literal[12] = 12
 
 Rounding = Literal["nearest", "gptq"]
 Effort = Literal["normal", "high"]
@@ -213,6 +213,7 @@ class QuantPlan:
             (quant/passes/equalize.py).
         transposed: names of the Resize nodes that are one ConvTranspose with the convolution behind
             them (quant/passes/lowering/resize_deconvolution.py), after all else is done.
+        float_type: type of all that is not quantized, between the graph's ends.
         proofs: how closely each rewritten float graph was found to compute what the one before
             does (quant/passes/driver.py).
         rounded: what GPTQ made of the weights, and on which images; ``None``
@@ -235,10 +236,11 @@ class QuantPlan:
     folded: tuple[str, ...] = ()
     equalization: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     transposed: tuple[str, ...] = ()
+    float_type: FloatType = "float32"
     proofs: tuple[ProofRecord, ...] = ()
     rounded: RoundingRecord | None = None
     refined: RefinementRecord | None = None
-    schema: Literal[11] = PLAN_SCHEMA
+    schema: Literal[12] = PLAN_SCHEMA
 
     def to_record(self) -> dict[str, Any]:
         """Return the plan as JSON-able values."""

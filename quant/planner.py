@@ -8,6 +8,7 @@
 3. Concats of one scale and zero point concatenate int8 tensors where the target takes that
    (quant/planning/integer_concats.py).
 4. Weights get one scale per output channel (quant/planning/parameters.py).
+5. Where all that stays in float is to be fp16, every value of it is known to fit.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,6 +23,7 @@ from quant.analysis.channel_statistics import relative_magnitudes
 from quant.analysis.scale_absorbers import residual_scales
 from quant.analysis.tensor_distributions import ObservationRules, TensorDistributions
 from quant.analysis.topology import Part, Topology
+from quant.fp16.range import require_half
 from quant.numerics.saturation_limits import SaturationLimits
 from quant.passes.equalize import TRUNK_EXPONENT, equalize, equalized_tensors
 from quant.passes.fold import Folded, fold
@@ -55,7 +57,8 @@ def plan_graph(
 
     Raises:
         StaleTableError: the table is of another graph.
-        UsageError: the options ask for what the target cannot do.
+        UsageError: the options ask for what the target cannot do, or a value lies beyond fp16
+            on a target that computes in it.
         GraphError: a node has no name of its own, or a convolution no weight of its own.
     """
     table.require_network(graph.network_digest)
@@ -71,6 +74,8 @@ def plan_graph(
     distributions = TensorDistributions(
         ObservationRules(topology), table.tensors, equalized.tensors
     )
+    if profile.float_type == "float16":
+        require_half(topology.index, distributions, profile.name)
     limits = SaturationLimits(options.accumulator_bits or profile.accumulator_bits)
     edges = EdgePlanner(placement, distributions, options).edges()
     weights = plan_weights(placement, edges, limits, distributions)
@@ -99,6 +104,7 @@ def plan_graph(
         folded=folded.nodes,
         equalization={name: tuple(map(float, f)) for name, f in equalized.factors.items()},
         transposed=to_transpose,
+        float_type=profile.float_type,
     )
     plan = replace(plan, integer_concats=integer_concats(placement, plan))
     return PreparedGraph(graph, plan, folded, equalized, topology, {table.digest: distributions})

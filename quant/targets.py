@@ -8,14 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from calib.arrays import Float32
 from calib.errors import UsageError
 from calib.meant import meant
 from quant.numerics.affine import INTEGER_TYPES, IntegerName, IntegerType
+from quant.numerics.half import half_scale, half_scales
 from quant.numerics.saturation_limits import AccumulatorBits
 
 ComputePrecision = Literal["float", "int16", "int8"]
 Equalization = Literal["none", "growth", "all"]
 Upsampling = Literal["resize", "convtranspose"]
+FloatType = Literal["float32", "float16"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,9 @@ class TargetProfile:
             x4plus-anime-6b (docs/results.md); the plan gives it as the reason.
         upsampling: how a nearest enlargement and the convolution behind it are written where that
             is in float (docs/decisions/0010-upsampling-in-phases.md).
+        float_type: of everything that is not quantized. ``float16`` makes a strongly typed graph
+            (docs/decisions/0017-strongly-typed-graphs.md): scales, biases and all between the casts
+            at its ends, and scales are numbers that fp16 holds exactly.
         accumulator_bits: 16 where the target's kernels may add two products in 16 bits, which its
             weights are then kept from saturating (quant/numerics/saturation_limits.py).
     """
@@ -81,6 +87,7 @@ class TargetProfile:
     choose: str = ""
     equalization: Equalization = "all"
     upsampling: Upsampling = "resize"
+    float_type: FloatType = "float32"
     float_gains_db: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -88,6 +95,14 @@ class TargetProfile:
         """The precisions that parts of the network can have on this target."""
         integers = tuple(precision for precision, _ in self.integers)
         return integers if self.every_operator else ("float", *integers)
+
+    def stored_scale(self, scale: float) -> float:
+        """Return the scale that a file of this target can hold, nearest to a float32 one."""
+        return half_scale(scale) if self.float_type == "float16" else scale
+
+    def stored_scales(self, scales: Float32) -> Float32:
+        """Return float32 scales of any shape as :meth:`stored_scale` does each."""
+        return half_scales(scales) if self.float_type == "float16" else scales
 
     def higher_precision(self, *, full_integer: bool) -> ComputePrecision:
         """Return what a convolution is promoted to when 8 bits lose too much.
@@ -151,8 +166,8 @@ ORT = TargetProfile(
 # Concat cost a requantization (3861, 4366), and a bias carries no QDQ.
 TENSORRT = TargetProfile(
     name="tensorrt",
-    choose="NVIDIA GPUs",
-    summary="TensorRT explicit quantization: symmetric int8, float bias, fused activations",
+    choose="NVIDIA GPUs with TensorRT 11, and 10 from 10.12 on",
+    summary="TensorRT, strongly typed: symmetric int8 behind fp16 scales, all else in fp16",
     integers=(("int8", "int8"),),
     symmetric=True,
     convolution="int8",
@@ -167,13 +182,15 @@ TENSORRT = TargetProfile(
     head="float",
     trunk="float",
     tail="float",
+    float_type="float16",
 )
 
 TENSORRT_10 = replace(
     TENSORRT,
     name="tensorrt-10",
     choose="NVIDIA GPUs with TensorRT 10.11 and older (JetPack 6); ncnn",
-    summary="TensorRT up to 10, weakly typed: symmetric int8, float32 around it",
+    summary="TensorRT up to 10, weakly typed: symmetric int8, float bias, fused activations",
+    float_type="float32",
 )
 
 # OpenVINO's CPU plugin runs a convolution of u8 inputs as integers whatever follows it; with

@@ -24,7 +24,7 @@ from deploy.artifacts.manifest import read_manifest
 CALIBRATION_COUNT = 50
 
 SETTINGS = {
-    "default": ("ort", "tensorrt", "openvino"),
+    "default": ("ort", "tensorrt", "tensorrt-10", "openvino"),
     "full-integer": ("ort",),
     "npu": ("qnn", "qnn-w8a16"),
     "ort": ("ort",),

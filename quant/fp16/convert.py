@@ -50,11 +50,26 @@ def to_fp16(
     return converted
 
 
+def all_half(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a graph of float32 values that is fp16 but for its ends; ``model`` is left as it is.
+
+    Its constants and tensors keep their names. That its values fit is the caller's to know.
+
+    Args:
+        model: float or QDQ, of an opset whose QuantizeLinear takes fp16.
+
+    Raises:
+        GraphError: a constant is read in both types.
+    """
+    return _Converter(GraphIndex(divide_where_exact(model)), (), suffix="").convert()
+
+
 class _Converter:
     """Collects the nodes and initializers of the fp16 graph in order."""
 
-    def __init__(self, index: GraphIndex, keep: Collection[str]) -> None:
+    def __init__(self, index: GraphIndex, keep: Collection[str], suffix: str = "_half") -> None:
         self._index = index
+        self._suffix = suffix
         self._keep = frozenset(keep)
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[str, onnx.TensorProto] = {}
@@ -72,6 +87,8 @@ class _Converter:
             wanted = TensorProto.FLOAT if node.name in self._keep else TensorProto.FLOAT16
             copy = onnx.NodeProto()
             copy.CopyFrom(node)
+            for attribute in copy.attribute if node.op_type == "Cast" else ():
+                attribute.i = wanted if attribute.i == TensorProto.FLOAT else attribute.i
             for slot, name in enumerate(node.input):
                 copy.input[slot] = self._operand(node, slot, name, wanted)
             for slot, name in enumerate(node.output):
@@ -108,9 +125,10 @@ class _Converter:
         self, node: onnx.NodeProto, slot: int, name: str, value: AnyArray, wanted: int
     ) -> str:
         half = wanted == TensorProto.FLOAT16 and becomes_half(node, slot, value)
-        stored = f"{name}_half" if half else name
-        content = value.astype(np.float16) if half else value
-        self._constants[stored] = numpy_helper.from_array(content, stored)
+        stored = f"{name}{self._suffix}" if half else name
+        made = numpy_helper.from_array(value.astype(np.float16) if half else value, stored)
+        if self._constants.setdefault(stored, made).data_type != made.data_type:
+            raise GraphError(f"constant {name!r} is read as fp16 and as float32; give each its own")
         return stored
 
     def _place_cast(self, source: str, target: str, element_type: int) -> None:

@@ -85,6 +85,12 @@ def check_fp16(
     require_nodes(model, keep)
     index = GraphIndex(model)
     distributions = TensorDistributions(ObservationRules(Topology(index)), table.tensors)
+    return _findings(index, distributions, keep)
+
+
+def _findings(
+    index: GraphIndex, distributions: TensorDistributions, keep: Collection[str]
+) -> tuple[Fp16Finding, ...]:
     findings: list[Fp16Finding] = []
     for node in index.nodes:
         if node.op_type == "Constant":
@@ -126,10 +132,7 @@ def nodes_to_keep(
         if not finding.overflows:
             continue
         if not np.isfinite(finding.largest):
-            raise GraphError(
-                f"{finding.kind} {finding.tensor!r} holds NaN or infinity; check the checkpoint, "
-                "no precision can hold that"
-            )
+            raise _no_number(finding)
         maker = index.producer(finding.tensor)
         makers = () if maker is None or maker.op_type == "Constant" else (maker,)
         for node in (*makers, *index.consumers(finding.tensor)):
@@ -137,10 +140,41 @@ def nodes_to_keep(
     return {node.name: reasons[node.name] for node in index.nodes if node.name in reasons}
 
 
+def require_half(index: GraphIndex, distributions: TensorDistributions, target: str) -> None:
+    """Make sure that fp16 can hold every activation and weight of a graph.
+
+    Args:
+        index: the graph that a target computes in fp16.
+        distributions: of its tensors.
+        target: its name, for the message.
+
+    Raises:
+        UsageError: it cannot; the tensors are named.
+        GraphError: a weight holds NaN or infinity.
+    """
+    over = [finding for finding in _findings(index, distributions, ()) if finding.overflows]
+    for finding in over:
+        if not np.isfinite(finding.largest):
+            raise _no_number(finding)
+    if over:
+        more = f" and {len(over) - 1} more" if len(over) > 1 else ""
+        raise UsageError(
+            f"target {target} computes in fp16, and {over[0]}{more}; build for a target "
+            "that computes in float32, such as tensorrt-10"
+        )
+
+
 def becomes_half(node: onnx.NodeProto, slot: int, value: AnyArray) -> bool:
     """Tell whether the constant ``value`` in that slot of ``node`` is converted with it."""
     kept_slots = _FLOAT32_SLOTS.get(node.op_type, frozenset())
     return value.dtype == np.float32 and slot not in kept_slots
+
+
+def _no_number(finding: Fp16Finding) -> GraphError:
+    return GraphError(
+        f"{finding.kind} {finding.tensor!r} holds NaN or infinity; check the checkpoint, no "
+        "precision can hold that"
+    )
 
 
 def _weight_finding(name: str, value: AnyArray) -> Fp16Finding:

@@ -5,7 +5,8 @@
    grid anyway: a finer scale on an input would only be rounded once more.
 2. Each group's range is the one of least squared error over its merged distribution, or a forced
    percentile; those of pictures, taken and given, are [0, 1]. Where 8 bits border on a float trunk,
-   clipping counts for more (``CLIPPING_WEIGHT``).
+   clipping counts for more (``CLIPPING_WEIGHT``). The scale is moved to the nearest that a file of
+   the target can hold.
 3. The QDQ pair before an activation is chosen last, against the pair behind it
    (quant/numerics/pre_activation_scale.py).
 """
@@ -100,16 +101,21 @@ class EdgePlanner:
         bounds = self._given_bounds(members)
         if bounds is None:
             affine, rule = self._searched(members, integer)
+            affine = self._stored(affine)
             low, high = covered_range(affine.scale, affine.zero_point, integer)
         else:
             low, high, rule = bounds
             high = max(high, low + profile.minimum_range)
-            affine = Affine(*affine_parameters(low, high, integer, symmetric=profile.symmetric))
+            covering = affine_parameters(low, high, integer, symmetric=profile.symmetric)
+            affine = self._stored(Affine(*covering))
         if len(members) > 1:
             rule += f", shared by {len(members)} edges"
         return {
             edge.name: self._planned(edge, integer, affine, (low, high), rule) for edge in members
         }
+
+    def _stored(self, affine: Affine) -> Affine:
+        return replace(affine, scale=self.placement.profile.stored_scale(affine.scale))
 
     def _planned(
         self,
@@ -211,7 +217,7 @@ class EdgePlanner:
         output = None if behind is None else Affine(behind.scale, behind.zero_point)
         affine = self._before(edge, activation, integer, output)
         narrowest = float(np.float32(profile.minimum_range / integer.span))
-        affine = replace(affine, scale=max(affine.scale, narrowest))
+        affine = self._stored(replace(affine, scale=max(affine.scale, narrowest)))
         bounds = covered_range(affine.scale, affine.zero_point, integer)
         rule = "least squares behind the activation"
         return self._planned(edge, integer, affine, bounds, rule)

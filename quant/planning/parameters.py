@@ -35,7 +35,7 @@ def plan_weights(
         distributions: of all tensors; they weigh each input channel by its variance.
 
     Returns:
-        One float32 scale per output channel of each weight.
+        One float32 scale per output channel of each weight, such as a file of the target holds.
 
     Raises:
         GraphError: two of them share one weight.
@@ -63,6 +63,7 @@ def plan_weights(
         if len(variance) != weight.shape[1]:  # a grouped convolution
             variance = np.ones(weight.shape[1])
         chosen = least_error_scales(weight, variance, limits, floor=floor)
+        chosen = placement.profile.stored_scales(chosen)
         planned[node.input[1]] = WeightQuant(
             node.name, tuple(map(float, chosen)), limits.accumulator_bits, bias_name
         )
@@ -91,6 +92,7 @@ def plan_constants(placement: Placement) -> dict[str, ConstantQuant]:
             scale, zero_point = affine_parameters(
                 float(value.min()), float(value.max()), integer, symmetric=profile.symmetric
             )
+            scale = profile.stored_scale(scale)
             planned[name] = ConstantQuant(integer.name, scale, zero_point, readers)
     return planned
 

@@ -10,7 +10,8 @@ A Concat of int8 tensors (quant/planning/integer_concats.py) gives its integers 
 with no QuantizeLinear.
 
 A weight is stored as int8 with one scale per output channel, a bias as int32 with scale
-``input scale * weight scale``, which is the unit of an integer convolution's accumulator.
+``input scale * weight scale``, which is the unit of an integer convolution's accumulator. Where the
+plan wants all else in fp16, the graph is typed so at the end (quant/qdq/typed.py); names stay.
 """
 
 from functools import cached_property
@@ -26,10 +27,8 @@ from quant.numerics.affine import INTEGER_TYPES, IntegerType, quantize
 from quant.passes.prepared import PreparedGraph
 from quant.plan import GRAPH_OUTPUT, EdgeQuant, QuantPlan, WeightQuant
 from quant.qdq.int8_weights import RoundedWeights, bias_codes, round_to_nearest
-from quant.qdq.opset import raise_opset
-
-# 16-bit QuantizeLinear entered the standard with opset 21. The operators below mean the same from
-# opset 17 on: what 18 to 21 changed about them are further types, and attributes with defaults.
+from quant.qdq.opset import OPSET_16_BITS, raise_opset
+from quant.qdq.typed import strongly_typed
 
 
 def emit_qdq(prepared: PreparedGraph, rounded: RoundedWeights | None = None) -> onnx.ModelProto:
@@ -44,6 +43,8 @@ def emit_qdq(prepared: PreparedGraph, rounded: RoundedWeights | None = None) -> 
     """
     emitter = _Emitter(prepared.index, prepared.plan, rounded or RoundedWeights())
     emitted = emitter.emit()
+    if prepared.plan.float_type == "float16":
+        emitted = strongly_typed(emitted)
     onnx.checker.check_model(emitted, full_check=True)
     return emitted
 
@@ -244,7 +245,7 @@ class _Emitter:
         initializers += [tensor for name, tensor in self._made.items() if name in read]
         emitted = rewritten(model, nodes, initializers)
         if self._plan.uses_16_bits:
-            raise_opset(emitted)
+            raise_opset(emitted, OPSET_16_BITS)
         emitted = onnx.shape_inference.infer_shapes(emitted, strict_mode=True)
         # A restored constant's shape is its initializer's: saying it again costs 0.2 % of a file.
         kept = [i for i in emitted.graph.value_info if i.name not in self._restored]

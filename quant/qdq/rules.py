@@ -12,12 +12,10 @@ from dataclasses import dataclass
 import onnx
 
 from calib.graph import GraphIndex
-from quant.qdq import rule_checks
+from quant.qdq import rule_checks, typed_rules
 from quant.qdq.rule_checks import Finding
 from quant.qdq.view import QdqView
 from quant.targets import TargetProfile
-
-# Scales are float32: a product of two may be rounded once more by the tool that stored it.
 
 
 @dataclass(frozen=True)
@@ -110,6 +108,10 @@ def _always(_: TargetProfile) -> bool:
     return True
 
 
+def _typed(profile: TargetProfile) -> bool:
+    return profile.float_type == "float16"
+
+
 RULES = (
     Rule(
         "quantized",
@@ -189,5 +191,35 @@ RULES = (
         "QNN HTP: an integer graph quantizes every operator in and out",
         lambda profile: profile.every_operator,
         rule_checks.every_operator,
+    ),
+    Rule(
+        "opset",
+        "ONNX QuantizeLinear: fp16 scales from 19 on; onnxruntime and qairt-converter: up to 21",
+        _typed,
+        typed_rules.opset_found,
+    ),
+    Rule(
+        "half-scale",
+        "ONNX QuantizeLinear: a scale has the type of the data",
+        _typed,
+        typed_rules.half_scales_found,
+    ),
+    Rule(
+        "zero-point-stated",
+        "ONNX QuantizeLinear: without a zero point codes are uint8",
+        _typed,
+        typed_rules.zero_points_stated,
+    ),
+    Rule(
+        "half-values",
+        "TensorRT, strong typing: layers compute in the types of the graph, nothing is cast",
+        _typed,
+        typed_rules.half_values,
+    ),
+    Rule(
+        "casts-at-ends",
+        "TensorRT, explicit quantization: what stands between a pair and its operator is not fused",
+        _typed,
+        typed_rules.casts_at_ends,
     ),
 )

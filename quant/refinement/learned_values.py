@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 
 from calib.arrays import Float64, Int8
+from quant.numerics.half import half_scales
 from quant.passes.prepared import PreparedGraph
 from quant.qdq.int8_weights import RoundedWeights
 from quant.refinement.network import TorchNetwork
@@ -17,6 +18,7 @@ from quant.refinement.recorded_scales import (
     LearnedScales,
     free_grids,
     smallest_weight_scales,
+    stored_scale,
 )
 from quant.rounding.gptq import DRIFT_LIMIT, code_drift
 from quant.rounding.recorded_codes import bias_room, exclusive_bias, on_stored_grid
@@ -33,9 +35,12 @@ def learned_scales(
         smallest: by how much each free grid may shrink.
     """
     factors = network.learned.grid_logs.detach().exp().cpu().numpy().clip(smallest, MOST)
+    edges = prepared.plan.edges
     activations = {
-        name: float(np.float32(prepared.plan.edges[name].scale * factor))
-        for names, factor in zip(free_grids(prepared.plan).values(), factors, strict=True)
+        name: stored_scale(prepared.plan, edges[name].scale, factor, least)
+        for names, factor, least in zip(
+            free_grids(prepared.plan).values(), factors, smallest, strict=True
+        )
         for name in names
     }
     weights = {}
@@ -43,7 +48,8 @@ def learned_scales(
         quant = prepared.plan.weights[name]
         scales = quant.scale_array * np.exp(logs.detach().cpu().numpy())
         floor = smallest_weight_scales(prepared, quant, activations)
-        weights[name] = scales if floor is None else np.maximum(scales, floor)
+        scales = scales if floor is None else np.maximum(scales, floor)
+        weights[name] = half_scales(scales) if prepared.plan.float_type == "float16" else scales
     return LearnedScales(activations, weights)
 
 

@@ -192,7 +192,8 @@ class TorchNetwork:
         if weight is not None and reader == weight.node:
             scales = weight.scale_array.reshape(-1, *[1] * (value.ndim - 1))
             return round_to_nearest(value, weight) * scales
-        return value.astype(np.float16) if name in self._plan.stored_half else value
+        halved = name in self._plan.stored_half or self._plan.float_type == "float16"
+        return value.astype(np.float16) if halved and value.dtype == np.float32 else value
 
     def weight(self, name: str) -> torch.Tensor:
         """Return a quantized weight as learned so far."""

@@ -8,6 +8,7 @@ each is one that refinement could have left:
     edges of one grid still have one, so that what moves or joins values requantizes nothing
     pictures, taken and given, keep theirs
     a grid that shrank clips at most MOST_CLIPPED of what calibration saw, or no more than before
+    where all else is fp16, fp16 holds them exactly (quant/numerics/half.py)
 
 All else of an edge follows from its scale. Weights' scales are bound to the float weights together
 with the int8 weights (quant/rounding/recorded_codes.py).
@@ -26,6 +27,7 @@ from quant.analysis.activation_slopes import clipped_share
 from quant.analysis.tensor_distributions import TensorDistributions
 from quant.evidence import RefinementRecord
 from quant.numerics.affine import bias_scale_floor, covered_range
+from quant.numerics.half import half_scale, half_scale_within
 from quant.numerics.pre_activation_scale import Affine
 from quant.passes.prepared import PreparedGraph
 from quant.plan import EdgeQuant, QuantPlan, WeightQuant
@@ -104,6 +106,25 @@ def _clipped(edge: EdgeQuant, scale: float, distributions: TensorDistributions) 
     return clipped_share(distributions, edge.tensor, low, high, scale)
 
 
+def stored_scale(plan: QuantPlan, scale: float, factor: float, smallest: float) -> float:
+    """Return the float32 scale, such as a file of the plan holds, that a grid has come to.
+
+    Args:
+        plan: whose scale it was.
+        scale: before.
+        factor: by how much it was learned to grow, from ``smallest`` to :data:`MOST`.
+        smallest: by how much it may shrink.
+    """
+    learned = float(np.float32(scale * factor))
+    if plan.float_type == "float32":
+        return learned
+    return half_scale_within(learned, *_bounds(scale, smallest))
+
+
+def _bounds(scale: float, smallest: float) -> tuple[float, float]:
+    return float(np.float32(scale * smallest)), float(np.float32(scale * MOST))
+
+
 def scales_digest(scales: Float32) -> str:
     """Return the sha256 of float32 scales ``[O]``."""
     return sha256_bytes(scales.astype("<f4").tobytes())
@@ -167,7 +188,10 @@ def _faults(
             if learned[name] != scale
         ]
         before = plan.edges[names[0]].scale
-        if not np.float32(before * smallest) <= scale <= np.float32(before * MOST):
+        low, high = _bounds(before, smallest)
+        if plan.float_type == "float16" and half_scale(scale) != scale:
+            faults.append(f"gives {names[0]!r} the scale {scale:g}, which fp16 does not hold")
+        elif not low <= scale <= high:
             faults.append(
                 f"gives {names[0]!r} the scale {scale:g}, expected {before * smallest:g} to "
                 f"{before * MOST:g} beside the table's {before:g}"

@@ -73,7 +73,7 @@ def stored_weights(prepared: PreparedGraph, quantized: onnx.ModelProto) -> Round
         if bias is None:
             continue
         if quant.bias is None:
-            value = _initializer(found, f"{bias}_refined", np.float32, index.shape(bias))
+            value = _initializer(found, f"{bias}_refined", plan.float_type, index.shape(bias))
             biases[bias] = value.astype(np.float64)
         else:
             steps = _initializer(found, f"{bias}_quantized", np.int32, index.shape(bias))
@@ -151,6 +151,8 @@ def bias_room(
     changed = np.abs(weight.reshape(restored.shape).astype(np.float64) - restored).sum(axis=1)
     edge = plan.edges[plan.edge_read_by(node.input[0], node.name) or ""]
     allowed = changed * max(map(abs, edge.covered)) + edge.scale * quant.scale_array
+    if plan.float_type == "float16" and quant.bias is None:
+        allowed += np.finfo(np.float16).smallest_subnormal
     return _float_constant(index, exclusive_bias(index, node) or "").astype(np.float64), allowed
 
 
@@ -181,10 +183,10 @@ def bias_scales(index: GraphIndex, plan: QuantPlan, quant: WeightQuant, name: st
 def on_stored_grid(
     index: GraphIndex, plan: QuantPlan, name: str, bias: str, values: Float64
 ) -> Float64:
-    """Return a bias ``[O]`` as it is stored beside weight ``name``: in int32 steps, or float32."""
+    """Return a bias ``[O]`` as it is stored beside weight ``name``: in int32 steps, or float."""
     quant = plan.weights[name]
     if quant.bias is None:
-        return values.astype(np.float32).astype(np.float64)
+        return values.astype(plan.float_type).astype(np.float64)
     scales = bias_scales(index, plan, quant, name)
     return bias_codes(bias, values, scales).astype(np.float64) * scales
 

@@ -186,7 +186,7 @@ def test_promoted_additions_hand_on_16_bits_and_convolutions_read_8() -> None:
     assert after > before + 30.0
 
 
-@pytest.mark.parametrize("target", ["ort", "tensorrt", "openvino", "qnn"])
+@pytest.mark.parametrize("target", ["ort", "tensorrt-10", "openvino", "qnn"])
 def test_raising_families_brings_the_pictures_closer(
     target, residual, residual_table, probes
 ) -> None:

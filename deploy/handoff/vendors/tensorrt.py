@@ -1,4 +1,8 @@
-"""Write the folder for TensorRT: the QDQ ONNX by its rules, or a calibration cache.
+"""Write the folder for TensorRT: QDQ ONNX for the versions in use, and a calibration cache.
+
+TensorRT 11 is strongly typed: it computes each layer in the type that the graph states, and has no
+``--int8``, ``--fp16`` or ``--calib``. The profile ``tensorrt`` is written for it (and for 10.12 to
+10.16 with ``--stronglyTyped``), ``tensorrt-10`` for the versions before.
 
 A cache is text: a line that names version and calibrator, then a line per tensor::
 
@@ -13,7 +17,7 @@ import struct
 from deploy.handoff.vendor import BundleContext, Vendor
 from quant.plan import QuantPlan
 
-_PROFILES = ("tensorrt", "tensorrt-10")
+_TYPED, _WEAK = "tensorrt", "tensorrt-10"
 _CACHE_HEADER = "TRT-101401-EntropyCalibration2"
 
 README = """\
@@ -27,22 +31,36 @@ All commands are run in this folder.
 
 | TensorRT | command |
 |---|---|
-| 11 | `trtexec --onnx={{ int8_onnx }} --saveEngine={{ model }}-int8.engine` |
-| 10, and JetPack 6 | `trtexec --onnx={{ int8_onnx }} --int8 --fp16 --saveEngine={{ model }}-int8.engine` |
+{% if typed_onnx %}
+| 11 (Jetson: JetPack 7.2.2 and later) | `trtexec --onnx={{ typed_onnx }} --saveEngine={{ model }}-int8.engine` |
+| 10.12 to 10.16 | `trtexec --onnx={{ typed_onnx }} --stronglyTyped --saveEngine={{ model }}-int8.engine` |
+{% else %}
+| 11, and 10.12 to 10.16 | not in this bundle: ask for one made with `--profile tensorrt` |
+{% endif %}
+{% if weak_onnx %}
+| 10.11 and older (JetPack 6) | `trtexec --onnx={{ weak_onnx }} --int8 --fp16 --saveEngine={{ model }}-int8.engine` |
+{% else %}
+| 10.11 and older (JetPack 6) | not in this bundle: ask for one made with `--profile tensorrt-10` |
+{% endif %}
 
 The scales are in the file: no calibration takes place. The graph keeps the explicit rules:
 symmetric int8, float bias, nothing between a convolution and its activation. It is for GPUs: a DLA
 wants a QDQ pair on every tensor.
 
-TensorRT 11 knows no `--int8` and `--fp16`: it computes each layer in the type that the graph states,
-and what is not quantized here in fp32. NVIDIA's Model Optimizer makes that fp16, and rounds our
-scales to fp16 with it:
+{% if typed_onnx %}
+`{{ typed_onnx }}` is strongly typed: int8 behind fp16 scales, all else in fp16, and a cast at
+either end, so that input and output are {{ input_type }} and float32. `esrdeploy inspect FILE --rules tensorrt` says
+whether a file keeps to that.
 
-    pip install "nvidia-modelopt[onnx]"
-    python -m modelopt.onnx.autocast --onnx_path {{ int8_onnx }} --output_path {{ model }}-int8-fp16.onnx \\
-        --low_precision_type fp16 --keep_io_types
+{% endif %}
+{% if weak_onnx %}
+`{{ weak_onnx }}` is float32 where it is not int8, and wants `--fp16` to compute
+that in fp16. TensorRT 11 has no such option: there it runs in float32.
 
-From 10.12 to 10.16, `--stronglyTyped` in place of `--int8 --fp16` does what 11 does.
+{% endif %}
+Which layers run in int8 is told by `--profilingVerbosity=detailed --exportLayerInfo=layers.json`.
+A convolution and its PRelu may run one after the other there: NVIDIA promises one kernel for
+LeakyRelu alone.
 
 ## Run the golden inputs
 
@@ -53,7 +71,7 @@ From 10.12 to 10.16, `--stronglyTyped` in place of `--int8 --fp16` does what 11 
     done
     python trtexec_outputs.py outputs/*.json --out returned
 
-`raw/NAME.raw` is {{ input_type }} [{{ input_shape | join(",") }}] without a header. Send back `returned/`.
+`raw/NAME.raw` is {{ input_type }} [{{ input_shape | join(",") }}] without a header. Send back `returned/`{{ ", and say which of the two files it is of" if typed_onnx and weak_onnx }}.
 
 {% if enlarges %}
 ## A photograph of any size
@@ -83,13 +101,13 @@ version alone; write yours into the first line, major * 10000 + minor * 100 + pa
     sed -i '1s/.*/TRT-101401-EntropyCalibration2/' calibration.cache
 
 Weights are then rounded to nearest by TensorRT. Those of this file lie on the grid of the int8 weights of
-`{{ int8_onnx }}`: {{ recovered[0] }} of {{ recovered[1] }} channels come back exactly.
+`{{ typed_onnx or weak_onnx }}`: {{ recovered[0] }} of {{ recovered[1] }} channels come back exactly.
 
 {% endif %}
 ## Checked
 
-2026-11-26, against NVIDIA's documentation of TensorRT 11.4 and 10.16 and of Model Optimizer 0.47.
-Nothing was run on a GPU by us.
+2026-11-26, against NVIDIA's documentation of TensorRT 11.4 and 10.16. The files were run by
+onnxruntime on a CPU; nothing was run on a GPU by us.
 """
 
 
@@ -112,11 +130,13 @@ def _write(context: BundleContext) -> None:
     for vector in context.golden:
         context.write(f"raw/{vector.name}.raw", context.network_input(vector).tobytes())
     context.write_script("trtexec_outputs.py")
+    paths = {name: context.int8_path(name) for name in context.int8}
     context.write(
         "README.md",
         context.render(
             README,
-            int8_onnx=context.int8_path(profile),
+            typed_onnx=paths.get(_TYPED),
+            weak_onnx=paths.get(_WEAK),
             float_onnx=float_onnx,
             recovered=context.recovered_channels(profile),
         ),
@@ -126,7 +146,7 @@ def _write(context: BundleContext) -> None:
 VENDOR = Vendor(
     name="tensorrt",
     summary="NVIDIA GPUs through TensorRT",
-    profiles=_PROFILES,
+    profiles=(_TYPED, _WEAK),
     write=_write,
     aliases=("nvidia",),
     takes_form=True,

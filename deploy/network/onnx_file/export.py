@@ -14,6 +14,7 @@ import onnx
 
 from calib.arrays import Float32
 from calib.errors import GraphError
+from calib.widen import in_float32, without_idle_casts
 from deploy.network.canonical_graph import require_sound
 from deploy.network.exported import (
     MIN_PSNR_DB,
@@ -30,7 +31,6 @@ from deploy.network.onnx_file.names import in_our_names
 from deploy.network.onnx_file.opset import at_opset, without_newer_functions
 from deploy.network.onnx_file.original import original_runner
 from deploy.network.onnx_file.read import OnnxFile
-from deploy.network.onnx_file.widen import in_float32, without_idle_casts
 from quant.passes.equivalence import Probe, outputs_of, require_equivalent
 
 HALF_PSNR_DB = 50.0

@@ -13,8 +13,8 @@ import onnx
 from calib.arrays import Float32
 from calib.errors import GraphError
 from calib.runtime import Session
+from calib.widen import in_float32
 from deploy.network.onnx_file.read import OnnxFile
-from deploy.network.onnx_file.widen import in_float32
 from deploy.runtime.runner import Runner
 
 _HALF_DTYPES = {"float16": np.float16}

@@ -15,11 +15,11 @@ from calib.colours import GRAY, RGB, Channels, channels_of
 from calib.digest import sha256_bytes
 from calib.errors import GraphError, UsageError
 from calib.tile import Tile
+from calib.widen import HALF_TYPES
 from deploy.artifacts.files import main_opset
 from deploy.artifacts.onnx_files import load_model
 from deploy.artifacts.onnx_problems import onnx_problems
 
-HALF_TYPES = frozenset({TensorProto.FLOAT16, TensorProto.BFLOAT16})
 _TAKEN = {TensorProto.FLOAT, *HALF_TYPES}
 _STANDARD = frozenset({"", "ai.onnx"})
 _INTEGER_OPERATORS = frozenset(

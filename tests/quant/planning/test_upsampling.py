@@ -53,7 +53,9 @@ def test_the_int8_file_draws_the_same_picture(residual, residual_table, probes) 
     (picture,) = probes(residual, 1)
     for upsampling in ("resize", "convtranspose"):
         options = QuantOptions(upsampling=upsampling)
-        prepared = plan_graph(GraphIndex(residual), residual_table, PROFILES["tensorrt"], options)
+        prepared = plan_graph(
+            GraphIndex(residual), residual_table, PROFILES["tensorrt-10"], options
+        )
         session = Session(emit_qdq(prepared), optimized=False)
         drawn.append(session.run({"input": picture})["output"])
     assert psnr_of(float(np.square(drawn[0] - drawn[1], dtype=np.float64).mean())) > 120.0

@@ -61,9 +61,10 @@ def test_onnx_reference_evaluator_agrees_with_onnxruntime(
         ours = session.run({"input": picture})["output"]
         (expected,) = evaluator.run(None, {"input": picture})
         # Sums in another order can move a value over a rounding boundary: one step of the
-        # coarsest grid, in few places.
-        off = np.abs(ours - expected)
-        assert np.mean(off > 1e-4) < 0.02
+        # coarsest grid, in few places; in fp16, which ONNX's evaluator rounds to, in many
+        # (tests/quant/qdq/test_typed.py).
+        if PROFILES[target].float_type == "float32":
+            assert np.mean(np.abs(ours - expected) > 1e-4) < 0.02
         assert rms(model, emitted, picture) < RMS_LIMIT[full_integer]
 
 
@@ -77,7 +78,8 @@ def test_a_wrong_weight_draws_a_picture_beyond_the_limit(
     emitted = emit_qdq(compact, plan)
     (picture,) = probes(compact, 1)
     (scale,) = [t for t in emitted.graph.initializer if t.name == "w1_scale"]
-    wrong = numpy_helper.to_array(scale) * np.float32(1.1)
+    right = numpy_helper.to_array(scale)
+    wrong = (right * np.float32(1.1)).astype(right.dtype)
     scale.CopyFrom(numpy_helper.from_array(wrong, scale.name))
     assert rms(compact, emitted, picture) > 1.5 * RMS_LIMIT[full_integer]
 

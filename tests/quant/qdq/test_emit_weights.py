@@ -36,12 +36,13 @@ def test_weights_are_int8_per_channel_and_float_ones_are_gone(residual, residual
     np.testing.assert_array_equal(stored["b1_scale"], stored["feat_scale"] * stored["w1_scale"])
 
 
-@pytest.mark.parametrize("target", ["tensorrt", "openvino"])
+@pytest.mark.parametrize("target", ["tensorrt", "tensorrt-10", "openvino"])
 def test_bias_stays_float_where_the_target_wants_it(target, residual, residual_table) -> None:
     plan = plan_of(residual, residual_table, target)
     stored = {t.name: numpy_helper.to_array(t) for t in emit_qdq(residual, plan).graph.initializer}
     expected = GraphIndex(equalized_model(residual, plan)).constant("b1")
-    np.testing.assert_array_equal(stored["b1"], expected)
+    assert stored["b1"].dtype == plan.float_type
+    np.testing.assert_array_equal(stored["b1"], expected.astype(plan.float_type))
 
 
 def test_weights_left_in_float_are_stored_as_fp16_where_the_target_reads_it(

@@ -79,13 +79,31 @@ def unpair_activation(model: onnx.ModelProto) -> None:
         model.graph.node.remove(node_named(model, name))
 
 
+def of_opset(version: int) -> Spoil:
+    return lambda model: setattr(model.opset_import[0], "version", version)
+
+
+def unstate_zero_point(model: onnx.ModelProto) -> None:
+    del node_named(model, "x1_QuantizeLinear").input[2]
+
+
+def cast_to_and_fro(model: onnx.ModelProto) -> None:
+    """Let a convolution hand its sums on in float32, and its activation read them in fp16 again."""
+    place = list(model.graph.node).index(node_named(model, "act1"))
+    for number, element_type in enumerate((onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)):
+        source, made = ("pre1", "wide") if not number else ("wide", "narrow")
+        cast = helper.make_node("Cast", [source], [made], f"{made}_Cast", to=element_type)
+        model.graph.node.insert(place + number, cast)
+    node_named(model, "act1").input[0] = "narrow"
+
+
 SPOILS = {
     "quantized": ("ort", {}, float_only),
     "scale": ("ort", {}, scaled("x1_scale", 0.0)),
     "scale-nan": ("ort", {}, scaled("w1_scale", float("nan"))),
-    "activation-type": ("tensorrt", {}, retype("x1_zero_point", np.uint8)),
+    "activation-type": ("tensorrt-10", {}, retype("x1_zero_point", np.uint8)),
     "activation-zero-point": (
-        "tensorrt",
+        "tensorrt-10",
         {},
         lambda m: replace(m, "feat_zero_point", lambda a: a + np.int8(1)),
     ),
@@ -103,13 +121,25 @@ SPOILS = {
         lambda m: replace(m, "w1_zero_point", lambda a: a + np.int8(1)),
     ),
     "bias-int32": ("ort", {}, scaled("b1_scale", 1.01)),
-    "bias-float": ("tensorrt", {}, None),
+    "bias-float": ("tensorrt-10", {}, None),
     "convolution-output": ("ort", {}, bypass("scale", 0, "branch")),
     "pair-before-activation": ("ort", {}, unpair_activation),
-    "no-pair-before-activation": ("tensorrt", {}, pair_after("pre1", "act1", "x1")),
-    "residual-skip": ("tensorrt", {"trunk": "int8"}, pair_after("branch", "sum", "x1")),
-    "concat-scale": ("tensorrt", {}, scaled("x1_scale", 1.5)),
+    "no-pair-before-activation": ("tensorrt-10", {}, pair_after("pre1", "act1", "x1")),
+    "residual-skip": ("tensorrt-10", {"trunk": "int8"}, pair_after("branch", "sum", "x1")),
+    "concat-scale": ("tensorrt-10", {}, scaled("x1_scale", 1.5)),
     "every-operator": ("qnn", {}, bypass("up", 0, "trunk")),
+    "opset": ("tensorrt", {}, of_opset(17)),
+    "opset-later": ("tensorrt", {}, of_opset(23)),
+    "half-scale": ("tensorrt", {}, retype("x1_scale", np.float32)),
+    "half-scale-subnormal": ("tensorrt", {}, scaled("w1_scale", 1e-4)),
+    "zero-point-stated": ("tensorrt", {}, unstate_zero_point),
+    "zero-point-stated-of-one-channel": (
+        "tensorrt",
+        {},
+        lambda m: replace(m, "w1_zero_point", lambda a: a[:1]),
+    ),
+    "half-values": ("tensorrt", {}, retype("b1", np.float32)),
+    "casts-at-ends": ("tensorrt", {}, cast_to_and_fro),
 }
 
 
@@ -128,7 +158,7 @@ def quantize_bias(model: onnx.ModelProto) -> None:
     node_named(model, "conv1").input[2] = "b1_dq"
 
 
-SPOILS["bias-float"] = ("tensorrt", {}, quantize_bias)
+SPOILS["bias-float"] = ("tensorrt-10", {}, quantize_bias)
 
 
 def rule_of(case: str) -> str:
@@ -168,8 +198,10 @@ def test_every_rule_has_a_case_and_a_source() -> None:
 @pytest.mark.parametrize(
     ("made_for", "checked_for", "expected"),
     [
-        ("ort", "tensorrt", {"activation-type", "activation-zero-point", "bias-float",
-                             "no-pair-before-activation"}),
+        ("ort", "tensorrt-10", {"activation-type", "activation-zero-point", "bias-float",
+                                "no-pair-before-activation"}),
+        ("tensorrt", "tensorrt-10", set()),
+        ("tensorrt-10", "tensorrt", {"opset", "half-scale", "half-values"}),
         ("tensorrt", "ort", {"activation-type", "bias-int32", "convolution-output",
                              "pair-before-activation"}),
         ("qnn", "ort", set()),
@@ -194,7 +226,7 @@ def test_float_file_breaks_the_first_rule(residual) -> None:
 
 def test_weight_quantized_at_run_time_is_read_too(emitted, residual) -> None:
     """Other tools store the float weight and quantize it in the graph."""
-    model = emitted("tensorrt")
+    model = emitted("tensorrt-10")
     (weight,) = (t for t in residual.graph.initializer if t.name == "w1")
     values = numpy_helper.to_array(weight)
     largest = np.abs(values).max(axis=(1, 2, 3))
@@ -206,9 +238,9 @@ def test_weight_quantized_at_run_time_is_read_too(emitted, residual) -> None:
     quantize.attribute.append(helper.make_attribute("axis", 0))
     node_named(model, "w1_DequantizeLinear").input[0] = "w1_q"
     model.graph.node.insert(0, quantize)
-    assert check_rules(model, find_profile("tensorrt")) == ()
+    assert check_rules(model, find_profile("tensorrt-10")) == ()
     replace(model, "w1", lambda a: a * 1.05)
-    assert {v.rule for v in check_rules(model, find_profile("tensorrt"))} == {"weight"}
+    assert {v.rule for v in check_rules(model, find_profile("tensorrt-10"))} == {"weight"}
 
 
 def test_scale_computed_at_run_time_is_refused(emitted) -> None:

@@ -207,7 +207,7 @@ def test_what_holds_codes(nodes, tensor, holds) -> None:
 
 
 def test_the_operators_of_a_file_of_our_own_are_the_float_graphs(emitted, residual) -> None:
-    view = QdqView(GraphIndex(emitted("tensorrt", {"equalization": "none"})))
+    view = QdqView(GraphIndex(emitted("tensorrt-10", {"equalization": "none"})))
     assert [node.name for node in view.operators] == [node.name for node in residual.graph.node]
     found = {node.name: view.codes(node.input[1]) for node, _, _ in view.integer_convolutions()}
     assert {name: codes.dtype.name for name, codes in found.items()} == {

@@ -102,7 +102,7 @@ def test_learning_lowers_the_loss(
     assert np.mean(losses[-6:]) < 0.8 * np.mean(losses[:6])
 
 
-@pytest.mark.parametrize("target", ["ort", "tensorrt"])
+@pytest.mark.parametrize("target", ["ort", "tensorrt", "tensorrt-10"])
 def test_what_is_learned_is_the_same_each_time_and_allowed(case: Case, target: str) -> None:
     prepared, weights = rounded(case, target)
     rising = iter((1.0, 2.0, 3.0) * 2)

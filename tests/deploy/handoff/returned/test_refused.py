@@ -16,7 +16,7 @@ from deploy.runtime.runner import model_runner
 from tests.deploy.builds import run
 from tests.deploy.handoff.returned.returns import judge, save_all
 
-PROFILES = ("openvino", "qnn", "qnn-w8a16", "tensorrt")
+PROFILES = ("openvino", "qnn", "qnn-w8a16", "tensorrt", "tensorrt-10")
 ROUTES = [
     ("openvino", "openvino"), ("qnn", "qnn"), ("qnn", "qnn-w8a16"), ("tensorrt", "tensorrt"),
     ("ncnn", "tensorrt-10"), ("tensorrt", "tensorrt-10"), ("rknn", "qnn"), ("rknn", "openvino"),

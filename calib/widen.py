@@ -10,8 +10,9 @@ from onnx import TensorProto, numpy_helper
 
 from calib.errors import GraphError
 from calib.graph import GraphIndex
-from deploy.network.onnx_file.read import HALF_TYPES
 
+HALF_TYPES = frozenset({TensorProto.FLOAT16, TensorProto.BFLOAT16})
+_PAIR = frozenset({"QuantizeLinear", "DequantizeLinear"})
 _TYPE_ATTRIBUTES = frozenset({"to", "dtype", "stash_type"})
 
 
@@ -34,6 +35,16 @@ def in_float32(model: onnx.ModelProto) -> onnx.ModelProto:
             kind.elem_type = TensorProto.FLOAT
     del graph.value_info[:]  # of half types: inferred again where they are needed
     return wide
+
+
+def reference_graph(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the graph whose values are what a QDQ graph means: that of fp16 scales in float32.
+
+    How a provider computes fp16 nodes depends on what stands beside them, and on the processor.
+    """
+    scales = {node.input[1] for node in model.graph.node if node.op_type in _PAIR}
+    typed = any(t.name in scales and t.data_type in HALF_TYPES for t in model.graph.initializer)
+    return in_float32(model) if typed else model
 
 
 def without_idle_casts(model: onnx.ModelProto) -> onnx.ModelProto:

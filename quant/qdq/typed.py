@@ -1,0 +1,55 @@
+"""Type a QDQ graph strongly: fp16 between one cast at either end, int8 behind fp16 scales.
+
+A strongly typed compiler computes every layer in the type that the graph states, and casts nothing
+by itself. Of a float32 QDQ graph becomes
+
+    input (float32) -> Cast -> Q -> DQ -> Conv -> LeakyRelu -> ... -> Cast -> output (float32)
+
+with the codes, zero points, nodes and names that it has. Scales and all constants that are no
+codes become fp16; a Resize keeps its factors in float32. Sources: ONNX QuantizeLinear and
+DequantizeLinear of opset 19, whose scale and data have one type; onnx-tensorrt, where a Conv, an
+Add or a Concat of two float types is an error.
+"""
+
+import onnx
+
+from calib.errors import GraphError
+from calib.graph import GraphIndex
+from quant.fp16.convert import all_half
+from quant.numerics.half import held_by_half
+from quant.qdq.opset import OPSET_HALF_SCALES, raise_opset
+
+
+def strongly_typed(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a float32 QDQ graph as one that computes in fp16; ``model`` is left as it is.
+
+    Args:
+        model: with scales that fp16 holds exactly.
+
+    Raises:
+        GraphError: it has another scale, or an operator that means something else at opset 19.
+    """
+    raised = onnx.ModelProto()
+    raised.CopyFrom(model)
+    raise_opset(raised, OPSET_HALF_SCALES)
+    index = GraphIndex(raised)
+    for node in index.nodes:
+        if node.op_type not in {"QuantizeLinear", "DequantizeLinear"}:
+            continue
+        scale = index.constant(node.input[1])
+        if scale is None or not held_by_half(scale):
+            raise GraphError(
+                f"the scale of {node.name!r} is none that fp16 holds exactly; choose scales for "
+                "fp16 before codes (quant/numerics/half.py)"
+            )
+    stated = {info.name for info in raised.graph.value_info}
+    constant = {
+        node.output[0]
+        for node in index.nodes
+        if node.op_type == "DequantizeLinear" and index.is_constant(node.input[0])
+    }
+    typed = all_half(raised)
+    kept = [i for i in typed.graph.value_info if i.name in stated or i.name not in constant]
+    del typed.graph.value_info[:]
+    typed.graph.value_info.extend(kept)
+    return typed

@@ -1,0 +1,49 @@
+"""Scales for fp16: held exactly, nearest, within its normal numbers and within bounds."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quant.numerics.half import (
+    LARGEST_HALF,
+    SMALLEST_HALF_SCALE,
+    half_scale,
+    half_scale_within,
+    half_scales,
+    held_by_half,
+)
+
+scales = st.floats(2.0**-30, 2.0**20, width=32)
+
+
+@given(scales)
+def test_a_scale_becomes_the_nearest_normal_number_of_fp16(scale: float) -> None:
+    found = half_scale(scale)
+    assert held_by_half(np.float32(found).reshape(1))
+    assert SMALLEST_HALF_SCALE <= found <= LARGEST_HALF
+    assert half_scale(found) == found
+    if SMALLEST_HALF_SCALE <= scale <= LARGEST_HALF:
+        assert abs(found - scale) <= scale * 2.0**-11
+        beside = np.float16(found) + np.float16([-1, 1]) * np.spacing(np.float16(found))
+        assert all(abs(found - scale) <= abs(float(other) - scale) for other in beside)
+
+
+@given(st.lists(scales, min_size=1, max_size=8))
+def test_channels_are_taken_one_by_one(values: list[float]) -> None:
+    together = half_scales(np.array(values, np.float32))
+    assert together.dtype == np.float32
+    assert together.tolist() == [half_scale(value) for value in values]
+
+
+@given(st.floats(2.0**-13, 2.0**13, width=32), st.floats(0.5, 1.0), st.floats(1.0, 2.0))
+def test_bounds_are_kept(scale: float, smallest: float, largest: float) -> None:
+    low, high = scale * smallest, scale * largest
+    found = half_scale_within(scale, low, high)
+    assert held_by_half(np.float32(found).reshape(1))
+    assert low <= found <= high or high / low < 1 + 2.0**-9
+
+
+def test_what_fp16_rounds_it_does_not_hold() -> None:
+    assert held_by_half(np.float32([0.5, 1 / 1024]))
+    assert not held_by_half(np.float32([0.5, 1 / 127]))
+    assert not held_by_half(np.float32([1e6]))
