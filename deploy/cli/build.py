@@ -54,6 +54,7 @@ from deploy.cli.quantization_options import (
     Upsampling,
 )
 from deploy.cli.signing import Sign, signer_of
+from deploy.cli.target_words import find_target
 from deploy.cli.verdicts import show_verification
 
 if TYPE_CHECKING:
@@ -145,7 +146,6 @@ def build(
     from deploy.network.weights.naming import named_model
     from quant.passes.lowering.catalogue import parse_lowerings
     from quant.plan import QuantOptions
-    from quant.targets import find_profile
 
     progress = make_progress()
     signer = signer_of(sign)
@@ -154,7 +154,7 @@ def build(
     request = BuildRequest(
         named_model(model, weights, progress, onnx_file, name),
         precision=lowest(precision or [PrecisionChoice.INT8]),
-        targets=tuple(dict.fromkeys(find_profile(name).name for name in target or ["ort"])),
+        targets=tuple(dict.fromkeys(find_target(name).name for name in target or ["ort"])),
         weights=weights,
         onnx_file=onnx_file,
         calibration=CalibrationRequest(folder, calib_count, mode, seed, calib_table, degraded),

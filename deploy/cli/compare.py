@@ -7,6 +7,7 @@ import typer
 
 from deploy.cli.console import make_progress, print_json, print_table
 from deploy.cli.options import AsJson, Builds, BuiltModels, BuiltTargets, PrecisionChoice
+from deploy.cli.target_words import find_target
 from deploy.metrics.decibels import decibels
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ def compare(
     from deploy.artifacts.precision import PRECISIONS
     from deploy.evaluate.compare_photographs import ComparisonRequest, compare_photographs
     from deploy.network.known_models import model_name
-    from quant.targets import find_profile
 
     wanted = {choice.value for choice in precision or (PrecisionChoice.INT8,)}
     request = ComparisonRequest(
@@ -40,7 +40,7 @@ def compare(
         builds=builds,
         models=tuple(map(model_name, model or ())),
         precisions=tuple(name for name in PRECISIONS if name in wanted),
-        targets=tuple(find_profile(name).name for name in target or ()),
+        targets=tuple(find_target(name).name for name in target or ()),
     )
     found = compare_photographs(request, make_progress())
     if as_json:

@@ -7,6 +7,7 @@ import typer
 
 from deploy.cli.console import make_progress, print_json, print_table
 from deploy.cli.options import AsJson, Builds, BuiltModels, BuiltTargets, PrecisionChoice
+from deploy.cli.target_words import find_target
 
 
 def evaluate(
@@ -72,7 +73,6 @@ def evaluate(
     from deploy.evaluate.score_builds import score
     from deploy.evaluate.vendor_table import SCHEMA
     from deploy.network.known_models import model_name
-    from quant.targets import find_profile
 
     if whole and shape == "fixed":
         raise UsageError("found --whole without --shape source; at a fixed shape nothing is tiled")
@@ -82,7 +82,7 @@ def evaluate(
         builds=builds,
         models=tuple(map(model_name, model or ())),
         precisions=tuple(name for name in PRECISIONS if name in wanted),
-        targets=tuple(find_profile(name).name for name in target or ()),
+        targets=tuple(find_target(name).name for name in target or ()),
         shape=shape,
         whole=whole,
         count=count,

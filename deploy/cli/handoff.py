@@ -12,6 +12,7 @@ from deploy.cli.next_commands import after_handoff
 from deploy.cli.options import AsJson, given
 from deploy.cli.signing import Key, Sign, require_signed_bundle, signer_of
 from deploy.cli.simulate import show_simulation, simulated
+from deploy.cli.target_words import find_target, find_vendor_name
 
 if TYPE_CHECKING:
     from deploy.handoff.check import BundleCheck
@@ -127,13 +128,13 @@ def handoff(
         raise UsageError(f"say whom the bundle is for with --vendor: {', '.join(vendors())}")
     request = HandoffRequest(
         build=build,
-        vendors=tuple(vendor),
+        vendors=tuple(map(find_vendor_name, vendor)),
         out=out,
         images=images,
         count=count,
         calib=calib,
         include_images=include_images,
-        profiles=tuple(profile or ()),
+        profiles=tuple(find_target(name, "--profile").name for name in profile or ()),
         weights_licence=weights_licence,
         signer=signer_of(sign),
         sbom=sbom,

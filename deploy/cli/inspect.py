@@ -8,6 +8,7 @@ import typer
 from calib.errors import EsrdeployError, GraphError, UsageError, named
 from deploy.cli.console import error_line, print_json, print_table
 from deploy.cli.options import AsJson
+from deploy.cli.target_words import find_target
 
 if TYPE_CHECKING:
     from deploy.inspection import Inspection
@@ -55,15 +56,13 @@ def inspect(
     violations: tuple[RuleViolation, ...] = ()
     if rules is not None:
         from quant.qdq.rules import check_rules
-        from quant.targets import find_profile
 
-        violations = check_rules(read_model(path), find_profile(rules))
+        violations = check_rules(read_model(path), find_target(rules, "--rules"))
     answers: tuple[NodeAnswer, ...] = ()
     if supported is not None:
         from quant.qdq.operators import supported as supported_nodes
-        from quant.targets import find_profile
 
-        answers = supported_nodes(read_model(path), find_profile(supported))
+        answers = supported_nodes(read_model(path), find_target(supported, "--supported"))
     if as_json:
         broken = [vars(item) for item in violations]
         shown = {**found.record(), "violations": broken if rules is not None else None}
@@ -173,7 +172,6 @@ def _show_violations(target: str, violations: "tuple[RuleViolation, ...]") -> No
 def _show_answers(target: str, answers: "tuple[NodeAnswer, ...]") -> None:
     """Print the operators that a target cannot take, or of which that is not known."""
     from quant.qdq.operators import OPERATORS
-    from quant.targets import find_profile
 
     for answer in ("not taken", "not known"):
         chosen = [item for item in answers if item.answer == answer]
@@ -182,7 +180,7 @@ def _show_answers(target: str, answers: "tuple[NodeAnswer, ...]") -> None:
             typer.echo(f"{operator}: {answer} by {target}: {_some(names)}")
     taken = sum(item.answer == "taken" for item in answers)
     typer.echo(f"{taken} of {len(answers)} nodes are taken by {target}")
-    typer.echo(f"source: {OPERATORS[find_profile(target).name].source}")
+    typer.echo(f"source: {OPERATORS[find_target(target).name].source}")
 
 
 def _some(names: tuple[str, ...]) -> str:
