@@ -39,7 +39,7 @@ from deploy.handoff.bundle_manifest import (
     golden_path,
     int8_kind,
 )
-from deploy.handoff.nearest_int8 import operands_alone
+from deploy.handoff.nearest_int8 import operand_models
 from deploy.metrics.parity import nearness_db
 from deploy.progress import Progress
 from deploy.runtime.runner import model_runner
@@ -134,8 +134,8 @@ def write_golden(  # noqa: PLR0913, PLR0917  # what vectors are made of
         for profile, entry in int8_models.items()
     }
     operand_runs = {
-        profile: model_runner(operands_alone(entry), optimized=False)
-        for profile, entry in int8_models.items()
+        profile: model_runner(model, optimized=False)
+        for profile, model in operand_models(int8_models).items()
     }
     vectors = []
     loaded = [patch.load() for patch in pictures]
@@ -154,7 +154,9 @@ def write_golden(  # noqa: PLR0913, PLR0917  # what vectors are made of
             for profile, output in outputs.items():
                 rounded = form.given(stored(output, step("int8", expected, network.output)))
                 write_npy(root / golden_path(int8_kind(profile), name), rounded)
-            operands = {profile: run(network_input) for profile, run in operand_runs.items()}
+            operands = outputs | {
+                profile: run(network_input) for profile, run in operand_runs.items()
+            }
             figures = (_parities(kept, found, network.output) for found in (outputs, operands))
             origin: Origin = "sample" if isinstance(patch.photo, PackagedPhoto) else "folder"
             vectors.append(GoldenVector(name, patch.name, origin, patch.sha256, *figures))

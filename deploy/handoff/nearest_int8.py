@@ -15,6 +15,7 @@ The error of a file that is float but for a few convolutions is small, and so is
 then lies where fp16 does, and says so.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import onnx
@@ -35,3 +36,38 @@ def operands_alone(int8: QuantizedModel) -> onnx.ModelProto:
     plan = replace(int8.plan, edges=edges, constants={}, integer_concats=())
     weights = stored_weights(int8.prepared, int8.model)
     return emit_qdq(int8.prepared.under(plan), weights)
+
+
+def operand_models(int8_models: Mapping[str, QuantizedModel]) -> dict[str, onnx.ModelProto]:
+    """Return those graphs by profile, of the int8 models that round more than operands."""
+    return {
+        profile: operands_alone(entry)
+        for profile, entry in int8_models.items()
+        if not rounds_operands_alone(entry)
+    }
+
+
+def rounds_operands_alone(int8: QuantizedModel) -> bool:
+    """Return whether an int8 model computes to the bit what its operands alone give.
+
+    So does a target that quantizes nothing but what convolutions read, as ``tensorrt`` does. What a
+    Concat reads on the very grid that its output has is rounded twice to the same codes.
+    """
+    plan = int8.plan
+    if plan.constants or plan.integer_concats:
+        return False
+    convolutions = {weight.node for weight in plan.weights.values()}
+    grids = {edge.tensor: (edge.dtype, edge.scale, edge.zero_point) for edge in plan.edges.values()}
+    concats = {
+        node.name: grids.get(node.output[0])
+        for node in int8.prepared.model.graph.node
+        if node.op_type == "Concat"
+    }
+    return all(
+        edge.after is None
+        and all(
+            reader in convolutions or concats.get(reader) == grids[edge.tensor]
+            for reader in edge.readers
+        )
+        for edge in plan.edges.values()
+    )

@@ -1,10 +1,15 @@
 """What a bundle says to people of whose it is and of the tool that made it."""
 
+import json
 import re
 import shutil
-from dataclasses import replace
+import subprocess
+import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from calib.digest import sha256_file
@@ -120,3 +125,26 @@ def test_the_readme_says_how_to_install_what_made_it(unpacked: Path) -> None:
     # Nothing is published under the name alone.
     for path in unpacked.rglob("*.md"):
         assert not re.search(r"pip install '?esrdeploy(?!-)", path.read_text()), path
+
+
+@pytest.mark.parametrize(("batch", "times"), [(1, None), (2, "twice"), (3, "3 times")])
+def test_a_bundle_of_batches_says_that_one_photograph_is_repeated(
+    unpacked: Path, tmp_path: Path, batch: int, times: str | None
+) -> None:
+    manifest = read_contents(unpacked)
+    network = replace(manifest.network, tile=replace(manifest.network.tile, batch=batch))
+    shutil.copyfile(unpacked / manifest.wheel, tmp_path / manifest.wheel)
+    (tmp_path / "calibration").mkdir()
+    calibration = CalibrationSet(sample_patches("calibration", 1).record(), ())
+    write_common(tmp_path, replace(manifest, network=network), calibration, [])
+    text = " ".join((tmp_path / "README.md").read_text().split())
+    assert ("repeated" in text) == (batch > 1)
+    assert times is None or f"one alone {times}; " in text
+    picture = tmp_path / "photo.png"
+    cv2.imwrite(str(picture), np.arange(768, dtype=np.uint8).reshape(16, 16, 3))
+    (tmp_path / "manifest.json").write_text(json.dumps({"network": asdict(network)}))
+    command = [sys.executable, "processing.py", "input", "photo.png", "input.npy"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    pictures = np.load(tmp_path / "input.npy")
+    assert len(pictures) == batch
+    assert all(np.array_equal(one, pictures[0]) for one in pictures)

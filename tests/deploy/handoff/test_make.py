@@ -20,9 +20,12 @@ from deploy.handoff.bundle_manifest import golden_path, read_contents
 from deploy.handoff.calibration_set import calibration_set
 from deploy.handoff.golden import STEPS, golden_pictures, vector_name
 from deploy.handoff.int8_models import int8_model
+from deploy.handoff.kept_models import KeptModels
 from deploy.handoff.make import HandoffRequest, make_handoff, open_build
+from deploy.handoff.nearest_int8 import operand_models, operands_alone
 from deploy.handoff.outcome import HandoffOutcome
 from deploy.handoff.vendors import find_vendor, vendors
+from deploy.metrics.parity import nearness_db
 from deploy.metrics.psnr_ssim import parity_db
 from deploy.pipeline import build_model
 from deploy.progress import Silent
@@ -262,3 +265,23 @@ def test_models_in_a_bundle_are_valid(unpacked: Path) -> None:
     assert set(manifest.int8_models) == {"openvino", *HANDOFF_PROFILES}
     for path in paths:
         onnx.checker.check_model(onnx.load(path), full_check=True)
+
+
+def test_what_rounds_operands_alone_is_run_once(
+    unpacked: Path, small_build: Path, tmp_path: Path
+) -> None:
+    build, manifest = open_build(small_build), read_contents(unpacked)
+    kept = KeptModels(tmp_path, "test")
+    entries = {name: int8_model(build, name, Silent(), kept) for name in manifest.int8_models}
+    others = operand_models(entries)
+    assert "tensorrt" not in others
+    assert "qnn" in others
+    vector = manifest.golden[0]
+    network_input = np.load(unpacked / golden_path("input", vector.name))
+    expected = np.load(unpacked / golden_path("float", vector.name))
+    for name, entry in entries.items():
+        found = model_runner(operands_alone(entry), optimized=False)(network_input)
+        assert vector.operands_db[name] == round(nearness_db(expected, found, "picture"), 4)
+        if name not in others:
+            whole = model_runner(entry.model, optimized=False)(network_input)
+            np.testing.assert_array_equal(found, whole)
