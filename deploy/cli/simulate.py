@@ -2,6 +2,7 @@
 
 import math
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,8 +16,9 @@ from deploy.metrics.decibels import decibels
 from deploy.progress import Progress
 
 if TYPE_CHECKING:
-    from deploy.simulate.outcome import RouteOutcome, Simulation
+    from deploy.simulate.outcome import MadeOutcome, RouteOutcome, Simulation
     from deploy.simulate.plan import SimulationPlan, SimulationRequest
+    from deploy.simulate.step import Usage
 
 _MOST_MINUTES = 10_000.0  # a week
 
@@ -126,6 +128,8 @@ def _require_consent(plan: "SimulationPlan", progress: Progress, *, yes: bool) -
 
 def show_simulation(done: "Simulation") -> None:
     """Print the table of a simulation, and what was not run."""
+    from deploy.simulate.outcome import MadeOutcome
+
     columns = ["route", "precision", "inputs", "parity dB mean", "lowest", "beside reference dB"]
     columns += ["verdict"]
     print_table(
@@ -134,7 +138,11 @@ def show_simulation(done: "Simulation") -> None:
         [_row(item) for item in done.routes],
     )
     for item in done.routes:
-        typer.echo(f"{item.route.name}: {item.route.summary}; {_spelled(item)}; {item.page}")
+        told = f"{item.route.name}: {item.route.summary}; {_spelled(item.usage)}"
+        if isinstance(item, MadeOutcome):
+            typer.echo(f"{told}; {item.file}")
+            continue
+        typer.echo(f"{told}; {item.page}")
         if not item.returned.passed:
             typer.echo(f"FAIL  {item.route.name}: {item.returned.reason}")
         for line in item.returned.failures:
@@ -143,7 +151,11 @@ def show_simulation(done: "Simulation") -> None:
         typer.echo(f"left out  {name}: {reason}")
 
 
-def _row(item: "RouteOutcome") -> list[str]:
+def _row(item: "RouteOutcome | MadeOutcome") -> list[str]:
+    from deploy.simulate.outcome import MadeOutcome
+
+    if isinstance(item, MadeOutcome):
+        return [item.route.name, item.route.precision, "0", "-", "-", "-", "made, not executed"]
     if not item.returned.images:
         return [item.route.name, item.route.precision, "0", "-", "-", "-", "NOT ACCEPTED"]
     mean_db, lowest_db = item.parity_db
@@ -159,10 +171,10 @@ def _row(item: "RouteOutcome") -> list[str]:
     ]
 
 
-def _spelled(item: "RouteOutcome") -> str:
+def _spelled(usage: Mapping[str, "Usage"]) -> str:
     """Return what the stages of a route took."""
-    if not item.usage:
+    if not usage:
         return "run before"
     return ", ".join(
-        f"{name} {used.wall_s:.0f} s, {used.peak_mb:.0f} MB" for name, used in item.usage.items()
+        f"{name} {used.wall_s:.0f} s, {used.peak_mb:.0f} MB" for name, used in usage.items()
     )

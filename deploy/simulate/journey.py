@@ -4,7 +4,7 @@ A driver sees the unpacked bundle and its job, nothing else. Outputs that are th
 same command goes on where it was ended; a stage before the last is run once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from deploy.handoff.returned.place import asked_place
 from deploy.handoff.returned.report import write_report
 from deploy.handoff.returned.request import ReturnedRequest
 from deploy.progress import Advance, Progress
-from deploy.simulate.outcome import RouteOutcome
+from deploy.simulate.outcome import MadeOutcome, RouteOutcome
 from deploy.simulate.plan import SimulationPlan
 from deploy.simulate.step import Step, Usage, run_step
 from deploy.simulate.toolchain import Route, Stage
@@ -44,26 +44,23 @@ class Journey:
     route: Route
     folder: Path
 
-    def go(self, progress: Progress) -> RouteOutcome:
-        """Run what has not been run, and judge all outputs.
+    def go(self, progress: Progress) -> RouteOutcome | MadeOutcome:
+        """Run what has not been run, and judge all outputs, if there are to be any.
 
         Raises:
             ToolchainError: a stage failed, did not end in time, or left an output out.
             VerificationError: the bundle is damaged.
             UsageError: a folder cannot be written.
         """
-        make_folder(self._outputs)
         make_folder(self._work)
+        stages = self.plan.toolchain.stages
+        if self.route.makes is not None:
+            return self._make(self.route.makes, stages, progress)
+        make_folder(self._outputs)
         usage: dict[str, Usage] = {}
-        *before, last = self.plan.toolchain.stages
+        *before, last = stages
         if self._left:
-            if self.route.own_scales:
-                self._write_calibration()
-            for stage in before:
-                done = self._work / f"{stage.name}.done"
-                if not done.is_file():
-                    usage[stage.name] = self._build(stage, progress)
-                    write_atomically(done, b"")
+            usage |= self._run_once(before, progress)
             usage[last.name] = self._draw(last, progress)
         for name in self._left:
             raise ToolchainError(
@@ -73,6 +70,28 @@ class Journey:
         place = asked_place(self.folder / "verdict.html", self._outputs)
         write_report(returned, place)
         return RouteOutcome(self.route, returned, place.page, usage)
+
+    def _make(self, name: str, stages: Sequence[Stage], progress: Progress) -> MadeOutcome:
+        """Run what has not been run, and see to it that the last stage left its file."""
+        usage = self._run_once(stages, progress)
+        if not (self._work / name).exists():
+            last = stages[-1]
+            raise ToolchainError(
+                f"{self._title(last)} left no {name}; its log is {self._log(last)}"
+            )
+        return MadeOutcome(self.route, self._work / name, usage)
+
+    def _run_once(self, stages: Sequence[Stage], progress: Progress) -> dict[str, Usage]:
+        """Run each stage that was not finished before."""
+        if self.route.own_scales:
+            self._write_calibration()
+        usage = {}
+        for stage in stages:
+            done = self._work / f"{stage.name}.done"
+            if not done.is_file():
+                usage[stage.name] = self._build(stage, progress)
+                write_atomically(done, b"")
+        return usage
 
     @property
     def _outputs(self) -> Path:

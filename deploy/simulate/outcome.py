@@ -30,6 +30,11 @@ class RouteOutcome:
     usage: Mapping[str, Usage]
 
     @property
+    def passed(self) -> bool:
+        """Whether every output is accepted."""
+        return self.returned.passed
+
+    @property
     def parity_db(self) -> tuple[float, float]:
         """Mean and minimum of parity with float, in dB."""
         return self.returned.mean_db("psnr_db"), min(i.psnr_db for i in self.returned.images)
@@ -65,13 +70,52 @@ class RouteOutcome:
             "parity_db_lowest": lowest_db,
             "beside_reference_db": self.beside_ours_db if self.returned.images else None,
             "within_1_db": self.keeps_ours if self.returned.images else None,
-            "verdict": "accepted" if self.returned.passed else "NOT ACCEPTED",
+            "verdict": "accepted" if self.passed else "NOT ACCEPTED",
             "reason": self.returned.reason,
             "report": str(self.page),
-            "seconds": {name: round(used.wall_s, 1) for name, used in self.usage.items()},
-            "cpu_seconds": {name: round(used.cpu_s, 1) for name, used in self.usage.items()},
-            "peak_mb": {name: round(used.peak_mb) for name, used in self.usage.items()},
+            **_resources(self.usage),
         }
+
+
+@dataclass(frozen=True, eq=False)
+class MadeOutcome:
+    """What a route made that nothing here executes.
+
+    Attributes:
+        route: that was gone.
+        file: or folder, that it made.
+        usage: what each stage took that was run now, by its name.
+    """
+
+    route: Route
+    file: Path
+    usage: Mapping[str, Usage]
+
+    @property
+    def passed(self) -> bool:
+        """Whether it counts as passed: it does, as what is not executed is not judged."""
+        return True
+
+    def record(self) -> dict[str, Any]:
+        """Return it as a JSON-able mapping."""
+        return {
+            "route": self.route.name,
+            "summary": self.route.summary,
+            "precision": self.route.precision,
+            "inputs": 0,
+            "verdict": "made, not executed",
+            "file": str(self.file),
+            **_resources(self.usage),
+        }
+
+
+def _resources(usage: Mapping[str, Usage]) -> dict[str, Any]:
+    """Return what stages took as a JSON-able mapping."""
+    return {
+        "seconds": {name: round(used.wall_s, 1) for name, used in usage.items()},
+        "cpu_seconds": {name: round(used.cpu_s, 1) for name, used in usage.items()},
+        "peak_mb": {name: round(used.peak_mb) for name, used in usage.items()},
+    }
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,13 +133,13 @@ class Simulation:
     toolchain: Toolchain
     model: str
     folder: Path
-    routes: tuple[RouteOutcome, ...]
+    routes: tuple[RouteOutcome | MadeOutcome, ...]
     left_out: Mapping[str, str]
 
     @property
     def passed(self) -> bool:
         """Whether every output of every route is accepted."""
-        return all(item.returned.passed for item in self.routes)
+        return all(item.passed for item in self.routes)
 
     def record(self) -> dict[str, Any]:
         """Return it as a JSON-able mapping."""

@@ -77,6 +77,7 @@ class Route:
         lacking: what to ask of ``esrdeploy handoff`` where a bundle does not have that file.
         profile: of our int8 model that it is held against; ``None``: the bundle's first.
         own_scales: the toolchain chooses its own scales, from the bundle's calibration pictures.
+        makes: name of what the stages leave, where nothing here executes it; ``None``: outputs.
     """
 
     name: str
@@ -86,6 +87,7 @@ class Route:
     lacking: str
     profile: str | None = None
     own_scales: bool = False
+    makes: str | None = None
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,8 @@ class Toolchain:
         executes: what computes the outputs, stated plainly.
         licence: of what is installed, as its packages state it.
         routes: at least one.
-        stages: scripts that a route goes through, in order; the last one writes the outputs.
+        stages: scripts that a route goes through, in order; the last one writes the outputs,
+            or what a route makes.
         aliases: other names, such as the maker's.
         machines: kinds of Linux machine that its packages are for; none: any machine.
         takes_form: whether bundles of any form of pictures can be run.
