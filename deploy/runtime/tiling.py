@@ -44,13 +44,15 @@ class Tiling:
         width: of the picture, in pixels.
         tile: size of every tile.
         margin_px: how much of a tile's rim is discarded where another tile covers it; ``None``:
-            :data:`MARGIN_PX`, or a quarter of a side where that is less.
+            ``most_margin_px``, or a quarter of a side where that is less.
+        most_margin_px: see ``margin_px``.
     """
 
     height: int
     width: int
     tile: Size = USUAL_SIZE
     margin_px: int | None = None
+    most_margin_px: int = MARGIN_PX
 
     @cached_property
     def rows(self) -> tuple[int, ...]:
@@ -80,7 +82,7 @@ class Tiling:
             yield start, slice(first, side_px - (0 if start == starts[-1] else margin_px))
 
     def _margin(self, side_px: int) -> int:
-        return min(MARGIN_PX, side_px // 4) if self.margin_px is None else self.margin_px
+        return min(self.most_margin_px, side_px // 4) if self.margin_px is None else self.margin_px
 
     def __len__(self) -> int:
         return len(self.rows) * len(self.columns)

@@ -35,7 +35,7 @@ def enlarge(
     padded = samples
     if down or right:
         padded = np.pad(samples, ((0, down), (0, right), (0, 0)), mode="reflect")
-    tiling = Tiling(padded.shape[0], padded.shape[1], tile)
+    tiling = network.tiling(padded.shape[0], padded.shape[1], tile)
     layers = [
         _layer_bands(layer, network, tiling, advance)
         for layer in layers_of(padded, network.channels)
@@ -52,7 +52,7 @@ def inferences(shape: tuple[int, ...], network: SizedNetwork, sample_bytes: int 
     """Return how many inferences a picture of height, width and channels takes."""
     height, width, channels = shape
     tile = network.tile_for(shape, sample_bytes)
-    tiling = Tiling(max(height, tile.height_px), max(width, tile.width_px), tile)
+    tiling = network.tiling(max(height, tile.height_px), max(width, tile.width_px), tile)
     return len(tiling) * (2 - channels % 2)
 
 

@@ -10,6 +10,7 @@ from calib.runtime import installed_providers
 from deploy.runtime.backends import BackendName, backend_runner
 from deploy.runtime.kept_compilations import kept_folder
 from deploy.runtime.runner import Runner, model_runner
+from deploy.runtime.tiling import MARGIN_PX
 from deploy.upscale.built_file import BuiltFile
 from deploy.upscale.memory import MEMORY_MB, Copies
 from deploy.upscale.sized_network import SizedNetwork
@@ -23,6 +24,9 @@ PROVIDERS = {
 
 # What processors with bf16 do to the float parts otherwise costs more than int8 does.
 _CONFIGS = {"openvino": {"INFERENCE_PRECISION_HINT": "f32"}}
+
+FLOAT_MARGIN_PX = 32
+"""Of tiles of a file whose own error does not hide what a narrower margin leaves."""
 
 # Measured on x4plus-anime-6b: peak memory per pixel of 65,000 and 131,000 (trunk), 8,000 and 33,000
 # (head). onnxruntime keeps what a dense block concatenates in two layouts, and its parts too.
@@ -90,11 +94,13 @@ def load_network(
         UsageError: as :func:`loader`.
         VerificationError: the file is not the one that its manifest names.
     """
+    quantized = file.artifact.precision == "int8"
     return SizedNetwork(
         file.model(),
         file.scale,
         loader(file.backend, provider, threads, kept_folder()),
-        copies=float_copies(file.backend, quantized=file.artifact.precision == "int8"),
+        copies=float_copies(file.backend, quantized=quantized),
+        margin_px=MARGIN_PX if quantized else FLOAT_MARGIN_PX,
         memory_mb=memory_mb,
         fixed=own_tiles,
     )

@@ -14,7 +14,7 @@ BASE_MB = 250
 """What a process takes beside pictures, tiles and weights: the interpreter and the runtimes."""
 
 _WEIGHTS = 4  # in memory: the file's, a tile's graph, and the runtime's in two layouts
-_HEAD_SHARE = 0.25  # of the memory, where a network runs in two stages
+_HEAD_SHARE = 0.12  # of the memory, where a network runs in two stages
 
 
 @dataclass(frozen=True)

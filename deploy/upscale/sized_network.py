@@ -16,7 +16,7 @@ from calib.tile import Size
 from deploy.runtime.resized import require_resizable, resized_model, side_factor
 from deploy.runtime.runner import Runner
 from deploy.runtime.stages import cut_where_it_grows
-from deploy.runtime.tiling import MARGIN_PX, in_tiles
+from deploy.runtime.tiling import MARGIN_PX, Tiling, in_tiles
 from deploy.upscale.memory import MEMORY_MB, ONCE, Copies, Needs
 from deploy.upscale.tile_choice import choose_tile
 
@@ -34,6 +34,12 @@ class SizedNetwork:
         copies: how often the runtime keeps a float tensor.
         memory_mb: what the process may take, 10^6 bytes.
         fixed: keep to the size that the file is built for.
+        margin_px: of a tile of another size, where it meets the next one.
+
+    Attributes:
+        scale: as given.
+        channels: of a picture.
+        kept_size: why it works at the size that it is built for alone, or nothing.
     """
 
     def __init__(  # noqa: PLR0913
@@ -45,6 +51,7 @@ class SizedNetwork:
         copies: Copies = ONCE,
         memory_mb: float = MEMORY_MB,
         fixed: bool = False,
+        margin_px: int = MARGIN_PX,
     ) -> None:
         self.scale = scale
         self._model, self._load = model, load
@@ -53,6 +60,7 @@ class SizedNetwork:
         self._built = Size(dims[2].dim_value, dims[3].dim_value)
         self._loaded: tuple[Size, Runner] | None = None
         self.kept_size = "asked for" if fixed else _why_fixed(model)
+        self._margin_px = MARGIN_PX if self.kept_size else margin_px
         self._needs: Needs | None = None
         if not self.kept_size:
             self._needs = Needs.of(model, scale, memory_mb, copies)
@@ -72,14 +80,18 @@ class SizedNetwork:
         layers = 2 - channels % 2  # colour, and alpha apart
         row_bytes = self.scale**2 * width * channels * sample_bytes  # drawn of one row
         # What overlaps stays in float32 until the next row of tiles: the last one's and this one's.
-        overlaps = 2 * 2 * MARGIN_PX * self.scale**2 * width * layers * self.channels * 4
+        overlaps = 2 * 2 * self._margin_px * self.scale**2 * width * layers * self.channels * 4
         pictures = _PICTURES * height * width * channels * sample_bytes
         left = needs.most_bytes - needs.head_bytes - pictures - overlaps
 
         def most_pixels(tile_height: int) -> float:
             return (left - _BANDS * row_bytes * tile_height) / needs.pixel_bytes
 
-        return choose_tile(height, width, most_pixels, self._factor)
+        return choose_tile(height, width, most_pixels, self._factor, self._margin_px)
+
+    def tiling(self, height: int, width: int, tile: Size) -> Tiling:
+        """Return where tiles lie on a picture that is at least as large as one."""
+        return Tiling(height, width, tile, most_margin_px=self._margin_px)
 
     def run(self, size: Size, network_input: Float32) -> Float32:
         """Run the network on float32 [1, C, h, w] of a size; the last size stays loaded.
