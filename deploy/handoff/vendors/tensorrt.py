@@ -49,8 +49,8 @@ wants a QDQ pair on every tensor.
 
 {% if typed_onnx %}
 `{{ typed_onnx }}` is strongly typed: int8 behind fp16 scales, all else in fp16, and a cast at
-either end, so that input and output are {{ input_type }} and float32. `esrdeploy inspect FILE --rules tensorrt` says
-whether a file keeps to that.
+either end, so that it takes {{ input_type }} and gives float32. `esrdeploy inspect FILE --rules tensorrt`
+says whether a file keeps to that.
 
 {% endif %}
 {% if weak_onnx %}

@@ -156,22 +156,28 @@ def missing(scales: Scales, grid: tuple[str, ...]) -> None:
     del scales[grid[1]]
 
 
+def between_numbers_of_fp16(scales: Scales, grid: tuple[str, ...]) -> None:
+    scales.update({name: float(np.float32(scales[name] * (1 + 2**-13))) for name in grid})
+
+
 @pytest.mark.parametrize(
-    ("spoil", "told"),
+    ("target", "spoil", "told"),
     [
-        (too_far, "expected"),
-        (apart_from_its_grid, "of the same grid"),
-        (missing, "lacks a scale of edge"),
+        ("ort", too_far, "expected"),
+        ("ort", apart_from_its_grid, "of the same grid"),
+        ("ort", missing, "lacks a scale of edge"),
+        ("tensorrt", between_numbers_of_fp16, "which fp16 does not hold"),
     ],
 )
 def test_a_scale_that_cannot_be_learned_is_refused(
     residual: onnx.ModelProto,
     residual_table: CalibrationTable,
+    target: str,
     spoil: Callable[[Scales, tuple[str, ...]], None],
     told: str,
 ) -> None:
     case = residual, residual_table
-    prepared, weights = rounded(case, "ort")
+    prepared, weights = rounded(case, target)
     rising = iter((1.0, 2.0, 3.0))
     found = refined(case, prepared, weights, lambda *_: next(rising))
     shared = next(names for names in free_grids(prepared.plan).values() if len(names) > 1)

@@ -4,6 +4,7 @@ import dataclasses
 import re
 
 import numpy as np
+import onnx
 import pytest
 from onnx import numpy_helper
 
@@ -13,6 +14,7 @@ from calib.images_record import ImagesRecord, PatchRecord
 from calib.tile import USUAL_SIZE
 from quant.plan import QuantOptions, QuantPlan
 from quant.qdq.int8_weights import RoundedWeights
+from quant.rounding.recorded_codes import bias_room, on_stored_grid
 from quant.targets import PROFILES
 from tests.quant.by_model import (
     emit_qdq,
@@ -178,3 +180,20 @@ def test_a_file_that_holds_something_else_is_refused(  # noqa: PLR0917  # fixtur
     quantized.graph.initializer.remove(tensor)
     with pytest.raises(GraphError, match=f"the file holds no initializer {name!r}"):
         stored_weights(residual, plan, quantized)
+
+
+def test_a_bias_that_fp16_takes_for_zero_is_no_fault(residual, residual_table, probes) -> None:
+    """Codes that are exact explain no move: what is left is fp16's own rounding."""
+    plan, rounded = chosen(residual, residual_table, probes(residual), "tensorrt")
+    quant = plan.weights["w1"]
+    exact = {"w1": rounded.codes["w1"] * quant.scale_array[:, None, None, None], "b1": [1e-8, 0.0]}
+    model = onnx.ModelProto()
+    model.CopyFrom(equalized_model(residual, plan))
+    for tensor in model.graph.initializer:
+        if tensor.name in exact:
+            value = np.asarray(exact[tensor.name], np.float32)
+            tensor.CopyFrom(numpy_helper.from_array(value, tensor.name))
+    original, allowed = bias_room(GraphIndex(model), plan, "w1", rounded.codes["w1"])
+    stored = on_stored_grid(GraphIndex(model), plan, "w1", "b1", original)
+    assert stored[0] == 0.0 != original[0]
+    assert np.all(np.abs(stored - original) <= allowed)

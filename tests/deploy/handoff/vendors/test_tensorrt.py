@@ -1,3 +1,4 @@
+import re
 import struct
 from pathlib import Path
 
@@ -7,11 +8,16 @@ import pytest
 
 from calib.graph import GraphIndex
 from deploy.handoff.bundle_manifest import golden_path, read_contents
+from deploy.handoff.bundle_zip import opened
+from deploy.handoff.make import HandoffRequest, make_handoff
 from deploy.handoff.vendors.tensorrt import calibration_cache
+from deploy.progress import Silent
 from quant.plan import EdgeQuant, QuantPlan
 from quant.qdq.rules import check_rules
 from quant.qdq.view import QdqView
 from quant.targets import find_profile
+
+PROFILES = ("tensorrt", "tensorrt-10")
 
 
 def read_cache(text: str) -> dict[str, float]:
@@ -45,6 +51,34 @@ def test_the_cache_says_what_the_qdq_graph_says(unpacked: Path) -> None:
 def test_the_qdq_graph_keeps_the_targets_rules(unpacked: Path) -> None:
     model = onnx.load(unpacked / "models" / "small-int8-tensorrt.onnx")
     assert not list(check_rules(model, find_profile("tensorrt")))
+
+
+@pytest.mark.parametrize(
+    "profiles", [("tensorrt",), ("tensorrt-10",), ("tensorrt", "tensorrt-10")], ids=" and ".join
+)
+def test_each_version_has_a_command_or_is_told_what_to_ask_for(
+    small_build: Path, tmp_path: Path, profiles: tuple[str, ...]
+) -> None:
+    request = HandoffRequest(small_build, ("nvidia",), out=tmp_path / "x.zip", profiles=profiles)
+    with opened(make_handoff(request, Silent()).path) as root:
+        text = (root / "tensorrt" / "README.md").read_text(encoding="utf-8")
+        rows = dict(re.findall(r"^\| (1[01][^|]*?) (?:\([^|]*\) )?\| (.*) \|$", text, re.MULTILINE))
+        for profile in PROFILES:
+            path = f"../models/small-int8-{profile}.onnx"
+            there = (root / "tensorrt" / path).is_file()
+            assert there == (profile in profiles)
+            assert any(f"--onnx={path} " in row for row in rows.values()) == there
+            assert any(f"`--profile {profile}`" in row for row in rows.values()) != there
+    options = {
+        version: set(re.findall(r"--(?!onnx|saveEngine|profile)\w+", row))
+        for version, row in rows.items()
+    }
+    assert options.get("11", set()) == set()
+    assert options.get("10.12 to 10.16", {"--stronglyTyped"}) == {"--stronglyTyped"}
+    weak = {"--int8", "--fp16"} if "tensorrt-10" in profiles else set()
+    assert options["10.11 and older"] == weak
+    assert ("say which of the two files" in text) == (len(profiles) == 2)
+    assert "\n\n\n" not in text
 
 
 def test_raw_inputs_are_the_golden_inputs(unpacked: Path) -> None:
