@@ -180,8 +180,8 @@ def _show_outcome(outcome: "HandoffOutcome") -> None:
     print_table(f"{manifest.model} handoff", ["in the bundle", "files", "MB"], rows)
     typer.echo(f"golden vectors: {', '.join(vector.source for vector in manifest.golden)}")
     typer.echo(outcome.golden_text)
-    if outcome.pictures_text:
-        typer.echo(outcome.pictures_text)
+    for line in filter(None, (outcome.pictures_text, outcome.licence_text)):
+        typer.echo(line)
     for proof in outcome.proofs:
         typer.echo(f"{proof.engine}: {proof.text}")
     typer.echo(f"{outcome.path.stat().st_size / 1e6:9.2f} MB  {outcome.path}")

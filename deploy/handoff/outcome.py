@@ -7,6 +7,7 @@ from typing import Any
 from deploy.artifacts.parity_record import VerifiedOn
 from deploy.handoff.bundle_manifest import BundleManifest
 from deploy.handoff.proof import Proof
+from deploy.network.known_models import trained_by_real_esrgan
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,17 @@ class HandoffOutcome:
         )
 
     @property
+    def licence_text(self) -> str:
+        """How to state the licence of weights of which none is known; empty where one is."""
+        manifest = self.manifest
+        if manifest.weights_licence or trained_by_real_esrgan(manifest.weights.sha256):
+            return ""
+        return (
+            "LICENSES.md says of the weights 'licence not known': they are of no known release; "
+            "--weights-licence TEXT states theirs"
+        )
+
+    @property
     def contents(self) -> dict[str, tuple[int, int]]:
         """How many files and bytes are for every vendor, and how many for each."""
         common = "for every vendor"
@@ -76,6 +88,7 @@ class HandoffOutcome:
             ],
             "golden_pictures": self.golden_text,
             "missing_pictures": self.pictures_text or None,
+            "missing_licence": self.licence_text or None,
             "proofs": [asdict(proof) for proof in self.proofs],
             "manifest": self.manifest.record(),
         }

@@ -43,7 +43,12 @@ class VendorRow:
 
     def cells(self) -> list[str]:
         """Return the row in the order of :data:`BUNDLE_COLUMNS`."""
-        return [self.vendor, ", ".join(self.also), self.serves, ", ".join(self.targets) or "none"]
+        return [
+            self.vendor,
+            ", ".join(self.also),
+            self.serves,
+            ", ".join(self.targets) or "any: takes the float model",
+        ]
 
 
 @dataclass(frozen=True)

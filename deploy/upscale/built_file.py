@@ -112,8 +112,9 @@ def _instead_of_int8(
     """Say that no int8 file of a build runs in integers here; nothing where one is taken."""
     if taken.precision == "int8":
         return ""
-    built = ", ".join(item.path for item in manifest.models() if item.precision == "int8")
-    found = f"{built} is for other runtimes" if built else "there is none"
+    built = [item.path for item in manifest.models() if item.precision == "int8"]
+    verb = "is" if len(built) == 1 else "are"
+    found = f"{', '.join(built)} {verb} for other runtimes" if built else "there is none"
     return (
         f"enlarging with {taken.path}: no int8 file of {folder} runs in {' or '.join(backends)} "
         f"({found}); build it with --target {backends[-1]}, or say --precision {taken.precision}"

@@ -61,6 +61,8 @@ class ReturnedImage:
         assumed: what was taken for granted of how its values are stored; empty where nothing was.
         shared_error: what share of its error it has in common with our int8
             (deploy/handoff/returned/shared_error.py); ``None``: not to be asked.
+        nearest: the target of that of our int8 models that it is nearest to.
+        nearest_db: its parity with what that makes of the input.
     """
 
     name: str
@@ -80,6 +82,8 @@ class ReturnedImage:
     made_as: MadeAs | None = None
     assumed: str = ""
     shared_error: float | None = None
+    nearest: str = ""
+    nearest_db: float = 0.0
 
     @property
     def cause(self) -> str | None:
@@ -147,6 +151,8 @@ class ReturnedImage:
             "file": self.file,
             "form": self.form,
             **{word: getattr(self, figure) for figure, word in FIGURES.items()},
+            "nearest_int8": self.nearest,
+            "to_nearest_int8_db": self.nearest_db,
             "needed_db": self.required_db,
             "at_most_db": self.most_db,
             "ssim": self.ssim,

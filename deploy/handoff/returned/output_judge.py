@@ -23,7 +23,7 @@ from deploy.handoff.golden_set import GoldenSet
 from deploy.handoff.returned.files import Output, OutputFormat, read_output
 from deploy.handoff.returned.image_verdict import PhotoScore, ReturnedImage
 from deploy.handoff.returned.limit import Limit
-from deploy.handoff.returned.made_as import MadeAs, made_as
+from deploy.handoff.returned.made_as import made_as
 from deploy.handoff.returned.photographs import photo_name, photographs
 from deploy.handoff.returned.recognise import (
     diagnosed,
@@ -149,6 +149,8 @@ class OutputJudge:
         needed_db = required_db(*limit)
         ours_db = vector.psnr_db[self._profile]
         finite = np.nan_to_num(output.array, nan=0.0, posinf=0.0, neginf=0.0)
+        between_db = self._between_db(vector.name, finite)
+        nearest = max(between_db, key=lambda profile: between_db[profile])
         parity = compare(vector.name, expected, finite, "picture")
         assert parity.ssim is not None  # the network gives out pictures: others are refused
         broken = not np.isfinite(output.array).all()
@@ -165,7 +167,7 @@ class OutputJudge:
             psnr_db=round(found_db, 4),
             required_db=round(needed_db, 4),
             ours_db=ours_db,
-            between_db=round(parity_db(np.clip(ours, 0, 1), np.clip(finite, 0, 1)), 4),
+            between_db=round(between_db[self._profile], 4),
             ssim=round(parity.ssim, 6),
             max_abs_error=round(parity.max_abs_error, 6),
             finding=finding,
@@ -174,10 +176,13 @@ class OutputJudge:
             copied=self._copied(vector.name, output.array),
             assumed=output.assumed,
             shared_error=self._shared_error(vector, expected, ours, finite),
+            nearest=nearest,
+            nearest_db=round(between_db[nearest], 4),
         )
         if image.passed or image.copied:
             return image
-        image = replace(image, made_as=self._made_as(image, finite))
+        recognised = made_as(image.psnr_db, between_db, vector, self._limit)
+        image = replace(image, made_as=recognised)
         if image.far_off and image.cause is None:
             return replace(
                 image, finding=foreign(vector.name, output.array, self._thumbs, found_db)
@@ -197,14 +202,13 @@ class OutputJudge:
             return None
         return round(shared_error(expected, ours, output), 4)
 
-    def _made_as(self, image: ReturnedImage, output: Float32) -> MadeAs | None:
-        """Return what an output that does not pass would pass as."""
+    def _between_db(self, name: str, output: Float32) -> dict[str, float]:
+        """Return the parity of an output with what each of our int8 models makes of its input."""
         seen = np.clip(output, 0, 1)
-        between_db = {
-            profile: parity_db(np.clip(self._golden(int8_kind(profile), image.name), 0, 1), seen)
+        return {
+            profile: parity_db(np.clip(self._golden(int8_kind(profile), name), 0, 1), seen)
             for profile in self._int8_models
         }
-        return made_as(image.psnr_db, between_db, self._vectors[image.name], self._limit)
 
     def _copied(self, name: str, array: Float32) -> str | None:
         """Return the kind of golden file that an output is to the last bit, if it is one."""

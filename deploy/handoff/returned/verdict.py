@@ -14,6 +14,7 @@ from deploy.diagnosis.pictures import Finding
 from deploy.handoff.returned.image_verdict import FIGURES, ReturnedImage
 from deploy.handoff.returned.limit import Limit
 from deploy.handoff.returned.shared_error import LEAST_SHARED
+from deploy.handoff.returned.whose import doubt
 
 SCHEMA = "esrdeploy.returned/3"
 _SHOWN = 3  # problems of a kind that a person is told one by one
@@ -75,7 +76,7 @@ class Returned:
         for kind, found in kinds.items():
             lines += found[:_SHOWN]
             if len(found) > _SHOWN:
-                lines.append(f"{kind}: and {len(found) - _SHOWN} more; the .json record lists each")
+                lines.append(f"{kind}: and {len(found) - _SHOWN} more; --json lists each")
         return tuple(lines)
 
     @property
@@ -200,7 +201,12 @@ class Returned:
         if not self.passed:
             return f"NOT ACCEPTED: {self.reason}"
         taken = sorted({image.assumed for image in self.images if image.assumed})
-        return f"accepted; {'; '.join(taken)}" if taken else "accepted"
+        return "; ".join(["accepted", *taken, *filter(None, [self.doubt])])
+
+    @property
+    def doubt(self) -> str:
+        """As what else a return that passes had better be judged; empty where nothing says so."""
+        return doubt(self.images, self.limit)
 
     def mean_db(self, figure: str) -> float:
         """Return the mean of ``psnr_db``, ``ours_db`` or ``between_db`` over the outputs."""
@@ -229,6 +235,7 @@ class Returned:
             "refusals": list(self.refusals),
             "problems": list(self.problems),
             "assumptions": list(self.assumptions),
+            "doubt": self.doubt or None,
             "left_aside": list(self.left_aside),
             "beside": list(self.beside),
             "summary": summary,

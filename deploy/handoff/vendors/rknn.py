@@ -53,7 +53,7 @@ says who supplies them. With their folder as FOLDER:
 {% endif %}
 
 {% if not calibration.included %}
-    python ../calibration/prepare_calibration.py --photos FOLDER
+    venv/bin/python ../calibration/prepare_calibration.py --photos FOLDER
 {% endif %}
     venv/bin/python rknn_run.py --route quantize --out out-quantize
 
@@ -75,7 +75,8 @@ weights that GPTQ chose, and biases make up for it. Rounding each channel of a w
 `--platform rk3588` chooses the chip to build for; `--device rk3588` runs on a board that is
 connected instead of on the simulator: that needs adb, `rknn_server` and `librknnrt` of the toolkit's
 version on the board, and the same name for both options. Each leaves `out-…/{{ model }}-….rknn` and
-`out-…/returned/NAME.npy`. Send back `returned/`.
+`out-…/returned/NAME.npy`. Send back `returned/`, and say of which route it is: outputs of `quantize` are
+judged by your scales (`esrdeploy verify --returned`){{ ", those with ours by our int8 (`--scales ours`)" if routes | length > 2 else "" }}, those of `float` with `--precision fp16`.
 
 The golden inputs are `golden/NAME.npy`: uint8 {{ "luma" if gray else "RGB" }} [1,{{ tile.height_px }},{{ tile.width_px }},{{ tile.channels }}]. The built
 model divides by 255 itself (mean 0, standard deviation 255 of values 0..255): feed it 8-bit

@@ -102,6 +102,15 @@ def test_who_quantizes_by_itself_begins_with_what_needs_no_pictures(
     assert "prepare_calibration" not in (unpacked / vendor / "README.md").read_text()
 
 
+def test_the_builder_is_told_how_to_state_the_licence_of_own_weights(
+    handed_over: HandoffOutcome,
+) -> None:
+    assert "--weights-licence TEXT" in handed_over.licence_text
+    assert handed_over.record()["missing_licence"] == handed_over.licence_text
+    stated = replace(handed_over.manifest, weights_licence="mine")
+    assert replace(handed_over, manifest=stated).licence_text == ""
+
+
 def test_the_builder_is_told_once_what_the_vendor_has_to_be_sent(
     without: HandoffOutcome, handed_over: HandoffOutcome
 ) -> None:

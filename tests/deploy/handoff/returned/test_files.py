@@ -190,7 +190,7 @@ def test_of_many_problems_of_a_kind_a_few_are_shown(folder: Path, unpacked: Path
     assert len(found.problems) == 48
     kinds = [line.partition(":")[0] for line in found.shown_problems]
     assert kinds == ["missing"] * 4 + ["extra"] * 4
-    assert found.shown_problems[-1] == "extra: and 37 more; the .json record lists each"
+    assert found.shown_problems[-1] == "extra: and 37 more; --json lists each"
 
 
 def test_a_file_with_another_name_is_recognised_by_its_picture(
