@@ -44,10 +44,21 @@ NETWORKS: dict[str, Architecture] = {
 }
 CASES = {
     "all three": ("srvgg", Form("uint8", "nhwc", "bgr"), Tile(16, 24), ("qnn", "ort", "openvino")),
-    "bytes": ("unshuffle", Form("uint8"), Tile(16, 24), ("tensorrt", "qnn-w8a16")),
-    "layout and order": ("rrdb", Form("float", "nhwc", "bgr"), Tile(16, 24, 2), ("qnn", "ort")),
+    "bytes": ("unshuffle", Form("uint8"), Tile(16, 24), ("tensorrt", "tensorrt-10", "qnn-w8a16")),
+    "layout and order": (
+        "rrdb",
+        Form("float", "nhwc", "bgr"),
+        Tile(16, 24, 2),
+        ("qnn", "tensorrt"),
+    ),
 }
-VENDORS = {"qnn": "qnn", "qnn-w8a16": "qnn", "tensorrt": "tensorrt", "openvino": "openvino"}
+VENDORS = {
+    "qnn": "qnn",
+    "qnn-w8a16": "qnn",
+    "openvino": "openvino",
+    "tensorrt": "tensorrt",
+    "tensorrt-10": "tensorrt",
+}
 RNG = np.random.default_rng(5)
 
 

@@ -15,7 +15,7 @@ from quant.passes.lowering.catalogue import LOWERINGS, lower_graph
 from tests.deploy.builds import run
 from tests.deploy.onnx_files import lowerable_model, sr_model, written
 
-TARGETS = ("ort", "tensorrt", "openvino", "qnn", "qnn-w8a16")
+TARGETS = ("ort", "tensorrt", "tensorrt-10", "openvino", "qnn", "qnn-w8a16")
 QUICK = ("--size", "32x40", "--calib-count", 6, "--rounding", "nearest")
 
 

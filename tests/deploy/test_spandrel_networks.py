@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("spandrel") is None, reason="extra 'spandrel' is not installed"
 )
 TARGETS = {
-    "real_plksr": ("ort", "tensorrt", "openvino", "qnn", "qnn-w8a16"),
+    "real_plksr": ("ort", "tensorrt", "tensorrt-10", "openvino", "qnn", "qnn-w8a16"),
     "span": ("ort", "qnn"),
     "dat_light": ("tensorrt", "qnn-w8a16"),
     "swin_ir": (),

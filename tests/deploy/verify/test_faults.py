@@ -187,7 +187,7 @@ SMALL, DEEP = RRDBNet(1, 8, 4), RRDBNet(2, 8, 4)
 UNSHUFFLED, COMPACT = RRDBNet(1, 8, 4, unshuffle=2), SRVGG(convs=2, features=8, scale=4)
 GOOD: list[tuple[str, Architecture, int, tuple[str, ...], QuantOptions]] = [
     ("small", SMALL, 1, ("ort",), QuantOptions()),
-    ("another seed", SMALL, 2, ("tensorrt",), QuantOptions(rounding="nearest")),
+    ("another seed", SMALL, 2, ("tensorrt", "tensorrt-10"), QuantOptions(rounding="nearest")),
     ("deep", DEEP, 3, ("openvino",), QuantOptions(rounding="nearest")),
     ("deep, 32 bits", DEEP, 4, ("ort",), QuantOptions(rounding="nearest", accumulator_bits=32)),
     ("whole in integers", SMALL, 5, ("ort",), QuantOptions(rounding="nearest", full_integer=True)),
