@@ -6,11 +6,14 @@ by itself. Of a float32 QDQ graph becomes
     input (float32) -> Cast -> Q -> DQ -> Conv -> LeakyRelu -> ... -> Cast -> output (float32)
 
 with the codes, zero points, nodes and names that it has. Scales and all constants that are no
-codes become fp16; a Resize keeps its factors in float32. Sources: ONNX QuantizeLinear and
-DequantizeLinear of opset 19, whose scale and data have one type; onnx-tensorrt, where a Conv, an
-Add or a Concat of two float types is an error.
+codes become fp16; a Resize keeps its factors in float32. A PRelu of one slope for all channels
+is written as the LeakyRelu that it is, which TensorRT runs in the kernel of the convolution before
+it, as it is not known to run a PRelu (NVIDIA/TensorRT issues 2134, 2162). Sources: ONNX
+QuantizeLinear and DequantizeLinear of opset 19, whose scale and data have one type; onnx-tensorrt,
+where a Conv, an Add or a Concat of two float types is an error.
 """
 
+import numpy as np
 import onnx
 
 from calib.errors import GraphError
@@ -33,6 +36,27 @@ def strongly_typed(model: onnx.ModelProto) -> onnx.ModelProto:
     raised.CopyFrom(model)
     raise_opset(raised, OPSET_HALF_SCALES)
     index = GraphIndex(raised)
+    _require_held(index)
+    stated = {info.name for info in raised.graph.value_info}
+    constant = {
+        node.output[0]
+        for node in index.nodes
+        if node.op_type == "DequantizeLinear" and index.is_constant(node.input[0])
+    }
+    alphas = {node.name: alpha for node in index.nodes if (alpha := _only_slope(index, node))}
+    for node in raised.graph.node:
+        if node.name in alphas:
+            node.op_type = "LeakyRelu"
+            del node.input[1:]
+            node.attribute.append(onnx.helper.make_attribute("alpha", alphas[node.name]))
+    typed = all_half(raised)
+    kept = [i for i in typed.graph.value_info if i.name in stated or i.name not in constant]
+    del typed.graph.value_info[:]
+    typed.graph.value_info.extend(kept)
+    return typed
+
+
+def _require_held(index: GraphIndex) -> None:
     for node in index.nodes:
         if node.op_type not in {"QuantizeLinear", "DequantizeLinear"}:
             continue
@@ -42,14 +66,11 @@ def strongly_typed(model: onnx.ModelProto) -> onnx.ModelProto:
                 f"the scale of {node.name!r} is none that fp16 holds exactly; choose scales for "
                 "fp16 before codes (quant/numerics/half.py)"
             )
-    stated = {info.name for info in raised.graph.value_info}
-    constant = {
-        node.output[0]
-        for node in index.nodes
-        if node.op_type == "DequantizeLinear" and index.is_constant(node.input[0])
-    }
-    typed = all_half(raised)
-    kept = [i for i in typed.graph.value_info if i.name in stated or i.name not in constant]
-    del typed.graph.value_info[:]
-    typed.graph.value_info.extend(kept)
-    return typed
+
+
+def _only_slope(index: GraphIndex, node: onnx.NodeProto) -> float | None:
+    """Return the slope of a PRelu that has but one, not 0, as fp16 holds it."""
+    slopes = index.constant(node.input[1]) if node.op_type == "PRelu" else None
+    if slopes is None or not slopes.size or np.any(slopes != slopes.flat[0]):
+        return None
+    return float(np.float16(slopes.flat[0]))

@@ -15,6 +15,7 @@ from calib.runtime import Session
 from quant.fp16.convert import all_half
 from quant.numerics.half import held_by_half
 from quant.plan import QuantOptions, QuantPlan
+from quant.qdq.rules import check_rules
 from quant.qdq.typed import strongly_typed
 from quant.targets import PROFILES
 from tests.quant.by_model import emit_qdq, make_plan
@@ -109,6 +110,36 @@ def test_it_is_the_float32_graph_of_the_same_plan(model, plan, probes) -> None:
         allowed = 1.15 * root_mean_square(expected, true)
         assert root_mean_square(found, true) < allowed
         assert root_mean_square(strictly.clip(0, 1), true) < allowed
+
+
+@pytest.mark.parametrize("slopes", [(0.3,), (0.3, 0.3), (0.3, 0.2), (0.0, 0.0)], ids=str)
+def test_a_prelu_of_one_slope_is_a_leaky_relu(slopes, parsed, calibrated, probes) -> None:
+    model = parsed(
+        f"""<ir_version: 8, opset_import: ["" : 17]>
+        g (float[1,2,4,4] input) => (float[1,2,4,4] output)
+        <float[2,2,3,3] w0, float[{len(slopes)},1,1] slope, float[2,2,3,3] w1, float[2,2,3,3] w2>
+        {{
+          [before] s = Conv<pads=[1,1,1,1]>(input, w0)
+          [conv] c = Conv<pads=[1,1,1,1]>(s, w1)
+          [act] a = PRelu(c, slope)
+          [last] output = Conv<pads=[1,1,1,1]>(a, w2)
+        }}"""
+    )
+    for tensor in model.graph.initializer:
+        if tensor.name == "slope":
+            value = np.float32(slopes).reshape(-1, 1, 1)
+            tensor.CopyFrom(numpy_helper.from_array(value, "slope"))
+    plan = make_plan(model, calibrated(model), PROFILES["tensorrt"], QuantOptions())
+    typed = emit_qdq(model, plan)
+    (node,) = [node for node in typed.graph.node if node.name == "act"]
+    one = len(set(slopes)) == 1 and slopes[0] != 0.0
+    assert node.op_type == ("LeakyRelu" if one else "PRelu")
+    assert ("slope" in constants(typed)) != one
+    assert check_rules(typed, PROFILES["tensorrt"]) == ()
+    (picture,) = probes(model, 1)
+    wide = emit_qdq(model, replace(plan, float_type="float32"))
+    drawn = [Session(m, optimized=False).run({"input": picture})["output"] for m in (typed, wide)]
+    assert root_mean_square(*drawn) < 0.02 * np.abs(drawn[1]).max()
 
 
 def test_a_scale_that_fp16_rounds_is_refused(emitted) -> None:
