@@ -83,7 +83,7 @@ class Journey:
 
     def _run_once(self, stages: Sequence[Stage], progress: Progress) -> dict[str, Usage]:
         """Run each stage that was not finished before."""
-        if self.route.own_scales:
+        if self.route.takes_pictures:
             self._write_calibration()
         usage = {}
         for stage in stages:
@@ -162,7 +162,7 @@ class Journey:
     @property
     def _pictures(self) -> list[Path]:
         """The bundle's calibration pictures, where the toolchain calibrates."""
-        names = self.manifest.calibration_pictures if self.route.own_scales else ()
+        names = self.manifest.calibration_pictures if self.route.takes_pictures else ()
         return [self.root / name for name in names]
 
     def _write_calibration(self) -> None:

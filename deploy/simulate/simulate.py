@@ -96,7 +96,7 @@ def routes_of(plan: SimulationPlan, manifest: BundleManifest) -> tuple[list[Rout
             continue
         if route.file(manifest) is None:
             left_out[route.name] = f"the bundle lacks its file; make one with {route.lacking}"
-        elif route.own_scales and not manifest.calibration_pictures:
+        elif route.takes_pictures and not manifest.calibration_pictures:
             left_out[route.name] = "the bundle holds no calibration pictures"
         else:
             taken.append(route)

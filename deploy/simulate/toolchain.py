@@ -77,6 +77,7 @@ class Route:
         lacking: what to ask of ``esrdeploy handoff`` where a bundle does not have that file.
         profile: of our int8 model that it is held against; ``None``: the bundle's first.
         own_scales: the toolchain chooses its own scales, from the bundle's calibration pictures.
+        asks_pictures: it is given those pictures though its scales are ours.
         makes: name of what the stages leave, where nothing here executes it; ``None``: outputs.
     """
 
@@ -87,7 +88,13 @@ class Route:
     lacking: str
     profile: str | None = None
     own_scales: bool = False
+    asks_pictures: bool = False
     makes: str | None = None
+
+    @property
+    def takes_pictures(self) -> bool:
+        """Whether it is given the bundle's calibration pictures."""
+        return self.own_scales or self.asks_pictures
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ REAL = {
     "kendryte": "vacc",
     "executorch": "vacc",
     "coreml": "vacc",
+    "sophgo": "vacc",
     "tvm": "openvino",
     "web": "openvino",
 }

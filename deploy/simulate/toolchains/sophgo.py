@@ -1,0 +1,64 @@
+"""Run a bundle's float file in TPU-MLIR: lowered for a Sophgo BM1684X and run as that computes.
+
+The tools want a Python 3.10 and packages that they do not ask for (torch, torchvision, psutil).
+They take no QDQ file; our ranges reach them as a calibration table.
+"""
+
+from deploy.handoff.bundle_manifest import BundleManifest
+from deploy.simulate.toolchain import (
+    Environment,
+    Route,
+    Stage,
+    Toolchain,
+    driver,
+    float_file,
+    quantizable_file,
+    vendor_file,
+)
+
+_ENVIRONMENT = Environment(
+    pins=("tpu-mlir[onnx]==1.30.2", "torch==2.11.0", "torchvision==0.26.0", "psutil==7.2.2"),
+    pythons=("3.10",),
+    size_mb=6600,
+)
+
+
+def _with_ranges(manifest: BundleManifest) -> str | None:
+    """Return the float ONNX of target ``qnn``'s weights, where its ranges are in the bundle too."""
+    ranges = vendor_file("qnn/{stem}-w8a8.encodings.json")(manifest)
+    return manifest.quantizable_models.get("qnn") if ranges else None
+
+
+TOOLCHAIN = Toolchain(
+    name="sophgo",
+    summary="Sophgo BM1684X through TPU-MLIR",
+    executes="TPU-MLIR's interpreter of the graph lowered for a BM1684X; no board",
+    licence="tpu-mlir: BSD-2-Clause; torch, torchvision: BSD-3-Clause, with NVIDIA's CUDA "
+    "libraries under NVIDIA's terms; psutil: BSD-3-Clause",
+    routes=(
+        Route("float", "the bundle's float ONNX", "fp32", float_file, "--vendor vacc"),
+        Route(
+            "own",
+            "the bundle's float ONNX for quantizers, quantized by TPU-MLIR to symmetric int8",
+            "int8",
+            quantizable_file,
+            "--vendor vacc",
+            own_scales=True,
+        ),
+        Route(
+            "table",
+            "the same file in int8, our ranges and weights through TPU-MLIR's calibration table",
+            "int8",
+            _with_ranges,
+            "--vendor qnn --vendor rknn --profile qnn",
+            "qnn",
+            asks_pictures=True,
+        ),
+    ),
+    stages=(
+        Stage("build", driver("sophgo_build.py"), _ENVIRONMENT),
+        Stage("run", driver("sophgo_driver.py"), _ENVIRONMENT),
+    ),
+    aliases=("tpu-mlir", "bm1684x"),
+    machines=("x86_64",),
+)
