@@ -37,6 +37,7 @@ from deploy.artifacts.weights_record import WeightsRecord
 
 SCHEMA_VERSION: Literal[13] = 13
 BUNDLE_SCHEMA = "esrdeploy.handoff/"
+_OUTPUTS = {".npy", ".raw"}  # of a build that is not finished there may be .npz
 _CHECK_BUNDLE = "'esrdeploy handoff --check' checks a bundle"
 _VERSIONED = ("numpy", "onnx", "onnxruntime", "onnxsim", "opencv-python", "torch")
 
@@ -164,9 +165,12 @@ def find_builds(path: Path) -> list[Path]:
         raise UsageError(f"found no folder {path}; run 'esrdeploy build' first or name its output")
     folders = build_folders(path)
     if not folders:
+        remedy = "an interrupted build leaves none: run 'esrdeploy build' again"
+        if any(file.suffix in _OUTPUTS for file in path.rglob("*")):
+            remedy = f"'esrdeploy verify --returned {path} BUNDLE' judges a vendor's outputs"
         raise UsageError(
             f"found no {MANIFEST_NAME} under {path}, so there is nothing to verify or report; "
-            "an interrupted build leaves none: run 'esrdeploy build' again"
+            f"{remedy}"
         )
     return folders
 

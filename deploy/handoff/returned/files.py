@@ -110,7 +110,8 @@ def match_files(
         UsageError: there is no such folder.
     """
     if not folder.is_dir():
-        raise UsageError(f"found no folder {folder} with returned outputs")
+        found = "a file" if folder.is_file() else "no folder"
+        raise UsageError(f"found {found} {folder}; expected the folder of returned outputs")
     claims: dict[str, list[Path]] = {name: [] for name in names}
     extra, own, beside = [], [], []
     called: dict[str, Path] = {}

@@ -24,6 +24,7 @@ used is one line on stderr, and exit status 2.
 import argparse
 import json
 import math
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -260,15 +261,17 @@ def join(folder: Path, outputs: Path, target: Path) -> None:
         processing.refuse(f"found {target}; expected a name that ends in .png")
     tiling = read_tiling(folder)
     scale: int = tiling.network["scale"]
-    files = output_files(outputs, tiling.names)
+    files, bands = output_files(outputs, tiling.names), []
     tiles = (tile for path in files for tile in read_tiles(path))
-    bands = []
     for band in joined(tiling, tiles, scale):
         shown = band.mean(axis=0, keepdims=True) if tiling.gray else band
         bands.append(np.rint(np.clip(shown, 0, 1) * np.float32(255)).astype(np.uint8))
     whole = np.concatenate(bands, axis=1)[:, : tiling.height_px * scale, : tiling.width_px * scale]
     processing.write_picture(target, np.ascontiguousarray(whole.transpose(1, 2, 0)))
-    print(f"{target}: {whole.shape[2]}x{whole.shape[1]} pixels, of {len(tiling.places)} tiles")
+    size = "x".join(map(str, whole.shape[1:]))
+    print(f"{target}: {size} (height x width), of {len(tiling.places)} tiles")
+    if any(path.stat().st_mtime < (folder / RECORD).stat().st_mtime for path in files):
+        print(f"outputs in {outputs} are older than {folder}: of another picture?", file=sys.stderr)
 
 
 def main() -> None:

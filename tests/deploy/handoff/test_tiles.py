@@ -1,6 +1,7 @@
 """A picture that tiles.py cuts and joins is the one that esrdeploy enlarges."""
 
 import json
+import os
 import runpy
 import sys
 from collections.abc import Callable
@@ -255,3 +256,19 @@ def test_what_cannot_be_done_is_one_line(
     before = sorted(small.rglob("*"))
     assert said in tiles(small / "bundle", *words.split(), refused=True)
     assert sorted(small.rglob("*")) == before
+
+
+def test_outputs_that_were_there_before_the_tiles_are_doubted(
+    small: Path, tiles: Script, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(small)
+    said = tiles(small / "bundle", "join", "tiles", "drawn", "large.png")
+    assert said == "large.png: 80x80 (height x width), of 4 tiles\n"
+    cut_at = (small / "tiles" / "tiles.json").stat().st_mtime
+    os.utime(small / "drawn" / "0002.npy", (cut_at - 9, cut_at - 9))
+    monkeypatch.setattr(sys, "argv", ["tiles.py", "join", "tiles", "drawn", "again.png"])
+    runpy.run_path(str(small / "bundle" / "tiles.py"), run_name="__main__")
+    assert capsys.readouterr().err == (
+        "outputs in drawn are older than tiles: of another picture?\n"
+    )
+    assert (small / "again.png").read_bytes() == (small / "large.png").read_bytes()

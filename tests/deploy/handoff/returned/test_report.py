@@ -52,6 +52,13 @@ class TestCommand:
         result = run("verify", "--returned", tmp_path / "absent", unpacked, "--vendor", "rknn")
         assert result.exit_code == 2
         assert "found no folder" in result.stderr
+        file = tmp_path / "00-x.npy"
+        file.write_bytes(b"")
+        result = run("verify", "--returned", file, unpacked, "--vendor", "rknn")
+        assert f"found a file {file}; expected the folder" in result.stderr
+        result = run("verify", tmp_path)
+        assert result.exit_code == 2
+        assert f"'esrdeploy verify --returned {tmp_path} BUNDLE' judges" in result.stderr
 
     def test_the_page_is_whole_and_fetches_nothing(
         self, folder: Path, unpacked: Path, outputs, tmp_path: Path
