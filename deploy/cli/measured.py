@@ -91,7 +91,7 @@ def _show_worst_layer(name: str, errors: "Sequence[LayerError]", elsewhere: str)
 
     (worst,) = worst_layers(errors, 1)
     typer.echo(
-        f"{name}: of {len(errors)} tensors {worst.tensor} has the lowest SQNR, "
+        f"{name}: of {len(errors)} tensors that layers make {worst.tensor} has the lowest SQNR, "
         f"{with_unit(worst.sqnr_db)} of its own values; {elsewhere} tells of the others"
     )
 

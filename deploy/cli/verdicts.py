@@ -52,8 +52,8 @@ def show_verification(verification: "Verification", *, layers_elsewhere: str = "
     ]
     columns = ["file", "against", "parity dB mean", "lowest", "needs"]
     columns += ["SSIM lowest", "needs", "verdict"]
-    print_table(f"{verification.model}: {verification.image_note}", columns, rows)
     if rows:
+        print_table(f"{verification.model}: {verification.image_note}", columns, rows)
         typer.echo(
             "needs: what the lowest must reach to be acceptable; it cannot be told apart where it "
             f"reaches that and {UNSEEN_DB:g} dB"
@@ -92,7 +92,9 @@ def verdict_line(verification: "Verification") -> str:
     but = f"; but {', '.join(left_out)} (see above)" if left_out else ""
     unrun = ", ".join(verification.not_run_here)
     here = f"; not run here in the runtime it is made for: {unrun}" if unrun else ""
-    return verification.banner + held + but + here
+    charts = [f"{item.artifact}: {item.counted}" for item in verification.charts if item.counted]
+    low = f"; {', '.join(charts)} acceptable (see above)" if charts else ""
+    return verification.banner + low + held + but + here
 
 
 def builds_line(verifications: "Sequence[Verification]") -> str:

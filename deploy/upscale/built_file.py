@@ -117,7 +117,8 @@ def _instead_of_int8(
     found = f"{', '.join(built)} {verb} for other runtimes" if built else "there is none"
     return (
         f"enlarging with {taken.path}: no int8 file of {folder} runs in {' or '.join(backends)} "
-        f"({found}); build it with --target {backends[-1]}, or say --precision {taken.precision}"
+        f"({found}); int8 takes a build with --target {backends[-1]}; --precision "
+        f"{taken.precision} asks for this one"
     )
 
 

@@ -58,6 +58,13 @@ class ChartParity:
         needed_db = threshold_of("int8", "picture").psnr_db
         return tuple(patch for patch in self.patches if patch.parity_db < needed_db)
 
+    @property
+    def counted(self) -> str:
+        """How many patches are low, in words; nothing where none is."""
+        if not self.low:
+            return ""
+        return f"on {len(self.low)} of {len(self.patches)} patches of a {CHART_NAME} it is not"
+
     def __str__(self) -> str:
         """Return what is low and what the others reach, in one line."""
         low, others = self.low, self.patches[len(self.low) :]

@@ -10,7 +10,7 @@ measures by turns, for as many rounds as one likes.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,7 +87,8 @@ def measure_latencies(
         progress: told what is going on.
 
     Returns:
-        The latencies in the manifest's order, and what the float file drew in onnxruntime,
+        The latencies in the manifest's order, the float file's in another runtime before the first
+        int8 file that is held against it, and what the float file drew in onnxruntime,
         float32 [1, 3, H*scale, W*scale]; ``None`` where it does not run.
     """
     reference = build.manifest.float_artifact.path
@@ -108,16 +109,27 @@ def measure_latencies(
                     run = backend_runner(runtime, build.files[reference])
                     floats[runtime], output = timed(run, picture)
                     drawn = output if runtime == "ort" else drawn
+                    if item.path != reference:
+                        found.append(_latency(reference, runtime, floats[runtime], floats))
                 runs = floats.get(runtime, ())
                 if item.path != reference:
                     runs, _ = timed(backend_runner(runtime, build.files[item.path]), picture)
             except EsrdeployError as error:
                 found.append(Latency(item.path, reason=str(error)))
             else:
-                named = f"{runtime} {backend_version(runtime)}"
-                found.append(Latency(item.path, named, runs, floats.get(runtime, ())))
+                found.append(_latency(item.path, runtime, runs, floats))
             advance()
     return tuple(found), drawn
+
+
+def _latency(
+    artifact: str,
+    runtime: BackendName,
+    runs: tuple[float, ...],
+    floats: Mapping[BackendName, tuple[float, ...]],
+) -> Latency:
+    named = f"{runtime} {backend_version(runtime)}"
+    return Latency(artifact, named, runs, floats.get(runtime, ()))
 
 
 def timed(run: Runner, picture: Float32) -> tuple[tuple[float, ...], Float32]:

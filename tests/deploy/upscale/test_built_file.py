@@ -37,8 +37,8 @@ def test_onnxruntime_runs_no_int8_file_that_it_would_compute_in_float(small_buil
     assert taken.artifact.precision == "fp32"
     assert taken.instead == (
         f"enlarging with small-fp32.onnx: no int8 file of {small_build} runs in ort "
-        "(small-int8-openvino.onnx is for other runtimes); build it with --target ort, or say "
-        "--precision fp32"
+        "(small-int8-openvino.onnx is for other runtimes); int8 takes a build with --target ort; "
+        "--precision fp32 asks for this one"
     )
     with pytest.raises(UsageError, match=r"holds no int8 for ort.*--target ort"):
         find_file(small_build, precision="int8", backend="ort")

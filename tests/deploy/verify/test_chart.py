@@ -126,3 +126,6 @@ def test_the_report_shows_every_patch(small_build: Path, tmp_path: Path) -> None
     section = page[page.index('<h2 id="chart">') :].partition("</section>")[0]
     for patch in chart_patches(Size(128, 128)):
         assert f"<td>{patch.name}</td>" in section
+    counted = "patches of a test chart it is not acceptable"
+    verdict = page[: page.index("</section>")]
+    assert (counted in " ".join(verdict.split())) == ("<td>below</td>" in section)

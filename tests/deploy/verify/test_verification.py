@@ -19,6 +19,7 @@ from deploy.metrics.thresholds import THRESHOLDS, limit_reasons, threshold_of
 from deploy.runtime.backends import is_installed
 from deploy.verify.backend_error import BackendError
 from deploy.verify.judges import Judges, sample_judges
+from deploy.verify.chart import ChartParity, PatchParity
 from deploy.verify.latency import Latency
 from deploy.verify.verdict import _not_run_here
 from deploy.verify.verification import Verification
@@ -92,6 +93,16 @@ def test_every_verdict_says_what_failed_and_nothing_else(checks, parity, judges)
     assert f"{len(failed)} failed" in line
     record = verification.record()
     assert record["passed"] == (record["failures"] == [])
+
+
+@pytest.mark.parametrize("low_db", [(), (12.0,), (12.0, 26.9)])
+def test_a_low_test_chart_stands_in_the_last_line(low_db: tuple[float, ...], judges) -> None:
+    patches = [PatchParity(f"patch {at}", at) for at in (*low_db, 30.0, 40.0)]
+    charts = (ChartParity("x-int8-qnn.onnx", tuple(patches)),)
+    good = Verification("x", judges, CHECKS["passed"], compared(PARITY["near"]), charts=charts)
+    words = f"x-int8-qnn.onnx: on {len(low_db)} of {len(patches)} patches of a test chart it is not"
+    assert (words in verdict_line(good)) == bool(low_db)
+    assert good.passed
 
 
 def test_of_several_builds_the_last_line_is_of_all(judges) -> None:
