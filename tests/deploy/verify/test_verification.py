@@ -18,8 +18,8 @@ from deploy.metrics.parity import UNSEEN_DB, ImageParity, ParityResult
 from deploy.metrics.thresholds import THRESHOLDS, limit_reasons, threshold_of
 from deploy.runtime.backends import is_installed
 from deploy.verify.backend_error import BackendError
-from deploy.verify.judges import Judges, sample_judges
 from deploy.verify.chart import ChartParity, PatchParity
+from deploy.verify.judges import Judges, sample_judges
 from deploy.verify.latency import Latency
 from deploy.verify.verdict import _not_run_here
 from deploy.verify.verification import Verification
