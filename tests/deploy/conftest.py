@@ -13,14 +13,12 @@ from calib.images import write_image
 from calib.sample import sample_patches
 from deploy.build.calibrate import CalibrationRequest
 from deploy.build.request import BuildRequest
-from deploy.handoff import make
 from deploy.handoff.bundle_zip import opened
 from deploy.handoff.make import HandoffRequest, make_handoff
 from deploy.handoff.outcome import HandoffOutcome
 from deploy.network.architecture import SRVGG, Architecture, RRDBNet, tensor_shapes
 from deploy.pipeline import build_model
 from deploy.progress import Silent
-from deploy.upscale import load
 from quant.plan import QuantOptions
 from tests.deploy.builds import copied, run
 from tests.deploy.ncnn_writer import NcnnWriter
@@ -33,12 +31,11 @@ HANDOFF_PROFILES = ("qnn", "qnn-w8a16", "tensorrt", "tensorrt-10")
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory):
-    """A cache folder of this run alone: no model of another run is found, none is left."""
+    """A cache folder of this run alone: nothing that another run kept is found, none is left."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(make, "kept_folder", lambda: folder)
-        patch.setattr(load, "kept_folder", lambda: folder.with_name("compiled"))
-        folder = tmp_path_factory.mktemp("cache") / "int8"
-        yield folder
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        yield folder / "esrdeploy" / "int8"
 
 
 @pytest.fixture(scope="session", autouse=True)
