@@ -1,22 +1,21 @@
 """Recognise an output that does not pass as what it is judged as, but would as something else.
 
-A vendor's int8 outputs judged as fp16, those of one int8 model beside another, or those of a tool
-that chose its own scales held against ours, are no broken pictures: they lie where outputs of their
-own kind lie.
+A vendor's int8 outputs judged as fp16, or those of one int8 model beside another, are no broken
+pictures: they lie where outputs of their own kind lie.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from deploy.artifacts.precision import ModelPrecision
-from deploy.handoff.acceptance import Scales, most_db, required_db
+from deploy.handoff.acceptance import most_db, required_db
 from deploy.handoff.bundle_manifest import GoldenVector
 from deploy.handoff.returned.limit import Limit
 
 
 @dataclass(frozen=True)
 class MadeAs:
-    """The precision, and of int8 target and scales, as which an output would pass; parities in dB.
+    """The precision, and of int8 the target, as which an output would pass; parities in dB.
 
     Attributes:
         precision: as which it would pass.
@@ -24,7 +23,6 @@ class MadeAs:
         judged_as: what it was judged as, in words.
         required_db: what it must reach to pass so.
         between_db: to our int8 of that profile; ``None`` for fp16.
-        scales: with which it would pass, where those it is judged by are others.
     """
 
     precision: ModelPrecision
@@ -32,12 +30,11 @@ class MadeAs:
     judged_as: str
     required_db: float
     between_db: float | None = None
-    scales: Scales | None = None
 
     @property
     def named(self) -> str:
-        """As what it would pass, in few words."""
-        return _named(self.precision, self.profile, self.scales)
+        """As what it would pass, in two words."""
+        return _named(self.precision, self.profile)
 
     @property
     def cause(self) -> str:
@@ -48,14 +45,10 @@ class MadeAs:
     def evidence(self) -> str:
         """Where such outputs lie, and how to judge them."""
         beside = "" if self.between_db is None else f", and is {self.between_db:.1f} dB from ours"
-        options = f"--precision {self.precision}"
-        if self.precision == "int8":
-            options += f" --profile {self.profile}"
-        if self.scales is not None:
-            options += f" --scales {self.scales}"
+        profile = f" --profile {self.profile}" if self.precision == "int8" else ""
         return (
             f"as {self.named} it needs {self.required_db:.1f} dB{beside}; if that is what was run, "
-            f"judge it with {options}"
+            f"judge it with --precision {self.precision}{profile}"
         )
 
 
@@ -75,24 +68,14 @@ def made_as(
     if limit.precision == "fp32" and psnr_db >= fp16_db:
         return MadeAs("fp16", limit.profile, judged_as, fp16_db)
 
-    def passes(profile: str, scales: Scales) -> bool:
-        most = most_db("int8", vector, scales, profile)
-        needed_db = required_db("int8", vector, scales, profile)
-        return needed_db <= psnr_db and (most is None or psnr_db <= most)
-
     for profile in sorted(between_db, key=lambda name: between_db[name], reverse=True):
-        same = limit.precision == "int8" and profile == limit.profile
-        if not same and passes(profile, limit.scales):
-            needed_db = required_db("int8", vector, limit.scales, profile)
+        needed_db = required_db("int8", vector, limit.scales, profile)
+        most = most_db("int8", vector, limit.scales, profile)
+        same = (limit.precision, limit.profile) == ("int8", profile)
+        if not same and needed_db <= psnr_db and (most is None or psnr_db <= most):
             return MadeAs("int8", profile, judged_as, needed_db, between_db[profile])
-    if (limit.precision, limit.scales) == ("int8", "ours") and passes(limit.profile, "own"):
-        needed_db = required_db("int8", vector, "own", limit.profile)
-        between = between_db[limit.profile]
-        return MadeAs("int8", limit.profile, judged_as, needed_db, between, "own")
     return None
 
 
-def _named(precision: ModelPrecision, profile: str, scales: Scales | None = None) -> str:
-    if precision != "int8":
-        return precision
-    return f"int8 {profile}" if scales is None else "int8 with scales of a tool's own"
+def _named(precision: ModelPrecision, profile: str) -> str:
+    return f"int8 {profile}" if precision == "int8" else precision

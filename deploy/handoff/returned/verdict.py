@@ -11,6 +11,7 @@ import numpy as np
 from calib.images import Picture
 from deploy.artifacts.precision import ModelPrecision
 from deploy.diagnosis.pictures import Finding
+from deploy.handoff.acceptance import LEAST_INT8_DB
 from deploy.handoff.returned.image_verdict import FIGURES, ReturnedImage
 from deploy.handoff.returned.limit import Limit
 from deploy.handoff.returned.shared_error import LEAST_SHARED
@@ -147,9 +148,13 @@ class Returned:
         if not far:
             return ()
         worst = min(far, key=lambda image: image.psnr_db)
+        otherwise = ""
+        held_by_ours = (self.precision, self.limit.scales) == ("int8", "ours")
+        if held_by_ours and worst.psnr_db >= LEAST_INT8_DB:
+            otherwise = f"; scales of a tool's own need {LEAST_INT8_DB:g} (--scales own)"
         return (
             f"too far off: {len(far)} of {len(self.images)} outputs, the worst {worst.name}: "
-            f"{worst.psnr_db:.1f} dB from float, needs {worst.required_db:.1f}",
+            f"{worst.psnr_db:.1f} dB from float, needs {worst.required_db:.1f}{otherwise}",
         )
 
     @property

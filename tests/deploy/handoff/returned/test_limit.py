@@ -66,8 +66,10 @@ def test_every_figure_of_a_verdict_follows(
     assert (record["scales"], record["scales_asked_for"]) == (taken, scales is not None)
     assert record["limit"] == found.limit.text
     if taken == "ours":
-        assert "scales of a tool's own" in (found.cause or "")
-        assert "--scales own" in (found.explanation or "")
+        (line,) = found.too_far_off
+        assert line.endswith("; scales of a tool's own need 27 (--scales own)")
+    else:
+        assert found.too_far_off == ()
 
 
 def test_the_command_and_its_page_say_which(
