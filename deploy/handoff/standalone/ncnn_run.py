@@ -6,11 +6,14 @@ It needs ncnn and numpy, and array_files.py beside it.
 """
 
 import argparse
+import sys
 from pathlib import Path
 
-import array_files  # type: ignore[import-not-found]  # lies beside it in the bundle
 import ncnn
 import numpy as np
+
+sys.dont_write_bytecode = True  # a bundle stays as it was handed over
+import array_files  # type: ignore[import-not-found]  # noqa: E402  # lies beside it in the bundle
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "input"
 

@@ -27,6 +27,7 @@ import numpy as np
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
+sys.dont_write_bytecode = True  # a bundle stays as it was handed over
 import processing  # type: ignore[import-not-found]  # noqa: E402  # lies above it in the bundle
 
 _CROP = re.compile(r"(?P<photo>.*)@(?P<top>\d+),(?P<left>\d+)(?:/(?P<reduction>\d+))?")

@@ -10,10 +10,13 @@ of the chip instead of its driver: minutes a picture, and --soc-model and --htp-
 """
 
 import argparse
+import sys
 from pathlib import Path
 
-import array_files  # type: ignore[import-not-found]  # lies beside it in the bundle
 import onnxruntime
+
+sys.dont_write_bytecode = True  # a bundle stays as it was handed over
+import array_files  # type: ignore[import-not-found]  # noqa: E402  # lies beside it in the bundle
 
 HERE = Path(__file__).resolve().parent
 

@@ -13,11 +13,14 @@ golden ones: uint8 [1,H,W,C] as those, or float32 [1,C,H,W] in [0,1].
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
-import array_files  # type: ignore[import-not-found]  # lies beside it in the bundle
 import numpy as np
 from rknn.api import RKNN
+
+sys.dont_write_bytecode = True  # a bundle stays as it was handed over
+import array_files  # type: ignore[import-not-found]  # noqa: E402  # lies beside it in the bundle
 
 HERE = Path(__file__).resolve().parent
 

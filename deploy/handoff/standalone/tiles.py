@@ -33,7 +33,9 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-import processing  # type: ignore[import-not-found]  # lies beside it in the bundle
+
+sys.dont_write_bytecode = True  # a bundle stays as it was handed over
+import processing  # type: ignore[import-not-found]  # noqa: E402  # lies beside it in the bundle
 
 MARGIN_PX = 24
 RECORD = "tiles.json"

@@ -8,10 +8,13 @@ becomes RETURNED/NAME.npy, float32. It needs numpy, and array_files.py beside it
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
-import array_files  # type: ignore[import-not-found]  # lies beside it in the bundle
 import numpy as np
+
+sys.dont_write_bytecode = True  # a bundle stays as it was handed over
+import array_files  # type: ignore[import-not-found]  # noqa: E402  # lies beside it in the bundle
 
 
 def exported_output(path: Path) -> array_files.Array:

@@ -1,8 +1,10 @@
 """Each script of a bundle says in one line what it cannot use, and leaves with status 2."""
 
 import json
+import os
 import runpy
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -158,3 +160,13 @@ def test_what_cannot_be_used_is_one_line(
         assert left.value.code == 2, (words, shown)
         assert shown.count("\n") == 1, (words, shown)
         assert shown.startswith(f"{script}: "), shown
+
+
+@pytest.mark.parametrize("script", sorted(SCRIPTS))
+def test_a_bundle_stays_as_it_was_handed_over(script: str, bundle: Path) -> None:
+    """Python would keep what it compiles beside a script, in a file that no manifest names."""
+    path = bundle / "bundle" / FOLDERS[script] / script
+    plain = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    ran = subprocess.run([sys.executable, path], check=False, capture_output=True, env=plain)
+    assert b"Traceback" not in ran.stderr or b"No module named" in ran.stderr
+    assert not [*(bundle / "bundle").rglob("__pycache__")]
