@@ -283,19 +283,17 @@ def main() -> None:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     cutting = commands.add_parser("cut", help="picture -> inputs of the network")
-    cutting.add_argument("picture", type=Path)
+    cutting.add_argument("path", metavar="picture", type=Path)
     cutting.add_argument("folder", type=Path, help="a new one")
     cutting.add_argument("--form", choices=("npy", "raw", "npz"), default="npy")
     cutting.add_argument("--margin", type=int, help=f"pixels of a tile; {MARGIN_PX} by itself")
     joining = commands.add_parser("join", help="outputs of the network -> picture")
     joining.add_argument("folder", type=Path, help="the one that was cut into")
     joining.add_argument("outputs", type=Path, help="folder of what the network made")
-    joining.add_argument("picture", type=Path, help="a .png to write")
-    given = parser.parse_args()
-    if given.command == "cut":
-        cut(given.picture, given.folder, given.form, given.margin)
-    else:
-        join(given.folder, given.outputs, given.picture)
+    joining.add_argument("target", metavar="picture", type=Path, help="a .png to write")
+    given = vars(parser.parse_args())
+    command = cut if given.pop("command") == "cut" else join
+    command(**given)
 
 
 if __name__ == "__main__":
