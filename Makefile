@@ -43,6 +43,7 @@ site: $(VENV)/installed-site
 	@echo "dist/site/index.html opens in a browser, without a server"
 
 install: $(VENV)/installed
+	@echo "esrdeploy is in $(BIN); '. $(BIN)/activate' puts it on PATH in this terminal"
 
 package: $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet build check-wheel-contents twine

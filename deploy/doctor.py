@@ -23,7 +23,7 @@ from typing import Any, Literal
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from calib.extras import PACKAGE, install_command, requirements
+from calib.extras import PACKAGE, install_command, pip_install, requirements
 from deploy.network.model_listing import catalogue
 from deploy.runtime.cpu import this_machine
 
@@ -109,7 +109,7 @@ def _libraries() -> Iterator[Finding]:
         if found.status == "good":
             good.append(f"{found.what} {found.found}")
         else:
-            yield replace(found, status="broken", to_do=f"pip install '{requirement}'")
+            yield replace(found, status="broken", to_do=f"{pip_install()} '{requirement}'")
     yield Finding("libraries", "good", ", ".join(good))
 
 

@@ -53,7 +53,9 @@ def test_every_extra_exists(page: Path) -> None:
     project = (ROOT / "pyproject.toml").read_text()
     extras = project.partition("[project.optional-dependencies]")[2].partition("\n[")[0]
     text = page.read_text(encoding="utf-8")
-    for named in re.findall(r"(?:\.|esrdeploy|\.whl)\[([\w,]+)\]|extra `(\w+)`", text):
+    for named in re.findall(
+        r"(?:\.|esrdeploy|\.whl)\[([\w,]+)\]|extra(?:\]\([^)]*\))? `(\w+)`", text
+    ):
         for extra in "".join(named).split(","):
             assert re.search(rf"^{extra} = \[", extras, re.MULTILINE), extra
 

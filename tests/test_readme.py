@@ -109,6 +109,18 @@ def test_figures_are_those_of_the_results() -> None:
             assert told.split(" | ")[column] == f"{parity:.1f} dB, {change:+.2f} dB"
 
 
+def test_the_speed_of_the_ort_files_is_that_of_the_results() -> None:
+    speed = RESULTS[RESULTS.index("\n## Speed\n") :].partition("\n### ")[0]
+    for setting, words in (
+        ("default", "run {} times as fast as float"),
+        ("full-integer", "with `--full-integer` {}."),
+    ):
+        rows = re.findall(rf"^\| {setting}/\S+-int8-ort\.onnx \| (.+) \|$", speed, re.MULTILINE)
+        times = [float(row.split(" | ")[4]) for row in rows]
+        assert len(times) >= 3
+        assert words.format(f"{min(times):.1f} to {max(times):.1f}") in README
+
+
 def test_targets_and_vendors_are_all_there_are() -> None:
     guide = (ROOT / "docs/guides/quantization.md").read_text(encoding="utf-8")
     sentence = re.search(r"`--target` takes (.*?);", guide, re.DOTALL)

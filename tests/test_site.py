@@ -26,12 +26,12 @@ pytest.importorskip("mkdocs", reason="'make site' installs what the site is buil
 
 FAULTS_PAGE = "guides/when-verification-fails.md"
 NOT_DRAWN = (
-    "the digest is not the manifest's",  # whatever it is, nothing of it is run
-    "a file is not in the manifest",
-    "a value beyond fp16",  # no official network has one; tests/deploy/verify/test_faults.py does
-    "a plan that does not follow",  # the file draws what it did
-    "parity below what is needed",  # of a good file
-    "taken: ",  # and accepted
+    "`the file was changed after its manifest was written`",  # whatever it is, nothing of it is run
+    "`is not in the manifest`",
+    "`fp16 overflow`",  # no official network has one; tests/deploy/verify/test_faults.py does
+    "`stale: the plan was made from`",  # the file draws what it did
+    "`needs 27`",  # of a good file
+    "`taken: `",  # and accepted
 )
 
 

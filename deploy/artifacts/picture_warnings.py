@@ -28,7 +28,7 @@ def warnings_of(calibrated_on: ImagesSummary, verified_on: VerifiedOn | None) ->
     """
     count, own = calibrated_on.count, calibrated_on.origin == "folder"
     asked = calibrated_on.requested or count
-    if count < ENOUGH or (own and count < asked):
+    if count < ENOUGH:
         wanted = f" where --calib-count takes {asked}" if count < asked else ""
         held = ""
         if verified_on is not None and verified_on.choice == "held-back" and count < asked:

@@ -25,8 +25,11 @@ def doctor(
     if as_json:
         print_json("esrdeploy.cli.doctor/1", found.record())
     else:
-        rows = [[one.what, one.status, one.found, one.to_do] for one in found.findings]
-        print_table("this installation", ["what", "status", "found", "to do"], rows)
+        rows = [[one.what, one.status, one.found] for one in found.findings]
+        print_table("this installation", ["what", "status", "found"], rows)
+        for one in found.findings:
+            if one.to_do:  # on a line of its own, to be copied
+                typer.echo(f"{one.what}: {one.to_do}")
         typer.echo(
             "ready: esrdeploy build --model x4plus-anime-6b --precision int8"
             if found.works

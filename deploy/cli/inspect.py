@@ -36,11 +36,18 @@ def inspect(
             "exit 1 if it cannot take one.",
         ),
     ] = None,
-    nodes: Annotated[bool, typer.Option("--nodes", help="List every node.")] = False,
-    ranges: Annotated[bool, typer.Option("--ranges", help="List every activation range.")] = False,
+    nodes: Annotated[
+        bool, typer.Option("--nodes", help="List every node, and in which precision it computes.")
+    ] = False,
+    ranges: Annotated[
+        bool, typer.Option("--ranges", help="List the range of every QDQ pair.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show the inputs, precision of every node, ranges, size and MACs of an ONNX file."""
+    """Show inputs, outputs, size, MACs and the precision of nodes, by operator, of an ONNX file.
+
+    --nodes lists every node, --ranges the range of every QDQ pair.
+    """
     if path.is_dir():
         if rules is not None or supported is not None or nodes or ranges:
             raise UsageError(

@@ -14,6 +14,7 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
 from calib.errors import UsageError
+from calib.extras import pip_install
 from calib.files import temporary_folder
 from deploy import __version__
 from deploy.handoff.bundle_zip import pack
@@ -40,8 +41,8 @@ def write_own_wheel(folder: Path) -> Path:
         installed = distribution(_NAME)
     except PackageNotFoundError as error:
         raise UsageError(
-            f"{_NAME} runs without being installed, so a bundle cannot carry it; install it with "
-            "'pip install .' or 'pip install -e .'"
+            f"{_NAME} runs without being installed, so a bundle cannot carry it; in its checkout "
+            f"run: {pip_install()} ."
         ) from error
     path = folder / f"{_NAME}-{__version__}-py3-none-any.whl"
     with temporary_folder("wheel") as root:

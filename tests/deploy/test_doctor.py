@@ -11,7 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 from typer.testing import CliRunner
 
-from calib.extras import install_command, requirements
+from calib.extras import install_command, pip_install, requirements
 from deploy import doctor
 from deploy.cli import app
 from deploy.network.known_models import MODELS
@@ -64,7 +64,7 @@ def test_a_library_at_fault_is_named_with_what_to_do(
     assert not found.works
     broken = {one.what: one for one in found.findings if one.status == "broken"}
     assert set(broken) == {name}
-    assert broken[name].to_do.startswith(f"pip install '{name}")
+    assert broken[name].to_do.startswith(f"{pip_install()} '{name}")
     expected = {
         "absent": "not installed",
         "too old": "0.0.1, where",
@@ -109,8 +109,10 @@ def test_the_command_shows_every_finding_and_brackets_stay(
     monkeypatch.setattr(doctor, "_installed", lambda _: missing)
     result = CliRunner().invoke(app, ["doctor", "--out", str(tmp_path)])
     assert result.exit_code == 1
-    assert "pip install 'openvino>=" in result.stdout
+    lines = result.stdout.splitlines()
+    assert f"extra openvino: {install_command('openvino')}" in lines
     document = json.loads(CliRunner().invoke(app, ["doctor", "--json"]).stdout)
     assert document["works"] is False
     for one in document["findings"]:
+        assert not one["to_do"] or f"{one['what']}: {one['to_do']}" in lines
         assert re.search(rf"│ {re.escape(one['what'])} +│", result.stdout)

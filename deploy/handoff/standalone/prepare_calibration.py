@@ -64,7 +64,7 @@ def degrader(listed: dict[str, Any]) -> Callable[[processing.Picture], processin
     except ImportError:
         processing.refuse(
             "these pictures are degraded photographs, which esrdeploy makes: install it first, "
-            "pip install ../esrdeploy-*.whl"
+            f"{sys.executable} -m pip install ../esrdeploy-*.whl"
         )
     content = json.dumps(listed["degradation"]).encode()
     how = decode(content, Degradation, "patches.json", UsageError, "unpack the bundle again")

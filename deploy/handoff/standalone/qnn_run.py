@@ -35,8 +35,8 @@ def on_chip(model: Path, settings: dict[str, str]) -> onnxruntime.InferenceSessi
         import onnxruntime_qnn  # noqa: PLC0415  # the CPU does without
     except ImportError as error:
         array_files.refuse(
-            f"onnxruntime-qnn 2 or later cannot be loaded ({error}); run 'pip install "
-            "onnxruntime onnxruntime-qnn', on Python 3.11 or later; or give --backend CPU"
+            f"onnxruntime-qnn 2 or later cannot be loaded ({error}); run '{sys.executable} -m pip "
+            "install onnxruntime onnxruntime-qnn', on Python 3.11 or later; or give --backend CPU"
         )
     name = onnxruntime_qnn.get_ep_name()
     onnxruntime.register_execution_provider_library(name, onnxruntime_qnn.get_library_path())

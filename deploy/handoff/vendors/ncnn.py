@@ -45,7 +45,7 @@ Blob `input`: {{ "1 plane" if gray else "3 planes" }} of {{ tile.size }}, {{ "lu
 
 ## Run the golden inputs
 
-    pip install ncnn numpy
+    python -m pip install ncnn numpy
     python ncnn_run.py {{ model }}-int8.param --out returned
     python ncnn_run.py {{ model }}-fp32.param --out returned-fp32
 

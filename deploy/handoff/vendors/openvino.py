@@ -29,7 +29,7 @@ Input `input` {{ input_type }} [{{ input_shape | join(",") }}]; output `output` 
 
 ## Run the golden inputs
 
-    pip install openvino numpy
+    python -m pip install openvino numpy
     python openvino_run.py {{ model }}-int8.xml --out returned
     python openvino_run.py {{ model }}-fp32.xml --out returned-fp32
 

