@@ -79,3 +79,17 @@ def test_every_link_to_a_page_leads_there(page: Path) -> None:
         if anchor:
             headings = re.findall(r"^#+ (.*)$", leads_to.read_text(encoding="utf-8"), re.MULTILINE)
             assert anchor in {re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in headings}
+
+
+@named_pages
+def test_what_is_made_with_the_site_is_said_to_be(page: Path) -> None:
+    """The reference and pictures are not in the repository: its pages say so."""
+    paragraphs = re.split(r"\n\n|\n(?=\|)", page.read_text(encoding="utf-8"))
+    made = [text for text in paragraphs if "](reference/" in text or "<!-- picture: " in text]
+    assert [text for text in made if "`make site`" not in text] == []
+
+
+def test_something_is_made_with_the_site() -> None:
+    texts = [page.read_text(encoding="utf-8") for page in PAGES]
+    assert sum("](reference/" in text for text in texts) > 2
+    assert sum("<!-- picture: " in text for text in texts) > 4
