@@ -39,6 +39,9 @@ NOT_RUN = {
     "esrdeploy build --model animevideov3 --calib HALF --mode whole": (
         "a figure of halves of photographs that are no part of the project, run by hand"
     ),
+    "esrdeploy build --model animevideov3 --calib DIV2K --target qnn --target qnn-w8a16": (
+        "of pictures of DIV2K that are not scored on, run by hand"
+    ),
     "esrdeploy compare OTHER_HALF --model animevideov3": "of the build before it",
 }
 FURNISHED = "esrdeploy build --weights my-finetune.pth"
