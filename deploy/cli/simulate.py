@@ -105,12 +105,14 @@ def simulated(request: "SimulationRequest", *, yes: bool) -> "Simulation":
         UsageError: it may not, or nobody can be asked.
     """
     from deploy.simulate.plan import plan_simulation
+    from deploy.simulate.simulate import require_route
     from deploy.simulate.simulate import simulate as run
     from deploy.simulate.toolchains import find_toolchain
 
     plan = plan_simulation(request, find_toolchain(request.target))
     progress = make_progress()
     if plan.missing:
+        require_route(plan)
         _require_consent(plan, progress, yes=yes)
     return run(plan, progress)
 

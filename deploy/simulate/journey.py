@@ -59,10 +59,10 @@ class Journey:
         make_folder(self._outputs)
         usage: dict[str, Usage] = {}
         *before, last = stages
-        if self._left:
+        if self.left:
             usage |= self._run_once(before, progress)
             usage[last.name] = self._draw(last, progress)
-        for name in self._left:
+        for name in self.left:
             raise ToolchainError(
                 f"{self._title(last)} left no output for {name}; its log is {self._log(last)}"
             )
@@ -113,7 +113,7 @@ class Journey:
         return tuple(name for name in names if (self._outputs / f"{name}.npy").is_file())
 
     @property
-    def _left(self) -> list[str]:
+    def left(self) -> list[str]:
         """Golden inputs to run that have no output."""
         return [name for name in self._names if name not in self._drawn]
 
@@ -130,16 +130,16 @@ class Journey:
         return usage
 
     def _draw(self, stage: Stage, progress: Progress) -> Usage:
-        with progress.stage(self._title(stage), len(self._left)) as advance:
+        with progress.stage(self._title(stage), len(self.left)) as advance:
             return run_step(self._step(stage), self._counting(advance))
 
     def _counting(self, advance: Advance) -> Callable[[], None]:
         """Return what reports every output that has come since it was called last."""
-        seen = len(self._left)
+        seen = len(self.left)
 
         def watch() -> None:
             nonlocal seen
-            left = len(self._left)
+            left = len(self.left)
             for _ in range(seen - left):
                 advance()
             seen = left

@@ -1,7 +1,7 @@
 """Tell a simulation: environments, then route by route stages, outputs and the verdict on them."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,30 +39,43 @@ def simulate(plan: SimulationPlan, progress: Progress) -> Simulation:
         folder = request.out or Path(f"{manifest.stem}-{toolchain.name}-simulated")
         environments = tuple(place.folder.name for place in plan.places)
         digest = sha256_file(root / MANIFEST_NAME)
-        for line in _slowness(plan, manifest, len(routes)):
-            progress.note(line)
         open_folder(folder, SimulationRecord(digest, toolchain.name, environments))
+        journeys = [Journey(plan, root, manifest, route, folder / route.name) for route in routes]
+        for line in _slowness(plan, manifest, journeys):
+            progress.note(line)
         for place in plan.places:
             make_environment(place, folder / "install.log", request.limit_s, progress)
-        journeys = [Journey(plan, root, manifest, route, folder / route.name) for route in routes]
         gone = [journey.go(progress) for journey in journeys]
         return Simulation(toolchain, manifest.model, folder, tuple(gone), left_out)
 
 
-def _slowness(plan: SimulationPlan, manifest: BundleManifest, routes: int) -> Iterator[str]:
+def require_route(plan: SimulationPlan) -> None:
+    """Make sure that a bundle has a file that the toolchain takes, before anything is installed.
+
+    Raises:
+        UsageError: it has none, or lacks that of a route that was asked for by name.
+        VerificationError: the bundle is damaged.
+    """
+    with opened(plan.request.bundle) as root:
+        routes_of(plan, read_contents(root))
+
+
+def _slowness(
+    plan: SimulationPlan, manifest: BundleManifest, journeys: Sequence[Journey]
+) -> Iterator[str]:
     """Yield what a user should know before a slow toolchain runs a network of this size."""
     rate = plan.toolchain.seconds_per_gmac
     network = manifest.network
     gmacs = network.macs / 1e9
     minutes = (rate or 0.0) * gmacs / 60
-    if minutes < _SLOW_MINUTES:
+    left = sum(len(journey.left) for journey in journeys)
+    if minutes < _SLOW_MINUTES or not left:
         return
-    pictures = min(plan.request.first or len(manifest.golden), len(manifest.golden))
     yield (
         f"{plan.toolchain.name} is slow: {manifest.model} at {network.tile.size}, as the bundle "
         f"has it, is {gmacs:.3g} billion multiply-accumulates, about {minutes:.2g} minutes a "
-        f"picture on two cores; pictures to run: {pictures} on each of {routes} routes. --first N "
-        "runs fewer, and a build of a smaller --size is quicker"
+        f"picture on two cores; pictures to run on all routes: {left}. --first N runs fewer, "
+        "and a build of a smaller --size is quicker"
     )
 
 

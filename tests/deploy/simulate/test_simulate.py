@@ -129,7 +129,8 @@ def test_what_a_slow_toolchain_will_take_is_said_first(simulate: Callable, vacc_
     with opened(vacc_only) as root:
         macs = read_contents(root).network.macs
     assert f"{macs / 1e9:.3g} billion multiply-accumulates, about {macs / 1e8:.2g} minutes" in line
-    assert "1 on each of 1 routes" in line
+    assert "pictures to run on all routes: 1" in line
+    assert "is slow" not in simulate("--first", 1, "--route", "float", change=slow).stderr
     assert result.stderr.index(line) < result.stderr.index("float: run")
 
 
@@ -206,7 +207,9 @@ def test_a_folder_of_something_else_is_refused(
 
 
 def test_a_route_of_no_file_or_no_name_is_refused(simulate: Callable, tmp_path: Path) -> None:
-    assert "--vendor nobody" in the_line(simulate("--route", "other"))
+    refused = simulate("--route", "other")
+    assert "--vendor nobody" in the_line(refused)
+    assert "not installed yet" not in refused.output  # nobody is told of gigabytes in vain
     assert "choose of float, int8, other" in the_line(simulate("--route", "abacus"))
     assert not (tmp_path / "out").exists()
 
