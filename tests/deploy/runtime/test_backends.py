@@ -1,6 +1,7 @@
 """The runtimes a file can be run with: which are there, and that each computes the file."""
 
 import importlib.metadata
+import re
 
 import numpy as np
 import onnx
@@ -8,6 +9,7 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 
 from calib.errors import GraphError, UsageError
+from calib.extras import pip_install
 from deploy.runtime import backends
 from deploy.runtime.backends import (
     BACKENDS,
@@ -65,7 +67,7 @@ def test_onnxruntime_is_always_there_and_an_extra_may_be_missing(monkeypatch) ->
     assert asked == ["openvino"]
     require_backends(["ort"])
     require_backends([])
-    message = r"the backend openvino is not installed; run: pip install 'openvino>="
+    message = rf"the backend openvino is not installed; run: {re.escape(pip_install())} 'openvino>="
     with pytest.raises(UsageError, match=message):
         require_backends(["ort", "openvino"])
 

@@ -8,6 +8,7 @@ import safetensors.torch
 import torch
 
 from calib.errors import UnknownArchitectureError, WeightsError
+from calib.extras import pip_install
 from deploy.network import load
 from deploy.network.architecture import RRDBNet
 from deploy.network.spandrel_module import find, library
@@ -123,7 +124,7 @@ def test_a_network_of_ours_with_a_fault_is_not_called_another(
     torch.save(state, tmp_path / "x.pth")
     with pytest.raises(WeightsError) as refusal:
         load.load_network("mine", tmp_path / "x.pth")
-    assert ("spandrel may know it: pip install" in str(refusal.value)) == helped
+    assert (f"spandrel may know it: {pip_install()}" in str(refusal.value)) == helped
 
 
 def test_what_is_installed_but_cannot_be_loaded_is_told(monkeypatch) -> None:
