@@ -6,7 +6,7 @@ Every program reads the picture, enlarges it and writes a PNG, in a process of i
 the other, round by round: start-up and loading count, as they do for whoever runs it. Seconds are
 the least of the rounds, ``times`` is the median over the rounds of the fastest float32 program's
 time (of the other programs') by this one's in the same round. Parity is the PSNR with what torch
-makes of the whole picture, both at 8 bits; ``inf`` says that every pixel is the same.
+makes of the whole picture, both at 8 bits; ``identical`` says that every pixel is the same.
 
 The build holds int8 files for the runtimes that are compared:
 
@@ -23,6 +23,7 @@ from pathlib import Path
 from measured import Cost, run_measured
 
 from calib.images import read_image
+from deploy.metrics.decibels import decibels
 from deploy.metrics.psnr_ssim import psnr_db
 from deploy.runtime.cpu import this_machine
 
@@ -83,7 +84,7 @@ def lines(programs: Sequence[str], costs: dict[str, list[Cost]], folder: Path) -
         yield (
             f"| {program} | {min(cost.seconds for cost in own):.1f} | "
             f"{statistics.median(ratios):.2f} | {max(cost.peak_mb for cost in own):.0f} | "
-            f"{psnr_db(truth, picture):.2f} |"
+            f"{decibels(psnr_db(truth, picture))} |"
         )
 
 
