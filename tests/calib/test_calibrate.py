@@ -167,10 +167,17 @@ from calib.calibrate import calibrate
 from calib.choose_patches import folder_patches
 
 folder, wanted = Path(sys.argv[1]), sys.argv[2].split(",")
+last = int(sys.argv[3])  # image, behind which the job waits to be killed
+
+def told(done, total):
+    print(done, flush=True)
+    if done >= last:
+        time.sleep(3600)
+
 patches = folder_patches(folder / "images", mode="whole", count=None, seed=0)
 table = calibrate(
     onnx.load(folder / "model.onnx"), wanted, patches, journal=folder / "calibration.journal",
-    on_image=lambda done, total: print(done, flush=True),
+    on_image=told,
 )
 table.save(folder / "calibration.json")
 """
@@ -184,14 +191,14 @@ def test_sigkill_at_any_moment_costs_no_byte(dense_block: onnx.ModelProto, tmp_p
         write_image(tmp_path / "images" / f"{number}.png", picture)
     onnx.save(dense_block, tmp_path / "model.onnx")
 
-    def start() -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", JOB, str(tmp_path), ",".join(WANTED)]
+    def start(last: int = 99) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", JOB, str(tmp_path), ",".join(WANTED), str(last)]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
 
     finished = 0
     for delay_s in (0.0, 0.013, 0.031):
-        with start() as killed:
+        with start(11) as killed:
             assert killed.stdout is not None
             if finished:  # a start that finds a journal first says how far it is
                 assert int(killed.stdout.readline()) >= finished
