@@ -28,7 +28,7 @@ def warnings_of(calibrated_on: ImagesSummary, verified_on: VerifiedOn | None) ->
     """
     count, own = calibrated_on.count, calibrated_on.origin == "folder"
     asked = calibrated_on.requested or count
-    if count < ENOUGH:
+    if count < ENOUGH or (own and count < asked):
         wanted = f" where --calib-count takes {asked}" if count < asked else ""
         held = ""
         if verified_on is not None and verified_on.choice == "held-back" and count < asked:
@@ -54,11 +54,13 @@ def warnings_of(calibrated_on: ImagesSummary, verified_on: VerifiedOn | None) ->
 
 
 def _cost(count: int) -> str:
-    """Return what so few pictures cost where it was measured; nothing where it is none."""
+    """Return what so few pictures cost, as far as it was measured."""
     for most, mean_db, worst_db in _COSTS:
         if count <= most:
             return (
                 f" (animevideov3 for ort, on other photographs: {mean_db} dB of parity less than "
                 f"with 50, {worst_db} dB on the worst)"
             )
-    return ""
+    if count < ENOUGH:
+        return ""
+    return " (animevideov3 for ort, on other photographs: less than 0.1 dB of the mean parity)"

@@ -181,8 +181,8 @@ def test_a_folder_of_pictures_beside_a_finished_table_is_refused(
         (1, 1, True, True),
         (1, 1, False, True),
         (4, 50, True, True),
-        (20, 50, True, False),
-        (8, 50, True, False),
+        (20, 50, True, True),
+        (8, 50, True, True),
         (7, 50, True, True),
         (32, 50, False, False),
         (2, 2, False, True),
@@ -204,6 +204,8 @@ def test_too_few_pictures_are_warned_of(count: int, asked: int, own: bool, warne
     assert all(f"judged on {count} photograph" in line for line in few)
     assert [*lines, *few] == found
     assert any("dB of parity less" in line for line in lines) == (count <= 4)
+    little = "less than 0.1 dB of the mean parity"
+    assert any(little in line for line in lines) == (warned and count >= 8)
 
 
 def test_too_few_to_hold_any_back_says_on_what_is_judged(mine: Path, tmp_path: Path) -> None:
