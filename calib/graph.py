@@ -23,6 +23,9 @@ from calib.digest import sha256_bytes
 from calib.errors import GraphError
 from calib.form import Form
 
+QDQ_PAIR = frozenset({"QuantizeLinear", "DequantizeLinear"})
+"""The operators of a QDQ pair."""
+
 _TensorType = tuple[int, tuple[int, ...] | None]
 
 

@@ -9,10 +9,9 @@ import onnx
 from onnx import TensorProto, numpy_helper
 
 from calib.errors import GraphError
-from calib.graph import GraphIndex
+from calib.graph import QDQ_PAIR, GraphIndex
 
 HALF_TYPES = frozenset({TensorProto.FLOAT16, TensorProto.BFLOAT16})
-_PAIR = frozenset({"QuantizeLinear", "DequantizeLinear"})
 _TYPE_ATTRIBUTES = frozenset({"to", "dtype", "stash_type"})
 
 
@@ -42,7 +41,7 @@ def reference_graph(model: onnx.ModelProto) -> onnx.ModelProto:
 
     How a provider computes fp16 nodes depends on what stands beside them, and on the processor.
     """
-    scales = {node.input[1] for node in model.graph.node if node.op_type in _PAIR}
+    scales = {node.input[1] for node in model.graph.node if node.op_type in QDQ_PAIR}
     typed = any(t.name in scales and t.data_type in HALF_TYPES for t in model.graph.initializer)
     return in_float32(model) if typed else model
 

@@ -10,10 +10,9 @@ import numpy as np
 import onnx
 
 from calib.arrays import AnyArray
-from calib.graph import GraphIndex
+from calib.graph import QDQ_PAIR, GraphIndex
 from deploy.diagnosis.weights import convolution_weights, weight_faults
 
-_PAIR = frozenset({"QuantizeLinear", "DequantizeLinear"})
 _FLOAT = onnx.TensorProto.FLOAT
 _FLOATS: dict[int, str] = {_FLOAT: "float32", onnx.TensorProto.FLOAT16: "fp16"}
 
@@ -43,7 +42,7 @@ def _parameter_faults(expected: GraphIndex, found: GraphIndex) -> Iterator[str]:
     told: set[str] = set()
     for node in expected.nodes:
         twin = nodes.get(node.name)
-        if node.op_type not in _PAIR or twin is None or twin.op_type != node.op_type:
+        if node.op_type not in QDQ_PAIR or twin is None or twin.op_type != node.op_type:
             continue
         for slot, what in ((1, "scale"), (2, "zero point")):
             wanted, seen = (
@@ -72,10 +71,10 @@ def _parameter_fault(what: str, name: str, wanted: AnyArray, seen: AnyArray) -> 
 
 def _left_in_float(expected: GraphIndex, found: GraphIndex) -> Iterator[str]:
     """Name tensors that should be quantized and are not."""
-    present = {node.name for node in found.nodes if node.op_type in _PAIR}
+    present = {node.name for node in found.nodes if node.op_type in QDQ_PAIR}
     told: set[str] = set()
     for node in expected.nodes:
-        if node.op_type not in _PAIR or node.name in present:
+        if node.op_type not in QDQ_PAIR or node.name in present:
             continue
         codes = node.output[0] if node.op_type == "QuantizeLinear" else node.input[0]
         if codes not in told:
@@ -89,7 +88,7 @@ def _precision_faults(expected: GraphIndex, found: GraphIndex) -> Iterator[str]:
     nodes = {node.name: node for node in found.nodes}
     for node in expected.nodes:
         twin = nodes.get(node.name)
-        if twin is None or node.op_type in _PAIR or node.op_type == "Cast":
+        if twin is None or node.op_type in QDQ_PAIR or node.op_type == "Cast":
             continue
         wanted, seen = (
             index.element_type(of.output[0]) for index, of in ((expected, node), (found, twin))

@@ -13,10 +13,9 @@ from functools import partial
 
 import onnx
 
-from calib.graph import GraphIndex, attribute_of
+from calib.graph import QDQ_PAIR, GraphIndex, attribute_of
 from calib.segments import Segment, segment_model
 
-_PAIR = frozenset(("DequantizeLinear", "QuantizeLinear"))
 _FLOATS = frozenset((onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16))
 _INTERPOLATION_PX = {"nearest": 1, "linear": 1, "cubic": 2}
 
@@ -91,7 +90,7 @@ def _head(index: GraphIndex) -> set[str]:
             head.add(node.name)
     for node in reversed(index.nodes):
         readers = [reader for name in node.output for reader in index.consumers(name)]
-        prepares = node.op_type in _PAIR or drawn.isdisjoint(node.output)
+        prepares = node.op_type in QDQ_PAIR or drawn.isdisjoint(node.output)
         if prepares and readers and all(reader.name in head for reader in readers):
             head.add(node.name)
     return head

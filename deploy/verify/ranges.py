@@ -8,7 +8,8 @@ from deploy.artifacts.check import Check
 from deploy.artifacts.files import Artifact
 from quant.analysis.activation_slopes import clipped_share
 from quant.analysis.tensor_distributions import TensorDistributions
-from quant.fp16.range import FP16_MAX, Fp16Finding, check_fp16
+from quant.fp16.range import Fp16Finding, check_fp16
+from quant.numerics.half import FP16_MAX
 from quant.passes.prepared import PreparedGraph
 from quant.plan import EdgeQuant, QuantPlan
 

@@ -19,7 +19,8 @@ from calib.errors import GraphError
 from calib.graph import GraphIndex, rewritten
 from calib.table import CalibrationTable
 from quant.fp16.exact_factors import divide_where_exact
-from quant.fp16.range import FP16_MAX, becomes_half, check_fp16
+from quant.fp16.range import becomes_half, check_fp16
+from quant.numerics.half import FP16_MAX
 
 
 def to_fp16(
@@ -88,7 +89,8 @@ class _Converter:
             copy = onnx.NodeProto()
             copy.CopyFrom(node)
             for attribute in copy.attribute if node.op_type == "Cast" else ():
-                attribute.i = wanted if attribute.i == TensorProto.FLOAT else attribute.i
+                if (attribute.name, attribute.i) == ("to", TensorProto.FLOAT):
+                    attribute.i = wanted
             for slot, name in enumerate(node.input):
                 copy.input[slot] = self._operand(node, slot, name, wanted)
             for slot, name in enumerate(node.output):

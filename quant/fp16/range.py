@@ -20,9 +20,7 @@ from calib.graph import GraphIndex
 from calib.table import CalibrationTable
 from quant.analysis.tensor_distributions import ObservationRules, TensorDistributions
 from quant.analysis.topology import Topology
-
-FP16_MAX = float(np.finfo(np.float16).max)
-FP16_NORMAL = float(np.finfo(np.float16).tiny)
+from quant.numerics.half import FP16_MAX, FP16_NORMAL
 
 ASKED = "asked for"
 """The reason why a node that the user named stays in float32."""

@@ -10,10 +10,9 @@ import numpy as np
 
 from calib.arrays import AnyArray, Float32
 
-SMALLEST_HALF_SCALE = float(np.finfo(np.float16).tiny)
+FP16_MAX = float(np.finfo(np.float16).max)
+FP16_NORMAL = float(np.finfo(np.float16).tiny)
 """2^-14: below, fp16 is subnormal, and hardware may take it for 0."""
-
-LARGEST_HALF = float(np.finfo(np.float16).max)
 
 
 def half_scale(scale: float) -> float:
@@ -27,7 +26,7 @@ def half_scale(scale: float) -> float:
 
 def half_scales(scales: Float32) -> Float32:
     """Return float32 scales of any shape as :func:`half_scale` does each."""
-    held = np.clip(scales, np.float32(SMALLEST_HALF_SCALE), np.float32(LARGEST_HALF))
+    held = np.clip(scales, np.float32(FP16_NORMAL), np.float32(FP16_MAX))
     nearest: Float32 = held.astype(np.float16).astype(np.float32)
     return nearest
 

@@ -14,6 +14,7 @@ from quant.analysis.channel_statistics import channel_statistics
 from quant.analysis.tensor_distributions import TensorDistributions
 from quant.analysis.topology import RESIDUAL, says_how
 from quant.numerics.affine import affine_parameters, bias_scale_floor
+from quant.numerics.half import FP16_MAX
 from quant.numerics.saturation_limits import SaturationLimits
 from quant.numerics.weight_scales import least_error_scales
 from quant.plan import ConstantQuant, EdgeQuant, WeightQuant
@@ -111,6 +112,6 @@ def half_stored_weights(
         value = index.initializer(node.input[1])
         if value is None:
             continue
-        if np.abs(value).max(initial=0.0) <= np.finfo(np.float16).max:
+        if np.abs(value).max(initial=0.0) <= FP16_MAX:
             names[node.input[1]] = None
     return tuple(names)

@@ -5,6 +5,7 @@ import onnx
 from onnx import numpy_helper
 
 from calib.errors import GraphError
+from calib.graph import QDQ_PAIR
 
 OPSET_16_BITS = 21
 """The first with 16-bit QuantizeLinear."""
@@ -45,7 +46,7 @@ def raise_opset(model: onnx.ModelProto, opset: int) -> None:
         GraphError: an operator of the graph may mean something else there.
     """
     foreign = {n.op_type for n in model.graph.node if not _means_the_same(n, opset)}
-    foreign -= {"QuantizeLinear", "DequantizeLinear"}
+    foreign -= QDQ_PAIR
     if foreign:
         raise GraphError(
             f"{_NEEDED_BY[opset]} needs opset {opset}, and {', '.join(sorted(foreign))} may have "

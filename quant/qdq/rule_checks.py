@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import onnx
 
+from calib.graph import QDQ_PAIR
 from quant.analysis.topology import ACTIVATIONS, says_how
 from quant.numerics.affine import WEIGHT_LIMIT
 from quant.qdq.view import QdqView, QuantParams
@@ -29,7 +30,7 @@ def quantized_found(view: QdqView, _: TargetProfile) -> Iterator[Finding]:
 def scale_found(view: QdqView, _: TargetProfile) -> Iterator[Finding]:
     """Yield pairs whose scale is not positive and finite."""
     for node in view.index.nodes:
-        if node.op_type not in {"QuantizeLinear", "DequantizeLinear"}:
+        if node.op_type not in QDQ_PAIR:
             continue
         scale = view.index.constant(node.input[1])
         if scale is not None and not (np.isfinite(scale) & (scale > 0)).all():

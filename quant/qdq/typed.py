@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 
 from calib.errors import GraphError
-from calib.graph import GraphIndex
+from calib.graph import QDQ_PAIR, GraphIndex
 from quant.fp16.convert import all_half
 from quant.numerics.half import held_by_half
 from quant.qdq.opset import OPSET_HALF_SCALES, raise_opset
@@ -58,7 +58,7 @@ def strongly_typed(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def _require_held(index: GraphIndex) -> None:
     for node in index.nodes:
-        if node.op_type not in {"QuantizeLinear", "DequantizeLinear"}:
+        if node.op_type not in QDQ_PAIR:
             continue
         scale = index.constant(node.input[1])
         if scale is None or not held_by_half(scale):

@@ -13,13 +13,13 @@ import onnx
 from onnx import TensorProto
 
 from calib.errors import GraphError
-from quant.numerics.half import SMALLEST_HALF_SCALE
+from calib.graph import QDQ_PAIR
+from quant.numerics.half import FP16_NORMAL
 from quant.qdq.opset import OPSET_16_BITS, OPSET_HALF_SCALES
 from quant.qdq.rule_checks import Finding
 from quant.qdq.view import QdqView
 from quant.targets import TargetProfile
 
-_PAIR = frozenset({"QuantizeLinear", "DequantizeLinear"})
 _TURNS = frozenset({"Identity", "Reshape", "Transpose"})
 _FLOATS: dict[int, str] = {
     TensorProto.FLOAT: "float32",
@@ -45,23 +45,23 @@ def opset_found(view: QdqView, _: TargetProfile) -> Iterator[Finding]:
 def half_scales_found(view: QdqView, _: TargetProfile) -> Iterator[Finding]:
     """Yield pairs whose scale is not fp16, or below its normal numbers."""
     for node in view.index.nodes:
-        scale = view.index.constant(node.input[1]) if node.op_type in _PAIR else None
+        scale = view.index.constant(node.input[1]) if node.op_type in QDQ_PAIR else None
         if scale is None:
             continue
         if scale.dtype != np.float16:
             yield node.name, f"a scale of {scale.dtype}", "fp16 scales"
-        elif (np.abs(scale) < SMALLEST_HALF_SCALE).any():
+        elif (np.abs(scale) < FP16_NORMAL).any():
             yield (
                 node.name,
                 f"scale {float(scale.min()):g}",
-                f"scales from {SMALLEST_HALF_SCALE:g} on, the normal numbers of fp16",
+                f"scales from {FP16_NORMAL:g} on, the normal numbers of fp16",
             )
 
 
 def zero_points_stated(view: QdqView, _: TargetProfile) -> Iterator[Finding]:
     """Yield pairs without a zero point, which ONNX then takes for uint8, or of another length."""
     for node in view.index.nodes:
-        if node.op_type not in _PAIR:
+        if node.op_type not in QDQ_PAIR:
             continue
         scale = view.index.constant(node.input[1])
         zero_point = view.index.constant(node.input[2]) if len(node.input) > 2 else None
@@ -78,7 +78,7 @@ def half_values(view: QdqView, _: TargetProfile) -> Iterator[Finding]:
     for node in view.index.nodes:
         if node.op_type in {"Cast", "Constant"}:
             continue
-        data = [node.input[0]] if node.op_type in _PAIR else node.input
+        data = [node.input[0]] if node.op_type in QDQ_PAIR else node.input
         taken = data[:1] if node.op_type == "Resize" else data  # its factors are float32
         for name in filter(None, (*taken, *node.output)):
             found = None if name in outside else _float_type(view, name)

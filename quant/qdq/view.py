@@ -14,7 +14,7 @@ from onnx import TensorProto
 
 from calib.arrays import AnyArray
 from calib.errors import GraphError
-from calib.graph import GraphIndex, attribute_of
+from calib.graph import QDQ_PAIR, GraphIndex, attribute_of
 from quant.numerics.affine import INTEGER_TYPES, IntegerType, quantize
 
 # int32 is what biases are quantized to, and those are read through DequantizeLinear.
@@ -22,7 +22,7 @@ _COUNTING_TYPES = frozenset(
     {TensorProto.INT32, TensorProto.INT64, TensorProto.UINT32, TensorProto.UINT64}
     | {TensorProto.BOOL}
 )
-_PLUMBING = frozenset({"QuantizeLinear", "DequantizeLinear", "Constant"})
+_PLUMBING = QDQ_PAIR | {"Constant"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +110,7 @@ class QdqView:
     def is_constant(self, tensor: str) -> bool:
         """Tell whether ``tensor`` is a constant, quantized or not."""
         producer = self.index.producer(tensor)
-        while producer is not None and producer.op_type in {"QuantizeLinear", "DequantizeLinear"}:
+        while producer is not None and producer.op_type in QDQ_PAIR:
             tensor = producer.input[0]
             producer = self.index.producer(tensor)
         return self.index.is_constant(tensor)
@@ -168,7 +168,7 @@ class QdqView:
         """Return the activation behind a convolution, and whether a QDQ pair is between them."""
         readers = self.readers(convolution.output[0])
         paired = False
-        while len(readers) == 1 and readers[0].op_type in {"QuantizeLinear", "DequantizeLinear"}:
+        while len(readers) == 1 and readers[0].op_type in QDQ_PAIR:
             paired = True
             readers = self.readers(readers[0].output[0])
         if len(readers) != 1 or readers[0].op_type not in operators:

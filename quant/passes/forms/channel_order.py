@@ -18,7 +18,7 @@ import onnx
 from onnx import numpy_helper
 
 from calib.errors import GraphError
-from calib.graph import GraphIndex, attribute_of
+from calib.graph import QDQ_PAIR, GraphIndex, attribute_of
 from quant.passes.forms.moved_channels import Carried, before, behind, reordered_axis
 
 _ALIKE = frozenset(
@@ -50,7 +50,7 @@ _WITHIN = frozenset(["Pad", "Slice"])
 """Operators that treat all channels alike where they keep their number."""
 
 _MOVES = frozenset(["DepthToSpace", "Reshape", "SpaceToDepth", "Transpose"])
-_WRAPPERS = frozenset(["Cast", "DequantizeLinear", "QuantizeLinear"])
+_WRAPPERS = QDQ_PAIR | {"Cast"}
 _CHANNELS = 1
 _REVERSED: Carried = (_CHANNELS, (2, 1, 0))
 
@@ -190,9 +190,7 @@ class _Flow:
         return self._index.is_constant(tensor)
 
     def _require_one_scale(self, node: onnx.NodeProto) -> None:
-        if node.op_type in {"DequantizeLinear", "QuantizeLinear"} and self._shape(
-            node.input[1], node
-        ) not in {(), (1,)}:
+        if node.op_type in QDQ_PAIR and self._shape(node.input[1], node) not in {(), (1,)}:
             raise _refused(node)
 
     def _keeps_channels(self, node: onnx.NodeProto) -> bool:

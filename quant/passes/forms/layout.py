@@ -14,13 +14,13 @@ from collections.abc import Iterator, Sequence
 import onnx
 
 from calib.errors import GraphError
-from calib.graph import GraphIndex
+from calib.graph import QDQ_PAIR, GraphIndex
 from quant.passes.forms.edited import EditedGraph
 
 _PREFIX = "layout/"
 _IN = [0, 3, 1, 2]
 _OUT = [0, 2, 3, 1]
-_STEPS = frozenset(["Cast", "DequantizeLinear", "QuantizeLinear"])
+_STEPS = QDQ_PAIR | {"Cast"}
 
 
 def interleaved(model: onnx.ModelProto) -> onnx.ModelProto:

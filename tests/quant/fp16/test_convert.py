@@ -11,7 +11,8 @@ from calib.errors import GraphError, UsageError
 from calib.graph import GraphIndex
 from calib.runtime import Session
 from quant.fp16.convert import to_fp16
-from quant.fp16.range import FP16_MAX, check_fp16
+from quant.fp16.range import check_fp16
+from quant.numerics.half import FP16_MAX
 
 AMPLIFIER = """<ir_version: 8, opset_import: ["" : 17]>
 g (float[1,2,4,4] input) => (float[1,2,4,4] output)

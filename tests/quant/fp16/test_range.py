@@ -11,7 +11,8 @@ from onnx import numpy_helper
 from calib.errors import GraphError, UsageError
 from calib.runtime import Session
 from quant.fp16.convert import to_fp16
-from quant.fp16.range import ASKED, FP16_MAX, check_fp16, nodes_to_keep, require_nodes
+from quant.fp16.range import ASKED, check_fp16, nodes_to_keep, require_nodes
+from quant.numerics.half import FP16_MAX
 
 LOUD = """<ir_version: 8, opset_import: ["" : 17]>
 g (float[1,2,4,4] input) => (float[1,2,4,4] output)

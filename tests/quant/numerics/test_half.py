@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quant.numerics.half import (
-    LARGEST_HALF,
-    SMALLEST_HALF_SCALE,
+    FP16_MAX,
+    FP16_NORMAL,
     half_scale,
     half_scale_within,
     half_scales,
@@ -20,9 +20,9 @@ scales = st.floats(2.0**-30, 2.0**20, width=32)
 def test_a_scale_becomes_the_nearest_normal_number_of_fp16(scale: float) -> None:
     found = half_scale(scale)
     assert held_by_half(np.float32(found).reshape(1))
-    assert SMALLEST_HALF_SCALE <= found <= LARGEST_HALF
+    assert FP16_NORMAL <= found <= FP16_MAX
     assert half_scale(found) == found
-    if SMALLEST_HALF_SCALE <= scale <= LARGEST_HALF:
+    if FP16_NORMAL <= scale <= FP16_MAX:
         assert abs(found - scale) <= scale * 2.0**-11
         beside = np.float16(found) + np.float16([-1, 1]) * np.spacing(np.float16(found))
         assert all(abs(found - scale) <= abs(float(other) - scale) for other in beside)
