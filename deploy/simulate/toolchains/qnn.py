@@ -6,12 +6,11 @@ minutes a picture for a network of six blocks. The chip is an SM8650 (HTP v75).
 
 from deploy.simulate.toolchain import (
     Environment,
-    Route,
     Stage,
     Toolchain,
     driver,
-    float_file,
-    int8_file,
+    float_route,
+    qdq_route,
 )
 
 _ENVIRONMENT = Environment(
@@ -27,28 +26,20 @@ TOOLCHAIN = Toolchain(
     licence="onnxruntime-qnn: MIT, with Qualcomm's libraries under the terms in its LICENSE files; "
     "onnxruntime: MIT; numpy: BSD-3-Clause",
     routes=(
-        Route(
-            "float",
-            "the bundle's float ONNX; HTP computes it in fp16",
-            "fp16",
-            float_file,
-            "--vendor qnn",
+        float_route(
+            "the bundle's float ONNX; HTP computes it in fp16", precision="fp16", vendor="qnn"
         ),
-        Route(
+        qdq_route(
             "w8a8",
-            "the bundle's QDQ file, our scales, 8-bit activations",
-            "int8",
-            int8_file("qnn"),
-            "--vendor qnn --profile qnn",
             "qnn",
+            "the bundle's QDQ file, our scales, 8-bit activations",
+            "--vendor qnn --profile qnn",
         ),
-        Route(
+        qdq_route(
             "w8a16",
-            "the bundle's QDQ file, our scales, 16-bit activations",
-            "int8",
-            int8_file("qnn-w8a16"),
-            "--vendor qnn --profile qnn-w8a16",
             "qnn-w8a16",
+            "the bundle's QDQ file, our scales, 16-bit activations",
+            "--vendor qnn --profile qnn-w8a16",
         ),
     ),
     stages=(Stage("run", driver("qnn_driver.py"), _ENVIRONMENT),),

@@ -11,9 +11,10 @@ from deploy.simulate.toolchain import (
     Stage,
     Toolchain,
     driver,
-    float_file,
+    float_route,
     int8_file,
-    quantizable_file,
+    own_route,
+    qdq_route,
     vendor_file,
 )
 
@@ -52,23 +53,17 @@ TOOLCHAIN = Toolchain(
     "onnx, opencv-python: Apache-2.0; "
     "onnxruntime, ruamel.yaml, setuptools: MIT; tqdm: MPL-2.0 and MIT",
     routes=(
-        Route("float", "the bundle's float ONNX, in fp16", "fp16", float_file, "--vendor rknn"),
-        Route(
-            "own",
+        float_route("the bundle's float ONNX, in fp16", precision="fp16", vendor="rknn"),
+        own_route(
             "the bundle's float ONNX for quantizers, quantized by the toolkit",
-            "int8",
-            quantizable_file,
-            "--vendor rknn",
-            "qnn",
-            own_scales=True,
+            vendor="rknn",
+            profile="qnn",
         ),
-        Route(
+        qdq_route(
             "qdq",
-            "the bundle's QDQ file, our scales, 8 bits on every activation",
-            "int8",
-            int8_file("qnn"),
-            "--vendor rknn --profile qnn",
             "qnn",
+            "the bundle's QDQ file, our scales, 8 bits on every activation",
+            "--vendor rknn --profile qnn",
         ),
         Route(
             "qdq-mixed",

@@ -11,8 +11,8 @@ from deploy.simulate.toolchain import (
     Stage,
     Toolchain,
     driver,
-    float_file,
-    quantizable_file,
+    float_route,
+    own_route,
     vendor_file,
 )
 
@@ -36,14 +36,9 @@ TOOLCHAIN = Toolchain(
     licence="tpu-mlir: BSD-2-Clause; torch, torchvision: BSD-3-Clause, with NVIDIA's CUDA "
     "libraries under NVIDIA's terms; psutil: BSD-3-Clause",
     routes=(
-        Route("float", "the bundle's float ONNX", "fp32", float_file, "--vendor vacc"),
-        Route(
-            "own",
-            "the bundle's float ONNX for quantizers, quantized by TPU-MLIR to symmetric int8",
-            "int8",
-            quantizable_file,
-            "--vendor vacc",
-            own_scales=True,
+        float_route(),
+        own_route(
+            "the bundle's float ONNX for quantizers, quantized by TPU-MLIR to symmetric int8"
         ),
         Route(
             "table",

@@ -4,13 +4,11 @@ TVM computes what the QDQ files say, in float between a pair: their reference se
 """
 
 from deploy.simulate.toolchain import (
+    QDQ_ROUTES,
     Environment,
-    Route,
     Stage,
     Toolchain,
     driver,
-    float_file,
-    int8_file,
 )
 
 _ENVIRONMENT = Environment(
@@ -24,25 +22,7 @@ TOOLCHAIN = Toolchain(
     summary="CPUs through Apache TVM",
     executes="code that TVM and LLVM make for this machine's CPU, with our schedules of loops",
     licence="apache-tvm: Apache-2.0; onnx: Apache-2.0; numpy: BSD-3-Clause",
-    routes=(
-        Route("float", "the bundle's float ONNX", "fp32", float_file, "--vendor openvino"),
-        Route(
-            "int8",
-            "the bundle's QDQ file, our scales, additions in float",
-            "int8",
-            int8_file("openvino"),
-            "--vendor openvino",
-            "openvino",
-        ),
-        Route(
-            "int8-full",
-            "the bundle's QDQ file, our scales, 8 bits on every activation",
-            "int8",
-            int8_file("qnn"),
-            "--vendor qnn --profile qnn",
-            "qnn",
-        ),
-    ),
+    routes=QDQ_ROUTES,
     stages=(Stage("run", driver("tvm_driver.py"), _ENVIRONMENT),),
     aliases=("apache-tvm",),
     machines=("x86_64", "aarch64"),

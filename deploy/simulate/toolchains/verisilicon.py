@@ -6,13 +6,12 @@ no simulator of a chip. Its import fails without torch, which it does not ask fo
 
 from deploy.simulate.toolchain import (
     Environment,
-    Route,
     Stage,
     Toolchain,
     driver,
-    float_file,
-    int8_file,
-    quantizable_file,
+    float_route,
+    own_route,
+    qdq_route,
 )
 
 _ENVIRONMENT = Environment(
@@ -26,23 +25,11 @@ TOOLCHAIN = Toolchain(
     licence="acuitylite: its package states none, so nothing says that you may pass it on; "
     "torch: BSD-3-Clause, with NVIDIA's CUDA libraries under NVIDIA's terms",
     routes=(
-        Route("float", "the bundle's float ONNX", "fp32", float_file, "--vendor vacc"),
-        Route(
-            "own",
-            "the bundle's float ONNX for quantizers, quantized by Acuity to uint8",
-            "int8",
-            quantizable_file,
-            "--vendor rknn",
-            own_scales=True,
+        float_route(),
+        own_route(
+            "the bundle's float ONNX for quantizers, quantized by Acuity to uint8", vendor="rknn"
         ),
-        Route(
-            "qdq",
-            "the bundle's QDQ file, our scales",
-            "int8",
-            int8_file("qnn"),
-            "--vendor qnn --profile qnn",
-            "qnn",
-        ),
+        qdq_route("qdq", "qnn", "the bundle's QDQ file, our scales", "--vendor qnn --profile qnn"),
     ),
     stages=(Stage("run", driver("verisilicon_driver.py"), _ENVIRONMENT),),
     aliases=("nxp", "amlogic", "acuity"),

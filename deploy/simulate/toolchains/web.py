@@ -6,14 +6,12 @@ The browser is that of this machine; the runtime comes from npm's registry. All 
 
 from deploy.simulate.npm import NpmPackage
 from deploy.simulate.toolchain import (
+    QDQ_ROUTES,
     Environment,
     Program,
-    Route,
     Stage,
     Toolchain,
     driver,
-    float_file,
-    int8_file,
 )
 
 _RUNTIME = NpmPackage(
@@ -34,25 +32,7 @@ TOOLCHAIN = Toolchain(
     summary="browsers through onnxruntime-web",
     executes="onnxruntime-web's wasm provider in a headless Chromium on this machine; no WebGPU",
     licence="onnxruntime-web: MIT; numpy: BSD-3-Clause",
-    routes=(
-        Route("float", "the bundle's float ONNX", "fp32", float_file, "--vendor openvino"),
-        Route(
-            "int8",
-            "the bundle's QDQ file, our scales, additions in float",
-            "int8",
-            int8_file("openvino"),
-            "--vendor openvino",
-            "openvino",
-        ),
-        Route(
-            "int8-full",
-            "the bundle's QDQ file, our scales, 8 bits on every activation",
-            "int8",
-            int8_file("qnn"),
-            "--vendor qnn --profile qnn",
-            "qnn",
-        ),
-    ),
+    routes=QDQ_ROUTES,
     stages=(Stage("run", driver("web_driver.py"), _ENVIRONMENT),),
     aliases=("browser", "onnxruntime-web"),
     programs=(_CHROMIUM,),
