@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import platformdirs
 from google.protobuf.message import DecodeError
 
 from calib.archive import read_archive, write_archive
@@ -20,6 +19,7 @@ from calib.arrays import AnyArray
 from calib.digest import canonical_json, sha256_bytes
 from calib.errors import EsrdeployError
 from calib.graph import GraphIndex
+from calib.user_cache import user_cache
 from deploy.artifacts.build_folder import Build
 from deploy.artifacts.files import serialize
 from deploy.artifacts.manifest import library_versions
@@ -32,7 +32,7 @@ MOST_KEPT = 16
 
 def kept_folder() -> Path:
     """Return where this user's int8 models are kept."""
-    return platformdirs.user_cache_path("esrdeploy", appauthor=False) / "int8"
+    return user_cache("int8")
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 
 from calib.archive import read_archive, write_archive
 from calib.errors import EsrdeployError
+from calib.user_cache import user_cache
 
 MOST_BYTES = 500_000_000
 """What all kept compilations may take on disk."""
@@ -22,7 +22,7 @@ _ARRAY = "compiled"
 
 def kept_folder() -> Path:
     """Return where this user's compilations are kept."""
-    return platformdirs.user_cache_path("esrdeploy", appauthor=False) / "compiled"
+    return user_cache("compiled")
 
 
 def find_compiled(folder: Path, name: str) -> bytes | None:

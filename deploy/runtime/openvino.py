@@ -62,15 +62,31 @@ def openvino_runner(
         GraphError: OpenVINO refuses the model.
     """
     content, settings = model.SerializeToString(deterministic=True), dict(config or {})
-    name = sha256_bytes(content + canonical_json([settings, OPENVINO_VERSION, str(this_machine())]))
-    compiled = None if kept is None else _imported(find_compiled(kept, name), settings)
+    with _refusals("load the graph"):
+        if kept is None:
+            compiled = _compiled(content, settings)
+        else:
+            compiled = _kept_or_compiled(content, settings, kept)
+    return _runner(compiled, form_of(model))
+
+
+def _compiled(content: bytes, settings: dict[str, str]) -> "openvino.CompiledModel":
+    return _core().compile_model(_core().read_model(content), "CPU", settings)
+
+
+def _kept_or_compiled(
+    content: bytes, settings: dict[str, str], kept: Path
+) -> "openvino.CompiledModel":
+    """Return a model as it was compiled before, else compile it; what takes long is kept."""
+    made_from = canonical_json([settings, OPENVINO_VERSION, str(this_machine())])
+    name = sha256_bytes(content + made_from)
+    compiled = _imported(find_compiled(kept, name), settings)
     if compiled is None:
         began = time.perf_counter()
-        with _refusals("load the graph"):
-            compiled = _core().compile_model(_core().read_model(content), "CPU", settings)
-        if kept is not None and time.perf_counter() - began > _KEPT_FROM_S:
+        compiled = _compiled(content, settings)
+        if time.perf_counter() - began > _KEPT_FROM_S:
             keep_compiled(kept, name, compiled.export_model().getvalue())
-    return _runner(compiled, form_of(model))
+    return compiled
 
 
 def _imported(exported: bytes | None, settings: dict[str, str]) -> "openvino.CompiledModel | None":

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 from filelock import FileLock
 
 from calib.digest import canonical_json, sha256_bytes
 from calib.files import make_folder, write_atomically
+from calib.user_cache import user_cache
 from deploy.progress import Progress
 from deploy.simulate.npm import fetch_npm_package
 from deploy.simulate.step import Step, run_step
@@ -28,7 +28,7 @@ _PIP = ("-m", "pip", "--disable-pip-version-check", "--no-input", "--retries", "
 
 def toolchains_folder() -> Path:
     """Return where this user's environments lie."""
-    return platformdirs.user_cache_path("esrdeploy", appauthor=False) / "toolchains"
+    return user_cache("toolchains")
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,9 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import IO
 
-import platformdirs
-
 from calib.errors import WeightsError
 from calib.files import settle
+from calib.user_cache import user_cache
 from deploy.network.known_models import RELEASES_URL, ModelEntry
 
 OnProgress = Callable[[int, int | None], None]
@@ -28,7 +27,7 @@ _TIMEOUT_SECONDS = 30.0
 
 def cache_folder() -> Path:
     """Return where downloaded checkpoints lie."""
-    return platformdirs.user_cache_path("esrdeploy", appauthor=False) / "weights"
+    return user_cache("weights")
 
 
 def cached_file(entry: ModelEntry, folder: Path | None = None) -> Path | None:
