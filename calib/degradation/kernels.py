@@ -75,7 +75,7 @@ class SincKernel:
 
     def values(self) -> Float64:
         """Return the kernel, float64 [size_px, size_px], of sum 1."""
-        from scipy import special  # noqa: PLC0415  # loads for longer than all commands' options do
+        from scipy import special  # noqa: PLC0415  # slow to load, and few pictures are degraded
 
         y, x = _offsets(self.size_px)
         radius = np.hypot(x, y)

@@ -170,7 +170,7 @@ def find_builds(path: Path) -> list[Path]:
             remedy = f"'esrdeploy verify --returned {path} BUNDLE' judges a vendor's outputs"
         raise UsageError(
             f"found no {MANIFEST_NAME} under {path}, so there is nothing to verify or report; "
-            f"{remedy}"
+            + remedy
         )
     return folders
 

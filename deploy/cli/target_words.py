@@ -5,6 +5,7 @@ bundle, and what runs a bundle here. Some words are in several, and a reader who
 tries it in the others.
 """
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from calib.errors import UsageError
@@ -94,10 +95,11 @@ def _of_toolchain(name: str, option: str) -> str | None:
 
 
 def _toolchain(name: str) -> "Toolchain | None":
-    from deploy.simulate.toolchains import toolchains
+    from deploy.simulate.toolchains import find_toolchain
 
-    found = (one for one in toolchains().values() if name.lower() in {one.name, *one.aliases})
-    return next(found, None)
+    with suppress(UsageError):
+        return find_toolchain(name)
+    return None
 
 
 def _taken_route(toolchain: "Toolchain") -> "Route":

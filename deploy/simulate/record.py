@@ -1,10 +1,11 @@
 """Record what a folder of outputs was made from, so that nothing else goes on in it.
 
-simulation.json      this
-ROUTE/returned/      NAME.npy of each golden input
-ROUTE/work/          what the toolchain built
-ROUTE/STAGE.log      what a stage of it said
-ROUTE/verdict.html   the verdict on the outputs, with its record beside it
+simulation.json   this
+ROUTE             a folder for each route:
+    returned      NAME.npy of each golden input
+    work          what the toolchain built
+    STAGE.log     what a stage of it said
+    verdict.html  the verdict on the outputs, with its record beside it
 """
 
 import shutil

@@ -63,7 +63,8 @@ class ChartParity:
         """How many patches are low, in words; nothing where none is."""
         if not self.low:
             return ""
-        return f"on {len(self.low)} of {len(self.patches)} patches of a {CHART_NAME} it is not"
+        counts = f"{len(self.low)} of {len(self.patches)}"
+        return f"on {counts} patches of a {CHART_NAME} it is not acceptable"
 
     def __str__(self) -> str:
         """Return what is low and what the others reach, in one line."""

@@ -34,9 +34,8 @@ ROOT = Path(__file__).parents[2]
 MERMAID = ROOT / "dist" / "mermaid" / "mermaid.min.js"
 _SCRIPT = "assets/mermaid.min.js"
 _FENCE = "pymdownx.superfences"
-_MARK = re.compile(
-    r"^.*<!-- picture: ([\w-]+) -->$", re.MULTILINE
-)  # its line, with the words for who reads the source
+# With the rest of its line: words for who reads the source.
+_MARK = re.compile(r"^.*<!-- picture: ([\w-]+) -->$", re.MULTILINE)
 _LEFT_OUT = '!!! note "Left out"\n\n    This site was built without running the tutorial.'
 
 

@@ -67,7 +67,6 @@ def made_as(
     fp16_db = required_db("fp16", vector, limit.scales, limit.profile)
     if limit.precision == "fp32" and psnr_db >= fp16_db:
         return MadeAs("fp16", limit.profile, judged_as, fp16_db)
-
     for profile in sorted(between_db, key=lambda name: between_db[name], reverse=True):
         needed_db = required_db("int8", vector, limit.scales, profile)
         most = most_db("int8", vector, limit.scales, profile)

@@ -48,7 +48,7 @@ class OutputJudge:
         worst: the output furthest off that may have saturated.
     """
 
-    def __init__(  # what one comparison needs
+    def __init__(
         self,
         root: Path,
         manifest: BundleManifest,
