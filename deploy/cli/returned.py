@@ -8,10 +8,12 @@ import typer
 from calib.errors import UsageError
 from deploy.cli.console import make_progress, print_json, print_table
 from deploy.metrics.decibels import decibels
+from deploy.progress import Progress
 
 if TYPE_CHECKING:
     from deploy.artifacts.signature import Signer
     from deploy.handoff.returned.image_verdict import ReturnedImage
+    from deploy.handoff.returned.place import Place
     from deploy.handoff.returned.request import ReturnedRequest
     from deploy.handoff.returned.verdict import Returned
 
@@ -22,33 +24,52 @@ def verify_returned(
     """Judge what was returned and print the verdict; say whether it is good.
 
     Raises:
-        UsageError: there is no record to sign, or the report has no place.
+        UsageError: the report has no place, or what is to be signed cannot be kept.
     """
     from deploy.handoff.returned.judge import judge_returned
     from deploy.handoff.returned.place import asked_place
-    from deploy.handoff.returned.report import write_report
     from deploy.handoff.returned.verdict import SCHEMA
 
-    if signer is not None and report is None:
-        raise UsageError("found --sign without --report, which names the record that is signed")
-    place = None if report is None else asked_place(report, request.folder)
+    asked = None if report is None else asked_place(report, request.folder)
     progress = make_progress()
     returned = judge_returned(request, progress)
-    if place is not None:
-        write_report(returned, place)
-        if place.note:
-            progress.note(place.note)
-        if signer is not None:
-            progress.note(f"signed: {signer.sign(place.record)}")
+    written = _keep(returned, request.folder, asked, signer, progress)
     if as_json:
+        progress.note(written)
         print_json(SCHEMA, returned.record())
-        return returned.passed
-    _show(returned)
-    if place is None:
-        typer.echo("nothing was written; --report NAME.html keeps this, with the pictures")
     else:
-        typer.echo(f"report: {place.page}, and {place.record.name} beside it")
+        _show(returned)
+        typer.echo(written)
     return returned.passed
+
+
+def _keep(
+    returned: "Returned",
+    folder: Path,
+    asked: "Place | None",
+    signer: "Signer | None",
+    progress: Progress,
+) -> str:
+    """Write the verdict and say in one line where, or why not where nobody asked for it.
+
+    Raises:
+        UsageError: the place or the signature that was asked for cannot be had.
+    """
+    from deploy.handoff.returned.place import place_here
+    from deploy.handoff.returned.report import write_report
+
+    try:
+        place = asked or place_here(returned.model, returned.vendor, folder)
+        write_report(returned, place)
+    except (UsageError, OSError) as error:
+        if asked is not None or signer is not None:
+            raise
+        return f"the verdict was not kept: {error}"
+    for note in place.notes:
+        progress.note(note)
+    if signer is not None:
+        progress.note(f"signed: {signer.sign(place.record)}")
+    return f"report: {place.page}, and {place.record.name} beside it"
 
 
 def _show(returned: "Returned") -> None:

@@ -131,7 +131,8 @@ def verify(
         Path | None,
         typer.Option(
             help="Page to write, NAME.html, with the record beside it as NAME.json, in place of an "
-            "earlier verdict on the same return. Without it nothing is written.",
+            "earlier verdict on the same return.",
+            show_default="MODEL-VENDOR-FOLDER-verdict.html in the current folder",
             rich_help_panel=_RETURNED,
         ),
     ] = None,

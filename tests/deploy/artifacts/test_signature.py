@@ -125,7 +125,7 @@ def test_a_signed_build_is_verified_and_built_over(
 
 
 def test_a_bundle_and_the_verdict_on_its_return(
-    small_build: Path, vacc_only: Path, keys: Path, tmp_path: Path
+    small_build: Path, vacc_only: Path, keys: Path, tmp_path: Path, monkeypatch
 ) -> None:
     bundle, returned = tmp_path / "signed.zip", tmp_path / "returned"
     signing = ["--sign", keys / "own.pem"]
@@ -153,9 +153,14 @@ def test_a_bundle_and_the_verdict_on_its_return(
     refused = run(*judged, tmp_path / "changed.zip", "--key", keys / "own.pub")
     assert "is not the file that was signed" in refused.stderr
     assert not (tmp_path / "page.html").exists()
+    monkeypatch.chdir(tmp_path)
     unnamed = run("verify", "--returned", returned, bundle, *signing)
-    assert unnamed.exit_code == 2
-    assert "found --sign without --report" in unnamed.stderr
+    assert "signed: small-vacc-returned-verdict.dsse.json" in unnamed.stderr
+    record = tmp_path / "small-vacc-returned-verdict.json"
+    assert run("verify", record, "--key", keys / "own.pub").exit_code == 0
+    record.write_text("no verdict")
+    assert run("verify", "--returned", returned, bundle, *signing).exit_code == 2
+    assert record.read_text() == "no verdict"
     run(*judged, bundle, "--key", keys / "own.pub", *signing)
     record = tmp_path / "page.json"
     signed = run("verify", record, "--key", keys / "own.pub", "--json")

@@ -24,3 +24,12 @@ def folder(tmp_path: Path) -> Path:
     path = tmp_path / "returned"
     path.mkdir()
     return path
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, where verdicts go; what was returned stays as it came."""
+    path = tmp_path / "here"
+    path.mkdir()
+    monkeypatch.chdir(path)
+    return path

@@ -5,7 +5,6 @@ import re
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from calib.images import to_picture
 from tests.deploy.builds import run
@@ -14,14 +13,6 @@ from tests.deploy.handoff.returned.returns import judge, save_all, shifted
 
 class TestCommand:
     """The command line: exit codes, JSON, and the page."""
-
-    @pytest.fixture(autouse=True)
-    def here(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-        """The current folder, where reports go; what was returned stays as it came."""
-        path = tmp_path / "here"
-        path.mkdir()
-        monkeypatch.chdir(path)
-        return path
 
     def test_accepted(self, folder: Path, here: Path, unpacked: Path, outputs) -> None:
         save_all(folder, outputs)
