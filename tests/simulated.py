@@ -14,6 +14,7 @@ from deploy.simulate import environment, toolchains
 from deploy.simulate.toolchain import Environment, Route, Stage, Toolchain, float_file
 
 WORKS = """
+Path(job["work"], "ready").touch()
 for name in job["inputs"]:
     target = out / f"{name}.npy"
     if not target.exists():

@@ -16,6 +16,7 @@ from deploy.artifacts.manifest import Manifest
 from deploy.artifacts.parity_record import ParityFile
 from deploy.handoff.bundle_manifest import BundleManifest
 from deploy.simulate.record import SimulationRecord
+from deploy.simulate.usage import UsageRecord
 from quant.plan import QuantPlan
 from quant.sensitivity import SensitivityFile
 
@@ -30,6 +31,7 @@ RECORDS = {
     "plan": QuantPlan,
     "sensitivity": SensitivityFile,
     "simulation": SimulationRecord,
+    "simulation-usage": UsageRecord,
 }
 """What each file is called, and the record that it holds."""
 

@@ -2,7 +2,6 @@
 
 import math
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +17,7 @@ from deploy.progress import Progress
 if TYPE_CHECKING:
     from deploy.simulate.outcome import MadeOutcome, RouteOutcome, Simulation
     from deploy.simulate.plan import SimulationPlan, SimulationRequest
-    from deploy.simulate.step import Usage
+    from deploy.simulate.usage import UsageRecord
 
 _MOST_MINUTES = 10_000.0  # a week
 
@@ -173,10 +172,10 @@ def _row(item: "RouteOutcome | MadeOutcome") -> list[str]:
     ]
 
 
-def _spelled(usage: Mapping[str, "Usage"]) -> str:
+def _spelled(usage: "UsageRecord") -> str:
     """Return what the stages of a route took."""
-    if not usage:
-        return "run before"
-    return ", ".join(
-        f"{name} {used.wall_s:.0f} s, {used.peak_mb:.0f} MB" for name, used in usage.items()
-    )
+    told = []
+    for name, used in usage.stages.items():
+        drawn = f", {used.pictures} pictures {used.drawing_seconds:.0f} s" if used.pictures else ""
+        told.append(f"{name} {used.building_seconds:.0f} s{drawn}, {used.peak_bytes / 1e6:.0f} MB")
+    return "; ".join(told) or "run before"

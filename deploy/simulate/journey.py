@@ -5,7 +5,7 @@ same command goes on where it was ended; a stage before the last is run once.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,9 @@ from deploy.handoff.returned.request import ReturnedRequest
 from deploy.progress import Advance, Progress
 from deploy.simulate.outcome import MadeOutcome, RouteOutcome
 from deploy.simulate.plan import SimulationPlan
-from deploy.simulate.step import Step, Usage, run_step
+from deploy.simulate.step import Step, run_step
 from deploy.simulate.toolchain import Route, Stage
+from deploy.simulate.usage import StageUsage, Usage, keep_usage, read_usage
 
 
 @dataclass(frozen=True)
@@ -57,11 +58,10 @@ class Journey:
         if self.route.makes is not None:
             return self._make(self.route.makes, stages, progress)
         make_folder(self._outputs)
-        usage: dict[str, Usage] = {}
         *before, last = stages
         if self.left:
-            usage |= self._run_once(before, progress)
-            usage[last.name] = self._draw(last, progress)
+            self._run_once(before, progress)
+            self._draw(last, progress)
         for name in self.left:
             raise ToolchainError(
                 f"{self._title(last)} left no output for {name}; its log is {self._log(last)}"
@@ -69,29 +69,27 @@ class Journey:
         returned = judge_returned(self._request, progress)
         place = asked_place(self.folder / "verdict.html", self._outputs)
         write_report(returned, place)
-        return RouteOutcome(self.route, returned, place.page, usage)
+        return RouteOutcome(self.route, returned, place.page, read_usage(self.folder))
 
     def _make(self, name: str, stages: Sequence[Stage], progress: Progress) -> MadeOutcome:
         """Run what has not been run, and see to it that the last stage left its file."""
-        usage = self._run_once(stages, progress)
+        self._run_once(stages, progress)
         if not (self._work / name).exists():
             last = stages[-1]
             raise ToolchainError(
                 f"{self._title(last)} left no {name}; its log is {self._log(last)}"
             )
-        return MadeOutcome(self.route, self._work / name, usage)
+        return MadeOutcome(self.route, self._work / name, read_usage(self.folder))
 
-    def _run_once(self, stages: Sequence[Stage], progress: Progress) -> dict[str, Usage]:
+    def _run_once(self, stages: Sequence[Stage], progress: Progress) -> None:
         """Run each stage that was not finished before."""
         if self.route.takes_pictures:
             self._write_calibration()
-        usage = {}
         for stage in stages:
             done = self._work / f"{stage.name}.done"
             if not done.is_file():
-                usage[stage.name] = self._build(stage, progress)
+                self._build(stage, progress)
                 write_atomically(done, b"")
-        return usage
 
     @property
     def _outputs(self) -> Path:
@@ -123,15 +121,25 @@ class Journey:
     def _title(self, stage: Stage) -> str:
         return f"{self.plan.toolchain.name}, {self.route.name}: {stage.name}"
 
-    def _build(self, stage: Stage, progress: Progress) -> Usage:
-        with progress.stage(self._title(stage), 1) as advance:
-            usage = run_step(self._step(stage))
-            advance()
-        return usage
+    def _build(self, stage: Stage, progress: Progress) -> None:
+        def keep(used: Usage) -> None:
+            keep_usage(self.folder, stage.name, StageUsage.of(used, 0), anew=True)
 
-    def _draw(self, stage: Stage, progress: Progress) -> Usage:
-        with progress.stage(self._title(stage), len(self.left)) as advance:
-            return run_step(self._step(stage), self._counting(advance))
+        with progress.stage(self._title(stage), 1) as advance:
+            run_step(self._step(stage), keep=keep)
+            advance()
+
+    def _draw(self, stage: Stage, progress: Progress) -> None:
+        before = len(self.left)
+
+        def keep(used: Usage) -> None:
+            if used.drawing_s is not None:
+                taken = StageUsage.of(used, before - len(self.left))
+                keep_usage(self.folder, stage.name, taken, anew=False)
+
+        step = replace(self._step(stage), ready=self._work / "ready")
+        with progress.stage(self._title(stage), before) as advance:
+            run_step(step, self._counting(advance), keep)
 
     def _counting(self, advance: Advance) -> Callable[[], None]:
         """Return what reports every output that has come since it was called last."""

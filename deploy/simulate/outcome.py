@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from deploy.handoff.returned.verdict import Returned
-from deploy.simulate.step import Usage
 from deploy.simulate.toolchain import Route, Toolchain
+from deploy.simulate.usage import UsageRecord
 
 NEAR_DB = 1.0
 """How far below QDQ reference semantics our scales may come out and be said to be kept."""
@@ -21,13 +21,13 @@ class RouteOutcome:
         route: that was gone.
         returned: the verdict on its outputs.
         page: the report, its record beside it.
-        usage: what each stage took that was run now, by its name.
+        usage: what each stage took.
     """
 
     route: Route
     returned: Returned
     page: Path
-    usage: Mapping[str, Usage]
+    usage: UsageRecord
 
     @property
     def passed(self) -> bool:
@@ -73,7 +73,7 @@ class RouteOutcome:
             "verdict": "accepted" if self.passed else "NOT ACCEPTED",
             "reason": self.returned.reason,
             "report": str(self.page),
-            **_resources(self.usage),
+            **self.usage.document(),
         }
 
 
@@ -84,12 +84,12 @@ class MadeOutcome:
     Attributes:
         route: that was gone.
         file: or folder, that it made.
-        usage: what each stage took that was run now, by its name.
+        usage: what each stage took.
     """
 
     route: Route
     file: Path
-    usage: Mapping[str, Usage]
+    usage: UsageRecord
 
     @property
     def passed(self) -> bool:
@@ -105,17 +105,8 @@ class MadeOutcome:
             "inputs": 0,
             "verdict": "made, not executed",
             "file": str(self.file),
-            **_resources(self.usage),
+            **self.usage.document(),
         }
-
-
-def _resources(usage: Mapping[str, Usage]) -> dict[str, Any]:
-    """Return what stages took as a JSON-able mapping."""
-    return {
-        "seconds": {name: round(used.wall_s, 1) for name, used in usage.items()},
-        "cpu_seconds": {name: round(used.cpu_s, 1) for name, used in usage.items()},
-        "peak_mb": {name: round(used.peak_mb) for name, used in usage.items()},
-    }
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,6 +5,7 @@ ROUTE             a folder for each route:
     returned      NAME.npy of each golden input
     work          what the toolchain built
     STAGE.log     what a stage of it said
+    usage.json    what each stage took (usage.py)
     verdict.html  the verdict on the outputs, with its record beside it
 """
 

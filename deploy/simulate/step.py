@@ -16,26 +16,12 @@ from typing import BinaryIO
 
 from calib.errors import ToolchainError
 from calib.files import temporary_folder
+from deploy.simulate.meter import Meter
+from deploy.simulate.usage import Usage
 
 _POLL_S = 0.1
-_KIBIBYTE = 1024
 _SHOWN_LINES, _SHOWN_CHARACTERS = 3, 400
 _KEPT_OUT = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
-
-
-@dataclass(frozen=True)
-class Usage:
-    """What a step took.
-
-    Attributes:
-        wall_s: seconds that passed.
-        cpu_s: seconds of all cores.
-        peak_mb: largest memory of one of its processes.
-    """
-
-    wall_s: float
-    cpu_s: float
-    peak_mb: float
 
 
 @dataclass(frozen=True)
@@ -48,6 +34,7 @@ class Step:
         folder: to run in; made where it is not there.
         log: what it says goes there, in the place of an earlier one.
         limit_s: how long it may take.
+        ready: file that it writes when all is built and drawing begins; ``None``: it draws nothing.
     """
 
     title: str
@@ -55,14 +42,20 @@ class Step:
     folder: Path
     log: Path
     limit_s: float
+    ready: Path | None = None
 
 
-def run_step(step: Step, watch: Callable[[], None] = lambda: None) -> Usage:
+def run_step(
+    step: Step,
+    watch: Callable[[], None] = lambda: None,
+    keep: Callable[[Usage], None] = lambda _: None,
+) -> None:
     """Run a step to its end.
 
     Args:
         step: what to run.
         watch: called several times a second meanwhile, and once afterwards.
+        keep: told what it took, also where it failed.
 
     Raises:
         ToolchainError: it cannot be started, failed, or took longer than it may.
@@ -70,26 +63,31 @@ def run_step(step: Step, watch: Callable[[], None] = lambda: None) -> Usage:
     """
     step.folder.mkdir(parents=True, exist_ok=True)
     step.log.parent.mkdir(parents=True, exist_ok=True)
+    if step.ready is not None:
+        step.ready.unlink(missing_ok=True)
     started = time.monotonic()
     with temporary_folder("toolchain") as temporary, step.log.open("wb") as log:
         process = _start(step, temporary, log)
+        meter = Meter(process.pid, step.ready, started)
+        ended = None
         try:
-            ended = _wait(process.pid, started + step.limit_s, watch)
+            ended = _wait(meter, started + step.limit_s, watch)
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            _, status, used = ended or os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+            keep(meter.usage(used))
     watch()
     if ended is None:
         raise ToolchainError(
             f"{step.title} was not done after {step.limit_s / 60:g} minutes and was ended; "
             f"--time-limit gives it longer; {said(step.log)}"
         )
-    status, used = ended
-    if status != 0:
-        raise ToolchainError(f"{step.title} failed, {_spelled(status)}; {said(step.log)}")
-    cpu_s = used.ru_utime + used.ru_stime
-    return Usage(time.monotonic() - started, cpu_s, used.ru_maxrss * _KIBIBYTE / 1e6)
+    if process.returncode != 0:
+        raise ToolchainError(
+            f"{step.title} failed, {_spelled(process.returncode)}; {said(step.log)}"
+        )
 
 
 def _start(step: Step, temporary: Path, log: BinaryIO) -> "subprocess.Popen[bytes]":
@@ -112,13 +110,14 @@ def _start(step: Step, temporary: Path, log: BinaryIO) -> "subprocess.Popen[byte
 
 
 def _wait(
-    process: int, until: float, watch: Callable[[], None]
-) -> "tuple[int, resource.struct_rusage] | None":
-    """Return exit status and use of resources of a process; ``None``: it did not end in time."""
+    meter: Meter, until: float, watch: Callable[[], None]
+) -> "tuple[int, int, resource.struct_rusage] | None":
+    """Return what ``wait4`` says of a process when it ends; ``None``: it did not end in time."""
     while time.monotonic() < until:
-        ended, status, used = os.wait4(process, os.WNOHANG)
-        if ended:
-            return os.waitstatus_to_exitcode(status), used
+        ended = os.wait4(meter.session, os.WNOHANG)
+        if ended[0]:
+            return ended
+        meter.look()
         watch()
         time.sleep(_POLL_S)
     return None

@@ -44,6 +44,7 @@ const send = (path, body, shape = []) =>
 try {
   ort.env.wasm.wasmPaths = "/";
   const session = await ort.InferenceSession.create("/model.onnx", {executionProviders: ["wasm"]});
+  await send("/ready", "");
   for (;;) {
     const answer = await fetch("/input");
     const shape = JSON.parse(answer.headers.get("X-Shape"));
@@ -63,7 +64,7 @@ class Exchange(ThreadingHTTPServer):
 
     Attributes:
         inputs: float32 arrays that the page is given.
-        outputs: what it sent back, or the error that it met.
+        outputs: what it sent back: nothing once it is ready, then arrays, or the error that it met.
     """
 
     daemon_threads = True
@@ -102,7 +103,7 @@ class Answer(BaseHTTPRequestHandler):
             shape = json.loads(self.headers["X-Shape"])
             self.server.outputs.put(np.frombuffer(content, np.float32).reshape(shape))
         else:
-            self.server.outputs.put(content.decode())
+            self.server.outputs.put(content.decode() if self.path == "/failed" else None)
         self._give(b"", "text/plain")
 
     def _give(self, content: bytes, kind: str, shape: tuple[int, ...] = ()) -> None:
@@ -129,8 +130,7 @@ def main() -> None:
         command = [chromium, *FLAGS, *sandbox, f"--user-data-dir={profile}", address]
         browser = subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603  # found above
 
-        def compute(planes: Any) -> Any:
-            exchange.inputs.put(planes)
+        def answer() -> Any:
             while True:
                 try:
                     output = exchange.outputs.get(timeout=POLL_S)
@@ -142,7 +142,12 @@ def main() -> None:
                     raise SystemExit(f"onnxruntime-web: {output}")
                 return output
 
+        def compute(planes: Any) -> Any:
+            exchange.inputs.put(planes)
+            return answer()
+
         try:
+            answer()
             job.run(compute)
         finally:
             browser.kill()
