@@ -39,8 +39,7 @@ def next_commands(
     if not reported:
         lines.append(["report", str(folder), *own])
     if images is not None:
-        where = [] if str(folder.parent) == "dist" else ["--builds", str(folder.parent)]
-        lines.append(["compare", str(images), "--model", manifest.stem, *where])
+        lines.append(["compare", str(images), "--model", str(folder)])
     lines.append(["bench", "--model", str(folder)])
     asked = {}
     if manifest.calibration is not None:

@@ -35,7 +35,12 @@ AsJson = Annotated[
 Builds = Annotated[Path, typer.Option(help="Folder of the builds.")]
 BuiltModels = Annotated[
     list[str] | None,
-    typer.Option("--model", "-m", help="A model that was built; repeatable. Default: all."),
+    typer.Option(
+        "--model",
+        "-m",
+        help="A model that was built: its folder's name in --builds, or its path; repeatable. "
+        "Default: all.",
+    ),
 ]
 BuiltTargets = Annotated[
     list[str] | None,

@@ -37,7 +37,7 @@ class FileChoice:
 
     Attributes:
         builds: folder of builds, such as ``dist``.
-        models: names of builds in it; empty for all there are.
+        models: names of builds in it, or their paths; empty for all there are.
         precisions: which files of a build; empty for all.
         targets: which int8 files; empty for all.
     """
@@ -130,24 +130,39 @@ def find_built_models(request: FileChoice) -> list[BuiltModel]:
             f"found no build in {request.builds}; run 'esrdeploy build --model NAME' first, or "
             "name the folder with --builds"
         )
-    found = [item for name in dict.fromkeys(names) for item in _files_of(name, request)]
+    folders = dict.fromkeys(_build_folder(name, request) for name in names)
+    found = [item for folder in folders for item in _files_of(folder, request)]
     if not found:
         raise UsageError(f"found no build of a network that enlarges pictures in {request.builds}")
     return found
 
 
-def _files_of(name: str, request: FileChoice) -> Iterator[BuiltModel]:
-    folder = request.builds / name
+def _build_folder(name: str, request: FileChoice) -> Path:
+    """Return the folder of a build that is named as it is called in its place, or by its path.
+
+    Raises:
+        UsageError: there is none.
+    """
+    for folder in (request.builds / name, Path(name)):
+        if (folder / MANIFEST_NAME).is_file():
+            return folder
+    built = sorted(path.parent.name for path in request.builds.glob(f"*/{MANIFEST_NAME}"))
+    build = f"run '{_command(name, request)}' first"
+    if name not in {entry.name for entry in MODELS}:
+        build = "'esrdeploy build --weights FILE --name NAME' makes one"
+    raise UsageError(
+        f"found no build of {name} in {request.builds}, but {', '.join(built) or 'none'}; "
+        f"{build}, or name the folder with --builds{meant(name, built)}"
+    )
+
+
+def _command(name: str, request: FileChoice) -> str:
     lowest = request.precisions[-1] if request.precisions else "int8"
-    build = f"run 'esrdeploy build --model {name} --precision {lowest}' first"
-    if not (folder / MANIFEST_NAME).is_file():
-        built = sorted(path.parent.name for path in request.builds.glob(f"*/{MANIFEST_NAME}"))
-        if name not in {entry.name for entry in MODELS}:
-            build = "'esrdeploy build --weights FILE --name NAME' makes one"
-        raise UsageError(
-            f"found no build of {name} in {request.builds}, but {', '.join(built) or 'none'}; "
-            f"{build}, or name the folder with --builds{meant(name, built)}"
-        )
+    return f"esrdeploy build --model {name} --precision {lowest}"
+
+
+def _files_of(folder: Path, request: FileChoice) -> Iterator[BuiltModel]:
+    name = folder.name
     manifest = read_manifest(folder / MANIFEST_NAME)
     if manifest.network.output != "picture" and not request.models:
         return
@@ -155,7 +170,10 @@ def _files_of(name: str, request: FileChoice) -> Iterator[BuiltModel]:
     models = manifest.models()
     for precision in request.precisions:
         if precision not in {item.precision for item in models}:
-            raise UsageError(f"the build of {name} holds no {precision} model; {build}")
+            raise UsageError(
+                f"the build of {name} holds no {precision} model; run '{_command(name, request)}' "
+                "first"
+            )
     for target in request.targets:
         if target not in {item.target for item in models}:
             raise UsageError(

@@ -153,12 +153,12 @@ def build_of(builds: Path, model: str | None = None) -> tuple[Path, Manifest]:
 
 
 def _build_folder(builds: Path, model: str | None) -> Path:
-    if model is not None and (Path(model) / MANIFEST_NAME).is_file():
-        return Path(model)
     folders = build_folders(builds) if builds.is_dir() else []
     named = [folder for folder in folders if model in (None, folder.name)]
     if len(named) == 1:
         return named[0]
+    if model is not None and (Path(model) / MANIFEST_NAME).is_file():
+        return Path(model)
     names = ", ".join(folder.name for folder in folders)
     if named:
         raise UsageError(f"found several builds in {builds}: {names}; choose one with --model")

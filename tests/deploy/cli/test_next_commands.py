@@ -6,8 +6,10 @@ from dataclasses import replace
 from itertools import combinations, pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from calib.images import write_image
 from calib.tile import Tile
 from deploy.artifacts.manifest import Manifest, read_manifest
 from deploy.cli.next_commands import after_handoff, namesakes, next_commands, takers_of
@@ -150,3 +152,21 @@ def test_a_bundle_ends_with_the_commands_that_come_next(
     assert check == "esrdeploy handoff --check 'a b.zip'"
     words = f"esrdeploy verify --returned OUTPUTS 'a b.zip'{option}"
     assert judge == f"{words}  # OUTPUTS: the folder that comes back{whose}"
+
+
+@pytest.mark.parametrize("place", ["dist", "builds/of mine"])
+def test_every_line_names_the_build_alike_and_as_it_stands(
+    small_build: Path, manifest: Manifest, tmp_path: Path, monkeypatch, place: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = copied(small_build, Path(place) / "small")
+    lines = next_commands(folder, manifest, None, Path("photos"), reported=False, chips=["intel"])
+    words = [shlex.split(line, comments=True) for line in lines]
+    assert [line[1] for line in words] == ["verify", "report", "compare", "bench", "handoff"]
+    assert all(line.count(str(folder)) == 1 for line in words), lines
+    Path("photos").mkdir()
+    write_image(Path("photos") / "one.png", np.zeros((20, 20, 3), np.uint8))
+    (_, *compare), (_, *bench) = words[2:4]
+    for command in (compare, [*bench, "--rounds", "1", "--backend", "ort", "--tile", "32"]):
+        result = run(*command)
+        assert result.exit_code == 0, result.output

@@ -121,6 +121,19 @@ def test_the_files_that_are_asked_for(wishes, expected, dist) -> None:
     assert found(dist, **wishes) == expected
 
 
+def test_a_build_is_named_by_its_folder_s_name_or_its_path(
+    dist: Path, tmp_path: Path, monkeypatch
+) -> None:
+    path = str(dist / "b")
+    assert found(dist.parent, models=(path,)) == [("b", *file) for file in FILES["b"]]
+    assert found(dist, models=("b", path)) == found(dist, models=("b",))
+    monkeypatch.chdir(dist)  # where a folder has the name of another build
+    other = tmp_path / "a" / MANIFEST_NAME
+    other.parent.mkdir()
+    other.write_bytes((dist / "c" / MANIFEST_NAME).read_bytes())
+    assert found(tmp_path, models=("a",)) == [("a", *file) for file in FILES["c"]]
+
+
 @pytest.mark.parametrize(
     ("wishes", "message"),
     [

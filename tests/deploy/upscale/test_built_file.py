@@ -44,13 +44,17 @@ def test_onnxruntime_runs_no_int8_file_that_it_would_compute_in_float(small_buil
         find_file(small_build, precision="int8", backend="ort")
 
 
-def test_several_builds_want_a_name(built: Path, small_build: Path, tmp_path: Path) -> None:
+def test_several_builds_want_a_name(
+    built: Path, small_build: Path, tmp_path: Path, monkeypatch
+) -> None:
     shutil.copytree(built, tmp_path / "tiny")
     shutil.copytree(small_build, tmp_path / "small")
     with pytest.raises(UsageError, match=r"several builds .* small, tiny; choose one with --model"):
         find_file(tmp_path)
     assert find_file(tmp_path, "small", backend="openvino").folder == tmp_path / "small"
     assert find_file(tmp_path, str(built), backend="ort").folder == built
+    monkeypatch.chdir(built.parent)  # a folder of that name here is not the one in the builds
+    assert find_file(tmp_path, "tiny", backend="ort").folder == tmp_path / "tiny"
 
 
 def test_a_changed_file_is_refused(copy: Path) -> None:
