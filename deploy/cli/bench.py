@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deploy.cli.console import make_progress, print_json, print_table
+from deploy.cli.console import make_progress, print_json, print_table, say
 from deploy.cli.options import AsJson, Builds
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def bench(
         return
     _show(rows, f"{this_machine()}; {rounds} rounds by turns")
     if left_out:
-        typer.echo(f"not measured, no runtime that it is made for ran here: {', '.join(left_out)}")
+        say(f"not measured, no runtime that it is made for ran here: {', '.join(left_out)}")
 
 
 def _show(rows: "Sequence[BenchRow]", title: str) -> None:

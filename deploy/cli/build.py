@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from deploy.cli import completion
-from deploy.cli.console import make_progress, print_json
+from deploy.cli.console import make_progress, print_json, say
 from deploy.cli.form_options import ChannelOrderChoice, Input, LayoutChoice
 from deploy.cli.next_commands import next_commands
 from deploy.cli.options import (
@@ -208,16 +208,16 @@ def _show(outcome: "BuildOutcome", request: "BuildRequest", chips: Sequence[str]
     for artifact in outcome.manifest.artifacts:
         typer.echo(f"{artifact.size_bytes / 1e6:9.2f} MB  {outcome.folder / artifact.path}")
     for node, reason in outcome.manifest.fp16_kept.items():
-        typer.echo(f"fp16: node {node} stays in float32, {reason}")
+        say(f"fp16: node {node} stays in float32, {reason}")
     for profile, made in outcome.manifest.options.targets.items():
         if made.budget is not None:
-            typer.echo(f"int8 {profile}: {made.budget}")
+            say(f"int8 {profile}: {made.budget}")
     elsewhere = REPORT_NAME if request.report else "'esrdeploy verify --layers'"
     show_verification(outcome.verification, layers_elsewhere=elsewhere)
     for warning in outcome.warnings:
-        typer.echo(f"warning: {warning}")
+        say(f"warning: {warning}")
     if request.report:
-        typer.echo(f"see {outcome.folder / REPORT_NAME}")
+        say(f"see {outcome.folder / REPORT_NAME}")
     for line in _next(outcome, request, chips):
         typer.echo(f"next: {line}")
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from deploy.cli.console import make_progress, print_json
+from deploy.cli.console import make_progress, print_json, say
 from deploy.cli.options import (
     Activation,
     AsJson,
@@ -80,9 +80,7 @@ def calibrate(
         return
     table = outcome.table
     images_seen = table.images
-    typer.echo(
-        f"{len(table.tensors)} tensors over {images_seen.count} images of {images_seen.size}"
-    )
-    typer.echo(f"table {table.digest} of network {table.network_digest}")
+    say(f"{len(table.tensors)} tensors over {images_seen.count} images of {images_seen.size}")
+    say(f"table {table.digest} of network {table.network_digest}")
     for artifact in outcome.artifacts:
         typer.echo(f"{artifact.size_bytes / 1e6:9.2f} MB  {outcome.folder / artifact.path}")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deploy.cli.console import make_progress, print_json, print_table
+from deploy.cli.console import make_progress, print_json, print_table, say
 from deploy.cli.options import AsJson, Builds, BuiltModels, BuiltTargets, PrecisionChoice
 from deploy.cli.target_words import find_target
 from deploy.metrics.decibels import decibels
@@ -68,7 +68,7 @@ def _show(found: "tuple[PictureDifference, ...]") -> None:
         ]
         columns = ["picture", "tiles", "parity dB mean", "lowest", "x", "y", "largest difference"]
         print_table(f"{file} beside float, at each picture's own size", columns, rows)
-    typer.echo(
+    say(
         f"of the tiles that a picture is enlarged in: from {UNSEEN_DB:g} dB on one cannot be told "
         "from float; x, y: the pixel of the picture where the lowest begins; largest difference: "
         "in grey levels of 255; build and verify judge tiles cut elsewhere, each whole, so that "
@@ -76,4 +76,4 @@ def _show(found: "tuple[PictureDifference, ...]") -> None:
     )
     seen = list(dict.fromkeys(item.picture for item in found if item.calibrated_on))
     if seen:
-        typer.echo(f"calibrated on, so that these figures flatter: {', '.join(seen)}")
+        say(f"calibrated on, so that these figures flatter: {', '.join(seen)}")

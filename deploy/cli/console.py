@@ -9,9 +9,18 @@ from typing import Any, Literal
 
 import typer
 
+from deploy.cli.layout import (
+    column_widths,
+    folded,
+    padding_and_room,
+    shortened,
+    terminal_width,
+    wrapped,
+)
 from deploy.progress import Advance
 
 _LINE_EVERY_S = 10.0
+_OF_BAR = 48  # columns of a terminal that a bar, its count and its times take
 _DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 
 
@@ -37,15 +46,26 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     # What is in brackets is text, such as a shape.
     console = Console(width=table_width(), highlight=False, markup=False)
     texts = [[name, *(row[at] for row in rows)] for at, name in enumerate(columns)]
-    widths = column_widths(texts, console.width - 3 * len(columns) - 1)
-    table = Table(title=title, title_justify="left", header_style="bold")
+    padding, room = padding_and_room(texts, console.width)
+    widths = column_widths(texts, room)
+    table = Table(title=title, title_justify="left", header_style="bold", padding=(0, padding))
     for position, (name, width) in enumerate(zip(columns, widths, strict=True)):
         numeric = position > 0 and all(_is_numeric(row[position]) for row in rows)
         justify: Literal["left", "right"] = "right" if numeric else "left"
         table.add_column(name, justify=justify, overflow="fold", width=width)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(
+            *(
+                text if width is None else folded(text, width)
+                for text, width in zip(row, widths, strict=True)
+            )
+        )
     console.print(table)
+
+
+def say(line: object) -> None:
+    """Print a line of prose on stdout, wrapped at words where that is a terminal."""
+    typer.echo(wrapped(str(line), terminal_width(sys.stdout)))
 
 
 def table_width() -> int | None:
@@ -54,45 +74,6 @@ def table_width() -> int | None:
     A pipe or a log has no width of its own; 80 columns would fold file names there.
     """
     return None if sys.stdout.isatty() else 140
-
-
-def column_widths(texts: Sequence[Sequence[str]], room: int) -> list[int | None]:
-    """Return how wide columns are to be so that no word is broken, or as few as can be.
-
-    The first column, of names, is not wrapped if it takes a third at most; every other gets its
-    longest word, and what is left goes where most is wrapped. Where the words alone do not fit, the
-    widest columns give way.
-
-    Args:
-        texts: the header and the cells of each column.
-        room: for all columns together.
-
-    Returns:
-        ``None`` for each, which leaves them to the library, where all text fits as it is.
-
-    >>> column_widths([["tensor", "/conv_first"], ["why", "kept in float for its size"]], 30)
-    [11, 19]
-    >>> column_widths([["file", "a-name-as-long-as-this.onnx"], ["median ms", "12"]], 26)
-    [20, 6]
-    """
-    from rich.cells import cell_len
-
-    whole = [max(map(cell_len, column)) for column in texts]
-    words = [
-        max((cell_len(word) for text in column for word in text.split()), default=1)
-        for column in texts
-    ]
-    if sum(whole) <= room:
-        return [None] * len(texts)
-    if 3 * whole[0] <= room:
-        words[0] = whole[0]
-    widths = words
-    for _ in range(sum(words) - max(room, len(texts))):
-        widths[widths.index(max(widths))] -= 1
-    for _ in range(room - sum(words)):
-        most = max(range(len(texts)), key=lambda at: whole[at] / widths[at])
-        widths[most] += 1
-    return [*widths]
 
 
 def _is_numeric(cell: str) -> bool:
@@ -110,7 +91,8 @@ def short_digests(text: str) -> str:
 
 def error_line(message: str) -> None:
     """Print one error line on stderr."""
-    typer.echo(f"esrdeploy: {' '.join(message.split())}", err=True)
+    line = f"esrdeploy: {' '.join(message.split())}"
+    typer.echo(wrapped(line, terminal_width(sys.stderr)), err=True)
 
 
 class PlainProgress:
@@ -161,12 +143,13 @@ class BarProgress:
             progress.TimeRemainingColumn(),
         )
         with progress.Progress(*columns, console=self._console) as bars:
-            task = bars.add_task(title, total=steps)
+            task = bars.add_task(shortened(title, self._console.width - _OF_BAR), total=steps)
             yield lambda: bars.advance(task)
 
     def note(self, line: str) -> None:
         """Print one line on stderr."""
-        self._console.print(line, markup=False)
+        text = wrapped(line, terminal_width(sys.stderr))
+        self._console.print(text, markup=False, soft_wrap=True)  # wrapped already
 
 
 def make_progress() -> BarProgress | PlainProgress:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.cli.console import make_progress, print_json
+from deploy.cli.console import make_progress, print_json, say
 from deploy.cli.options import AsJson, Seed
 
 
@@ -61,8 +61,8 @@ def degrade(
         print_json("esrdeploy.cli.degrade/1", content)
         return
     first = record.pairs[0]
-    typer.echo(f"{len(record.pairs)} pairs at scale {scale} in {out}, such as")
+    say(f"{len(record.pairs)} pairs at scale {scale} in {out}, such as")
     typer.echo(f"  {first.hr}")
     typer.echo(f"  {first.lr}")
-    typer.echo(f"what was done to each: {out / PAIRS_NAME}")
-    typer.echo(f"score builds on them: esrdeploy eval --data {out} --shape source")
+    say(f"what was done to each: {out / PAIRS_NAME}")
+    say(f"score builds on them: esrdeploy eval --data {out} --shape source")

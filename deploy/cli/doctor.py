@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.cli.console import print_json, print_table
+from deploy.cli.console import print_json, print_table, say
 from deploy.cli.options import AsJson
 
 
@@ -29,8 +29,8 @@ def doctor(
         print_table("this installation", ["what", "status", "found"], rows)
         for one in found.findings:
             if one.to_do:  # on a line of its own, to be copied
-                typer.echo(f"{one.what}: {one.to_do}")
-        typer.echo(
+                say(f"{one.what}: {one.to_do}")
+        say(
             "ready: esrdeploy build --model x4plus-anime-6b --precision int8"
             if found.works
             else "no build can be made before what is broken is mended"

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from deploy.cli.console import make_progress, print_json, print_table
+from deploy.cli.console import make_progress, print_json, print_table, say
 from deploy.cli.options import AsJson, Builds, BuiltModels, BuiltTargets, PrecisionChoice
 from deploy.cli.target_words import find_target
 
@@ -103,5 +103,5 @@ def evaluate(
         return
     print_table(f"scores, shape {shape}", table.columns, list(table.lines()))
     for note in table.notes:
-        typer.echo(f"  {note}")
-    typer.echo(f"saved {folder / f'eval-{shape}'}.md, .json, .csv")
+        say(f"  {note}")
+    say(f"saved {folder / f'eval-{shape}'}.md, .json, .csv")

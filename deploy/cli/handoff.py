@@ -7,7 +7,7 @@ import typer
 
 from calib.errors import UsageError
 from deploy.cli import completion
-from deploy.cli.console import make_progress, print_json, print_table, short_digests
+from deploy.cli.console import make_progress, print_json, print_table, say, short_digests
 from deploy.cli.next_commands import after_handoff
 from deploy.cli.options import AsJson, given
 from deploy.cli.signing import Key, Sign, require_signed_bundle, signer_of
@@ -178,12 +178,12 @@ def _show_outcome(outcome: "HandoffOutcome") -> None:
         for part, (files, size_bytes) in outcome.contents.items()
     ]
     print_table(f"{manifest.model} handoff", ["in the bundle", "files", "MB"], rows)
-    typer.echo(f"golden vectors: {', '.join(vector.source for vector in manifest.golden)}")
-    typer.echo(outcome.golden_text)
+    say(f"golden vectors: {', '.join(vector.source for vector in manifest.golden)}")
+    say(outcome.golden_text)
     for line in filter(None, (outcome.pictures_text, outcome.licence_text)):
-        typer.echo(line)
+        say(line)
     for proof in outcome.proofs:
-        typer.echo(f"{proof.engine}: {proof.text}")
+        say(f"{proof.engine}: {proof.text}")
     typer.echo(f"{outcome.path.stat().st_size / 1e6:9.2f} MB  {outcome.path}")
     typer.echo(f"sha256 {outcome.sha256}")
 
@@ -198,7 +198,7 @@ def _show_more(simulations: "list[Simulation]", following: list[str]) -> None:
 def _show_check(verdict: "BundleCheck") -> None:
     """Print the result, then what failed, what was skipped and what passed other than files."""
     counted = [check.status for check in verdict.checks]
-    typer.echo(
+    say(
         f"{'a good bundle' if verdict.passed else 'NOT A GOOD BUNDLE'}: {verdict.model} for "
         f"{', '.join(verdict.vendors)}; {counted.count('passed')} checks passed, "
         f"{counted.count('failed')} failed, {counted.count('skipped')} skipped"
@@ -207,4 +207,4 @@ def _show_check(verdict: "BundleCheck") -> None:
         for check in verdict.checks:
             if check.status == status and (status != "passed" or check.name != "file"):
                 detail = short_digests(check.detail)
-                typer.echo(f"{label}  {check.artifact}  {check.name}: {detail}")
+                say(f"{label}  {check.artifact}  {check.name}: {detail}")

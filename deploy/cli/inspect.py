@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from calib.errors import EsrdeployError, GraphError, UsageError, named
-from deploy.cli.console import error_line, print_json, print_table
+from deploy.cli.console import error_line, print_json, print_table, say
 from deploy.cli.options import AsJson
 from deploy.cli.target_words import find_target
 
@@ -130,19 +130,19 @@ def _show(found: "Inspection", *, nodes: bool, ranges: bool) -> None:
     typer.echo(f"{found.path}  {found.size_bytes / 1e6:.2f} MB  opset {found.opset}")
     for word, ends in (("input", found.inputs), ("output", found.outputs)):
         for end in ends:
-            typer.echo(f"{word:<6}  {end}")
+            say(f"{word:<6}  {end}")
     if not found.form.usual:
-        typer.echo(f"form    {found.form}")
-    typer.echo(found.share_text)
+        say(f"form    {found.form}")
+    say(found.share_text)
     work = (
         "multiply-accumulates not known, as the input is dynamic: 'esrdeploy build --onnx FILE "
         "--size 128' makes it static"
         if found.cost is None
         else f"{found.cost.macs / 1e9:.3f} G convolution multiply-accumulates"
     )
-    typer.echo(f"{found.parameters:,} parameters, {work}")
+    say(f"{found.parameters:,} parameters, {work}")
     if found.ranges:
-        typer.echo(
+        say(
             f"{len(found.saturable)} convolutions can saturate 16-bit accumulation "
             "(x86-64 without VNNI)"
         )
@@ -167,13 +167,13 @@ def _show_violations(target: str, violations: "tuple[RuleViolation, ...]") -> No
     broken = broken_rules(violations)
     for rule in broken:
         count = len(rule.nodes)
-        typer.echo(f"{rule.rule}: expected {rule.expected}, found {_some(rule.found)}")
-        typer.echo(f"  at {count} {'node' if count == 1 else 'nodes'}: {_some(rule.nodes)}")
+        say(f"{rule.rule}: expected {rule.expected}, found {_some(rule.found)}")
+        say(f"  at {count} {'node' if count == 1 else 'nodes'}: {_some(rule.nodes)}")
     if not broken:
-        typer.echo(f"rules of {target}: kept")
+        say(f"rules of {target}: kept")
         return
     kinds = len({rule.rule for rule in broken})
-    typer.echo(f"rules of {target}: {kinds} broken, in {len(violations)} places; --json lists each")
+    say(f"rules of {target}: {kinds} broken, in {len(violations)} places; --json lists each")
 
 
 def _show_answers(target: str, answers: "tuple[NodeAnswer, ...]") -> None:
@@ -184,10 +184,10 @@ def _show_answers(target: str, answers: "tuple[NodeAnswer, ...]") -> None:
         chosen = [item for item in answers if item.answer == answer]
         for operator in dict.fromkeys(item.operator for item in chosen):
             names = tuple(item.node for item in chosen if item.operator == operator)
-            typer.echo(f"{operator}: {answer} by {target}: {_some(names)}")
+            say(f"{operator}: {answer} by {target}: {_some(names)}")
     taken = sum(item.answer == "taken" for item in answers)
-    typer.echo(f"{taken} of {len(answers)} nodes are taken by {target}")
-    typer.echo(f"source: {OPERATORS[find_target(target).name].source}")
+    say(f"{taken} of {len(answers)} nodes are taken by {target}")
+    say(f"source: {OPERATORS[find_target(target).name].source}")
 
 
 def _some(names: tuple[str, ...]) -> str:

@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import typer
-
-from deploy.cli.console import print_table
+from deploy.cli.console import print_table, say
 from deploy.metrics.decibels import change, decibels, with_unit
 
 if TYPE_CHECKING:
@@ -29,10 +27,10 @@ def show_speed(verification: "Verification") -> None:
         title = f"{verification.model}: one inference of {pictures} here ({this_machine()})"
         columns = ["file", "runtime", "ms, shortest to longest", "times as fast as float there"]
         print_table(title, columns, rows)
-        typer.echo("of a few runs, of this minute; 'esrdeploy bench' measures by turns")
+        say("of a few runs, of this minute; 'esrdeploy bench' measures by turns")
         busy = how_busy()
         if busy:
-            typer.echo(f"{busy}: these times are longer than the files need")
+            say(f"{busy}: these times are longer than the files need")
     for name, share in verification.shares.items():
         line = f"{name}: {verification.int8[name]}"
         outside = [node for node in share.convolutions if node not in share.integer]
@@ -40,7 +38,7 @@ def show_speed(verification: "Verification") -> None:
             more = len(outside) - SHOWN_NODES
             line += f"; in float: {', '.join(outside[:SHOWN_NODES])}"
             line += f" and {more} more" if more > 0 else ""
-        typer.echo(line)
+        say(line)
 
 
 def show_backends(verification: "Verification") -> None:
@@ -57,9 +55,9 @@ def show_backends(verification: "Verification") -> None:
     reasons = verification.not_run
     for reason in dict.fromkeys(reasons.values()):
         names = ", ".join(name for name, why in reasons.items() if why == reason)
-        typer.echo(f"no runtime beside the reference: {names}: {reason}")
+        say(f"no runtime beside the reference: {names}: {reason}")
     for line in machine_note(measured):
-        typer.echo(line)
+        say(line)
 
 
 def _backend_row(item: "BackendError") -> list[str]:
@@ -90,7 +88,7 @@ def _show_worst_layer(name: str, errors: "Sequence[LayerError]", elsewhere: str)
     from deploy.metrics.layer_sqnr import worst_layers
 
     (worst,) = worst_layers(errors, 1)
-    typer.echo(
+    say(
         f"{name}: of {len(errors)} tensors that layers make {worst.tensor} has the lowest SQNR, "
         f"{with_unit(worst.sqnr_db)} of its own values; {elsewhere} tells of the others"
     )
@@ -113,4 +111,4 @@ def _show_layers(name: str, errors: "Sequence[LayerError]", images: Sequence[str
     ]
     title = f"{name}: the {len(worst)} worst of {len(errors)} tensors, on {', '.join(images)}"
     print_table(title, ["tensor", "operator", "SQNR dB", "cosine", "what the plan did"], rows)
-    typer.echo(what_sqnr_says(errors))
+    say(what_sqnr_says(errors))

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from calib.errors import UsageError
-from deploy.cli.console import make_progress, print_json, print_table
+from deploy.cli.console import make_progress, print_json, print_table, say
 from deploy.cli.options import AsJson
 
 
@@ -54,7 +54,7 @@ def models(
             for row in rows
         ],
     )
-    typer.echo(
+    say(
         "MACs: multiply-accumulates of the convolutions. GFLOPs as VastAI's model zoo counts them, "
         "to find a network in its table: bias additions and activations too, 2 each, per 0.9e9"
     )

@@ -3,10 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from calib.errors import UsageError
-from deploy.cli.console import make_progress, print_json, print_table
+from deploy.cli.console import make_progress, print_json, print_table, say
 from deploy.metrics.decibels import decibels
 from deploy.progress import Progress
 
@@ -39,7 +37,7 @@ def verify_returned(
         print_json(SCHEMA, returned.record())
     else:
         _show(returned)
-        typer.echo(written)
+        say(written)
     return returned.passed
 
 
@@ -74,16 +72,16 @@ def _keep(
 
 def _show(returned: "Returned") -> None:
     if not returned.passed:
-        typer.echo(returned.banner)
+        say(returned.banner)
     for line in returned.failures:
-        typer.echo(f"FAIL  {line}")
+        say(f"FAIL  {line}")
     for line in returned.assumptions:
-        typer.echo(f"taken: {line}")
+        say(f"taken: {line}")
     for line in returned.left_aside_texts:
-        typer.echo(f"left aside: {line}")
+        say(f"left aside: {line}")
     if returned.cause is not None:
-        typer.echo(f"likely cause: {returned.cause}")
-        typer.echo(f"  {returned.explanation}")
+        say(f"likely cause: {returned.cause}")
+        say(f"  {returned.explanation}")
     photographed = any(image.photo for image in returned.images)
     columns = ["golden input", "returned dB", "needed", "our int8", "to our int8", "SSIM"]
     columns += ["PSNR to HR", "float's"] if photographed else []
@@ -96,8 +94,8 @@ def _show(returned: "Returned") -> None:
         blank = [""] * (len(columns) - 4)
         rows.append(["mean", means[0], "", means[1], means[2], *blank])
         print_table(f"{title}, beside our {returned.profile}", [*columns, "verdict"], rows)
-    typer.echo(f"limit: {returned.limit.text}")
-    typer.echo(returned.banner)
+    say(f"limit: {returned.limit.text}")
+    say(returned.banner)
 
 
 def _row(image: "ReturnedImage", *, photographed: bool) -> list[str]:

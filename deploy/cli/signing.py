@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deploy.cli.console import print_json
+from deploy.cli.console import print_json, say
 
 if TYPE_CHECKING:
     from deploy.artifacts.signature import Signer
@@ -90,4 +90,4 @@ def show_signed_verdict(record: Path, key: Path, *, as_json: bool) -> None:
         content = {"file": str(record), "signed": True, "key_sha256": verifier.key_id}
         print_json("esrdeploy.cli.verify-signature/1", content)
     else:
-        typer.echo(f"{record}: signed with {key}")
+        say(f"{record}: signed with {key}")

@@ -9,7 +9,7 @@ import typer
 
 from calib.errors import UsageError
 from deploy.cli import completion
-from deploy.cli.console import make_progress, print_json, print_table
+from deploy.cli.console import make_progress, print_json, print_table, say
 from deploy.cli.options import AsJson
 from deploy.metrics.decibels import decibels
 from deploy.progress import Progress
@@ -141,15 +141,15 @@ def show_simulation(done: "Simulation") -> None:
     for item in done.routes:
         told = f"{item.route.name}: {item.route.summary}; {_spelled(item.usage)}"
         if isinstance(item, MadeOutcome):
-            typer.echo(f"{told}; {item.file}")
+            say(f"{told}; {item.file}")
             continue
-        typer.echo(f"{told}; {item.page}")
+        say(f"{told}; {item.page}")
         if not item.returned.passed:
-            typer.echo(f"FAIL  {item.route.name}: {item.returned.reason}")
+            say(f"FAIL  {item.route.name}: {item.returned.reason}")
         for line in item.returned.failures:
-            typer.echo(f"FAIL  {item.route.name}: {line}")
+            say(f"FAIL  {item.route.name}: {line}")
     for name, reason in done.left_out.items():
-        typer.echo(f"left out  {name}: {reason}")
+        say(f"left out  {name}: {reason}")
 
 
 def _row(item: "RouteOutcome | MadeOutcome") -> list[str]:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from deploy.cli.console import error_line, make_progress, print_json
+from deploy.cli.console import error_line, make_progress, print_json, say
 from deploy.cli.options import AsJson, Builds, PrecisionChoice, lowest
 
 _NAMED_AT_MOST = 3
@@ -153,14 +153,12 @@ def upscale(
     else:
         drawn, there = outcome.of("drawn"), outcome.of("there already")
         if there:
-            typer.echo(f"{len(there)} there already; --overwrite draws them again")
+            say(f"{len(there)} there already; --overwrite draws them again")
         if outcome.passed_over:
             names = ", ".join(path.name for path in outcome.passed_over[:_NAMED_AT_MOST])
             more = ", ..." if len(outcome.passed_over) > _NAMED_AT_MOST else ""
-            typer.echo(f"{len(outcome.passed_over)} files passed over, no pictures: {names}{more}")
-        typer.echo(
-            f"{len(drawn)} drawn with {outcome.file.artifact.path}, {len(failed)} failed: {out}"
-        )
+            say(f"{len(outcome.passed_over)} files passed over, no pictures: {names}{more}")
+        say(f"{len(drawn)} drawn with {outcome.file.artifact.path}, {len(failed)} failed: {out}")
         for item in failed:
             error_line(item.reason)
     if failed:

@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import typer
-
-from deploy.cli.console import print_table, short_digests
+from deploy.cli.console import print_table, say, short_digests
 from deploy.cli.measured import show_backends, show_layers, show_speed
 from deploy.metrics.decibels import decibels, rounded_down
 
@@ -54,31 +52,31 @@ def show_verification(verification: "Verification", *, layers_elsewhere: str = "
     columns += ["SSIM lowest", "needs", "verdict"]
     if rows:
         print_table(f"{verification.model}: {verification.image_note}", columns, rows)
-        typer.echo(
+        say(
             "needs: what the lowest must reach to be acceptable; it cannot be told apart where it "
             f"reaches that and {UNSEEN_DB:g} dB"
         )
     for reason in verification.limit_reasons:
-        typer.echo(reason)
+        say(reason)
     for line in (*verification.lowest, *verification.charts):
-        typer.echo(line)
+        say(line)
     for result in verification.parity:
         if result.reference in ORIGINAL_NAMES:
             shown = ", ".join(image.name for image in result.images)
-            typer.echo(
+            say(
                 f"{result.candidate} and {result.against} were compared on {shown}: two float "
                 "engines differ in rounding alone, and another picture gives other dB"
             )
     for check in verification.checks:
         if check.status != "passed":
             label = "FAIL" if check.status == "failed" else "skipped"
-            typer.echo(f"{label}  {check.artifact}  {check.name}: {short_digests(check.detail)}")
+            say(f"{label}  {check.artifact}  {check.name}: {short_digests(check.detail)}")
     show_speed(verification)
     show_backends(verification)
     show_layers(verification, layers_elsewhere)
-    typer.echo(f"{verification.counted}: {verdict_line(verification)}")
+    say(f"{verification.counted}: {verdict_line(verification)}")
     for warning in verification.warnings:
-        typer.echo(f"warning: {warning}")
+        say(f"warning: {warning}")
 
 
 def verdict_line(verification: "Verification") -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from calib.errors import UsageError
-from deploy.cli.console import make_progress, print_json
+from deploy.cli.console import make_progress, print_json, say
 from deploy.cli.options import AsJson, PrecisionChoice, given, lowest
 from deploy.cli.signing import (
     Key,
@@ -192,7 +192,7 @@ def verify(
         for item in verifications:
             show_verification(item)
         if len(verifications) > 1:
-            typer.echo(builds_line(verifications))
+            say(builds_line(verifications))
     if not passed:
         raise typer.Exit(1)
 

@@ -10,6 +10,7 @@ import shlex
 import shutil
 import zipfile
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from calib.images import resize_area, write_image
 from calib.sample import sample_patches
 from deploy.cli import app, console
 from deploy.cli.entry import INTERRUPTED
+from deploy.cli.layout import column_widths, folded, padding_and_room
 from deploy.handoff.bundle_manifest import golden_path, read_contents
 from deploy.runtime.runner import model_runner
 from tests.deploy.builds import run
@@ -122,23 +124,24 @@ def place(
         yield words
 
 
-NARROW = 100  # columns of a terminal
+NARROW = 100  # columns of a terminal, in which no word is broken
+NARROWEST = 80  # in which words are broken between their parts alone
 WIDE = {"eval"}  # has the columns of VastAI's table, and is written as a file too
 
 
 @pytest.fixture(scope="module")
-def cells() -> Iterator[list[str]]:
-    """The cells of every table that is printed, in a terminal of 100 columns."""
-    seen: list[str] = []
-    add = Table.add_row
+def tables() -> Iterator[list[list[list[str]]]]:
+    """The texts of every column of every table that is printed, in a terminal of 100 columns."""
+    seen: list[list[list[str]]] = []
 
-    def remembered(table: Table, *row: str) -> None:
-        seen.extend(row)
-        add(table, *row)
+    def remembered(texts: list[list[str]], room: int) -> list[int | None]:
+        seen.append(texts)
+        return column_widths(texts, room)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Table, "add_row", remembered)
+        patch.setattr(console, "column_widths", remembered)
         patch.setattr(console, "table_width", lambda: NARROW)
+        patch.setattr(console, "terminal_width", lambda _: NARROW)
         yield seen
 
 
@@ -157,9 +160,21 @@ def columns() -> Iterator[list[str]]:
         yield seen
 
 
+def require_sensibly_folded(table: list[list[str]], columns: int) -> None:
+    """Make sure that every word fits its column, and is broken where its parts end."""
+    _, room = padding_and_room(table, columns)
+    for column, width in zip(table, column_widths(table, room), strict=True):
+        for word in (word for text in column for word in text.split()):
+            if width is not None:
+                lines = folded(word, width).splitlines()
+                assert max(map(len, lines)) <= width, (word, width)
+                for before, after in pairwise(lines):
+                    assert before[-1] in "-_/" or after[0] == ".", (word, lines)
+
+
 @pytest.mark.parametrize("schema", DOCUMENTS)
 def test_a_document_says_what_the_screen_says(
-    schema: str, place: dict[str, str], columns: list[str], cells: list[str]
+    schema: str, place: dict[str, str], columns: list[str], tables: list[list[list[str]]]
 ) -> None:
     words = shlex.split(DOCUMENTS[schema].format(**place))
     result = run(*words, "--json")
@@ -170,17 +185,24 @@ def test_a_document_says_what_the_screen_says(
     if name in LINES_ALONE:
         return
     columns.clear()
-    cells.clear()
+    tables.clear()
     shown = run(*words)
     assert shown.exit_code == 0, shown.output
     assert columns
     printed = [line for line in shown.stdout.splitlines() if line and line[0] in "\u2502\u2503"]
     assert printed
     assert max(map(len, printed)) <= NARROW
-    whole = {word for line in printed for word in line.split()}
-    broken = {word for cell in [*columns, *cells] for word in cell.split()} - whole
     folder = str(Path(place["out"]).parent)
+    copied = ("next: ", "sha256 ")  # lines that are copied as they stand
+    prose = [line for line in shown.stdout.splitlines() if folder not in line]
+    assert all(len(line) <= NARROW or line.startswith(copied) for line in prose)
+    whole = {word for line in printed for word in line.split()}
+    texts = [text for table in tables for column in table for text in column]
+    broken = {word for text in texts for word in text.split()} - whole
     assert name in WIDE or {word for word in broken if folder not in word} == set()
+    if name not in WIDE:
+        for table in tables:
+            require_sensibly_folded(table, NARROWEST)
     known, keys = mapping(), keys_of(document)
     missing = {
         column: key
