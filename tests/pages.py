@@ -29,7 +29,7 @@ PAGES = sorted(
     if path.parent.name != "decisions"
 )
 TUTORIAL = "tutorial.md"
-BUNDLE = "dist/tiny-handoff.zip"
+BUNDLE = "dist/tiny-vacc-handoff.zip"
 PLACEHOLDERS = {
     "PATH": "dist",
     "NAME": "vacc",

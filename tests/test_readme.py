@@ -73,7 +73,7 @@ def test_every_command_runs_in_the_order_of_the_page(place: Path) -> None:
         result = ran(command)
         assert result.code == 0, f"{command}\n{result.output}\n{result.error!r}"
     assert (place / "dist/my-finetune/my-finetune-int8-qnn.onnx").is_file()
-    assert (place / "dist/my-finetune-handoff.zip").is_file()
+    assert (place / "dist/my-finetune-qnn-handoff.zip").is_file()
     named = {span for span in spans_in(FILES) if re.fullmatch(r"[\w-]+(\.[a-z]+)+", span)}
     assert {path.name for path in (place / "dist/tiny").iterdir()} == {
         name.replace("x4plus", "tiny") for name in named

@@ -48,7 +48,9 @@ def handoff(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="The zip; default: MODEL-handoff.zip beside the build."),
+        typer.Option(
+            "--out", "-o", help="The zip; default: MODEL-VENDOR-handoff.zip beside the build."
+        ),
     ] = None,
     images: Annotated[
         Path | None,

@@ -54,7 +54,7 @@ def next_commands(
 def _packed(
     folder: Path, manifest: "Manifest", asked: dict[str, str], images: Path | None
 ) -> list[str] | None:
-    """Return the words of a ``handoff`` for those asked for and those whose bundle lies there.
+    """Return the words of a ``handoff`` for those asked for.
 
     Args:
         folder: of the build.
@@ -65,22 +65,19 @@ def _packed(
     Returns:
         ``None`` where the build was made for no vendor that can take it.
     """
-    from deploy.handoff.usual_place import bundle_at, usual_path
+    from deploy.handoff.usual_place import usual_path
     from deploy.handoff.vendor_limits import takes
     from deploy.handoff.vendors import vendors
 
-    place = usual_path(folder, manifest)
-    there = bundle_at(place) if asked else None
-    held = {} if there is None else {vendor.name: vendor.name for vendor in there.vendors}
     words = {
         name: word
-        for name, word in sorted({**held, **asked}.items())
+        for name, word in sorted(asked.items())
         if name in vendors() and takes(vendors()[name], manifest)
     }
-    if not {*asked} & {*words}:
+    if not words:
         return None
     line = ["handoff", *(part for word in words.values() for part in ("--vendor", word))]
-    if place.exists():
+    if usual_path(folder, manifest, words).exists():
         line += _elsewhere(folder, words, images)
     return [*line, str(folder)]
 
@@ -93,7 +90,7 @@ def _elsewhere(folder: Path, vendors: Collection[str], images: Path | None) -> l
 
     build = open_build(folder)
     place = first_place(build, vendors, golden_pictures(build, images, FEWEST))
-    usual = place == usual_path(build.folder, build.manifest)
+    usual = place == usual_path(build.folder, build.manifest, vendors)
     return [] if usual else ["--out", str(place)]
 
 

@@ -54,7 +54,7 @@ class HandoffRequest:
     Attributes:
         build: folder of one build, or one above it.
         vendors: names of the vendors.
-        out: the zip; ``None`` puts ``MODEL-handoff.zip`` beside the build's folder.
+        out: the zip; ``None`` puts ``MODEL-VENDORS-handoff.zip`` beside the build's folder.
         images: folder that the golden pictures are taken from; ``None``: the embedded sample.
         count: how many golden pictures.
         calib: the user's calibration folder.

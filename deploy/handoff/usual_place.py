@@ -14,20 +14,22 @@ from deploy.handoff.bundle_manifest import BundleManifest, read_contents
 from deploy.handoff.bundle_zip import opened, require_place
 
 
-def usual_path(folder: Path, manifest: Manifest, number: int = 1) -> Path:
-    """Return ``MODEL-handoff.zip`` beside a build's folder, or ``MODEL-handoff-NUMBER.zip``.
+def usual_path(folder: Path, manifest: Manifest, vendors: Collection[str], number: int = 1) -> Path:
+    """Return ``MODEL-VENDORS-handoff.zip`` beside a build's folder, or one with a number.
 
     Args:
         folder: of the build.
         manifest: of the build.
+        vendors: names of those the bundle is for.
         number: of the bundle, from 1.
     """
     numbered = "" if number == 1 else f"-{number}"
-    return folder.parent / f"{manifest.stem}-handoff{numbered}.zip"
+    whom = "-".join(sorted({*vendors}))
+    return folder.parent / f"{manifest.stem}-{whom}-handoff{numbered}.zip"
 
 
 def usual_place(build: Build, vendors: Collection[str], pictures: Sequence[PatchRef]) -> Path:
-    """Return ``MODEL-handoff.zip`` beside a build's folder.
+    """Return ``MODEL-VENDORS-handoff.zip`` beside a build's folder.
 
     Args:
         build: what is handed over.
@@ -38,7 +40,7 @@ def usual_place(build: Build, vendors: Collection[str], pictures: Sequence[Patch
         UsageError: a bundle for other vendors, or with other golden vectors, lies there, or a
             folder.
     """
-    path = usual_path(build.folder, build.manifest)
+    path = usual_path(build.folder, build.manifest, vendors)
     _require_nothing_lost(path, vendors, pictures)
     return path
 
@@ -46,7 +48,7 @@ def usual_place(build: Build, vendors: Collection[str], pictures: Sequence[Patch
 def first_place(build: Build, vendors: Collection[str], pictures: Sequence[PatchRef]) -> Path:
     """Return the first of a build's usual paths where nothing is lost; as :func:`usual_place`."""
     for number in count(1):  # a path where nothing lies comes in the end
-        path = usual_path(build.folder, build.manifest, number)
+        path = usual_path(build.folder, build.manifest, vendors, number)
         with suppress(UsageError):
             _require_nothing_lost(path, vendors, pictures)
             break

@@ -31,7 +31,7 @@ def test_the_page_runs(
     printed = capsys.readouterr().out
     assert "tiny-int8-ort.onnx" in printed
     assert "verified" in printed
-    assert (tmp_path / "dist/tiny-handoff.zip").is_file()
+    assert (tmp_path / "dist/tiny-openvino-handoff.zip").is_file()
 
 
 @pytest.mark.parametrize("shape", [(20, 24, 3), (20, 24, 1), (20, 24, 4), (20, 24)])

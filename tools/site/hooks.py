@@ -80,7 +80,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     if not _made.left_out:
         with tempfile.TemporaryDirectory() as folder:
             terminals = run_tutorial(ROOT / "docs" / TUTORIAL, Path(folder))
-            build, bundle = (Path(folder, "dist", name) for name in (MODEL, f"{MODEL}-handoff.zip"))
+            made = (MODEL, f"{MODEL}-qnn-handoff.zip")
+            build, bundle = (Path(folder, "dist", name) for name in made)
             pictures = pictures_of_build(build)
             faults = pictures_of_faults(build, bundle, Path(folder, "faults"))
         _made.shown |= {**pictures.shown, **faults.shown}

@@ -46,11 +46,13 @@ def with_targets(manifest: Manifest, names: set[str]) -> Manifest:
     )
 
 
-def lay_bundle(folder: Path, manifest: Manifest, outcome: HandoffOutcome, held: set[str]) -> None:
-    """Lay a bundle for some vendors at a build's usual place; it holds its manifest alone."""
+def lay_bundle(
+    folder: Path, manifest: Manifest, outcome: HandoffOutcome, held: set[str], named: set[str]
+) -> None:
+    """Lay a bundle for some vendors, its manifest alone, where one is looked for."""
     records = tuple(VendorRecord(name, "qnn", False) for name in sorted(held))
     content = replace(outcome.manifest, vendors=records).content()
-    with zipfile.ZipFile(usual_path(folder, manifest), "w") as archive:
+    with zipfile.ZipFile(usual_path(folder, manifest, named), "w") as archive:
         archive.writestr("manifest.json", content)
 
 
@@ -76,23 +78,23 @@ def test_no_target_that_was_built_and_no_chip_that_was_named_is_lost(
 
 @pytest.mark.parametrize("held", [*combinations(sorted(vendors()), 1), ("ncnn", "qnn", "vacc")])
 @pytest.mark.parametrize("chips", [("qualcomm",), ("rockchip", "ort"), ("openvino", "qnn-w8a16")])
-def test_those_whose_bundle_lies_there_stay_in_it(
+def test_a_bundle_for_others_stays_and_is_no_matter(
     folder: Path, manifest: Manifest, handed_over: HandoffOutcome, chips, held
 ) -> None:
     made = with_targets(manifest, {find_profile(chip).name for chip in chips})
-    lay_bundle(folder, made, handed_over, {*held})
+    lay_bundle(folder, made, handed_over, {*held}, {*held})
     line = next_commands(folder, made, None, None, chips=chips)[-1]
-    assert asked_vendors(line) == {*takers_of(made.options.targets, chips), *held}
-    assert " --out " not in line
+    asked = asked_vendors(line)
+    assert asked == {*takers_of(made.options.targets, chips)}
+    assert usual_path(folder, made, asked).exists() == (asked == {*held})
     assert all(f"--vendor {chip}" in line for chip in chips if chip in ALIASES)
 
 
 @pytest.mark.parametrize("chip", CHIPS)
 @pytest.mark.parametrize("network", [{"tile": Tile(batch=2)}, {"tile": Tile(channels=1)}])
-def test_a_bundle_is_named_for_nobody_who_does_not_take_the_build(  # noqa: PLR0917  # fixtures
+def test_a_bundle_is_named_for_nobody_who_does_not_take_the_build(
     folder: Path,
     manifest: Manifest,
-    handed_over: HandoffOutcome,
     chip: str,
     network: dict[str, Tile],
     monkeypatch: pytest.MonkeyPatch,
@@ -106,39 +108,32 @@ def test_a_bundle_is_named_for_nobody_who_does_not_take_the_build(  # noqa: PLR0
     expected = [name for name in takers_of(made.options.targets, [chip])
                 if takes(find_vendor(name), made)]  # fmt: skip
     assert [vendor for line in packs for vendor in asked_vendors(line)] == expected
-    lay_bundle(folder, made, handed_over, {*vendors()})
-    for line in next_commands(folder, made, None, None, chips=[chip])[2:]:
-        assert all(takes(find_vendor(name), made) for name in asked_vendors(line))
-        # The bundle for all others would be lost.
-        everybody = all(takes(one, made) for one in vendors().values())
-        assert (" --out " in line) != everybody
 
 
-@pytest.mark.parametrize("there", ["of another vendor", "of other golden vectors"])
+@pytest.mark.parametrize("there", ["nothing", "for others", "of other golden vectors", "a folder"])
 def test_the_line_runs_as_it_stands(
     folder: Path, manifest: Manifest, handed_over: HandoffOutcome, there: str
 ) -> None:
-    same = there == "of another vendor"
-    golden = handed_over.manifest.golden[:: 1 if same else -1]
-    outcome = replace(handed_over, manifest=replace(handed_over.manifest, golden=golden))
-    lay_bundle(folder, manifest, outcome, {"vacc"})
+    usual = usual_path(folder, manifest, {"openvino"})
+    if there == "a folder":
+        usual.mkdir()
+    elif there != "nothing":
+        golden = handed_over.manifest.golden[:: 1 if there == "for others" else -1]
+        outcome = replace(handed_over, manifest=replace(handed_over.manifest, golden=golden))
+        held = {"vacc"} if there == "for others" else {"openvino"}
+        lay_bundle(folder, manifest, outcome, held, {"openvino"})
     line = next_commands(folder, manifest, None, None, chips=["intel"])[-1]
     name, *words = shlex.split(line, comments=True)
     assert name == "esrdeploy"
     result = run(*words)
     assert result.exit_code == 0, (line, result.output)
-    made = usual_path(folder, manifest, 1 if same else 2)
+    made = usual_path(folder, manifest, {"openvino"}, 1 if there == "nothing" else 2)
+    assert (f"--out {made}" in line) == (there != "nothing")
     bundle = bundle_at(made)
     assert bundle is not None
-    assert [vendor.name for vendor in bundle.vendors] == ["openvino", "vacc"]
+    assert [vendor.name for vendor in bundle.vendors] == ["openvino"]
     drawn = [vector.sha256 for vector in bundle.golden]
     assert drawn == [vector.sha256 for vector in handed_over.manifest.golden]
-
-
-def test_the_line_names_another_place_where_a_folder_lies(folder: Path, manifest: Manifest) -> None:
-    usual_path(folder, manifest).mkdir()
-    line = next_commands(folder, manifest, None, None, chips=["intel"])[-1]
-    assert f"--out {usual_path(folder, manifest, 2)}" in line
 
 
 @pytest.mark.parametrize(
