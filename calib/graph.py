@@ -121,6 +121,11 @@ class GraphIndex:
 
     model: onnx.ModelProto
 
+    @classmethod
+    def of(cls, model: "onnx.ModelProto | GraphIndex") -> "GraphIndex":
+        """Return the index of a model, or the one that is there already."""
+        return model if isinstance(model, GraphIndex) else cls(model)
+
     @cached_property
     def digest(self) -> str:
         """The model's :func:`graph_digest`, taken once: a big model takes a third of a second."""

@@ -27,7 +27,7 @@ _IN_PLACE = frozenset(
 _FLOAT32_BYTES = 4
 
 
-def peak_activation_bytes(model: onnx.ModelProto, float_copies: float = 1.0) -> float:
+def peak_activation_bytes(model: onnx.ModelProto | GraphIndex, float_copies: float = 1.0) -> float:
     """Return the bytes of the largest set of activations that are alive together.
 
     Args:
@@ -37,7 +37,7 @@ def peak_activation_bytes(model: onnx.ModelProto, float_copies: float = 1.0) -> 
     Raises:
         GraphError: a tensor's shape is not known.
     """
-    index = GraphIndex(model)
+    index = GraphIndex.of(model)
     stored: dict[str, str] = {name: name for name in index.inputs}  # tensor -> whose memory it is
     last_read: dict[str, int] = {}
     for position, node in enumerate(index.nodes):

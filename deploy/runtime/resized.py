@@ -53,11 +53,14 @@ _ALIKE_EVERYWHERE = frozenset(
 _TYPE_ONLY = frozenset(("Cast", "DequantizeLinear", "Identity", "QuantizeLinear"))
 
 
-def resized_model(model: onnx.ModelProto, height: int, width: int, scale: int) -> onnx.ModelProto:
-    """Return the same network for another input size.
+def resized_model(
+    model: onnx.ModelProto | GraphIndex, height: int, width: int, scale: int
+) -> onnx.ModelProto:
+    """Return the same network for another input size, with the shapes of all its tensors.
 
     Args:
-        model: float, fp16 or QDQ, with one picture in and one out, in any form.
+        model: float, fp16 or QDQ, with one picture in and one out, in any form; as an index where
+            it is resized more than once.
         height: rows of the new input; a multiple of :func:`side_factor`.
         width: columns of the new input, likewise.
         scale: output pixels per input pixel along one side.
@@ -65,6 +68,8 @@ def resized_model(model: onnx.ModelProto, height: int, width: int, scale: int) -
     Raises:
         GraphError: the network works at its own size only.
     """
+    index = GraphIndex.of(model)
+    model = index.model
     require_resizable(model)
     resized = onnx.ModelProto()
     resized.CopyFrom(model)
@@ -75,16 +80,16 @@ def resized_model(model: onnx.ModelProto, height: int, width: int, scale: int) -
         down, across = _axes(model)
         dims[down].dim_value, dims[across].dim_value = height * factor, width * factor
     tensors = {tensor.name: tensor for tensor in graph.initializer}
-    for name, shape in _reshapes(GraphIndex(model), height, width).items():
+    for name, shape in _reshapes(index, height, width).items():
         tensors[name].CopyFrom(numpy_helper.from_array(np.array(shape, np.int64), name))
     try:
-        onnx.shape_inference.infer_shapes(resized, check_type=True, strict_mode=True)
+        resized = onnx.shape_inference.infer_shapes(resized, check_type=True, strict_mode=True)
     except onnx.shape_inference.InferenceError as error:
         reason = str(error).strip().splitlines()[0]
         raise GraphError(
             f"the network does not work at {height}x{width} pixels: {reason}"
         ) from error
-    if network_digest(resized) != network_digest(model):
+    if network_digest(resized) != index.network_digest:
         raise GraphError(f"the graph for {height}x{width} pixels is another network")
     return resized
 
@@ -108,9 +113,9 @@ def require_resizable(model: onnx.ModelProto) -> None:
             )
 
 
-def side_factor(model: onnx.ModelProto) -> int:
+def side_factor(model: onnx.ModelProto | GraphIndex) -> int:
     """Return what the sides of the input must be multiples of: the factor of a pixel-unshuffle."""
-    index = GraphIndex(model)
+    index = GraphIndex.of(model)
     factors = [1]
     for node in index.nodes:
         if node.op_type == "SpaceToDepth":

@@ -38,7 +38,7 @@ class Stages:
     reach_px: int
 
 
-def cut_where_it_grows(model: onnx.ModelProto) -> Stages | None:
+def cut_where_it_grows(model: onnx.ModelProto | GraphIndex) -> Stages | None:
     """Return a network in two parts, or ``None`` where no single tensor leads to all that grows.
 
     A QDQ pair goes with what reads it, so that runtimes find it whole.
@@ -46,7 +46,7 @@ def cut_where_it_grows(model: onnx.ModelProto) -> Stages | None:
     Args:
         model: with static shapes, one input and one output.
     """
-    index = GraphIndex(model)
+    index = GraphIndex.of(model)
     head = _head(index)
     trunk_makes = {name for node in index.nodes if node.name not in head for name in node.output}
     entering = {
@@ -71,10 +71,19 @@ def cut_where_it_grows(model: onnx.ModelProto) -> Stages | None:
         if node.op_type != "Constant":
             parts[node.name in head].append(node)
     trunk, last = (
-        segment_model(index, Segment(tuple(nodes), (first,), (end,)))
+        _stage(index, Segment(tuple(nodes), (first,), (end,)))
         for nodes, first, end in ((parts[0], taken, tensor), (parts[1], tensor, given))
     )
     return Stages(trunk, last, before[2] // found[2], _reach_px(index, parts[1], tensor))
+
+
+def _stage(index: GraphIndex, segment: Segment) -> onnx.ModelProto:
+    """Return a segment as a model that states the shapes of its tensors, as they are known."""
+    model = segment_model(index, segment)
+    made = {name for node in segment.nodes for name in node.output}
+    infos = index.model.graph.value_info
+    model.graph.value_info.extend(info for info in infos if info.name in made)
+    return model
 
 
 def _head(index: GraphIndex) -> set[str]:

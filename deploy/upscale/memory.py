@@ -3,8 +3,6 @@
 import math
 from dataclasses import dataclass
 
-import onnx
-
 from calib.graph import GraphIndex
 from deploy.runtime.activations import peak_activation_bytes
 from deploy.runtime.stages import cut_where_it_grows
@@ -52,23 +50,23 @@ class Needs:
     head_pixels: float = 0.0
 
     @classmethod
-    def of(cls, model: onnx.ModelProto, scale: int, memory_mb: float, copies: Copies) -> "Needs":
+    def of(cls, index: GraphIndex, scale: int, memory_mb: float, copies: Copies) -> "Needs":
         """Return the needs of a network.
 
         Args:
-            model: the network.
+            index: of the network.
             scale: output pixels per input pixel along one side.
             memory_mb: what the process may take, 10^6 bytes.
             copies: how often the runtime keeps a float tensor.
         """
-        most_bytes = (memory_mb - BASE_MB) * 1e6 - _WEIGHTS * model.ByteSize()
-        index = GraphIndex(model)
+        most_bytes = (memory_mb - BASE_MB) * 1e6 - _WEIGHTS * index.model.ByteSize()
         pixels = math.prod((index.shape(index.inputs[0]) or ())[2:])
-        stages = cut_where_it_grows(model)
+        stages = cut_where_it_grows(index)
         if stages is None:
-            return cls(most_bytes, peak_activation_bytes(model, copies.whole) / pixels)
-        (entering,) = GraphIndex(stages.trunk).outputs
-        trunk = peak_activation_bytes(stages.trunk, copies.trunk) + index.size_bytes(entering)
+            return cls(most_bytes, peak_activation_bytes(index, copies.whole) / pixels)
+        before = GraphIndex(stages.trunk)
+        (entering,) = before.outputs
+        trunk = peak_activation_bytes(before, copies.trunk) + index.size_bytes(entering)
         drawn = 3 * scale**2 * 4  # float32
         head_bytes = _HEAD_SHARE * most_bytes
         head = peak_activation_bytes(stages.head, copies.head) / (pixels // stages.shrink**2)

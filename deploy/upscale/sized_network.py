@@ -5,17 +5,19 @@ tiles of what the trunk made of a large one.
 """
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import onnx
 
 from calib.arrays import Float32
 from calib.colours import channels_of
 from calib.errors import GraphError
+from calib.graph import GraphIndex
 from calib.records import FEWEST_PX
 from calib.tile import Size
 from deploy.runtime.resized import require_resizable, resized_model, side_factor
 from deploy.runtime.runner import Runner
-from deploy.runtime.stages import cut_where_it_grows
+from deploy.runtime.stages import Stages, cut_where_it_grows
 from deploy.runtime.tiling import MARGIN_PX, Tiling, in_tiles
 from deploy.upscale.memory import MEMORY_MB, ONCE, Copies, Needs
 from deploy.upscale.tile_choice import choose_tile
@@ -31,6 +33,7 @@ class SizedNetwork:
         model: float, fp16 or QDQ, of one picture [1, C, h, w].
         scale: output pixels per input pixel along one side.
         load: gives the function that a model computes.
+        load_head: the same for a head that is apart from its trunk; ``None``: ``load``.
         copies: how often the runtime keeps a float tensor.
         memory_mb: what the process may take, 10^6 bytes.
         fixed: keep to the size that the file is built for.
@@ -48,23 +51,24 @@ class SizedNetwork:
         scale: int,
         load: Callable[[onnx.ModelProto], Runner],
         *,
+        load_head: Callable[[onnx.ModelProto], Runner] | None = None,
         copies: Copies = ONCE,
         memory_mb: float = MEMORY_MB,
         fixed: bool = False,
         margin_px: int = MARGIN_PX,
     ) -> None:
         self.scale = scale
-        self._model, self._load = model, load
+        index = GraphIndex(model)
+        self._index, self._load, self._load_head = GraphIndex(model), load, load_head or load
         dims = model.graph.input[0].type.tensor_type.shape.dim
         self.channels = channels_of(dims[1].dim_value)
         self._built = Size(dims[2].dim_value, dims[3].dim_value)
         self._loaded: tuple[Size, Runner] | None = None
-        self.kept_size = "asked for" if fixed else _why_fixed(model)
+        self.kept_size, self._factor = ("asked for", 1) if fixed else _why_fixed(index)
         self._margin_px = MARGIN_PX if self.kept_size else margin_px
         self._needs: Needs | None = None
         if not self.kept_size:
-            self._needs = Needs.of(model, scale, memory_mb, copies)
-            self._factor = side_factor(model)
+            self._needs = Needs.of(index, scale, memory_mb, copies)
 
     def tile_for(self, shape: tuple[int, ...], sample_bytes: int = 1) -> Size:
         """Return the size of the tiles for a picture: the file's own where it works at no other.
@@ -108,28 +112,32 @@ class SizedNetwork:
         cut = None if self._needs is None else cut_where_it_grows(self._sized(size))
         if cut is None or self._needs is None or min(size.sides) < FEWEST_PX * cut.shrink:
             return self._load(self._sized(size))
+        with ThreadPoolExecutor(1) as pool:  # a runtime compiles for a second or two
+            trunk = pool.submit(self._load, cut.trunk)
+            head = self._loaded_head(size, cut, self._needs.head_pixels)
+            run_trunk = trunk.result()
+        return lambda network_input: head(run_trunk(network_input))
+
+    def _loaded_head(self, size: Size, cut: Stages, most_pixels: float) -> Runner:
+        """Load the head for tiles of what the trunk makes of an input of a size."""
         entering = Size(size.height_px // cut.shrink, size.width_px // cut.shrink)
-        most = self._needs.head_pixels
-        tile = choose_tile(*entering.sides, lambda _: most, margin_px=cut.reach_px)
+        tile = choose_tile(*entering.sides, lambda _: most_pixels, margin_px=cut.reach_px)
         tile = Size(*map(min, tile.sides, entering.sides))
         whole = self._sized(Size(*(side * cut.shrink for side in tile.sides)))
         small = cut_where_it_grows(whole)
         assert small is not None  # the same network
-        trunk = self._load(cut.trunk)
-        head = in_tiles(self._load(small.head), tile, cut.reach_px, self.scale * cut.shrink)
-        return lambda network_input: head(trunk(network_input))
+        return in_tiles(self._load_head(small.head), tile, cut.reach_px, self.scale * cut.shrink)
 
     def _sized(self, size: Size) -> onnx.ModelProto:
         if size == self._built:
-            return self._model
-        return resized_model(self._model, *size.sides, self.scale)
+            return self._index.model
+        return resized_model(self._index, *size.sides, self.scale)
 
 
-def _why_fixed(model: onnx.ModelProto) -> str:
-    """Return why a network works at its own size only, or nothing."""
+def _why_fixed(index: GraphIndex) -> tuple[str, int]:
+    """Return why a network works at its own size only, or nothing and what divides its sides."""
     try:
-        require_resizable(model)
-        side_factor(model)
+        require_resizable(index.model)
+        return "", side_factor(index)
     except GraphError as error:
-        return str(error)
-    return ""
+        return str(error), 1
