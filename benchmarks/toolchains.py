@@ -27,8 +27,8 @@ from deploy.simulate.toolchains import find_toolchain
 
 HEAD = """\
 | toolchain | route | computed in | inputs | parity dB mean | lowest | beside reference dB \
-| build s | CPU s of it | s a picture | peak MB |
-|---|---|---|---|---|---|---|---|---|---|---|"""
+| build s | CPU s | a picture s | CPU s | peak MB |
+|---|---|---|---|---|---|---|---|---|---|---|---|"""
 BUNDLES = {
     "ours": (
         *("--vendor", "openvino", "--vendor", "ncnn", "--vendor", "qnn", "--vendor", "rknn"),
@@ -89,7 +89,8 @@ def bundle_of(build: Path, kind: str, data: Path, out: Path) -> Path:
     path = out / f"{build.name}-{kind}.zip"
     if not path.is_file():
         words = ["handoff", build, *BUNDLES[kind], "--include-images", "--calib", data]
-        subprocess.run([*esrdeploy(), *map(str, words), "--out", str(path)], check=True)
+        command = [*esrdeploy(), *map(str, words), "--out", str(path)]
+        subprocess.run(command, check=True, stdout=sys.stderr)
     return path
 
 
@@ -120,7 +121,7 @@ def row(asked: Asked, route: Route, kind: str, document: Any) -> str:
     name = f"{route.name}, {FILES[kind]}" if route.own_scales else route.name
     if "error" in document:
         words = document["error"]["message"].replace("|", "/")
-        return f"| {asked.toolchain.name} | {name} | failed: {words} |" + " - |" * 8
+        return f"| {asked.toolchain.name} | {name} | failed: {words} |" + " - |" * 9
     (found,) = document["routes"]
     figures = [str(found["inputs"]), "-", "-", "-"]
     if found["inputs"]:
@@ -132,14 +133,17 @@ def row(asked: Asked, route: Route, kind: str, document: Any) -> str:
 
 
 def _costs(found: Any) -> list[str]:
-    """Return what a route took: seconds and processor time of building, a picture, memory."""
-    cpu_s = found["building_cpu_seconds"].values()
+    """Return what a route took: seconds of building and of a picture, each of all cores, memory."""
     pictures = sum(found["pictures"].values())
-    drawing_s = sum(found["drawing_seconds"].values())
+    building_s, drawing_s = found["building_seconds"], found["drawing_seconds"]
+    cpu_s = found["building_cpu_seconds"]
+    known = None not in cpu_s.values()
+    drawing_cpu_s = sum(found["cpu_seconds"].values()) - sum(cpu_s.values()) if known else 0.0
     return [
-        f"{sum(found['building_seconds'].values()):.0f}",
-        "-" if None in cpu_s else f"{sum(cpu_s):.0f}",
-        f"{drawing_s / pictures:.2f}" if pictures else "-",
+        f"{sum(building_s.values()):.0f}",
+        f"{sum(cpu_s.values()):.0f}" if known else "-",
+        f"{sum(drawing_s.values()) / pictures:.2f}" if pictures else "-",
+        f"{drawing_cpu_s / pictures:.2f}" if pictures and known else "-",
         f"{max(found['peak_mb'].values(), default=0)}",
     ]
 

@@ -42,6 +42,10 @@ NOT_RUN = {
     "esrdeploy build --model animevideov3 --calib DIV2K --target qnn --target qnn-w8a16": (
         "of pictures of DIV2K that are not scored on, run by hand"
     ),
+    "esrdeploy build --model x4plus-anime-6b --precision int8 --calib DIV2K --target openvino "
+    "--target qnn --target qnn-w8a16 --target tensorrt-10": (
+        "of pictures of DIV2K that are not scored on, run by hand"
+    ),
     "esrdeploy compare OTHER_HALF --model animevideov3": "of the build before it",
 }
 FURNISHED = "esrdeploy build --weights my-finetune.pth"

@@ -13,6 +13,7 @@ FOUND = {
     "beside_reference_db": -0.5,
     "building_seconds": {"convert": 10.0, "run": 30.4},
     "building_cpu_seconds": {"convert": 9.0, "run": 50.0},
+    "cpu_seconds": {"convert": 9.0, "run": 57.0},
     "drawing_seconds": {"convert": 0.0, "run": 5.0},
     "pictures": {"convert": 0, "run": 2},
     "peak_mb": {"convert": 700, "run": 5000},
@@ -41,7 +42,7 @@ def test_a_row_adds_up_the_stages() -> None:
     assert litert.first == 2
     assert cells(litert, "plain", {"routes": [FOUND]}) == [
         *("litert", "own, the plain float file", "int8", "2", "36.82", "35.10", "-0.50"),
-        *("40", "59", "2.50", "5000"),
+        *("40", "59", "2.50", "3.50", "5000"),
     ]
 
 
@@ -49,13 +50,13 @@ def test_figures_that_are_not_there_are_not_made_up() -> None:
     bare = {**FOUND, "inputs": 0, "beside_reference_db": None, "pictures": {"run": 0}}
     bare["building_cpu_seconds"] = {"convert": 9.0, "run": None}
     assert cells(Asked.of("coreml"), "ours", {"routes": [bare]})[3:] == [
-        *("0", "-", "-", "-", "40", "-", "-", "5000")
+        *("0", "-", "-", "-", "40", "-", "-", "-", "5000")
     ]
 
 
 def test_a_toolchain_that_fails_says_so_in_its_row() -> None:
     said = cells(Asked.of("litert"), "ours", {"error": {"message": "it failed: a | b"}})
-    assert said[2:] == ["failed: it failed: a / b", *["-"] * 8]
+    assert said[2:] == ["failed: it failed: a / b", *["-"] * 9]
 
 
 def test_a_route_that_is_not_there_is_refused() -> None:
