@@ -1,23 +1,25 @@
 """Measure the processes of a session while they run: memory of all together, processor time.
 
-Linux's ``/proc`` tells both of a process that runs. What the system says of one that has ended is
-its largest memory alone, and that begins with the memory of the process that started it.
+Linux's ``/proc`` tells both of a process that runs. Of one that has ended the system tells whoever
+waited for it, and largest memory alone, which begins with that of the process that started it. A
+browser's processes are ended with it and waited for by nobody.
 """
 
 import os
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.simulate.usage import Usage
 
-_MEMORY_EVERY_S = 0.5
+_LOOK_EVERY_S = 0.5
 _KIBIBYTE = 1024
 _PROCESSES = Path("/proc")
-_SESSION, _FIRST_TIME, _LAST_TIME = 3, 11, 15  # of /proc/PID/stat, behind the name
+_SESSION, _TIMES, _WAITED_TIMES, _START = 3, slice(11, 13), slice(13, 15), 19
+"""Places in ``/proc/PID/stat``, behind the name."""
 
 
 @dataclass(eq=False)
@@ -40,6 +42,7 @@ class Meter:
     building_s: float | None = None
     building_cpu_s: float | None = None
     _looked: float = 0.0
+    _seen_s: dict[tuple[str, str], float] = field(default_factory=dict)
 
     @property
     def _is_ready(self) -> bool:
@@ -50,14 +53,26 @@ class Meter:
         now = time.monotonic()
         if self.building_s is None and self._is_ready:
             self.building_s = now - self.started
-            times = [_cpu_s(one) for one in _processes(self.session)]
-            self.building_cpu_s = sum(times) if times else None
-        if now - self._looked >= _MEMORY_EVERY_S:
+            found = _processes(self.session)
+            self._take_times(found)
+            self.building_cpu_s = max(self._cpu_s, _with_waited_s(found)) if found else None
+        if now - self._looked >= _LOOK_EVERY_S:
             self._looked = now
-            found = [*_processes(self.session)]
+            found = _processes(self.session)
+            self._take_times(found)
             together = sum(_bytes(one / "smaps_rollup", "Pss") for one in found)
             alone = (_bytes(one / "status", "VmHWM") for one in found)
             self.peak_bytes = max(self.peak_bytes, together, *alone)
+
+    def _take_times(self, found: Mapping[Path, list[str]]) -> None:
+        """Keep the last processor time that is seen of each process."""
+        for folder, fields in found.items():
+            self._seen_s[folder.name, fields[_START]] = _seconds(fields[_TIMES])
+
+    @property
+    def _cpu_s(self) -> float:
+        """Seconds of all cores of all processes that were seen."""
+        return sum(self._seen_s.values())
 
     def usage(self, ended: resource.struct_rusage) -> Usage:
         """Return what all of it took, once it has ended.
@@ -65,7 +80,8 @@ class Meter:
         Args:
             ended: what the system says of the first process and those it waited for.
         """
-        wall_s, cpu_s = time.monotonic() - self.started, ended.ru_utime + ended.ru_stime
+        wall_s = time.monotonic() - self.started
+        cpu_s = max(self._cpu_s, ended.ru_utime + ended.ru_stime, self.building_cpu_s or 0.0)
         ours = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         largest = ended.ru_maxrss if ended.ru_maxrss > ours else 0  # else perhaps our own
         peak_bytes = max(self.peak_bytes, largest * _KIBIBYTE)
@@ -78,25 +94,28 @@ class Meter:
         )
 
 
-def _processes(session: int) -> Iterator[Path]:
-    """Yield the folder of each process of a session; none where the system has no such folders."""
+def _processes(session: int) -> dict[Path, list[str]]:
+    """Return the folder of each process of a session, with what ``stat`` says behind the name.
+
+    There are none where the system has no such folders.
+    """
+    found = {}
     for folder in _PROCESSES.glob("[0-9]*"):
-        fields = _fields(folder)
-        if len(fields) > _LAST_TIME and int(fields[_SESSION]) == session:
-            yield folder
+        fields: list[str] = []
+        with suppress(OSError):  # it has ended
+            fields = (folder / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+        if len(fields) > _START and int(fields[_SESSION]) == session:
+            found[folder] = fields
+    return found
 
 
-def _fields(folder: Path) -> list[str]:
-    """Return what ``stat`` says behind the name; nothing of a process that has ended."""
-    with suppress(OSError):
-        return (folder / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
-    return []
+def _with_waited_s(found: Mapping[Path, list[str]]) -> float:
+    """Return seconds of all cores of processes, and of those that they waited for."""
+    return sum(_seconds(fields[_TIMES] + fields[_WAITED_TIMES]) for fields in found.values())
 
 
-def _cpu_s(folder: Path) -> float:
-    """Return seconds of all cores that a process and those it waited for have had."""
-    ticks = sum(map(int, _fields(folder)[_FIRST_TIME:_LAST_TIME]))
-    return ticks / os.sysconf("SC_CLK_TCK")
+def _seconds(ticks: Sequence[str]) -> float:
+    return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
 
 
 def _bytes(path: Path, name: str) -> int:

@@ -94,6 +94,16 @@ def test_memory_is_that_of_all_processes_and_of_none_of_ours(tmp_path: Path) -> 
     assert taken("import time; time.sleep(0.7)", tmp_path).peak_bytes < ours.nbytes / 2
 
 
+@needs_proc
+def test_processor_time_is_that_of_processes_too_that_nobody_waits_for(tmp_path: Path) -> None:
+    busy = "import time\nwhile time.process_time() < 1: 0\ntime.sleep(60)"
+    left = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {busy!r}]); "
+    orphan = taken(f"{left}time.sleep(8)", tmp_path)
+    assert 0.8 <= orphan.cpu_s <= 3.0
+    waited = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {busy[:-15]!r}])"
+    assert 0.8 <= taken(waited, tmp_path).cpu_s <= 3.0
+
+
 def test_a_step_that_is_ended_is_measured_too(tmp_path: Path) -> None:
     found: list[Usage] = []
     step = Step(
