@@ -43,8 +43,10 @@ class TargetProfile:
         quantized_constants: constant operands of integer operators are quantized too.
         concat_shared_scale: a Concat whose inputs and output differ in scale is refused. Where
             it is not, ours share one all the same: see quant/planning/activation_scales.py.
-        integer_concat: a Concat may concatenate int8 tensors, which saves kernels in runtimes
-            that execute every Q and DQ node (quant/planning/integer_concats.py).
+        integer_concat: when a Concat may concatenate int8 tensors, which saves kernels in runtimes
+            that execute every Q and DQ node (quant/planning/integer_concats.py): ``beside float``
+            is not where every edge is quantized, since such a file goes to compilers that know
+            operators by the pairs around them.
         every_operator: nothing may stay in float, not even the network's ends.
         head: default precision of the convolutions that read the picture.
         trunk: default precision of the residual additions and their constant factors.
@@ -76,7 +78,7 @@ class TargetProfile:
     residual_edges: Literal["skip", "all"]
     quantized_constants: bool
     concat_shared_scale: bool
-    integer_concat: bool
+    integer_concat: Literal["never", "beside float", "always"]
     every_operator: bool
     head: ComputePrecision
     trunk: ComputePrecision
@@ -151,7 +153,7 @@ ORT = TargetProfile(
     residual_edges="all",
     quantized_constants=True,
     concat_shared_scale=False,
-    integer_concat=True,
+    integer_concat="beside float",
     every_operator=False,
     head="float",
     trunk="float",
@@ -177,7 +179,7 @@ TENSORRT = TargetProfile(
     residual_edges="skip",
     quantized_constants=False,
     concat_shared_scale=True,
-    integer_concat=False,
+    integer_concat="never",
     every_operator=False,
     head="float",
     trunk="float",
@@ -208,7 +210,7 @@ OPENVINO = TargetProfile(
     residual_edges="all",
     quantized_constants=False,
     concat_shared_scale=False,
-    integer_concat=True,
+    integer_concat="always",
     every_operator=False,
     head="float",
     trunk="float",
@@ -234,7 +236,7 @@ QNN = TargetProfile(
     residual_edges="all",
     quantized_constants=True,
     concat_shared_scale=False,
-    integer_concat=False,
+    integer_concat="never",
     every_operator=True,
     head="int8",
     trunk="int8",
@@ -255,7 +257,7 @@ QNN_W8A16 = TargetProfile(
     residual_edges="all",
     quantized_constants=True,
     concat_shared_scale=False,
-    integer_concat=False,
+    integer_concat="never",
     every_operator=True,
     head="int16",
     trunk="int16",

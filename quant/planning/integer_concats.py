@@ -18,10 +18,11 @@ from quant.planning.qdq_placement import Placement
 def integer_concats(placement: Placement, plan: QuantPlan) -> tuple[str, ...]:
     """Return the Concats that can run on integers under a plan's edges, in graph order.
 
-    None does where the target wants a QDQ pair around every operator, or the user wants every edge
-    quantized: such a file goes to compilers that know operators by the pairs around them.
+    None does where the target wants a QDQ pair around every operator, or wants it where the user
+    asks for every edge to be quantized.
     """
-    if placement.full_integer or not placement.profile.integer_concat:
+    allowed = placement.profile.integer_concat
+    if allowed == "never" or (allowed == "beside float" and placement.full_integer):
         return ()
     topology = placement.topology
     joins: list[str] = []

@@ -120,6 +120,7 @@ def test_one_scale_through_concat_and_resize(residual, residual_table) -> None:
         ("ort", {"promoted": {"conv1": "for the test"}}, True),
         ("ort", {"promoted": {"conv2": "for the test"}}, False),  # the Concat's reader is in float
         ("ort", {"full_integer": True}, False),
+        ("openvino", {"full_integer": True}, True),
         ("tensorrt", {}, False),
         ("qnn", {}, False),
     ],
