@@ -33,7 +33,7 @@ def handoff(
             "--target",
             "-t",
             help="Who gets the bundle: vacc (or vastai), rknn (or rockchip), tensorrt (or nvidia), "
-            "openvino (or intel), qnn (or qualcomm) or ncnn; repeatable.",
+            "openvino (or intel), qnn (or qualcomm), ncnn or web (or browser); repeatable.",
             autocompletion=completion.vendors,
         ),
     ] = None,

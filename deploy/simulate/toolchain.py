@@ -195,24 +195,6 @@ def qdq_route(name: str, profile: str, summary: str, lacking: str) -> Route:
     return Route(name, summary, "int8", int8_file(profile), lacking, profile)
 
 
-QDQ_ROUTES = (
-    float_route(vendor="openvino"),
-    qdq_route(
-        "int8",
-        "openvino",
-        "the bundle's QDQ file, our scales, additions in float",
-        "--vendor openvino",
-    ),
-    qdq_route(
-        "int8-full",
-        "qnn",
-        "the bundle's QDQ file, our scales, 8 bits on every activation",
-        "--vendor qnn --profile qnn",
-    ),
-)
-"""Of a runtime that takes a bundle's ONNX files as they are."""
-
-
 def vendor_file(pattern: str) -> FindFile:
     """Return what finds a file of a vendor's folder.
 

@@ -1,6 +1,7 @@
 """What the tests of this folder share: builds, small networks in every file form, bundles."""
 
-from collections.abc import Callable, Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +21,14 @@ from deploy.network.architecture import SRVGG, Architecture, RRDBNet, tensor_sha
 from deploy.pipeline import build_model
 from deploy.progress import Silent
 from quant.plan import QuantOptions
+from tests.browsing import NAMES, Browser
 from tests.deploy.builds import copied, run
 from tests.deploy.ncnn_writer import NcnnWriter
 
 Array = NDArray[np.float32]
 
-HANDOFF_TARGETS = ("ncnn", "openvino", "qnn", "rknn", "tensorrt", "vacc")
-HANDOFF_PROFILES = ("qnn", "qnn-w8a16", "tensorrt", "tensorrt-10")
+HANDOFF_TARGETS = ("ncnn", "openvino", "qnn", "rknn", "tensorrt", "vacc", "web")
+HANDOFF_PROFILES = ("ort", "qnn", "qnn-w8a16", "tensorrt", "tensorrt-10")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -162,7 +164,7 @@ def small_build(tiny_x2_weights: Path, made_once: Callable[..., Path]) -> Path:
 
 @pytest.fixture(scope="session")
 def handed_over(small_build: Path, tmp_path_factory: pytest.TempPathFactory) -> HandoffOutcome:
-    """The bundle of that build for every vendor; four int8 models had to be made for it."""
+    """The bundle of that build for every vendor; five int8 models had to be made for it."""
     out = tmp_path_factory.mktemp("handoff") / "small-handoff.zip"
     request = HandoffRequest(small_build, HANDOFF_TARGETS, out=out, profiles=HANDOFF_PROFILES)
     return make_handoff(request, Silent())
@@ -180,3 +182,14 @@ def vacc_only(small_build: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     """A bundle for one target, which needs no int8 model that the build has not."""
     out = tmp_path_factory.mktemp("vacc") / "small-handoff.zip"
     return make_handoff(HandoffRequest(small_build, ("vacc",), out=out), Silent()).path
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A headless Chromium, where one is installed."""
+    executable = next(filter(None, map(shutil.which, NAMES)), None)
+    if executable is None:
+        pytest.skip(f"no Chromium to look at the page with: none of {', '.join(NAMES)} is on PATH")
+    found = Browser(executable, tmp_path_factory.mktemp("profile"))
+    yield found
+    found.close()

@@ -23,6 +23,7 @@ from deploy.build.request import BuildRequest
 from deploy.handoff.bundle_zip import opened
 from deploy.handoff.check import check_bundle
 from deploy.handoff.make import HandoffRequest, make_handoff
+from deploy.handoff.vendors import vendors
 from deploy.handoff.returned.judge import judge_returned
 from deploy.handoff.returned.request import ReturnedRequest
 from deploy.handoff.standalone import processing
@@ -180,7 +181,9 @@ def test_a_picture_is_enlarged_with_such_a_build(built, tmp_path: Path, precisio
 
 
 def test_vendors_whose_tools_make_the_usual_form_are_told(built, tmp_path: Path) -> None:
-    for vendor in ("vacc", "rknn", "ncnn"):
+    refusing = [name for name, vendor in vendors().items() if not vendor.takes_form]
+    assert {"vacc", "rknn", "ncnn", "web"} <= {*refusing}
+    for vendor in refusing:
         with pytest.raises(UsageError, match=f"--input uint8; the tools of {vendor} make of"):
             make_handoff(
                 HandoffRequest(built("bytes").folder, (vendor,), out=tmp_path / "b.zip"), Silent()

@@ -4,11 +4,12 @@ TVM computes what the QDQ files say, in float between a pair: their reference se
 """
 
 from deploy.simulate.toolchain import (
-    QDQ_ROUTES,
     Environment,
     Stage,
     Toolchain,
     driver,
+    float_route,
+    qdq_route,
 )
 
 _ENVIRONMENT = Environment(
@@ -22,7 +23,21 @@ TOOLCHAIN = Toolchain(
     summary="CPUs through Apache TVM",
     executes="code that TVM and LLVM make for this machine's CPU, with our schedules of loops",
     licence="apache-tvm: Apache-2.0; onnx: Apache-2.0; numpy: BSD-3-Clause",
-    routes=QDQ_ROUTES,
+    routes=(
+        float_route(vendor="openvino"),
+        qdq_route(
+            "int8",
+            "openvino",
+            "the bundle's QDQ file, our scales, additions in float",
+            "--vendor openvino",
+        ),
+        qdq_route(
+            "int8-full",
+            "qnn",
+            "the bundle's QDQ file, our scales, 8 bits on every activation",
+            "--vendor qnn --profile qnn",
+        ),
+    ),
     stages=(Stage("run", driver("tvm_driver.py"), _ENVIRONMENT),),
     aliases=("apache-tvm",),
     machines=("x86_64", "aarch64"),

@@ -4,21 +4,19 @@ The browser is that of this machine; the runtime comes from npm's registry. All 
 ``wasm`` execution provider, QDQ included.
 """
 
+from deploy.handoff.vendors.web import RUNTIME, RUNTIME_INTEGRITY, RUNTIME_VERSION
 from deploy.simulate.npm import NpmPackage
 from deploy.simulate.toolchain import (
-    QDQ_ROUTES,
     Environment,
     Program,
     Stage,
     Toolchain,
     driver,
+    float_route,
+    qdq_route,
 )
 
-_RUNTIME = NpmPackage(
-    "onnxruntime-web",
-    "1.30.0",
-    "sha512-q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ==",
-)
+_RUNTIME = NpmPackage(RUNTIME, RUNTIME_VERSION, RUNTIME_INTEGRITY)
 _CHROMIUM = Program(
     "Chromium",
     ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"),
@@ -32,7 +30,18 @@ TOOLCHAIN = Toolchain(
     summary="browsers through onnxruntime-web",
     executes="onnxruntime-web's wasm provider in a headless Chromium on this machine; no WebGPU",
     licence="onnxruntime-web: MIT; numpy: BSD-3-Clause",
-    routes=QDQ_ROUTES,
+    routes=(
+        float_route(vendor="web"),
+        qdq_route(
+            "int8", "ort", "the bundle's QDQ file for onnxruntime, our scales", "--vendor web"
+        ),
+        qdq_route(
+            "int8-full",
+            "qnn",
+            "the bundle's QDQ file, our scales, 8 bits on every activation",
+            "--vendor web --profile qnn",
+        ),
+    ),
     stages=(Stage("run", driver("web_driver.py"), _ENVIRONMENT),),
     aliases=("browser", "onnxruntime-web"),
     programs=(_CHROMIUM,),

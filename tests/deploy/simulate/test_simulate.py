@@ -29,7 +29,7 @@ REAL = {
     "litert": "vacc",
     "kendryte": "vacc",
     "tvm": "openvino",
-    "web": "openvino",
+    "web": "web",
 }
 """Vendor of the bundle that each of the quick toolchains is run on."""
 OF_GIGABYTES = {"coreml": "vacc", "executorch": "vacc", "sophgo": "vacc"}

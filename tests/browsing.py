@@ -4,15 +4,11 @@ import base64
 import itertools
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 FLAGS = (
@@ -78,8 +74,10 @@ class Browser:
                 assert "error" not in answer, f"{method}: {answer['error']}"
                 return answer["result"]
 
-    def open(self, page: Path, *, width: int, height: int, dark: bool, touch: bool = False) -> None:
-        """Load a page afresh at a size and with a preferred theme, and wait until it is there."""
+    def open(
+        self, page: Path | str, *, width: int, height: int, dark: bool, touch: bool = False
+    ) -> None:
+        """Load a file or an address afresh, at a size and with a preferred theme, and wait."""
         self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width, height=height, deviceScaleFactor=1, mobile=touch,
@@ -88,7 +86,7 @@ class Browser:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         self._navigate("about:blank")
-        self._navigate(page.as_uri())
+        self._navigate(page if isinstance(page, str) else page.as_uri())
         # Pictures decode after the load event; a frame later everything is painted.
         self.evaluate(
             "Promise.all([...document.images].map(i => i.decode()))"
@@ -102,6 +100,27 @@ class Browser:
         )
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
+
+    def drop(self, *files: Path, x: int, y: int) -> None:
+        """Drag files over a place of the page and drop them there."""
+        dragged = {"items": [], "files": [str(file) for file in files], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            self.call("Input.dispatchDragEvent", type=kind, x=x, y=y, data=dragged)
+
+    def choose(self, selector: str, file: Path) -> None:
+        """Choose a file in a file input, as its dialog does."""
+        root = self.call("DOM.getDocument")["root"]["nodeId"]
+        node = self.call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self.call("DOM.setFileInputFiles", nodeId=node, files=[str(file)])
+
+    def press(self, key: str, code: int) -> None:
+        """Press and release a key."""
+        text = {"text": "\r"} if key == "Enter" else {"text": " "} if key == " " else {}
+        for kind in ("keyDown", "keyUp"):
+            spoken = {} if kind == "keyUp" else text
+            self.call(
+                "Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code, **spoken
+            )
 
     def screenshot(self, *, whole: bool = False) -> bytes:
         """Return what is seen, or the whole page, as PNG."""
@@ -149,14 +168,3 @@ class Browser:
         if "method" in message:
             self.events.append(message)
         return message
-
-
-@pytest.fixture(scope="session")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """A headless Chromium, where one is installed."""
-    executable = next(filter(None, map(shutil.which, NAMES)), None)
-    if executable is None:
-        pytest.skip(f"no Chromium to look at the page with: none of {', '.join(NAMES)} is on PATH")
-    found = Browser(executable, tmp_path_factory.mktemp("profile"))
-    yield found
-    found.close()
