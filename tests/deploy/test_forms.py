@@ -23,10 +23,10 @@ from deploy.build.request import BuildRequest
 from deploy.handoff.bundle_zip import opened
 from deploy.handoff.check import check_bundle
 from deploy.handoff.make import HandoffRequest, make_handoff
-from deploy.handoff.vendors import vendors
 from deploy.handoff.returned.judge import judge_returned
 from deploy.handoff.returned.request import ReturnedRequest
 from deploy.handoff.standalone import processing
+from deploy.handoff.vendors import vendors
 from deploy.inspection import inspect_file
 from deploy.network.architecture import SRVGG, Architecture, RRDBNet
 from deploy.pipeline import BuildOutcome, build_model

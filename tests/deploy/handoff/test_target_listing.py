@@ -7,6 +7,7 @@ import pytest
 
 from deploy.handoff.target_listing import listing, markdown
 from deploy.handoff.vendors import find_vendor, vendors
+from deploy.simulate.toolchains import toolchains
 from quant.passes.lowering.catalogue import LOWERINGS
 from quant.plan import QuantOptions
 from quant.planner import part_precisions
@@ -18,6 +19,24 @@ PAGE = Path(__file__).parents[3] / "docs" / "targets.md"
 
 def test_the_page_is_the_listing() -> None:
     assert PAGE.read_text() == markdown(listing())
+
+
+def test_every_chip_has_a_page_which_the_listing_and_the_readme_link() -> None:
+    pages = {path.stem: path.read_text() for path in (PAGE.parent / "chips").glob("*.md")}
+    readme = (PAGE.parents[1] / "README.md").read_text()
+    for name in pages:
+        assert f"](chips/{name}.md)" in PAGE.read_text(), name
+        assert f"](docs/chips/{name}.md)" in readme, name
+    text = "\n".join(pages.values())
+    for vendor in vendors().values():
+        assert any(f"--vendor {word} " in text for word in (vendor.name, *vendor.aliases)), vendor
+    for page in pages.values():
+        assert "\n**Tried here:** " in page
+
+
+def test_every_toolchain_is_shown_on_a_page_of_a_chip() -> None:
+    text = "".join(path.read_text() for path in (PAGE.parent / "chips").glob("*.md"))
+    assert [name for name in toolchains() if f"simulate --target {name} " not in text] == []
 
 
 def test_every_precision_listed_is_taken_and_the_first_is_the_default() -> None:
