@@ -25,11 +25,12 @@ every model of the build. Each rewrite is proven to keep the picture to 120 dB; 
 nothing in the network says so.
 
 A page for each: [Qualcomm](chips/qualcomm.md), [NVIDIA](chips/nvidia.md), \
-[Intel](chips/intel.md), [Rockchip](chips/rockchip.md), [VastAI](chips/vastai.md), [ncnn](chips/ncnn.md), \
-[browsers](chips/web.md). Chips and runtimes without a vendor of their own take files of another's \
-bundle, and `esrdeploy simulate` runs them here: [Apple](chips/coreml.md), phones by \
-[LiteRT](chips/litert.md) or [ExecuTorch](chips/executorch.md), [Kendryte](chips/kendryte.md), \
-[Sophgo](chips/sophgo.md), [VeriSilicon](chips/verisilicon.md), [CPUs by TVM](chips/tvm.md)."""
+[Intel](chips/intel.md), [Rockchip](chips/rockchip.md), [VastAI](chips/vastai.md), \
+[ncnn](chips/ncnn.md), [browsers](chips/web.md). Chips and runtimes without a vendor of \
+their own take files of another's bundle, and `esrdeploy simulate` runs them here: \
+[Apple](chips/coreml.md), phones by [LiteRT](chips/litert.md) or \
+[ExecuTorch](chips/executorch.md), [Kendryte](chips/kendryte.md), [Sophgo](chips/sophgo.md), \
+[VeriSilicon](chips/verisilicon.md), [CPUs by TVM](chips/tvm.md)."""
 
 
 @dataclass(frozen=True)

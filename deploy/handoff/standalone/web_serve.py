@@ -7,6 +7,7 @@ is what browsers want before it may use several threads, and let it speak to thi
 """
 
 import argparse
+import sys
 from functools import partial
 from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -77,11 +78,16 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--port", type=int, default=8000, help="0 takes any that is free")
+    port = parser.parse_args().port
     answer = partial(Answer, directory=str(HERE.parent))
     try:
-        server = ThreadingHTTPServer(("127.0.0.1", parser.parse_args().port), answer)
-    except OSError as error:
-        parser.error(f"cannot listen there: {error.strerror or error}; say another --port")
+        server = ThreadingHTTPServer(("127.0.0.1", port), answer)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        print(
+            f"serve.py: cannot listen on port {port}: {reason}; say another --port", file=sys.stderr
+        )
+        raise SystemExit(2) from None
     print(f"http://127.0.0.1:{server.server_port}/  (Ctrl+C ends it)", flush=True)
     try:
         server.serve_forever()

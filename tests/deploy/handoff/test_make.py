@@ -37,7 +37,7 @@ RNG = np.random.default_rng(5)
 
 
 def test_every_target_is_found_by_name() -> None:
-    assert list(vendors()) == ["ncnn", "openvino", "qnn", "rknn", "tensorrt", "vacc"]
+    assert list(vendors()) == ["ncnn", "openvino", "qnn", "rknn", "tensorrt", "vacc", "web"]
     assert find_vendor("rknn").name == "rknn"
     with pytest.raises(UsageError, match="unknown vendor 'abacus'; choose one of ncnn"):
         find_vendor("abacus")

@@ -41,7 +41,7 @@ def test_a_zip_is_smaller_than_half_of_its_files(handed_over: HandoffOutcome) ->
 
 @pytest.mark.parametrize("vendor", HANDOFF_TARGETS)
 def test_only_what_was_asked_for_is_made(small_build: Path, tmp_path: Path, vendor: str) -> None:
-    expected = {"qnn": {"qnn"}, "tensorrt": {"tensorrt"}, "ncnn": {"tensorrt-10"}}
+    expected = {"qnn": {"qnn"}, "tensorrt": {"tensorrt"}, "ncnn": {"tensorrt-10"}, "web": {"ort"}}
     outcome = make_handoff(HandoffRequest(small_build, (vendor,), out=tmp_path / "x.zip"), Silent())
     # The build has an openvino model, which openvino and rknn take and vacc is judged by.
     assert set(outcome.manifest.int8_models) == expected.get(vendor, {"openvino"})

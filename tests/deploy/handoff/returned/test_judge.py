@@ -118,8 +118,8 @@ def test_the_target_and_the_profile_have_to_be_in_the_bundle(
         judge_returned(ReturnedRequest(folder, unpacked), Silent())
     with pytest.raises(UsageError, match="not for abacus"):
         judge(folder, unpacked, "abacus")
-    with pytest.raises(UsageError, match="no int8 model 'ort'"):
-        judge(folder, unpacked, profile="ort")
+    with pytest.raises(UsageError, match="no int8 model 'abacus'"):
+        judge(folder, unpacked, profile="abacus")
     assert judge(folder, unpacked, "qnn", profile="qnn-w8a16").profile == "qnn-w8a16"
 
 

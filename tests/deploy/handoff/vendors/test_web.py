@@ -230,10 +230,13 @@ def test_the_server_gives_out_the_page_and_the_models_alone(
         assert answer.headers["Content-Type"] == "text/javascript"
 
 
-def test_a_port_that_is_taken_is_one_line(served: int, unpacked: Path) -> None:
+@pytest.mark.parametrize("port", ["taken", "70000"])
+def test_a_port_that_cannot_be_had_is_one_line(served: int, unpacked: Path, port: str) -> None:
+    asked = str(served) if port == "taken" else port
     done = subprocess.run(
-        [sys.executable, unpacked / "web/serve.py", "--port", str(served)],
+        [sys.executable, unpacked / "web/serve.py", "--port", asked],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1].startswith("serve.py: error: cannot listen there")
+    assert done.stderr.startswith(f"serve.py: cannot listen on port {asked}: ")
+    assert done.stderr.count("\n") == 1
