@@ -126,13 +126,12 @@ class VerifiedOn:
 
     @property
     def counted(self) -> str:
-        """How many they are, of how many of the user's photographs, and what those became."""
-        count = str(self.images.count)
+        """How many they are, whose, of how many photographs, and what those became."""
+        count = "1 picture" if self.images.count == 1 else f"{self.images.count} pictures"
         if self.choice == "sample":
-            return count
+            return f"{count} of the embedded sample"
         cut_from = photographs_cut(self.images)
-        count += f" of {cut_from}" if cut_from else ""
-        return f"{count}: {parts_of(self.images)}"
+        return f"{count} of {cut_from or 'your own'}: {parts_of(self.images)}"
 
     def __str__(self) -> str:
         """Return in words which pictures these are."""

@@ -1,5 +1,6 @@
 """Run ``esrdeploy build``: make a verified set of ONNX models from weights and images."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
@@ -213,9 +214,8 @@ def _show(outcome: "BuildOutcome", request: "BuildRequest", chips: Sequence[str]
         if made.budget is not None:
             say(f"int8 {profile}: {made.budget}")
     elsewhere = REPORT_NAME if request.report else "'esrdeploy verify --layers'"
-    show_verification(outcome.verification, layers_elsewhere=elsewhere)
-    for warning in outcome.warnings:
-        say(f"warning: {warning}")
+    verification = dataclasses.replace(outcome.verification, warnings=outcome.warnings)
+    show_verification(verification, layers_elsewhere=elsewhere)
     if request.report:
         say(f"see {outcome.folder / REPORT_NAME}")
     for line in _next(outcome, request, chips):
@@ -233,6 +233,7 @@ def _next(outcome: "BuildOutcome", request: "BuildRequest", chips: Sequence[str]
         original,
         images,
         reported=request.report,
+        passed=outcome.verification.passed,
         chips=chips,
         before=outcome.before,
     )

@@ -182,6 +182,8 @@ def _show_outcome(outcome: "HandoffOutcome") -> None:
     print_table(f"{manifest.model} handoff", ["in the bundle", "files", "MB"], rows)
     say(f"golden vectors: {', '.join(vector.source for vector in manifest.golden)}")
     say(outcome.golden_text)
+    for line in (f"warning: {text}" for text in outcome.below_limit_texts):
+        say(line)
     for line in filter(None, (outcome.pictures_text, outcome.licence_text)):
         say(line)
     for proof in outcome.proofs:

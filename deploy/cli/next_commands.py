@@ -16,6 +16,7 @@ def next_commands(
     images: Path | None,
     *,
     reported: bool = True,
+    passed: bool = True,
     chips: Sequence[str] = (),
     before: Collection[str] = (),
 ) -> list[str]:
@@ -29,6 +30,7 @@ def next_commands(
         original: the user's checkpoint or ONNX file that it was made from, if there is one.
         images: folder of the user's pictures that it was verified on, if there is one.
         reported: whether its report is made; where it is not, that comes next too.
+        passed: whether it was verified; what was not is handed over to nobody.
         chips: targets in the user's words, which may be names of chips.
         before: targets that it had already.
     """
@@ -42,7 +44,7 @@ def next_commands(
         lines.append(["compare", str(images), "--model", str(folder)])
     lines.append(["bench", "--model", str(folder)])
     asked = {}
-    if manifest.calibration is not None:
+    if manifest.calibration is not None and passed:
         asked = takers_of(manifest.options.targets, chips, before)
     packed = _packed(folder, manifest, asked, images)
     if packed is None:

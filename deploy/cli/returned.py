@@ -88,9 +88,10 @@ def _show(returned: "Returned") -> None:
     rows = [_row(image, photographed=photographed) for image in returned.images]
     title = f"{returned.model} on {returned.vendor}, {returned.precision}"
     if rows:
-        means = [
-            decibels(returned.mean_db(figure)) for figure in ("psnr_db", "ours_db", "between_db")
-        ]
+        figures = ("psnr_db", "ours_db", "between_db")
+        means = [decibels(returned.mean_db(figure)) for figure in figures]
+        if any(image.broken for image in returned.images):
+            means[0] = means[2] = "NaN"
         blank = [""] * (len(columns) - 4)
         rows.append(["mean", means[0], "", means[1], means[2], *blank])
         print_table(f"{title}, beside our {returned.profile}", [*columns, "verdict"], rows)
@@ -99,14 +100,10 @@ def _show(returned: "Returned") -> None:
 
 
 def _row(image: "ReturnedImage", *, photographed: bool) -> list[str]:
-    row = [
-        image.name,
-        decibels(image.psnr_db),
-        f"{image.required_db:.2f}",
-        decibels(image.ours_db),
-        decibels(image.between_db),
-        f"{image.ssim:.4f}",
-    ]
+    figures = [decibels(image.psnr_db), decibels(image.between_db), f"{image.ssim:.4f}"]
+    returned, between, alike = ["NaN"] * 3 if image.broken else figures
+    required, ours = f"{image.required_db:.2f}", decibels(image.ours_db)
+    row = [image.name, returned, required, ours, between, alike]
     if photographed:
         scores = (image.photo.returned, image.photo.float_model) if image.photo else ()
         row += [f"{score[0]:.3f}" for score in scores] or ["-", "-"]

@@ -74,25 +74,34 @@ def show_verification(verification: "Verification", *, layers_elsewhere: str = "
     show_speed(verification)
     show_backends(verification)
     show_layers(verification, layers_elsewhere)
-    say(f"{verification.counted}: {verdict_line(verification)}")
     for warning in verification.warnings:
         say(f"warning: {warning}")
+    say(verification.counted)
+    for line in verdict_lines(verification):
+        say(line)
 
 
-def verdict_line(verification: "Verification") -> str:
-    """Return the verdict in words, with what float was compared with and what was not asked."""
+def verdict_lines(verification: "Verification") -> list[str]:
+    """Return what bounds a verdict, and last the verdict in words.
+
+    What was not asked of a build that holds stands in the verdict itself.
+    """
     if not verification.passed:
-        return verification.banner
+        return [verification.banner]
     original = verification.compared_with
     held = "" if original is None else f"; float compared with {original}"
     skipped = {check.name for check in verification.checks if check.status == "skipped"}
     left_out = [_NOT_ASKED.get(name, name) for name in sorted(skipped)]
     but = f"; but {', '.join(left_out)} (see above)" if left_out else ""
-    unrun = ", ".join(verification.not_run_here)
-    here = f"; not run here in the runtime it is made for: {unrun}" if unrun else ""
-    charts = [f"{item.artifact}: {item.counted}" for item in verification.charts if item.counted]
-    low = f"; {', '.join(charts)} (see above)" if charts else ""
-    return verification.banner + low + held + but + here
+    bounds = [
+        f"{item.artifact}: {item.counted} (see above)"
+        for item in verification.charts
+        if item.counted
+    ]
+    if verification.not_run_here:
+        unrun = ", ".join(verification.not_run_here)
+        bounds.append(f"not run here in the runtime it is made for: {unrun}")
+    return [*bounds, verification.banner + held + but]
 
 
 def builds_line(verifications: "Sequence[Verification]") -> str:

@@ -16,12 +16,7 @@ from deploy.artifacts.files import MANIFEST_NAME, model_file_name, serialize
 from deploy.artifacts.manifest import build_folders, read_manifest
 from deploy.artifacts.signature import Signer
 from deploy.build.quantize import QuantizedModel
-from deploy.handoff.bundle_manifest import (
-    BundleFile,
-    BundleManifest,
-    GoldenVector,
-    VendorRecord,
-)
+from deploy.handoff.bundle_manifest import BundleFile, BundleManifest, GoldenVector, VendorRecord
 from deploy.handoff.bundle_zip import pack, require_place
 from deploy.handoff.calibration_set import CalibrationSet, calibration_set
 from deploy.handoff.common_files import write_common
@@ -37,6 +32,7 @@ from deploy.handoff.usual_place import usual_place
 from deploy.handoff.vendor import MODELS, BundleContext, Vendor, quantizable_file_name
 from deploy.handoff.vendor_limits import require_within_limits
 from deploy.handoff.vendors import find_vendor
+from deploy.handoff.verified import require_verified
 from deploy.network.known_models import trained_by_real_esrgan
 from deploy.progress import Progress
 from quant.passes.forms.form import in_form
@@ -85,8 +81,8 @@ def make_handoff(request: HandoffRequest, progress: Progress) -> HandoffOutcome:
 
     Raises:
         InputError: the request, the build or the images cannot be used.
-        VerificationError: a file of the build was changed, or a vendor's engine does not compute
-            from the bundle what it should.
+        VerificationError: a file of the build was changed or failed its verification, or a
+            vendor's engine does not compute from the bundle what it should.
     """
     if request.out is not None:
         require_place(request.out)
@@ -99,6 +95,7 @@ def make_handoff(request: HandoffRequest, progress: Progress) -> HandoffOutcome:
     calibration = calibration_set(build, request.calib, include_images=request.include_images)
     profiles = _profiles(vendors, build, request.profiles)
     wanted = dict.fromkeys(name for names in profiles.values() for name in names)
+    require_verified(build, wanted)
     licence = _weights_licence(request, build)
     out = request.out or usual_place(build, [vendor.name for vendor in vendors], pictures)
     with claimed(out.parent), temporary_folder("handoff") as root:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.artifacts.parity_record import VerifiedOn
+from deploy.handoff.acceptance import LEAST_INT8_DB
 from deploy.handoff.bundle_manifest import BundleManifest
 from deploy.handoff.proof import Proof
 from deploy.network.known_models import trained_by_real_esrgan
@@ -65,6 +66,21 @@ class HandoffOutcome:
         )
 
     @property
+    def below_limit_texts(self) -> tuple[str, ...]:
+        """On which golden inputs our own int8 is below what a return needs, one line a target."""
+        lines = []
+        for profile in self.manifest.int8_models:
+            golden = self.manifest.golden
+            low = [vector.name for vector in golden if vector.psnr_db[profile] < LEAST_INT8_DB]
+            if low:
+                lines.append(
+                    f"int8 {profile} is below {LEAST_INT8_DB:g} dB on {len(low)} of {len(golden)} "
+                    f"golden inputs ({', '.join(low)}): whoever runs it well is refused there; "
+                    "calibrate on such pictures, or choose others with --images"
+                )
+        return tuple(lines)
+
+    @property
     def contents(self) -> dict[str, tuple[int, int]]:
         """How many files and bytes are for every vendor, and how many for each."""
         common = "for every vendor"
@@ -88,6 +104,7 @@ class HandoffOutcome:
             ],
             "golden_pictures": self.golden_text,
             "missing_pictures": self.pictures_text or None,
+            "below_limit": list(self.below_limit_texts),
             "missing_licence": self.licence_text or None,
             "proofs": [asdict(proof) for proof in self.proofs],
             "manifest": self.manifest.record(),

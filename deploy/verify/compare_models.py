@@ -22,7 +22,7 @@ from deploy.artifacts.judged_runner import judged_runner
 from deploy.artifacts.manifest import Manifest
 from deploy.artifacts.parity_record import Threshold
 from deploy.diagnosis.pictures import diagnose
-from deploy.metrics.parity import ImageParity, ParityResult, compare
+from deploy.metrics.parity import ImageParity, ParityResult, at_least, compare
 from deploy.metrics.thresholds import threshold_of
 from deploy.progress import Progress
 from deploy.runtime.outputs import MOST_WORKERS, Drawn, Outputs, held_at_once, run_models
@@ -184,6 +184,19 @@ def diagnose_outputs(  # noqa: PLR0913, PLR0917  # what is compared, and by what
     return {}
 
 
+def recorded_elsewhere(manifest: Manifest, images_digest: str) -> bool:
+    """Say whether a build's figures are of pictures of the user's other than those compared now.
+
+    Args:
+        manifest: of the build.
+        images_digest: of the pictures compared now.
+    """
+    before = manifest.verified_on
+    if before is None or before.choice == "sample" or not manifest.parity.artifacts:
+        return False
+    return manifest.parity.images_digest != images_digest
+
+
 def against_record(
     manifest: Manifest, images_digest: str, parity: Sequence[ParityResult]
 ) -> list[Check]:
@@ -195,15 +208,12 @@ def against_record(
         parity: what was found now.
     """
     if manifest.parity.images_digest != images_digest:
-        before = manifest.verified_on
-        if before is None or before.choice == "sample":
+        if not recorded_elsewhere(manifest, images_digest):
             return []
-        figures = manifest.parity.artifacts.values()
-        lowest_db = min(found.psnr_db_mean for found in figures)
         detail = (
-            f"judged on other pictures: the figures of the build are of {before}, the lowest mean "
-            f"is {lowest_db:.2f} dB; name the folder that holds them with --images to take them "
-            "again"
+            f"judged on other pictures: the figures of the build are of {manifest.verified_on}, "
+            f"{at_least(manifest.parity.artifacts.values())} on each; name the folder that holds "
+            "them with --images to take them again"
         )
         return [Check.skipped("recorded parity", PARITY_NAME, detail)]
     checks = []

@@ -21,7 +21,7 @@ from deploy.runtime.outputs import Drawn
 from deploy.verify.backend_error import BackendError
 from deploy.verify.backends_of_file import runtime_of
 from deploy.verify.chart import measure_chart
-from deploy.verify.compare_models import against_record, compare_models
+from deploy.verify.compare_models import against_record, compare_models, recorded_elsewhere
 from deploy.verify.contents import CheckedBuild, check_folder, open_build
 from deploy.verify.drawing_ahead import DrawingAhead
 from deploy.verify.explain import VERDICT_ONLY, VerifyOptions, measure_backends, measure_layers
@@ -128,6 +128,12 @@ def compare_build(  # noqa: PLR0913, PLR0917  # two of them have defaults
         parity.insert(0, result)
     charts = measure_chart(build, progress, known)
     backends, refused, not_run = measure_backends(build, compared.outputs, options, progress)
+    if recorded_elsewhere(build.manifest, judges.patches.digest):
+        verification = replace(
+            verification,
+            recorded=build.manifest.parity.artifacts,
+            recorded_on=build.manifest.verified_on,
+        )
     return replace(
         verification,
         checks=(*checks, *refused, *layers.checks),

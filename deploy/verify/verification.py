@@ -12,7 +12,7 @@ from typing import Any
 
 from calib.images_record import is_tile
 from deploy.artifacts.check import Check
-from deploy.artifacts.parity_record import ParityFile
+from deploy.artifacts.parity_record import ParityFile, ParitySummary, VerifiedOn
 from deploy.metrics.decibels import rounded_down, with_unit
 from deploy.metrics.layer_sqnr import LayerError
 from deploy.metrics.parity import UNSEEN_DB, Level, ParityResult, at_least, lowest_level
@@ -28,6 +28,7 @@ from quant.fp16.range import Fp16Finding
 from quant.qdq.int8_share import Int8Share
 
 _NAMED = 4  # failures that the verdict's line names
+_CLAIMS = {"cannot be told apart": "cannot be told from float", "acceptable": "acceptable"}
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ class Verification:
         charts: how near each int8 file comes to float on a test chart.
         not_run_here: int8 files that no runtime they are made for has run here.
         warnings: what to mind of a finished build, one line each.
+        recorded: what the build was found to reach, by file, where that is of other pictures.
+        recorded_on: those pictures.
     """
 
     model: str
@@ -71,6 +74,8 @@ class Verification:
     charts: tuple[ChartParity, ...] = ()
     not_run_here: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    recorded: Mapping[str, ParitySummary] = field(default_factory=dict)
+    recorded_on: VerifiedOn | None = None
 
     @property
     def image_note(self) -> str:
@@ -113,7 +118,13 @@ class Verification:
             for result in self.parity
             if not result.passed
         ]
-        return (*named, *short, *(() if self.parity else ("no model was compared",)))
+        before = [
+            f"{name} was too far from float when it was built ({summary.psnr_db_min:.2f} dB at "
+            f"worst on {self.recorded_on})"
+            for name, summary in self.recorded.items()
+            if not summary.passed
+        ]
+        return (*named, *short, *before, *(() if self.parity else ("no model was compared",)))
 
     @property
     def passed(self) -> bool:
@@ -138,10 +149,14 @@ class Verification:
 
     @property
     def level(self) -> Level:
-        """The level that every model reaches; the lowest where something failed."""
+        """The level that every model reaches, here and when it was built.
+
+        The lowest where something failed.
+        """
         if not self.passed:
             return "not acceptable"
-        return lowest_level(result.summary() for result in self.parity)
+        here = (result.summary() for result in self.parity)
+        return lowest_level((*here, *self.recorded.values()))
 
     @property
     def banner(self) -> str:
@@ -151,14 +166,21 @@ class Verification:
             named = [*self.failures[:_NAMED], *([f"{more} more"] if more > 0 else [])]
             return f"VERIFICATION FAILED: {'; '.join(named)}"
         reached = at_least(result.summary() for result in self.parity)
+        compared = self.judges.record().counted
+        if self.recorded and self.recorded_on is not None:
+            before = at_least(self.recorded.values())
+            return (
+                f"verified, {_CLAIMS[self.level]}: {before} when it was built, on "
+                f"{self.recorded_on.counted}; here {reached} on {compared}"
+            )
         if self.level == "cannot be told apart":
             return (
                 f"verified, cannot be told from float: {reached} on each of the "
-                f"pictures compared ({self.judges.record().counted})"
+                f"pictures compared ({compared})"
             )
         return (
             f"verified, acceptable: {reached} on each of the pictures compared "
-            f"({self.judges.record().counted}); from "
+            f"({compared}); from "
             f"{UNSEEN_DB:g} dB on it could not be told from float"
         )
 
@@ -176,6 +198,7 @@ class Verification:
             "level": self.level,
             "pictures": asdict(self.judges.record()),
             "pictures_note": self.judges.record().counted,
+            "recorded_on": None if self.recorded_on is None else str(self.recorded_on),
             "not_asked": list(self.not_asked),
             "warnings": list(self.warnings),
             "int8": dict(self.int8),

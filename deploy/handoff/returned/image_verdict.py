@@ -63,6 +63,7 @@ class ReturnedImage:
             (deploy/handoff/returned/shared_error.py); ``None``: not to be asked.
         nearest: the target of that of our int8 models that it is nearest to.
         nearest_db: its parity with what that makes of the input.
+        broken: whether some of its values are no numbers; then no figure is of it, and all are 0.
     """
 
     name: str
@@ -84,6 +85,7 @@ class ReturnedImage:
     shared_error: float | None = None
     nearest: str = ""
     nearest_db: float = 0.0
+    broken: bool = False
 
     @property
     def cause(self) -> str | None:

@@ -13,6 +13,7 @@ from calib.errors import UsageError
 from deploy.handoff.bundle_manifest import BundleManifest, VendorRecord, read_contents
 from deploy.handoff.bundle_zip import opened
 from deploy.handoff.returned.files import FORMS, match_files
+from deploy.handoff.returned.float_run import find_float_run
 from deploy.handoff.returned.limit import decide
 from deploy.handoff.returned.output_judge import OutputJudge
 from deploy.handoff.returned.quantization import folder_quantization
@@ -57,6 +58,7 @@ def judge_returned(request: ReturnedRequest, progress: Progress) -> Returned:
         explained = judge.unrelated()
         if request.precision == "int8" and manifest.saturable[profile]:
             explained = explained or find_saturation(root, manifest, profile, judge.worst, progress)
+        explained = explained or find_float_run(root, manifest, judge.refused, progress)
         return Returned(
             manifest.model,
             limit,

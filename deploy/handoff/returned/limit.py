@@ -38,11 +38,17 @@ class Limit:
         if self.precision != "int8":
             needed_db = FLOAT_DB if self.precision == "fp32" else THRESHOLDS["fp16"].psnr_db
             return f"{needed_db:g} dB on each picture: --precision {self.precision}"
-        needed = f"what our int8 {self.profile} reaches less {MARGIN_DB:g} dB"
+        needed = (
+            f"what our int8 {self.profile} reaches less {MARGIN_DB:g} dB, at least "
+            f"{LEAST_INT8_DB:g} dB,"
+        )
         why = f"{self.vendor} runs files with our scales; --scales own, if its tools chose theirs"
         if self.scales == "own":
             needed = f"{LEAST_INT8_DB:g} dB"
-            why = f"{self.vendor} chooses its own scales; --scales ours, if it ran a file with ours"
+            why = (
+                f"{self.vendor} chooses its own scales, and how it errs is not asked; --scales "
+                "ours, if it ran a file with ours"
+            )
         return f"{needed} on each picture: {f'--scales {self.scales}' if self.asked else why}"
 
 

@@ -29,6 +29,8 @@ from deploy.handoff.returned.recognise import (
     diagnosed,
     foreign,
     nearest_picture,
+    noisy,
+    ours_itself,
     shown_picture,
     thumb,
 )
@@ -46,6 +48,7 @@ class OutputJudge:
         images: the verdicts so far.
         pictures: of each, what float draws and what was returned.
         worst: the output furthest off that may have saturated.
+        refused: the first output that does not pass.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class OutputJudge:
         self._strays = 0
         self.images: list[ReturnedImage] = []
         self.worst: Worst | None = None
+        self.refused: Worst | None = None
         self.pictures: dict[str, tuple[Picture, Picture]] = {}
 
     def stray(self, path: Path) -> str:
@@ -117,6 +121,8 @@ class OutputJudge:
                 image = replace(image, shows=shown, finding=None)
                 yield f"misnamed: {file} belongs to {name} by its name, but shows {shown}"
         self.images.append(image)
+        if self.refused is None and not (image.passed or image.copied or image.broken):
+            self.refused = Worst(name, image.psnr_db, output.array)
         if self._may_have_saturated(image) and (
             self.worst is None or image.psnr_db < self.worst.psnr_db
         ):
@@ -167,8 +173,8 @@ class OutputJudge:
             psnr_db=round(found_db, 4),
             required_db=round(needed_db, 4),
             ours_db=ours_db,
-            between_db=round(between_db[self._profile], 4),
-            ssim=round(parity.ssim, 6),
+            between_db=0.0 if broken else round(between_db[self._profile], 4),
+            ssim=0.0 if broken else round(parity.ssim, 6),
             max_abs_error=round(parity.max_abs_error, 6),
             finding=finding,
             photo=self._photo_score(vector, (pictures[1], pictures[0], to_picture(ours[:1]))),
@@ -178,14 +184,20 @@ class OutputJudge:
             shared_error=self._shared_error(vector, expected, ours, finite),
             nearest=nearest,
             nearest_db=round(between_db[nearest], 4),
+            broken=broken,
         )
         if image.passed or image.copied:
             return image
+        if image.far_off and image.finding is None and self._limit.precision == "int8":
+            image = replace(image, finding=ours_itself(image, self._profile))
         recognised = made_as(image.psnr_db, between_db, vector, self._limit)
         image = replace(image, made_as=recognised)
         if image.far_off and image.cause is None:
+            drawn = {"float": expected, f"our int8 {self._profile}": ours}
             return replace(
-                image, finding=foreign(vector.name, output.array, self._thumbs, found_db)
+                image,
+                finding=noisy(vector.name, output.array, drawn)
+                or foreign(vector.name, output.array, self._thumbs, found_db),
             )
         return image
 

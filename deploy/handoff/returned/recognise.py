@@ -7,12 +7,15 @@ import numpy as np
 
 from calib.arrays import Float32, Float64
 from deploy.diagnosis.pictures import Finding, diagnose
+from deploy.handoff.returned.image_verdict import ReturnedImage
 from deploy.metrics.psnr_ssim import parity_db
 
 _THUMB_PX = 32
 _SAME_PICTURE = 0.95  # correlation of thumbs
 _OTHER_PICTURE = 0.7
 _CLEARLY_BETTER = 0.1
+_UNRELATED = 0.02
+CLEARLY_NEARER_DB = 6.02
 
 
 def thumb(array: Float32) -> Float64:
@@ -73,15 +76,68 @@ def foreign(
             "what the model makes of this bundle's golden/input"
         )
     elif alike >= _SAME_PICTURE:
-        cause = "the golden inputs, drawn by another network or in fewer bits"
+        cause = "the golden inputs, drawn by another network, in fewer bits or with other scales"
         text = (
             f"the output for {name} shows it (r = {alike:.2f}), {psnr_db:.1f} dB from float, and "
-            "no usual slip explains that: was it this bundle's model that ran, of these weights "
-            "and this build?"
+            "neither a usual slip nor noise explains that: was it a file of this bundle that ran, "
+            "as it lies there?"
         )
     else:
         return None
     return Finding(cause, text, psnr_db, psnr_db)
+
+
+def ours_itself(image: ReturnedImage, profile: str) -> Finding | None:
+    """Name an output that is our int8, where that is itself too far from float.
+
+    Args:
+        image: the verdict on an output that is too far off.
+        profile: of our int8 that it is held against.
+    """
+    near = image.between_db >= image.psnr_db + CLEARLY_NEARER_DB
+    if not near or image.ours_db >= image.required_db:
+        return None
+    text = (
+        f"the output for {image.name} is {image.between_db:.1f} dB from our int8 {profile}, which "
+        f"is itself {image.ours_db:.1f} dB from float where {image.required_db:.1f} is needed: it "
+        "was run well, and the build is too far off; build again, or hand over other golden "
+        "pictures"
+    )
+    return Finding(
+        "our own int8 file, which is too far from float", text, image.psnr_db, image.between_db
+    )
+
+
+def noisy(name: str, array: Float32, drawn: Mapping[str, Float32]) -> Finding | None:
+    """Name an output that differs from what a model draws by noise alone.
+
+    An error of a network follows the picture, so that neighbouring pixels err alike; noise and
+    coarse rounding do not.
+
+    Args:
+        name: of the golden input.
+        array: the output, float32 ``[1, 3, H, W]``.
+        drawn: what models draw of the input, by their name.
+    """
+    for whose, picture in drawn.items():
+        error = array.astype(np.float64) - picture
+        if not np.isfinite(error).all() or not error.std():
+            continue
+        centred = error - error.mean()
+        power = float(np.square(centred).mean())
+        along = [
+            float((centred[..., 1:] * centred[..., :-1]).mean()) / power,
+            float((centred[..., 1:, :] * centred[..., :-1, :]).mean()) / power,
+        ]
+        if max(map(abs, along)) < _UNRELATED:
+            text = (
+                f"the output for {name} is what {whose} draws but for errors of {error.std():.4f} "
+                f"that neighbouring pixels do not share (r = {max(along, key=abs):.3f}); those "
+                "of a network they do: so it is noise, or values were rounded coarsely"
+            )
+            before_db = parity_db(np.clip(picture, 0.0, 1.0), np.clip(array, 0.0, 1.0))
+            return Finding("noise on the values", text, before_db, before_db)
+    return None
 
 
 def diagnosed(expected: Float32, found: Float32) -> Finding | None:

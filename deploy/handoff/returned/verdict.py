@@ -124,7 +124,14 @@ class Returned:
         if self.explained is not None:
             return self.explained.explanation
         found = self._of_commonest_cause
-        return found[0].explanation if found else None
+        if not found:
+            return None
+        first = found[0]
+        return (
+            first.explanation
+            if first.name in first.explanation
+            else (f"{first.name}: {first.explanation}")
+        )
 
     @property
     def _of_commonest_cause(self) -> tuple[ReturnedImage, ...]:
@@ -149,12 +156,15 @@ class Returned:
             return ()
         worst = min(far, key=lambda image: image.psnr_db)
         otherwise = ""
+        distance = f"{worst.psnr_db:.1f} dB from float"
+        if worst.broken:
+            distance = "values that are no numbers"
         held_by_ours = (self.precision, self.limit.scales) == ("int8", "ours")
         if held_by_ours and worst.psnr_db >= LEAST_INT8_DB:
             otherwise = f"; scales of a tool's own need {LEAST_INT8_DB:g} (--scales own)"
         return (
             f"too far off: {len(far)} of {len(self.images)} outputs, the worst {worst.name}: "
-            f"{worst.psnr_db:.1f} dB from float, needs {worst.required_db:.1f}{otherwise}",
+            f"{distance}, needs {worst.required_db:.1f} dB{otherwise}",
         )
 
     @property

@@ -11,9 +11,9 @@ from deploy.artifacts.build_folder import load_build
 from deploy.artifacts.check import Check
 from deploy.artifacts.files import MANIFEST_NAME
 from deploy.artifacts.manifest import read_manifest
-from deploy.artifacts.parity_record import Threshold
+from deploy.artifacts.parity_record import Threshold, VerifiedOn
 from deploy.artifacts.precision import PRECISIONS
-from deploy.cli.verdicts import builds_line, verdict_line
+from deploy.cli.verdicts import builds_line, verdict_lines
 from deploy.metrics.parity import UNSEEN_DB, ImageParity, ParityResult
 from deploy.metrics.thresholds import THRESHOLDS, limit_reasons, threshold_of
 from deploy.runtime.backends import is_installed
@@ -76,7 +76,7 @@ def compared(entries) -> tuple[ParityResult, ...]:
 @pytest.mark.parametrize(("checks", "parity"), list(product(CHECKS, PARITY)))
 def test_every_verdict_says_what_failed_and_nothing_else(checks, parity, judges) -> None:
     verification = Verification("x", judges, CHECKS[checks], compared(PARITY[parity]))
-    line = f"{verification.counted}: {verdict_line(verification)}"
+    line = "\n".join([verification.counted, *verdict_lines(verification)])
     failed = [check for check in verification.checks if check.status == "failed"]
     expected = [f"{check.artifact} ({check.name})" for check in failed]
     expected += SHORTFALLS.get(parity, ())
@@ -96,13 +96,44 @@ def test_every_verdict_says_what_failed_and_nothing_else(checks, parity, judges)
 
 
 @pytest.mark.parametrize("low_db", [(), (12.0,), (12.0, 26.9)])
-def test_a_low_test_chart_stands_in_the_last_line(low_db: tuple[float, ...], judges) -> None:
+def test_a_low_test_chart_stands_before_the_verdict(low_db: tuple[float, ...], judges) -> None:
     patches = [PatchParity(f"patch {at}", at) for at in (*low_db, 30.0, 40.0)]
     charts = (ChartParity("x-int8-qnn.onnx", tuple(patches)),)
     good = Verification("x", judges, CHECKS["passed"], compared(PARITY["near"]), charts=charts)
     words = f"x-int8-qnn.onnx: on {len(low_db)} of {len(patches)} patches of a test chart it is not"
-    assert (words in verdict_line(good)) == bool(low_db)
+    *bounds, verdict = verdict_lines(good)
+    assert any(line.startswith(words) for line in bounds) == bool(low_db)
+    assert verdict.startswith("verified")
     assert good.passed
+
+
+SUMMARY = compared(PARITY["near"])[0].summary()
+OWN = VerifiedOn(
+    "held-back", replace(sample_judges(Size(128, 128)).patches.record(), origin="folder")
+)
+
+
+@pytest.mark.parametrize(("here", "level"), [("near", 45.0), ("acceptable", 30.0)])
+@pytest.mark.parametrize("before_db", [20.0, 33.13, 45.0])
+def test_easier_pictures_raise_no_verdict(here, level, before_db, judges) -> None:
+    """What a build was found to reach on its own pictures bounds what others let it claim."""
+    recorded = replace(SUMMARY, psnr_db_min=before_db, passed=before_db >= 27)
+    found = Verification(
+        "x", judges, CHECKS["passed"], compared(PARITY[here]),
+        recorded={"x-int8.onnx": recorded}, recorded_on=OWN,
+    )  # fmt: skip
+    assert found.passed == (before_db >= 27)
+    if not found.passed:
+        assert found.banner == (
+            "VERIFICATION FAILED: x-int8.onnx was too far from float when it was built (20.00 dB "
+            f"at worst on {OWN})"
+        )
+        return
+    unseen = min(level, before_db) >= UNSEEN_DB
+    assert found.level == ("cannot be told apart" if unseen else "acceptable")
+    claim = "cannot be told from float" if unseen else "acceptable"
+    assert found.banner.startswith(f"verified, {claim}: at least {before_db:.2f} dB when it was")
+    assert f"here at least {level:.2f} dB on 6 pictures of the embedded sample" in found.banner
 
 
 def test_of_several_builds_the_last_line_is_of_all(judges) -> None:

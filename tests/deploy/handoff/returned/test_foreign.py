@@ -1,5 +1,7 @@
 """A return that is not of this bundle is told what it is of."""
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -10,11 +12,12 @@ from calib.sample import sample_patches
 from deploy.handoff.bundle_manifest import golden_path, read_contents
 from deploy.handoff.returned.recognise import foreign, thumb
 from deploy.handoff.returned.shared_error import shared_error
+from deploy.runtime.runner import model_runner
 from tests.deploy.builds import run
 from tests.deploy.handoff.returned.returns import Array, judge, save_all
 
 OTHER_PICTURES = "other pictures than the golden inputs enlarged"
-OTHER_NETWORK = "the golden inputs, drawn by another network or in fewer bits"
+OTHER_NETWORK = "the golden inputs, drawn by another network, in fewer bits or with other scales"
 
 
 def planes(picture: Array) -> Array:
@@ -139,3 +142,76 @@ def test_bytes_without_a_scale_are_told_in_the_verdict(
     words = "uint8 without scale and zero point, taken as value / 255"
     assert f"taken: 8 of 8 outputs are {words}" in said
     assert f"accepted; {words}" in said
+
+
+@pytest.mark.parametrize("sigma", [0.03, 0.06, 0.2])
+@pytest.mark.parametrize("kind", ["float", "int8-openvino"])
+def test_noise_is_named_and_no_other_network(
+    folder: Path, unpacked: Path, kind: str, sigma: float
+) -> None:
+    rng = np.random.default_rng(3)
+    for vector in read_contents(unpacked).golden:
+        drawn = np.load(unpacked / golden_path(kind, vector.name))
+        noise = rng.normal(0, sigma, drawn.shape).astype(np.float32)
+        np.save(folder / f"{vector.name}.npy", drawn + noise)
+    found = judge(folder, unpacked)
+    assert not found.passed
+    assert (found.cause or "").startswith("noise on the values")
+    assert "float" in (found.explanation or "") or "our int8" in (found.explanation or "")
+
+
+def test_our_int8_that_is_itself_too_far_off_is_no_other_network(
+    folder: Path, unpacked: Path, outputs, tmp_path: Path
+) -> None:
+    """A bundle whose golden pictures its int8 does not reach: whoever ran it well is told so."""
+
+    def blurred(array: Array) -> Array:
+        return planes(255 * cv2.blur(array[0].transpose(1, 2, 0), (31, 31)))
+
+    worse = {name: blurred(array) for name, array in outputs.items()}
+    bundle = Path(shutil.copytree(unpacked, tmp_path / "worse"))
+    manifest = read_contents(bundle)
+    for name, array in worse.items():
+        np.save(bundle / golden_path("int8-openvino", name), array)
+    low = tuple(
+        replace(vector, psnr_db={**vector.psnr_db, "openvino": 17.0}) for vector in manifest.golden
+    )
+    (bundle / "manifest.json").write_bytes(replace(manifest, golden=low).content())
+    save_all(folder, worse, lambda array: array + np.float32(1e-4))
+    found = judge(folder, bundle)
+    assert not found.passed
+    assert (found.cause or "").startswith("our own int8 file, which is too far from float")
+    assert "it was run well" in (found.explanation or "")
+    fp16 = judge(folder, bundle, precision="fp16")
+    assert "our own int8" not in (fp16.cause or "")
+
+
+def test_a_float_graph_for_tools_that_quantize_is_known(folder: Path, unpacked: Path) -> None:
+    manifest = read_contents(unpacked)
+    assert manifest.quantizable_models
+    for profile, path in manifest.quantizable_models.items():
+        run_model = model_runner(unpacked / path, optimized=True)
+        for vector in manifest.golden:
+            drawn = run_model(np.load(unpacked / golden_path("input", vector.name)))
+            np.save(folder / f"{vector.name}.npy", drawn)
+        for options in ({"scales": "ours", "profile": profile}, {"precision": "fp16"}):
+            found = judge(folder, unpacked, "rknn", **options)
+            assert not found.passed
+            assert found.cause == f"{path} ran in float", (profile, options)
+
+
+def test_values_that_are_no_numbers_have_no_figures(folder: Path, unpacked: Path, outputs) -> None:
+    def broken(array: Array) -> Array:
+        return np.where(np.arange(array.shape[-1]) < 9, np.float32("nan"), array)
+
+    save_all(folder, outputs, broken)
+    found = judge(folder, unpacked)
+    assert all(
+        (image.psnr_db, image.between_db, image.ssim) == (0.0, 0.0, 0.0) for image in found.images
+    )
+    assert "values that are no numbers" in found.too_far_off[0]
+    assert (found.explanation or "").startswith(f"{found.images[0].name}: ")
+    said = run("verify", "--returned", folder, unpacked, "--vendor", "openvino").stdout
+    rows = [line for line in said.splitlines() if "too far off \u2502" in line]
+    assert len(rows) == len(found.images)
+    assert all(row.count("NaN") == 3 for row in rows)

@@ -59,10 +59,30 @@ def test_what_ran_with_our_scales_is_told_of_where_it_is_judged_by_others(
 
 def test_noise_of_a_tool_of_its_own_is_in_no_doubt(folder: Path, unpacked: Path, outputs) -> None:
     rng = np.random.default_rng(0)
-    save_all(folder, outputs, lambda a: a + rng.normal(0, 0.03, a.shape).astype(np.float32))
+    strengths = iter(np.linspace(0.01, 0.03, len(outputs)))
+
+    def noisy(array: Array) -> Array:
+        return array + rng.normal(0, next(strengths), array.shape).astype(np.float32)
+
+    save_all(folder, outputs, noisy)
     found = judge(folder, unpacked, "rknn")
     assert found.passed
     assert found.doubt == ""
+
+
+@pytest.mark.parametrize("sigma", [0.01, 0.02, 0.03])
+def test_float_with_noise_of_one_strength_is_in_doubt_for_a_tool_of_its_own(
+    folder: Path, unpacked: Path, sigma: float
+) -> None:
+    rng = np.random.default_rng(0)
+    for vector in read_contents(unpacked).golden:
+        drawn = np.load(unpacked / golden_path("float", vector.name))
+        noise = rng.normal(0, sigma, drawn.shape).astype(np.float32)
+        np.save(folder / f"{vector.name}.npy", drawn + noise)
+    found = judge(folder, unpacked, "rknn")
+    assert found.passed
+    assert "noise of one strength" in found.doubt
+    assert found.banner == f"accepted; {found.doubt}"
 
 
 def image(nearest: str, near_db: float, between_db: float, float_db: float) -> ReturnedImage:
@@ -76,7 +96,8 @@ def image(nearest: str, near_db: float, between_db: float, float_db: float) -> R
     ("scales", "found", "said"),
     [
         ("ours", image("qnn", 54.1, 42.7, 44.4), "judge it with --profile qnn and the --vendor"),
-        ("ours", image("qnn", 48.0, 42.7, 44.4), None),
+        ("ours", image("qnn", 48.0, 44.9, 44.4), None),
+        ("ours", image("qnn", 48.0, 42.7, 44.4), "another target; ask which ran"),
         ("ours", image("tensorrt", 54.1, 54.1, 44.4), None),
         ("own", image("qnn", 54.1, 42.7, 44.4), "judge it with --scales ours --profile qnn"),
         ("own", image("tensorrt", 54.1, 54.1, 44.4), "judge it with --scales ours"),
