@@ -32,7 +32,7 @@ def simulated(folder: Path, name: str, activations: str) -> QuantizationSimModel
     Raises:
         AssertionError, RuntimeError, ValueError: AIMET does not take the encodings.
     """
-    (path,) = folder.glob(f"*-{name}.onnx")
+    (path,) = folder.glob(f"*-fp32-{name}-grid.onnx")
     simulation = QuantizationSimModel(
         onnx.load(path),
         param_type=aimet_onnx.int8,

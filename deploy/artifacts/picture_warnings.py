@@ -36,7 +36,7 @@ def warnings_of(calibrated_on: ImagesSummary, verified_on: VerifiedOn | None) ->
             held = f" ({back} {'is' if back == 1 else 'are'} held back)"
         yield (
             f"calibrated on {count} picture{'s' if count > 1 else ''}{wanted}{held}: what they "
-            f"do not show is clipped{_cost(count)}; give more of them"
+            f"do not show is clipped{_cost(count)}; {_remedy(count)}"
         )
     if verified_on is not None and verified_on.choice != "sample":
         judged = photographs_in(verified_on.images)
@@ -51,6 +51,11 @@ def warnings_of(calibrated_on: ImagesSummary, verified_on: VerifiedOn | None) ->
             f"too few pictures to hold any back ({ONE_IN} are enough for one): judged on the "
             "embedded sample instead; --verify-images DIR names others"
         )
+
+
+def _remedy(count: int) -> str:
+    """Say what to do about so few pictures."""
+    return "give more of them" if count < ENOUGH else "more of them would change little"
 
 
 def _cost(count: int) -> str:

@@ -107,7 +107,9 @@ def calibration_note(patches: PatchSet) -> str:
             "name your own images with --calib DIR"
         )
     degraded = "" if patches.degradation is None else ", degraded"
-    return f"calibrating on {len(patches.patches)} images ({patches.mode}{degraded})"
+    count = len(patches.patches)
+    images = "1 image" if count == 1 else f"{count} images"
+    return f"calibrating on {images} ({patches.mode}{degraded})"
 
 
 def require_fitting(

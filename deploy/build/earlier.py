@@ -70,8 +70,8 @@ class Earlier:
             return ()
         again = [name for name in self.request.targets if name in self.targets]
         return tuple(
-            f"{self.request.folder} has an int8 file for {name} already: it is made again; name "
-            "only targets that are new to leave it as it is"
+            f"{self.request.folder} has an int8 file for {name} already: it is made again with "
+            "this command's options and replaced; name only targets that are new to keep it"
             for name in again
         )
 
@@ -219,12 +219,16 @@ def _other_calibration(
         now = f"the table {source.digest}"
     else:
         same = source.digest == before.images.digest
-        now = f"{len(source)} images of digest {source.digest}"
+        now = f"{_images(len(source))} of digest {source.digest}"
     if not same:
         yield (
-            f"it was calibrated on {before.images.count} images of digest "
+            f"it was calibrated on {_images(before.images.count)} of digest "
             f"{before.images.digest} (table {before.digest}), asked for is {now}"
         )
+
+
+def _images(count: int) -> str:
+    return "1 image" if count == 1 else f"{count} images"
 
 
 def _made(request: BuildRequest) -> set[str]:

@@ -75,7 +75,7 @@ def bench(
         content = {"machine": str(this_machine()), "rows": [row.record() for row in rows]}
         print_json("esrdeploy.cli.bench/1", {**content, "not_measured": list(left_out)})
         return
-    _show(rows, f"{this_machine()}; {rounds} rounds by turns")
+    _show(rows, f"{this_machine()}; {rounds} {'round' if rounds == 1 else 'rounds'} by turns")
     if left_out:
         say(f"not measured, no runtime that it is made for ran here: {', '.join(left_out)}")
 

@@ -1,5 +1,6 @@
 """Print results as JSON or tables on stdout, progress and errors on stderr."""
 
+import os
 import re
 import sys
 import time
@@ -20,6 +21,7 @@ from deploy.cli.layout import (
 from deploy.progress import Advance
 
 _LINE_EVERY_S = 10.0
+_NARROWEST = 40  # columns in which a table can be read
 _OF_BAR = 48  # columns of a terminal that a bar, its count and its times take
 _DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 
@@ -71,9 +73,13 @@ def say(line: object) -> None:
 def table_width() -> int | None:
     """Return how many columns a table may take; ``None``: as many as the terminal has.
 
-    A pipe or a log has no width of its own; 80 columns would fold file names there.
+    A pipe or a log has no width of its own but what ``COLUMNS`` says; 80 columns would fold file
+    names there.
     """
-    return None if sys.stdout.isatty() else 140
+    if sys.stdout.isatty():
+        return None
+    asked = os.environ.get("COLUMNS", "")
+    return int(asked) if asked.isdecimal() and int(asked) >= _NARROWEST else 140
 
 
 def _is_numeric(cell: str) -> bool:

@@ -145,7 +145,16 @@ def handoff(
     outcome = make_handoff(request, make_progress())
     names = [item.name for item in outcome.manifest.vendors]
     gives_pictures = outcome.manifest.network.output == "picture"
-    following = after_handoff(outcome.path, names, judged=gives_pictures)
+    following = after_handoff(
+        outcome.path,
+        names,
+        judged=gives_pictures,
+        scaled_by_us=[
+            item.name
+            for item in outcome.manifest.vendors
+            if item.quantizes_itself and vendors()[item.name].profiles
+        ],
+    )
     if not as_json:
         _show_outcome(outcome)
     requests = [SimulationRequest(outcome.path, name) for name in toolchains]

@@ -96,13 +96,21 @@ def _elsewhere(folder: Path, vendors: Collection[str], images: Path | None) -> l
     return [] if usual else ["--out", str(place)]
 
 
-def after_handoff(bundle: Path, vendors: Sequence[str], *, judged: bool = True) -> list[str]:
+def after_handoff(
+    bundle: Path,
+    vendors: Sequence[str],
+    *,
+    judged: bool = True,
+    scaled_by_us: Collection[str] = (),
+) -> list[str]:
     """Return the command lines that check a bundle, and judge what comes back for it.
 
     Args:
         bundle: the zip.
         vendors: whom it is for; where they are several, the return is one's.
         judged: whether what comes back can be judged, as pictures can.
+        scaled_by_us: those of them whose tools choose their own scales, but can run a file of the
+            bundle that has ours.
     """
     check = _line(["handoff", "--check", str(bundle)])
     if not judged:
@@ -111,6 +119,9 @@ def after_handoff(bundle: Path, vendors: Sequence[str], *, judged: bool = True) 
     if len(vendors) > 1:
         whose = ["--vendor", vendors[0]]
         remark += f" from {vendors[0]}; likewise {', '.join(vendors[1:])}"
+    own = [name for name in vendors if name in scaled_by_us]
+    if own:
+        remark += f"; with --scales ours where {' or '.join(own)} ran a file with our scales"
     judge = _line(["verify", "--returned", "OUTPUTS", str(bundle), *whose])
     return [check, f"{judge}  # {remark}"]
 

@@ -48,10 +48,10 @@ class HandoffOutcome:
         takers = [vendor.name for vendor in self.manifest.vendors if vendor.quantizes_itself]
         if not takers or self.manifest.calibration_pictures:
             return ""
-        verb = "quantizes by itself" if len(takers) == 1 else "quantize by themselves"
         return (
-            f"{' and '.join(takers)} {verb}, on your calibration pictures, which are not in the "
-            "bundle: send their folder, or put the pictures in with --include-images --calib DIR"
+            f"where tools of {' and '.join(takers)} quantize by themselves, they take your "
+            "calibration pictures, which are not in the bundle: send their folder, or put the "
+            "pictures in with --include-images --calib DIR"
         )
 
     @property

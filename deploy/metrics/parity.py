@@ -114,7 +114,7 @@ class ParityResult:
     def failures(self) -> tuple[str, ...]:
         """One line for each picture and figure below its threshold."""
         return tuple(
-            f"{image.name}: {figure.name} {figure.spelled(found)} against {self.reference}, "
+            f"{image.name}: {figure.word}{figure.spelled(found)} against {self.reference}, "
             f"expected at least {needed:g}{figure.unit}"
             for image in self.images
             for figure, found, needed in self._below(image)

@@ -153,6 +153,16 @@ def require_plain(name: str, option: str) -> None:
     """
     if not _PLAIN_NAME.fullmatch(name):
         raise UsageError(
-            f"{option} {name[:120]!r} cannot begin a file name; use at most 100 letters, digits, "
-            "'.', '_' and '-'"
+            f"{option} {name[:120]!r} cannot begin a file name: {_fault(name)}; use letters, "
+            "digits, '.', '_' and '-', at most 100, and begin with a letter or digit"
         )
+
+
+def _fault(name: str) -> str:
+    """Say what of a name no file can begin with."""
+    if not name:
+        return "it is empty"
+    strange = sorted({letter for letter in name if not re.fullmatch(r"[A-Za-z0-9._-]", letter)})
+    if strange:
+        return f"it has {', '.join(map(repr, strange[:3]))}"
+    return f"it has {len(name)} letters" if name[:1].isalnum() else f"it begins with {name[:1]!r}"

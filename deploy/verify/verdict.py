@@ -106,7 +106,8 @@ def compare_build(  # noqa: PLR0913, PLR0917  # two of them have defaults
     build = checked.build
     judges = judges.unseen_by(build)
     held_out = judges.patches.patches
-    verification = Verification(build.manifest.model, judges, checked.checks)
+    own = build.table is not None and build.table.images.origin == "folder"
+    verification = Verification(build.manifest.model, judges, checked.checks, own_calibration=own)
     if build.float_model is None or checked.unusable:
         reason = "the float model it rests on is not intact"
         if checked.unusable:

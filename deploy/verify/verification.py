@@ -55,6 +55,7 @@ class Verification:
         warnings: what to mind of a finished build, one line each.
         recorded: what the build was found to reach, by file, where that is of other pictures.
         recorded_on: those pictures.
+        own_calibration: whether it was calibrated on pictures of the user's.
     """
 
     model: str
@@ -76,6 +77,7 @@ class Verification:
     warnings: tuple[str, ...] = ()
     recorded: Mapping[str, ParitySummary] = field(default_factory=dict)
     recorded_on: VerifiedOn | None = None
+    own_calibration: bool = False
 
     @property
     def image_note(self) -> str:
@@ -119,10 +121,10 @@ class Verification:
             if not result.passed
         ]
         before = [
-            f"{name} was too far from float when it was built ({summary.psnr_db_min:.2f} dB at "
-            f"worst on {self.recorded_on})"
+            f"{name} was too far from float when it was built "
+            f"({rounded_down(summary.psnr_db_min):.2f} dB at worst on {self.recorded_on.counted})"
             for name, summary in self.recorded.items()
-            if not summary.passed
+            if self.recorded_on is not None and not summary.passed
         ]
         return (*named, *short, *before, *(() if self.parity else ("no model was compared",)))
 
@@ -167,6 +169,8 @@ class Verification:
             return f"VERIFICATION FAILED: {'; '.join(named)}"
         reached = at_least(result.summary() for result in self.parity)
         compared = self.judges.record().counted
+        if self.judges.choice == "sample" and self.own_calibration:
+            compared += ", none of your own"
         if self.recorded and self.recorded_on is not None:
             before = at_least(self.recorded.values())
             return (

@@ -64,7 +64,8 @@ _QNN = OperatorList(
     frozenset({"If", "Loop"}),
 )
 _TENSORRT = OperatorList(
-    "operators that onnx-tensorrt lists (docs/operators.md, TensorRT 8.4)",
+    "names of operators that onnx-tensorrt lists in docs/operators.md, which says it is of "
+    "TensorRT 8.4; versions, types and shapes are not looked at",
     _OURS | _OF_TENSORRT,
     frozenset({"QLinearConv", "ConvInteger", "MatMulInteger"}),
 )

@@ -74,7 +74,7 @@ package: it comes with ncnn's release archives, or a build with `NCNN_BUILD_TOOL
 
 ## Checked
 
-2026-11-26: ncnn 1.0.20261020 ran both pairs. The lines on `ncnn2int8` are from its source of that day.
+2026-11-26: ncnn 1.0.20261020 ran both pairs of other networks. The lines on `ncnn2int8` are from its source of that day.
 """
 
 

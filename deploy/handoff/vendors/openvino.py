@@ -65,7 +65,7 @@ int8 is faster than float on x86-64 CPUs, GPUs and NPUs; on Arm, OpenVINO comput
 
 ## Checked
 
-2026-11-26: OpenVINO 2026.4.1 ran both files on an x86-64 CPU. GPUs and NPUs: its documentation of that day.
+2026-11-26: OpenVINO 2026.4.1 ran both files of other networks on an x86-64 CPU. GPUs and NPUs: its documentation of that day.
 """
 
 

@@ -31,6 +31,9 @@ All commands are run in this folder.
 |---|---|---|
 {% for name, path in qdq.items() %}
 | `{{ path }}` | {{ "uint16" if name == "w8a16" else "uint8" }} on every activation | int8 per channel |
+{% if form.usual %}
+| `{{ model }}-fp32-{{ name }}-grid.onnx` | float, until a tool quantizes it with `{{ model }}-{{ name }}.encodings.json` | float, on the grid of those int8 weights |
+{% endif %}
 {% endfor %}
 
 ## With onnxruntime's QNN execution provider
@@ -92,9 +95,9 @@ Or from a float graph with our scales as overrides (AIMET's format); the weights
 on the int8 grid already, so that rounding them gives ours:
 
 {% for name in qdq %}
-    qairt-converter --input_network {{ model }}-{{ name }}.onnx \\
+    qairt-converter --input_network {{ model }}-fp32-{{ name }}-grid.onnx \\
         --quantization_overrides {{ model }}-{{ name }}.encodings.json --output_path {{ model }}-{{ name }}-overridden.dlc
-    qairt-quantizer --input_dlc {{ model }}-{{ name }}-overridden.dlc --output_dlc {{ model }}-{{ name }}.dlc \\
+    qairt-quantizer --input_dlc {{ model }}-{{ name }}-overridden.dlc --output_dlc {{ model }}-{{ name }}-by-overrides.dlc \\
         --input_list input_list.txt --act_bitwidth {{ "16" if name == "w8a16" else "8" }} --weights_bitwidth 8 --bias_bitwidth 32
 {% endfor %}
 
@@ -106,8 +109,12 @@ Run the golden inputs:
 
 {% for name in qdq %}
     qnn-net-run --backend libQnnHtp.so --model libQnnModelDlc.so --dlc_path {{ model }}-{{ name }}.dlc \\
-        --input_list input_list.txt {{ "--use_native_input_files " if input_type == "uint8" }}--output_dir returned-{{ name }}
+        --input_list input_list.txt {{ "--use_native_input_files " if input_type == "uint8" }}--output_dir returned-qairt-{{ name }}
 {% endfor %}
+{% if form.usual %}
+
+Those are the DLCs of the QDQ graphs; run one `-by-overrides.dlc` likewise, into another `--output_dir`.
+{% endif %}
 
 `input_list.txt` names `raw/NAME.raw`: {{ input_type }} [{{ input_shape | join(",") }}] without a header.
 Send back each folder: `Result_0/output.raw` belongs to the first line of the list, and so on. On the
@@ -115,8 +122,8 @@ chip's own system, run them as you run any DLC; paths in the list are relative t
 
 ## Checked
 
-2026-11-26: onnxruntime 1.32.0 with onnxruntime-qnn 2.7.0 ran both kinds of file and the float file on
-its simulator of HTP v75. QAIRT's commands were held against its documentation of that day, not run.
+2026-11-26: onnxruntime 1.32.0 with onnxruntime-qnn 2.7.0 ran QDQ files of this kind, w8a8 and w8a16,
+and their float files on its simulator of HTP v75; this bundle's own were not run there. QAIRT's commands were held against its documentation of that day, not run.
 """
 
 
@@ -185,7 +192,8 @@ def _write(context: BundleContext) -> None:
             encodings(context.int8[profile].plan, convolutions, weights),
         )
         context.write(
-            f"{context.model}-{name}.onnx", serialize(on_the_grid(float_model, convolutions))
+            f"{context.model}-fp32-{name}-grid.onnx",
+            serialize(on_the_grid(float_model, convolutions)),
         )
     for vector in context.golden:
         context.write(f"raw/{vector.name}.raw", context.network_input(vector).tobytes())

@@ -98,7 +98,8 @@ go on with `quantize`. Where that is not close enough, the toolkit's next steps 
 
 ## Checked
 
-2026-11-26: rknn-toolkit2 2.5.0 built and simulated all routes for rk3588; no board was run by us.
+2026-11-26: rknn-toolkit2 2.5.0 built and simulated all routes of other networks for rk3588; this bundle's
+files were not run there, and no board by us.
 {%- if gray %}
 Networks for gray pictures were not tried with it.
 {%- endif %}

@@ -106,8 +106,8 @@ Weights are then rounded to nearest by TensorRT. Those of this file lie on the g
 {% endif %}
 ## Checked
 
-2026-11-26, against NVIDIA's documentation of TensorRT 11.4 and 10.16. The files were run by
-onnxruntime on a CPU; nothing was run on a GPU by us.
+2026-11-26, against NVIDIA's documentation of TensorRT 11.4 and 10.16. Files of this kind
+were run by onnxruntime on a CPU; nothing was run on a GPU by us.
 """
 
 

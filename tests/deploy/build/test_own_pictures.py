@@ -251,7 +251,7 @@ def test_photographs_larger_than_the_tile_are_judged_at_their_own_size(
     assert names == expected
     assert len(names) == 3
     assert [is_tile(name) for name in names] == [True, True, False]
-    parts = "3 of 1 photograph: 2 tiles at their own size and 1 resized to 128x128"
+    parts = "3 pictures of 1 photograph: 2 tiles at their own size and 1 resized to 128x128"
     page, shown = (folder / "report.html").read_text(), " ".join(result.stdout.split())
     assert f"the pictures compared ({parts})" in shown
     assert f"Of the pictures compared ({parts})" in " ".join(page.split())

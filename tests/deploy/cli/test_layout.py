@@ -87,3 +87,14 @@ def test_a_terminal_gets_lines_that_fit_it(monkeypatch: pytest.MonkeyPatch) -> N
     assert bars
     assert all(re.search(r"… .* [01]/3 0:0\d:\d\d \S+$", bar) for bar in bars), bars
     assert terminal_width(io.StringIO()) is None
+
+
+@pytest.mark.parametrize(("columns", "width"), [("80", 80), ("0", 140), ("x", 140), (None, 140)])
+def test_a_pipe_is_as_wide_as_it_is_told(
+    columns: str | None, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    if columns is not None:
+        monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setattr("sys.stdout", io.StringIO())
+    assert console.table_width() == width

@@ -165,3 +165,10 @@ def test_every_line_names_the_build_alike_and_as_it_stands(
     for command in (compare, [*bench, "--rounds", "1", "--backend", "ort", "--tile", "32"]):
         result = run(*command)
         assert result.exit_code == 0, result.output
+
+
+def test_who_may_have_run_a_file_with_our_scales_is_told_how_to_judge_it() -> None:
+    _, plain = after_handoff(Path("a.zip"), ["qnn"])
+    assert "--scales" not in plain
+    _, judge = after_handoff(Path("a.zip"), ["qnn", "rknn"], scaled_by_us=["rknn"])
+    assert judge.endswith("; with --scales ours where rknn ran a file with our scales")

@@ -92,8 +92,7 @@ def test_a_parity_below_its_threshold_is_a_finding(copy: Path) -> None:
     found = read_content(copy, Silent())
     assert not found.passed
     assert found.failures == (
-        "tiny-int8-ort.onnx, coins.png: psnr_db 20.00 dB against tiny-fp32.onnx, expected at least "
-        "27 dB",
+        "tiny-int8-ort.onnx, coins.png: 20.00 dB against tiny-fp32.onnx, expected at least 27 dB",
     )
 
 

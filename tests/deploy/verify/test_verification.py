@@ -126,7 +126,7 @@ def test_easier_pictures_raise_no_verdict(here, level, before_db, judges) -> Non
     if not found.passed:
         assert found.banner == (
             "VERIFICATION FAILED: x-int8.onnx was too far from float when it was built (20.00 dB "
-            f"at worst on {OWN})"
+            f"at worst on {OWN.counted})"
         )
         return
     unseen = min(level, before_db) >= UNSEEN_DB
@@ -134,6 +134,15 @@ def test_easier_pictures_raise_no_verdict(here, level, before_db, judges) -> Non
     claim = "cannot be told from float" if unseen else "acceptable"
     assert found.banner.startswith(f"verified, {claim}: at least {before_db:.2f} dB when it was")
     assert f"here at least {level:.2f} dB on 6 pictures of the embedded sample" in found.banner
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_who_calibrated_on_own_pictures_is_told_that_none_of_them_judged(own: bool, judges) -> None:
+    parity = compared(PARITY["near"])
+    found = Verification("x", judges, CHECKS["passed"], parity, own_calibration=own)
+    assert ("(6 pictures of the embedded sample, none of your own)" in found.banner) == own
+    theirs = replace(judges, choice="folder")
+    assert "none of your own" not in replace(found, judges=theirs).banner
 
 
 def test_of_several_builds_the_last_line_is_of_all(judges) -> None:

@@ -46,7 +46,7 @@ def test_rounding_the_float_weights_gives_our_codes(
 ) -> None:
     encodings = json.loads((unpacked / "qnn" / f"small-{name}.encodings.json").read_text())
     scales = {entry["name"]: entry["scale"] for entry in encodings["param_encodings"]}
-    model = onnx.load(unpacked / "qnn" / f"small-{name}.onnx")
+    model = onnx.load(unpacked / "qnn" / f"small-fp32-{name}-grid.onnx")
     weights = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
     ours = int8_convolutions(onnx.load(unpacked / "models" / f"small-int8-{profile}.onnx"))
     nodes = {node.name: node for node in model.graph.node}
@@ -62,7 +62,9 @@ def test_rounding_the_float_weights_gives_our_codes(
 def test_the_graph_with_rounded_weights_lacks_only_16_bit_activations(unpacked: Path) -> None:
     vector = read_contents(unpacked).golden[0]
     network_input = np.load(unpacked / golden_path("input", vector.name))
-    output = model_runner(unpacked / "qnn" / "small-w8a16.onnx", optimized=True)(network_input)
+    output = model_runner(unpacked / "qnn" / "small-fp32-w8a16-grid.onnx", optimized=True)(
+        network_input
+    )
     expected = np.load(unpacked / golden_path("int8-qnn-w8a16", vector.name))
     assert parity_db(np.clip(expected, 0, 1), np.clip(output, 0, 1)) > 60
 

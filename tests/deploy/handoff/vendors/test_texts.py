@@ -4,6 +4,7 @@ import datetime
 import re
 from pathlib import Path
 
+import onnx
 import pytest
 
 from deploy.handoff.vendors import vendors
@@ -44,3 +45,42 @@ def test_a_line_of_the_ncnn_table_that_is_switched_off_is_that_of_the_input(
     (table,) = (unpacked / "ncnn").glob("*.table")
     names = [line.split()[0] for line in table.read_text().splitlines()]
     assert {f"{name}_param_0" for name in names if not name.endswith("_param_0")} <= set(names)
+
+
+WRITES = re.compile(r"(?:--out|--output_dir|--output_path|--output_dlc|--saveEngine)[= ](\S+)")
+
+
+def test_no_two_commands_write_to_one_place(unpacked: Path) -> None:
+    """Whoever follows a page line by line keeps what every route made."""
+    seen = 0
+    for path in unpacked.glob("*/README.md"):
+        text = re.sub(r"\\\n\s*", "", path.read_text(encoding="utf-8"))
+        places = [
+            (found[1], line.strip())
+            for line in text.splitlines()
+            if line.startswith("    ")
+            for found in WRITES.finditer(line)
+        ]
+        seen += len(places)
+        names = [place for place, _ in places]
+        assert sorted({*names}) == sorted(names), (path.parent.name, places)
+    assert seen > 10
+
+
+def test_no_float_file_of_a_vendor_s_folder_is_named_as_if_it_were_of_8_bits(
+    unpacked: Path,
+) -> None:
+    files = [*unpacked.glob("*/*.onnx")]
+    assert any("w8a8" in path.name for path in files)
+    for path in files:
+        integers = any(node.op_type == "QuantizeLinear" for node in onnx.load(path).graph.node)
+        named_float = "fp32" in path.name or "fp16" in path.name
+        assert integers != named_float, path
+
+
+def test_what_was_checked_is_not_said_of_this_bundle(unpacked: Path) -> None:
+    for path in (unpacked / name / "README.md" for name in vendors()):
+        (checked,) = re.findall(r"## Checked\n+(.*)", path.read_text("utf-8"), re.DOTALL)
+        words = " ".join(checked.split())
+        ran = re.search(r"\bran\b|built and simulated|were run by", words)
+        assert not ran or re.search(r"other networks|of this kind", words), (path, words)
