@@ -23,6 +23,8 @@ from deploy.network.load import load_network
 from tests.real_network import REAL_SIZE
 from tools.small_network import write_small_network
 
+# A pipe is as wide as this says, and xdist says 80 to its workers.
+os.environ.pop("COLUMNS", None)
 # A loaded machine is no reason for a test to fail.
 settings.register_profile("steady", deadline=None)
 settings.load_profile("steady")

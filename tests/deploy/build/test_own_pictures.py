@@ -112,7 +112,7 @@ def test_the_build_ends_with_the_commands_that_come_next(own, mine: Path, tiny_x
     folder, shown = own
     lines = [line.removeprefix("next: ") for line in shown.splitlines() if line[:6] == "next: "]
     verify, compare, bench = lines  # no vendor is called ort, and the report is made
-    assert compare == f"esrdeploy compare {mine} --model small --builds {folder.parent}"
+    assert compare == f"esrdeploy compare {mine} --model {folder}"
     assert verify == f"esrdeploy verify {folder} --weights {tiny_x2_weights} --images {mine}"
     assert bench == f"esrdeploy bench --model {folder}"
     manifest = read_manifest(folder / "manifest.json")
