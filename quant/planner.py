@@ -19,15 +19,22 @@ import onnx
 from calib.errors import UsageError
 from calib.graph import GraphIndex
 from calib.table import CalibrationTable
+from quant.analysis.channel_magnitudes import Grids
 from quant.analysis.channel_statistics import relative_magnitudes
 from quant.analysis.scale_absorbers import residual_scales
 from quant.analysis.tensor_distributions import ObservationRules, TensorDistributions
 from quant.analysis.topology import Part, Topology
 from quant.fp16.range import require_half
 from quant.numerics.saturation_limits import SaturationLimits
-from quant.passes.equalize import TRUNK_EXPONENT, equalize, equalized_tensors
+from quant.passes.equalize import (
+    ROUNDED_TRUNK_EXPONENT,
+    TRUNK_EXPONENT,
+    equalize,
+    equalized_tensors,
+)
 from quant.passes.fold import Folded, fold
 from quant.passes.lowering.resize_deconvolution import enlargements, transposed
+from quant.passes.magnitudes import eight_bit_magnitudes
 from quant.passes.prepared import PreparedGraph
 from quant.passes.rescale import Equalized, rescale
 from quant.plan import QuantOptions, QuantPlan
@@ -65,7 +72,7 @@ def plan_graph(
     parts = part_precisions(profile, options)
     equalization = options.equalization or profile.equalization
     folded = fold(graph.model, _to_fold(graph, profile, parts, equalization))
-    equalized = _equalized(folded, table, equalization)
+    equalized = _equalized(folded, table, equalization, profile, parts["trunk"])
     upsampling = options.upsampling or profile.upsampling
     to_transpose = _to_transpose(equalized.model, parts, upsampling)
     topology = Topology(GraphIndex(transposed(equalized.model, to_transpose)))
@@ -141,16 +148,29 @@ def _to_transpose(
     return enlargements(model)
 
 
-def _equalized(folded: Folded, table: CalibrationTable, equalization: Equalization) -> Equalized:
+def _equalized(
+    folded: Folded,
+    table: CalibrationTable,
+    equalization: Equalization,
+    profile: TargetProfile,
+    trunk: ComputePrecision,
+) -> Equalized:
     model = folded.model
     if equalization == "none":  # nor is anything folded
         return rescale(model, {})
     distributions = TensorDistributions(
         ObservationRules(Topology(GraphIndex(model))), table.tensors, folded.tensors
     )
-    found = {name: relative_magnitudes(distributions, name) for name in equalized_tensors(model)}
-    trunk = TRUNK_EXPONENT if equalization == "all" else 0.0
-    return equalize(model, found, trunk=trunk).behind(folded)
+    exponent = TRUNK_EXPONENT if equalization == "all" else 0.0
+    if profile.convolution == "int8":
+        grids = Grids(profile.symmetric, profile.pair_before_activation == "needed")
+        rounded = trunk == "int8" and equalization == "all"
+        found = eight_bit_magnitudes(model, distributions, grids, trunk_rounded=rounded)
+        exponent = ROUNDED_TRUNK_EXPONENT if rounded else exponent
+    else:
+        names = equalized_tensors(model)
+        found = {name: relative_magnitudes(distributions, name) for name in names}
+    return equalize(model, found, trunk=exponent).behind(folded)
 
 
 def part_precisions(profile: TargetProfile, options: QuantOptions) -> dict[Part, ComputePrecision]:

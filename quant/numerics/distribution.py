@@ -116,17 +116,17 @@ def least_squares_range(
         lows = np.zeros(1)
     if highs[0] == 0.0:
         highs = np.zeros(1)
-    clipping_low = _clipping_error(-distribution.values[::-1], distribution.counts[::-1], -lows)
-    clipping_high = _clipping_error(distribution.values, distribution.counts, highs)
+    clipping_low = clipping_error(-distribution.values[::-1], distribution.counts[::-1], -lows)
+    clipping_high = clipping_error(distribution.values, distribution.counts, highs)
     total = distribution.counts.sum()
     share = clipping_weight / total
     negative = distribution.counts[distribution.values < 0.0].sum() / total
     noise_gain = (1.0 - negative) + negative_gain**2 * negative
     if symmetric:
         limits = max(-lows[0] / negative_gain, highs[0]) * _SHRINK
-        clip = _clipping_error(
+        clip = clipping_error(
             -distribution.values[::-1], distribution.counts[::-1], limits * negative_gain
-        ) + _clipping_error(distribution.values, distribution.counts, limits)
+        ) + clipping_error(distribution.values, distribution.counts, limits)
         steps = limits / integer.qmax
         best = int(np.argmin(clip * share + steps**2 / 12.0 * noise_gain))
         return float(-limits[best] * negative_gain), float(limits[best])
@@ -137,8 +137,14 @@ def least_squares_range(
     return float(lows[row]), float(highs[column])
 
 
-def _clipping_error(values: Float64, counts: Float64, limits: Float64) -> Float64:
-    """Return the sum over values above each limit of ``count * (value - limit)^2``."""
+def clipping_error(values: Float64, counts: Float64, limits: Float64) -> Float64:
+    """Return the sum over values above each limit of ``count * (value - limit)^2``.
+
+    Args:
+        values: ascending.
+        counts: of each value.
+        limits: any shape.
+    """
     start = np.searchsorted(values, limits, side="right")
     weight, first, second = (
         np.append(np.cumsum((counts * values**power)[::-1])[::-1], 0.0)[start]

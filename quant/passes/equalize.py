@@ -12,7 +12,7 @@ channel:
 
     c'[k] = c * f_in[k] / f_out[k].
 
-The factors come from m_T[k], the absolute maximum of each channel over a few pictures, on two
+The factors come from m_T[k], the magnitude of each channel (quant/passes/magnitudes.py), on two
 kinds of tensor. A class with one convolution as its source is measured at that convolution's
 output, before the activation, because some targets quantize there too. A class with several
 sources, the residual trunk, is measured wherever a convolution or a Concat reads it.
@@ -35,9 +35,9 @@ Parity on the embedded sample with exponents 1 and 3/4, in dB: general-x4v3 40.9
 Trunk tensors share their factors but not their sizes, hence the mean of logarithms. A trunk
 channel made larger is a weight column made smaller in every convolution that reads it, so what
 activations gain weights lose; the two meet half way, as in SmoothQuant (Xiao et al., 2022,
-arXiv:2211.10438, alpha = 0.5):
+arXiv:2211.10438, alpha = 0.5), unless the trunk itself is in 8 bits and gains at every addition:
 
-    f_c = t_c^a,    a = 1/2 for the trunk.
+    f_c = t_c^a,    a = 1/2 for the trunk in float, 1 where it is rounded.
 
 A growth tensor is joined with the trunk tensor x by a Concat, whose one scale must serve both.
 Its size is free, so every growth channel is brought to the size that x has after equalization:
@@ -79,6 +79,7 @@ _DEAD = 2.0**-16
 _LIMIT = 6.0
 STEPS_PER_OCTAVE = 8
 TRUNK_EXPONENT = 0.5
+ROUNDED_TRUNK_EXPONENT = 1.0
 CHAIN_EXPONENT = 0.75
 
 
@@ -121,6 +122,19 @@ def equalize(
     exponents = np.rint(exponents * steps_per_octave) / steps_per_octave
     exponents[streams.classes.pinned] = 0.0
     return rescaled(index, streams.classes, np.exp2(exponents))
+
+
+def trunks(model: onnx.ModelProto) -> tuple[tuple[str, ...], ...]:
+    """Return the tensors of each residual trunk, in graph order: their channels share factors."""
+    index = GraphIndex(model)
+    streams = _Streams(index)
+    found: dict[tuple[int, ...], list[str]] = {}
+    for node in index.nodes:
+        for tensor in filter(None, node.output):
+            of = streams.classes.of.get(tensor)
+            if of is not None and streams.is_trunk(tensor):
+                found.setdefault(tuple(of.tolist()), []).append(tensor)
+    return tuple(map(tuple, found.values()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,6 +180,11 @@ class _Streams:
         """Tell whether all free channels of ``tensor`` come from one convolution each."""
         free = self.classes.free(tensor)
         return bool(free.any() and (self.sources[self.classes.of[tensor][free]] == 1).all())
+
+    def is_trunk(self, tensor: str) -> bool:
+        """Tell whether several convolutions or residual scales make each channel of ``tensor``."""
+        of = self.classes.of[tensor]
+        return bool(self.classes.free(tensor).all() and (self.sources[of] > 1).all())
 
     def joins(self) -> list[tuple[list[str], list[str]]]:
         """Return what each Concat of channels joins: tensors that set the size, and the others."""

@@ -107,7 +107,8 @@ def test_it_is_the_float32_graph_of_the_same_plan(model, plan, probes) -> None:
         # fp16 moves a value over a code's border here and there: its error is rounding's own.
         assert root_mean_square(found, expected) < 0.006
         assert root_mean_square(found, strictly.clip(0, 1)) < 0.006
-        allowed = 1.15 * root_mean_square(expected, true)
+        # Of a picture near 1, fp16's steps are 2^-11 wide.
+        allowed = 1.15 * root_mean_square(expected, true) + 2.0**-11
         assert root_mean_square(found, true) < allowed
         assert root_mean_square(strictly.clip(0, 1), true) < allowed
 
