@@ -16,6 +16,7 @@ from pathlib import Path
 from deploy.simulate.usage import Usage
 
 _LOOK_EVERY_S = 0.5
+_MOST_OF_THE_TIME = 0.03  # that looking may take: of gigabytes it takes tens of milliseconds
 _KIBIBYTE = 1024
 _PROCESSES = Path("/proc")
 _SESSION, _TIMES, _WAITED_TIMES, _START = 3, slice(11, 13), slice(13, 15), 19
@@ -41,7 +42,7 @@ class Meter:
     peak_bytes: int = 0
     building_s: float | None = None
     building_cpu_s: float | None = None
-    _looked: float = 0.0
+    _next_look: float = 0.0
     _seen_s: dict[tuple[str, str], float] = field(default_factory=dict)
 
     @property
@@ -56,13 +57,14 @@ class Meter:
             found = _processes(self.session)
             self._take_times(found)
             self.building_cpu_s = max(self._cpu_s, _with_waited_s(found)) if found else None
-        if now - self._looked >= _LOOK_EVERY_S:
-            self._looked = now
+        if now >= self._next_look:
             found = _processes(self.session)
             self._take_times(found)
             together = sum(_bytes(one / "smaps_rollup", "Pss") for one in found)
             alone = (_bytes(one / "status", "VmHWM") for one in found)
             self.peak_bytes = max(self.peak_bytes, together, *alone)
+            taken_s = time.monotonic() - now
+            self._next_look = now + max(_LOOK_EVERY_S, taken_s / _MOST_OF_THE_TIME)
 
     def _take_times(self, found: Mapping[Path, list[str]]) -> None:
         """Keep the last processor time that is seen of each process."""

@@ -195,6 +195,32 @@ def qdq_route(name: str, profile: str, summary: str, lacking: str) -> Route:
     return Route(name, summary, "int8", int8_file(profile), lacking, profile)
 
 
+def file_with_our_ranges(manifest: BundleManifest) -> str | None:
+    """Return the float ONNX of target ``qnn``'s weights, where its ranges are in the bundle too."""
+    ranges = vendor_file("qnn/{stem}-w8a8.encodings.json")(manifest)
+    return manifest.quantizable_models.get("qnn") if ranges else None
+
+
+def ranges_route(name: str, summary: str, *, asks_pictures: bool = True) -> Route:
+    """Return the route of that file, our ranges put in place of the toolchain's.
+
+    Args:
+        name: of the route.
+        summary: how they reach it.
+        asks_pictures: the toolchain does not work without calibration pictures.
+    """
+    lacking = "--vendor qnn --vendor rknn --profile qnn"
+    return Route(
+        name,
+        summary,
+        "int8",
+        file_with_our_ranges,
+        lacking,
+        "qnn",
+        asks_pictures=asks_pictures,
+    )
+
+
 def vendor_file(pattern: str) -> FindFile:
     """Return what finds a file of a vendor's folder.
 

@@ -4,12 +4,12 @@ Route ``own`` lets TPU-MLIR quantize it to symmetric int8 on the bundle's calibr
 Route ``table`` puts our ranges into the table that it made of them, and quantizes asymmetrically.
 """
 
-import json
 import shutil
 from pathlib import Path
 
 import onnx
 from golden_job import GoldenJob
+from our_ranges import activation_ranges
 from sophgo_tools import CHIP, call, put_glibc_aside
 
 TABLE = "ranges.table"  # a table named like the model is in the way of a folder of that name
@@ -19,13 +19,10 @@ def ours(encodings: Path, model: Path) -> dict[str, tuple[float, float]]:
     """Return our ranges by the names that TPU-MLIR gives tensors: of tensor and operator.
 
     Args:
-        encodings: AIMET's JSON; of each tensor a scale, an offset and a width in bits.
+        encodings: the bundle's, of target ``qnn``.
         model: the float ONNX file.
     """
-    spans = {}
-    for entry in json.loads(encodings.read_text(encoding="utf-8"))["activation_encodings"]:
-        scale, offset = entry["scale"][0], entry["offset"][0]
-        spans[entry["name"]] = (scale * offset, scale * (offset + 2 ** entry["bw"] - 1))
+    spans = activation_ranges(encodings)
     graph = onnx.load(model).graph
     names = {f"{node.output[0]}_{node.op_type}": node.output[0] for node in graph.node}
     names |= {end.name: end.name for end in graph.input}

@@ -7,6 +7,7 @@ from deploy.simulate.toolchain import (
     driver,
     float_route,
     own_route,
+    ranges_route,
 )
 
 _ENVIRONMENT = Environment(
@@ -26,6 +27,11 @@ TOOLCHAIN = Toolchain(
         float_route("the bundle's float ONNX, rebuilt in torch"),
         own_route(
             "the bundle's float ONNX for quantizers, rebuilt and quantized by torchao for XNNPACK"
+        ),
+        ranges_route(
+            "ranges",
+            "the same file in int8, our ranges and weights in place of what torchao would see",
+            asks_pictures=False,
         ),
     ),
     stages=(Stage("run", driver("executorch_driver.py"), _ENVIRONMENT),),

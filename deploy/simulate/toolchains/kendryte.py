@@ -10,6 +10,7 @@ from deploy.simulate.toolchain import (
     driver,
     float_route,
     own_route,
+    ranges_route,
 )
 
 _ENVIRONMENT = Environment(
@@ -27,6 +28,10 @@ TOOLCHAIN = Toolchain(
     routes=(
         float_route(),
         own_route("the bundle's float ONNX for quantizers, quantized by nncase to uint8"),
+        ranges_route(
+            "scheme",
+            "the same file in uint8, our ranges and weights through nncase's quantization scheme",
+        ),
     ),
     stages=(
         Stage("compile", driver("kendryte_compile.py"), _ENVIRONMENT),

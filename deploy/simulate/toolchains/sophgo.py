@@ -4,16 +4,14 @@ The tools want a Python 3.10 and packages that they do not ask for (torch, torch
 They take no QDQ file; our ranges reach them as a calibration table.
 """
 
-from deploy.handoff.bundle_manifest import BundleManifest
 from deploy.simulate.toolchain import (
     Environment,
-    Route,
     Stage,
     Toolchain,
     driver,
     float_route,
     own_route,
-    vendor_file,
+    ranges_route,
 )
 
 _ENVIRONMENT = Environment(
@@ -21,12 +19,6 @@ _ENVIRONMENT = Environment(
     pythons=("3.10",),
     size_mb=6600,
 )
-
-
-def _with_ranges(manifest: BundleManifest) -> str | None:
-    """Return the float ONNX of target ``qnn``'s weights, where its ranges are in the bundle too."""
-    ranges = vendor_file("qnn/{stem}-w8a8.encodings.json")(manifest)
-    return manifest.quantizable_models.get("qnn") if ranges else None
 
 
 TOOLCHAIN = Toolchain(
@@ -40,14 +32,9 @@ TOOLCHAIN = Toolchain(
         own_route(
             "the bundle's float ONNX for quantizers, quantized by TPU-MLIR to symmetric int8"
         ),
-        Route(
+        ranges_route(
             "table",
             "the same file in int8, our ranges and weights through TPU-MLIR's calibration table",
-            "int8",
-            _with_ranges,
-            "--vendor qnn --vendor rknn --profile qnn",
-            "qnn",
-            asks_pictures=True,
         ),
     ),
     stages=(

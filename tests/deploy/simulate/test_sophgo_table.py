@@ -26,7 +26,7 @@ two (float[1,3,4,4] input, float[3,3,1,1] w) => (float[1,3,4,4] b) {
 @pytest.fixture
 def build(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(driver("sophgo_build.py").parent)
-    for name in ("sophgo_build", "sophgo_tools", "golden_job"):
+    for name in ("sophgo_build", "sophgo_tools", "golden_job", "our_ranges"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     return import_module("sophgo_build")
 
