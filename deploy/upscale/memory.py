@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from calib.graph import GraphIndex
 from deploy.runtime.activations import peak_activation_bytes
-from deploy.runtime.stages import cut_where_it_grows
+from deploy.runtime.stages import Stages
 
 MEMORY_MB = 1500
 BASE_MB = 250
@@ -50,18 +50,25 @@ class Needs:
     head_pixels: float = 0.0
 
     @classmethod
-    def of(cls, index: GraphIndex, scale: int, memory_mb: float, copies: Copies) -> "Needs":
+    def of(
+        cls,
+        index: GraphIndex,
+        stages: Stages | None,
+        scale: int,
+        memory_mb: float,
+        copies: Copies,
+    ) -> "Needs":
         """Return the needs of a network.
 
         Args:
             index: of the network.
+            stages: in which it runs; ``None`` where in one.
             scale: output pixels per input pixel along one side.
             memory_mb: what the process may take, 10^6 bytes.
             copies: how often the runtime keeps a float tensor.
         """
         most_bytes = (memory_mb - BASE_MB) * 1e6 - _WEIGHTS * index.model.ByteSize()
         pixels = math.prod((index.shape(index.inputs[0]) or ())[2:])
-        stages = cut_where_it_grows(index)
         if stages is None:
             return cls(most_bytes, peak_activation_bytes(index, copies.whole) / pixels)
         before = GraphIndex(stages.trunk)

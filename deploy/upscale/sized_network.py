@@ -6,6 +6,7 @@ tiles of what the trunk made of a large one.
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
 
 import onnx
 
@@ -67,8 +68,10 @@ class SizedNetwork:
         self.kept_size, self._factor = ("asked for", 1) if fixed else _why_fixed(index)
         self._margin_px = MARGIN_PX if self.kept_size else margin_px
         self._needs: Needs | None = None
+        self._stages: Stages | None = None
         if not self.kept_size:
-            self._needs = Needs.of(index, scale, memory_mb, copies)
+            self._stages = cut_where_it_grows(index)
+            self._needs = Needs.of(index, self._stages, scale, memory_mb, copies)
 
     def tile_for(self, shape: tuple[int, ...], sample_bytes: int = 1) -> Size:
         """Return the size of the tiles for a picture: the file's own where it works at no other.
@@ -109,24 +112,25 @@ class SizedNetwork:
         return self._loaded[1](network_input)
 
     def _load_for(self, size: Size) -> Runner:
-        cut = None if self._needs is None else cut_where_it_grows(self._sized(size))
-        if cut is None or self._needs is None or min(size.sides) < FEWEST_PX * cut.shrink:
+        stages, needs = self._stages, self._needs
+        if stages is None or needs is None or min(size.sides) < FEWEST_PX * stages.shrink:
             return self._load(self._sized(size))
+        part = Fraction(1, stages.shrink)
+        entering = Size(*(side // stages.shrink for side in size.sides))
         with ThreadPoolExecutor(1) as pool:  # a runtime compiles for a second or two
-            trunk = pool.submit(self._load, cut.trunk)
-            head = self._loaded_head(size, cut, self._needs.head_pixels)
+            resized = resized_model(stages.trunk, *size.sides, part)
+            trunk = pool.submit(self._load, resized)
+            head = self._loaded_head(entering, stages, needs.head_pixels)
             run_trunk = trunk.result()
         return lambda network_input: head(run_trunk(network_input))
 
-    def _loaded_head(self, size: Size, cut: Stages, most_pixels: float) -> Runner:
-        """Load the head for tiles of what the trunk makes of an input of a size."""
-        entering = Size(size.height_px // cut.shrink, size.width_px // cut.shrink)
-        tile = choose_tile(*entering.sides, lambda _: most_pixels, margin_px=cut.reach_px)
+    def _loaded_head(self, entering: Size, stages: Stages, most_pixels: float) -> Runner:
+        """Load the head for tiles of a tensor that enters it, of a size."""
+        tile = choose_tile(*entering.sides, lambda _: most_pixels, margin_px=stages.reach_px)
         tile = Size(*map(min, tile.sides, entering.sides))
-        whole = self._sized(Size(*(side * cut.shrink for side in tile.sides)))
-        small = cut_where_it_grows(whole)
-        assert small is not None  # the same network
-        return in_tiles(self._load_head(small.head), tile, cut.reach_px, self.scale * cut.shrink)
+        scale = self.scale * stages.shrink
+        head = self._load_head(resized_model(stages.head, *tile.sides, scale))
+        return in_tiles(head, tile, stages.reach_px, scale)
 
     def _sized(self, size: Size) -> onnx.ModelProto:
         if size == self._built:

@@ -1,5 +1,6 @@
 """A network built for one input size works at others, and says so where it does not."""
 
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from deploy.network.architecture import SRVGG, Architecture, RRDBNet
 from deploy.network.export import export_float
 from deploy.runtime.resized import resized_model, side_factor
 from deploy.runtime.runner import model_runner
+from deploy.runtime.stages import cut_where_it_grows
 from tests.deploy.builds import FLOAT, HALF, INT8
 
 Array = np.ndarray
@@ -80,3 +82,31 @@ def test_what_depends_on_the_size_is_refused(node: onnx.NodeProto, reason: str) 
     model = helper.make_model(helper.make_graph([node], "graph", [given], [made], [shape]))
     with pytest.raises(GraphError, match=reason):
         resized_model(model, 64, 48, 1)
+
+
+def test_a_shape_that_is_a_value_as_well_is_refused(random_tensors, photo: Array) -> None:
+    architecture = NETWORKS["x2 behind unshuffle 2"]
+    model = export_float(architecture, random_tensors(architecture), [photo]).model
+    shape = next(node.input[1] for node in model.graph.node if node.op_type == "Reshape")
+    model.graph.node.append(helper.make_node("Cast", [shape], ["value"], "cast", to=1))
+    with pytest.raises(GraphError, match=f"another network: constant '{shape}' is a shape and"):
+        resized_model(model, 40, 56, 2)
+
+
+@pytest.mark.parametrize("architecture", NETWORKS.values(), ids=NETWORKS)
+def test_the_stages_of_a_network_are_resized_each(
+    architecture: Architecture, random_tensors, photo: Array
+) -> None:
+    small = np.ascontiguousarray(photo[:, :, :40, :56])
+    model = export_float(architecture, random_tensors(architecture), [photo]).model
+    stages = cut_where_it_grows(model)
+    if stages is None:
+        assert not isinstance(architecture, RRDBNet)
+        return
+    trunk = resized_model(stages.trunk, 40, 56, Fraction(1, stages.shrink))
+    entering = model_runner(trunk, optimized=True)(small)
+    assert entering.shape[2:] == (40 // stages.shrink, 56 // stages.shrink)
+    head = resized_model(stages.head, *entering.shape[2:], architecture.scale * stages.shrink)
+    whole = resized_model(model, 40, 56, architecture.scale)
+    expected = model_runner(whole, optimized=True)(small)
+    np.testing.assert_array_equal(model_runner(head, optimized=True)(entering), expected)
