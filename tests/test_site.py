@@ -32,6 +32,7 @@ NOT_DRAWN = (
     "`stale: the plan was made from`",  # the file draws what it did
     "`needs 27`",  # of a good file
     "`taken: `",  # and accepted
+    "`our own int8 file",  # of a good file; tests/deploy/handoff/returned/test_foreign.py does
 )
 
 

@@ -19,6 +19,7 @@ from deploy.artifacts.onnx_files import load_model
 from deploy.diagnosis.saturation import saturating_model
 from deploy.handoff.bundle_manifest import FLOAT_KIND, BundleManifest, int8_kind
 from deploy.handoff.golden_set import GoldenSet
+from deploy.handoff.returned.float_run import float_files
 from deploy.runtime.runner import model_runner
 
 Arrays = Mapping[str, Float32]
@@ -59,6 +60,12 @@ class Golden:
         if model is None:
             raise ValueError(f"{path}: no convolution of it can saturate")
         run = model_runner(model, optimized=False)
+        return {name: run(given) for name, given in self.inputs.items()}
+
+    def unquantized(self) -> Arrays:
+        """Return what the float graph for tools that quantize makes of it, unquantized."""
+        path, *_ = float_files(self.manifest)
+        run = model_runner(self.root / path, optimized=True)
         return {name: run(given) for name, given in self.inputs.items()}
 
     def of_other_pictures(self) -> Arrays:
@@ -109,6 +116,14 @@ def _noisy(golden: Golden) -> Arrays:
         spread = float(np.std(golden.int8_outputs[name] - drawn))
         noisy[name] = drawn + generator.normal(0.0, spread, drawn.shape).astype(np.float32)
     return noisy
+
+
+def _grainy(golden: Golden) -> Arrays:
+    generator = np.random.default_rng(0)
+    return {
+        name: drawn + generator.normal(0.0, 0.05, drawn.shape).astype(np.float32)
+        for name, drawn in golden.int8_outputs.items()
+    }
 
 
 def _enlarged(golden: Golden) -> Arrays:
@@ -194,9 +209,21 @@ RETURNS = (
     ),
     SpoiltReturn(
         "returned-another-network",
-        "drawn by another network or in fewer bits",
+        "drawn by another network, in fewer bits",
         "every pixel of the input became a square",
         _enlarged,
+    ),
+    SpoiltReturn(
+        "returned-grainy",
+        "noise on the values",
+        "every value of int8 was moved at random, by a twentieth of the range",
+        _grainy,
+    ),
+    SpoiltReturn(
+        "returned-unquantized",
+        "ran in float",
+        "the float graph with int8 weights ran as it is: the tool had not quantized it",
+        Golden.unquantized,
     ),
     SpoiltReturn(
         "returned-saturated",

@@ -41,7 +41,7 @@ def find_float_run(
     if output is None:
         return None
     seen = np.clip(output.array, 0.0, 1.0)
-    for path in _float_files(manifest):
+    for path in float_files(manifest):
         model = in_usual_form(load_model(root / path, path))
         with progress.stage(f"computing {output.name} with {path} in float", 1) as advance:
             drawn = model_runner(model, optimized=True)(
@@ -59,7 +59,7 @@ def find_float_run(
     return None
 
 
-def _float_files(manifest: BundleManifest) -> list[str]:
+def float_files(manifest: BundleManifest) -> list[str]:
     """Return the float graphs of a bundle other than its float model, each content once."""
     others = {manifest.float_model, *manifest.int8_models.values()}
     by_digest = {
