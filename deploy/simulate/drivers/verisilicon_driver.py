@@ -1,7 +1,7 @@
 """Import a network into Acuity and run the golden inputs in its ``Inference``.
 
-That computes the network as it was quantized, in TensorFlow: it is no simulator of a chip. Route
-``own`` lets Acuity quantize the float file on the bundle's calibration pictures.
+That computes the network as it was quantized, in TensorFlow: it is no simulator of a chip. Routes
+``own`` and ``own-channel`` let Acuity quantize the float file on the bundle's calibration pictures.
 """
 
 import os
@@ -14,6 +14,12 @@ from acuitylib.interface.inference import Inference
 from acuitylib.interface.quantization import Quantization
 from golden_job import GoldenJob
 from numpy.typing import NDArray
+
+QUANTIZERS = {
+    "own": ("asymmetric_affine", "uint8"),
+    "own-channel": ("perchannel_symmetric_affine", "int8"),
+}
+"""Acuity's quantizer and type by route: one scale for a weight, or one for each channel of it."""
 
 
 def main() -> None:
@@ -29,10 +35,11 @@ def main() -> None:
             yield [job.calibration_input(path)]
 
     if job.calibration:
+        quantizer, kind = QUANTIZERS[job.route]
         Quantization(net).quantize(  # in place
             input_generator_func=pictures,
-            quantizer="asymmetric_affine",
-            qtype="uint8",
+            quantizer=quantizer,
+            qtype=kind,
             iterations=len(job.calibration),
         )
     inference = Inference(net)

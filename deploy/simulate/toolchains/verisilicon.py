@@ -4,6 +4,8 @@ What computes is Acuity's inference on TensorFlow, with the scales of the file; 
 no simulator of a chip. Its import fails without torch, which it does not ask for.
 """
 
+from dataclasses import replace
+
 from deploy.simulate.toolchain import (
     Environment,
     Stage,
@@ -28,6 +30,10 @@ TOOLCHAIN = Toolchain(
         float_route(),
         own_route(
             "the bundle's float ONNX for quantizers, quantized by Acuity to uint8", vendor="rknn"
+        ),
+        replace(
+            own_route("the same, to int8 with a scale for each channel of a weight", vendor="rknn"),
+            name="own-channel",
         ),
         qdq_route("qdq", "qnn", "the bundle's QDQ file, our scales", "--vendor qnn --profile qnn"),
     ),
