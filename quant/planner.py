@@ -31,6 +31,7 @@ from quant.passes.equalize import (
     TRUNK_EXPONENT,
     equalize,
     equalized_tensors,
+    trunks,
 )
 from quant.passes.fold import Folded, fold
 from quant.passes.lowering.resize_deconvolution import enlargements, transposed
@@ -162,9 +163,9 @@ def _equalized(
         ObservationRules(Topology(GraphIndex(model))), table.tensors, folded.tensors
     )
     exponent = TRUNK_EXPONENT if equalization == "all" else 0.0
-    if profile.convolution == "int8":
-        grids = Grids(profile.symmetric, profile.pair_before_activation == "needed")
-        rounded = trunk == "int8" and equalization == "all"
+    grids = Grids(profile.symmetric, profile.pair_before_activation == "needed")
+    rounded = trunk == "int8" and equalization == "all" and bool(trunks(model))
+    if profile.convolution == "int8" and (grids.symmetric or (rounded and grids.before_activation)):
         found = eight_bit_magnitudes(model, distributions, grids, trunk_rounded=rounded)
         exponent = ROUNDED_TRUNK_EXPONENT if rounded else exponent
     else:

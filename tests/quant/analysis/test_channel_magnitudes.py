@@ -7,6 +7,7 @@ import onnx
 import pytest
 
 from calib.graph import GraphIndex
+from quant import planner
 from quant.analysis.channel_magnitudes import Grids, channel_magnitudes, step_errors
 from quant.analysis.tensor_distributions import ObservationRules, TensorDistributions
 from quant.analysis.topology import Topology
@@ -90,3 +91,32 @@ def test_a_trunk_that_is_rounded_is_equalized_all_the_way(
     factors = np.log2(prepared.equalized.tensors.get("feat", np.ones(4)))
     reach = {"qnn": (3.0, 5.0), "qnn-w8a16": (0.0, 0.0)}.get(target, (1.0, 3.0))
     assert reach[0] <= factors[0] - factors[1:].mean() <= reach[1]
+
+
+@pytest.mark.parametrize(
+    ("target", "network", "by_steps"),
+    [
+        ("ort", "residual", False),
+        ("openvino", "residual", False),
+        ("qnn-w8a16", "residual", False),
+        ("qnn", "compact", False),
+        ("qnn", "residual", True),
+        ("tensorrt", "residual", True),
+        ("tensorrt-10", "compact", True),
+    ],
+)
+def test_steps_decide_where_they_pay(
+    target: str, network: str, by_steps: bool, request: pytest.FixtureRequest, calibrated: Callable
+) -> None:
+    model = request.getfixturevalue(network)
+    table = calibrated(model)
+    seen: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        original = planner.eight_bit_magnitudes
+        patch.setattr(
+            planner,
+            "eight_bit_magnitudes",
+            lambda *given, **named: seen.append("steps") or original(*given, **named),
+        )
+        plan_graph(GraphIndex(model), table, PROFILES[target], QuantOptions())
+    assert bool(seen) == by_steps
