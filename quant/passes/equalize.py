@@ -37,7 +37,7 @@ channel made larger is a weight column made smaller in every convolution that re
 activations gain weights lose; the two meet half way, as in SmoothQuant (Xiao et al., 2022,
 arXiv:2211.10438, alpha = 0.5), unless the trunk itself is in 8 bits and gains at every addition:
 
-    f_c = t_c^a,    a = 1/2 for the trunk in float, 1 where it is rounded.
+    f_c = t_c^a,    a = 1/2 for the trunk in float, 3/4 where it is rounded.
 
 A growth tensor is joined with the trunk tensor x by a Concat, whose one scale must serve both.
 Its size is free, so every growth channel is brought to the size that x has after equalization:
@@ -79,7 +79,7 @@ _DEAD = 2.0**-16
 _LIMIT = 6.0
 STEPS_PER_OCTAVE = 8
 TRUNK_EXPONENT = 0.5
-ROUNDED_TRUNK_EXPONENT = 1.0
+ROUNDED_TRUNK_EXPONENT = 0.75
 CHAIN_EXPONENT = 0.75
 
 

@@ -76,7 +76,7 @@ def test_what_was_not_observed_counts_by_its_largest(
 
 
 @pytest.mark.parametrize("target", PROFILES)
-def test_a_trunk_that_is_rounded_is_equalized_all_the_way(
+def test_a_trunk_that_is_rounded_is_equalized_further(
     target: str, residual: onnx.ModelProto, calibrated: Callable
 ) -> None:
     """A loud channel of the trunk is brought down to the others, as far as the target asks."""
@@ -89,7 +89,7 @@ def test_a_trunk_that_is_rounded_is_equalized_all_the_way(
             tensor.CopyFrom(onnx.numpy_helper.from_array(loud, tensor.name))
     prepared = plan_graph(GraphIndex(model), calibrated(model), PROFILES[target], QuantOptions())
     factors = np.log2(prepared.equalized.tensors.get("feat", np.ones(4)))
-    reach = {"qnn": (3.0, 5.0), "qnn-w8a16": (0.0, 0.0)}.get(target, (1.0, 3.0))
+    reach = {"qnn": (2.5, 4.0), "qnn-w8a16": (0.0, 0.0)}.get(target, (1.0, 3.0))
     assert reach[0] <= factors[0] - factors[1:].mean() <= reach[1]
 
 
