@@ -14,7 +14,8 @@ from tests.deploy.builds import run
 
 DOORS = {"deploy.network.weights.download"}
 NETWORK = {"aiohttp", "ftplib", "http", "httpx", "requests", "smtplib", "socket", "ssl", "urllib"}
-LISTENING = {"deploy.simulate.drivers.web_driver"}  # on 127.0.0.1, to the browser it starts
+# On 127.0.0.1, to the browser that it starts or that opens its page.
+LISTENING = {"deploy.handoff.standalone.web_serve", "deploy.simulate.drivers.web_driver"}
 ONLY_AN_ERROR = {"deploy.evaluate.fid.inception_torch"}  # of torch-fidelity, which downloads
 
 

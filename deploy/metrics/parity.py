@@ -81,7 +81,7 @@ class _Figure:
     def spelled(self, value: float) -> str:
         """Return a value, rounded down."""
         if math.isinf(value):
-            return "none"
+            return f"no{self.unit}" if self.unit else "none"
         return f"{rounded_down(value, self.digits):.{self.digits}f}{self.unit}"
 
 

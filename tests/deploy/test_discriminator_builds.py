@@ -87,7 +87,8 @@ def test_every_precision_is_verified_by_the_noise_in_its_map(built: BuildOutcome
             continue
         error = run(built.folder / result.candidate, picture) - expected
         sqnr_db = 10 * np.log10(np.square(expected).sum() / np.square(error).sum())
-        tolerance_db = 3 if "fp16" in result.candidate else 0.1  # fp16 is judged as it is executed
+        # fp16 is judged as it is executed, which here is otherwise; of `tensorrt` all but int8 is.
+        tolerance_db = {"fp16": 3.0, "tensorrt": 0.5}.get(result.candidate.split("-")[-1][:-5], 0.1)
         assert recorded.psnr_db == pytest.approx(sqnr_db, abs=tolerance_db)
 
 

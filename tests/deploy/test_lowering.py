@@ -112,7 +112,7 @@ def request(network: str, lower: str, out: Path, *targets: str) -> BuildRequest:
         targets=targets,
         tile=TILE,
         weights=weights,
-        calibration=CalibrationRequest(count=1),
+        calibration=CalibrationRequest(count=4),
         quantization=QuantOptions(rounding="nearest"),
         out=out,
         report=False,

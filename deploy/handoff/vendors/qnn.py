@@ -122,8 +122,9 @@ chip's own system, run them as you run any DLC; paths in the list are relative t
 
 ## Checked
 
-2026-11-26: onnxruntime 1.32.0 with onnxruntime-qnn 2.7.0 ran QDQ files of this kind, w8a8 and w8a16,
-and their float files on its simulator of HTP v75; this bundle's own were not run there. QAIRT's commands were held against its documentation of that day, not run.
+2026-11-26: onnxruntime 1.32.0 with onnxruntime-qnn 2.7.0 ran QDQ files of this kind and their float files on
+its simulator of HTP v75; this bundle's own were not run there. QAIRT's commands were held against its
+documentation of that day, not run.
 """
 
 

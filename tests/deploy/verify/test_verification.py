@@ -54,7 +54,7 @@ SHORTFALLS = {
     "noisy": ("26.99 dB on 0801.png, needs 27",),
     "unlike": ("SSIM 0.5999 on 0801.png, needs 0.6",),
     "both": ("20.00 dB on 0801.png, needs 27", "SSIM 0.1000 on 0801.png, needs 0.6"),
-    "nan": ("none on 0801.png, needs 27",),
+    "nan": ("no dB on 0801.png, needs 27",),
     "no similarity": ("SSIM none on 0801.png, needs 0.6",),
     "map": ("19.00 dB on 0801.png, needs 20",),
     "one of two": ("x-fp16.onnx is too far from float (54.00 dB on 0801.png, needs 55)",),
