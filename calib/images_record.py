@@ -9,6 +9,7 @@ from calib.degradation.parameters import Degradation
 from calib.digest import canonical_json, sha256_bytes
 from calib.records import Count, Positive, Sha256
 from calib.tile import Size
+from calib.words import counted
 
 Mode = Literal["whole", "crop", "both"]
 Origin = Literal["sample", "folder"]
@@ -136,7 +137,7 @@ def photographs_cut(images: ImagesRecord) -> str:
     count = photographs_in(images)
     if count == images.count:
         return ""
-    return f"{count} photograph{'' if count == 1 else 's'}"
+    return counted(count, "photograph")
 
 
 def photographs_in(images: ImagesRecord) -> int:

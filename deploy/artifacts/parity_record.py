@@ -11,6 +11,7 @@ from calib.errors import VerificationError
 from calib.held_back import found_patches
 from calib.images_record import ImagesRecord, described, parts_of, photographs_cut
 from calib.records import Positive, Sha256, read
+from calib.words import counted
 from deploy.artifacts.files import PARITY_NAME
 
 _MOST_DB = 300.0  # beyond what float64 tells of a file's figure, whatever that is
@@ -127,7 +128,7 @@ class VerifiedOn:
     @property
     def counted(self) -> str:
         """How many they are, whose, of how many photographs, and what those became."""
-        count = "1 picture" if self.images.count == 1 else f"{self.images.count} pictures"
+        count = counted(self.images.count, "picture")
         if self.choice == "sample":
             return f"{count} of the embedded sample"
         cut_from = photographs_cut(self.images)

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from calib.errors import UsageError
+from calib.words import counted
 from quant.qdq.int8_share import Int8Share
 from quant.sensitivity import ADDITIONS, GroupCost, Sensitivity
 from quant.targets import ComputePrecision
@@ -133,8 +134,7 @@ def described_nodes(promoted: Mapping[str, str], sensitivity: Sensitivity) -> st
     macs = sum(group.macs for group in chosen)
     share = 100 * macs / max(1, sum(group.macs for group in sensitivity.groups))
     return (
-        f"{convolutions} convolution{'' if convolutions == 1 else 's'}, {share:.0f} % of the "
-        f"multiplications{additions}"
+        f"{counted(convolutions, 'convolution')}, {share:.0f} % of the multiplications{additions}"
     )
 
 

@@ -22,6 +22,7 @@ from calib.images_record import ImagesRecord, Mode
 from calib.sample import sample_patches
 from calib.table import CalibrationTable
 from calib.tile import USUAL_SIZE, Size
+from calib.words import counted
 from deploy.artifacts.files import TABLE_ARRAYS_NAME, TABLE_NAME, Artifact, artifact_of
 from deploy.build.execution import Execution
 from deploy.progress import Advance, Progress
@@ -107,8 +108,7 @@ def calibration_note(patches: PatchSet) -> str:
             "name your own images with --calib DIR"
         )
     degraded = "" if patches.degradation is None else ", degraded"
-    count = len(patches.patches)
-    images = "1 image" if count == 1 else f"{count} images"
+    images = counted(len(patches.patches), "image")
     return f"calibrating on {images} ({patches.mode}{degraded})"
 
 

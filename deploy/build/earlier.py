@@ -13,6 +13,7 @@ from calib.dataset import PatchSet
 from calib.digest import sha256_bytes
 from calib.errors import UsageError, VerificationError
 from calib.table import CalibrationTable
+from calib.words import counted
 from deploy.artifacts.build_folder import check_files
 from deploy.artifacts.build_options import BuildOptions, TargetOptions
 from deploy.artifacts.files import (
@@ -219,16 +220,12 @@ def _other_calibration(
         now = f"the table {source.digest}"
     else:
         same = source.digest == before.images.digest
-        now = f"{_images(len(source))} of digest {source.digest}"
+        now = f"{counted(len(source), 'image')} of digest {source.digest}"
     if not same:
         yield (
-            f"it was calibrated on {_images(before.images.count)} of digest "
+            f"it was calibrated on {counted(before.images.count, 'image')} of digest "
             f"{before.images.digest} (table {before.digest}), asked for is {now}"
         )
-
-
-def _images(count: int) -> str:
-    return "1 image" if count == 1 else f"{count} images"
 
 
 def _made(request: BuildRequest) -> set[str]:

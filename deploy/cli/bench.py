@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from calib.words import counted
 from deploy.cli.console import make_progress, print_json, print_table, say
 from deploy.cli.options import AsJson, Builds
 
@@ -75,7 +76,7 @@ def bench(
         content = {"machine": str(this_machine()), "rows": [row.record() for row in rows]}
         print_json("esrdeploy.cli.bench/1", {**content, "not_measured": list(left_out)})
         return
-    _show(rows, f"{this_machine()}; {rounds} {'round' if rounds == 1 else 'rounds'} by turns")
+    _show(rows, f"{this_machine()}; {counted(rounds, 'round')} by turns")
     if left_out:
         say(f"not measured, no runtime that it is made for ran here: {', '.join(left_out)}")
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from calib.errors import EsrdeployError, GraphError, UsageError, named
+from calib.words import counted
 from deploy.cli.console import error_line, print_json, print_table, say
 from deploy.cli.options import AsJson
 from deploy.cli.target_words import find_target
@@ -168,7 +169,7 @@ def _show_violations(target: str, violations: "tuple[RuleViolation, ...]") -> No
     for rule in broken:
         count = len(rule.nodes)
         say(f"{rule.rule}: expected {rule.expected}, found {_some(rule.found)}")
-        say(f"  at {count} {'node' if count == 1 else 'nodes'}: {_some(rule.nodes)}")
+        say(f"  at {counted(count, 'node')}: {_some(rule.nodes)}")
     if not broken:
         say(f"rules of {target}: kept")
         return

@@ -23,6 +23,7 @@ from calib.digest import sha256_file
 from calib.errors import UsageError, VerificationError
 from calib.images_record import Origin
 from calib.records import Count, PlainName, PlainPath, Sha256, encode, read
+from calib.words import counted
 from deploy.artifacts.build_options import BuildOptions
 from deploy.artifacts.files import MANIFEST_NAME
 from deploy.artifacts.manifest import CalibrationRecord, library_versions, written_as
@@ -153,9 +154,7 @@ class BundleManifest:
         own = sum(vector.origin == "folder" for vector in self.golden)
         counts = {"the builder's own": own, "the embedded sample": len(self.golden) - own}
         return " and ".join(
-            f"{count} {'picture' if count == 1 else 'pictures'} of {whose}"
-            for whose, count in counts.items()
-            if count
+            f"{counted(count, 'picture')} of {whose}" for whose, count in counts.items() if count
         )
 
     @property

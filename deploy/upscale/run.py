@@ -9,6 +9,7 @@ from calib.ahead import ahead
 from calib.colours import GRAY
 from calib.errors import EsrdeployError, ImageError, UsageError, VerificationError
 from calib.files import make_folder
+from calib.words import counted
 from deploy.progress import Advance, Progress
 from deploy.upscale.built_file import BuiltFile, find_file
 from deploy.upscale.draw_picture import draw_picture, picture_inferences, read_for
@@ -195,6 +196,4 @@ def _counted(pairs: Collection[PicturePair]) -> str:
     """
     clips = sum(pair.is_clip for pair in pairs)
     kinds = ((len(pairs) - clips, "picture"), (clips, "clip"))
-    return " and ".join(
-        f"{count} {name}{'' if count == 1 else 's'}" for count, name in kinds if count
-    )
+    return " and ".join(counted(count, name) for count, name in kinds if count)

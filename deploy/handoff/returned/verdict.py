@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from calib.images import Picture
+from calib.words import counted
 from deploy.artifacts.precision import ModelPrecision
 from deploy.diagnosis.pictures import Finding
 from deploy.handoff.acceptance import LEAST_INT8_DB
@@ -103,8 +104,7 @@ class Returned:
         if failed:
             parts.append(f"{len(failed)} of {len(self.images)} outputs do not pass")
         if self.problems:
-            count = len(self.problems)
-            parts.append(f"{count} {'problem' if count == 1 else 'problems'} with the files")
+            parts.append(f"{counted(len(self.problems), 'problem')} with the files")
         if not self.images:
             parts.append("no output could be judged")
         return "; ".join(parts)
