@@ -1,9 +1,11 @@
 """A headless Chromium to look at a page with, spoken to by its own debugging pipe."""
 
 import base64
+import contextlib
 import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -47,6 +49,7 @@ class Browser:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
         os.close(commands)
         os.close(answers)
@@ -55,11 +58,7 @@ class Browser:
         self._unread = b""
         self.events: list[dict[str, Any]] = []
         self._session: str | None = None
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
-        self._session = attached["sessionId"]
-        for domain in ("Page", "Runtime", "Log", "Network"):
-            self.call(f"{domain}.enable")
+        self._target: str | None = None
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Send a command and wait for its result; events that come meanwhile are kept."""
@@ -77,7 +76,8 @@ class Browser:
     def open(
         self, page: Path | str, *, width: int, height: int, dark: bool, touch: bool = False
     ) -> None:
-        """Load a file or an address afresh, at a size and with a preferred theme, and wait."""
+        """Load a file or an address in a page of its own, at a size and with a theme, and wait."""
+        self._fresh_page()
         self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width, height=height, deviceScaleFactor=1, mobile=touch,
@@ -85,7 +85,6 @@ class Browser:
         self.call("Emulation.setTouchEmulationEnabled", enabled=touch)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
-        self._navigate("about:blank")
         self._navigate(page if isinstance(page, str) else page.as_uri())
         # Pictures decode after the load event; a frame later everything is painted.
         self.evaluate(
@@ -139,14 +138,25 @@ class Browser:
         return [url for url in urls if not url.startswith("data:")]
 
     def close(self) -> None:
-        """End the process."""
+        """End the process, and every process that it began."""
         os.close(self._out)
         os.close(self._in)
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def _fresh_page(self) -> None:
+        """Close the page that there is, and what it still computes, and attach to a new one."""
+        last, self._session = self._target, None
+        self._target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        if last is not None:
+            self.call("Target.closeTarget", targetId=last)
+        attached = self.call("Target.attachToTarget", targetId=self._target, flatten=True)
+        self._session = attached["sessionId"]
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self.call(f"{domain}.enable")
 
     def _navigate(self, url: str) -> None:
         self.events.clear()
