@@ -16,8 +16,9 @@ from calib.errors import GraphError, UsageError
 from calib.records import Integer64, Percentile, Sha256, decode, encode
 from quant.evidence import ProofRecord, RefinementRecord, RoundingRecord
 from quant.numerics.affine import INTEGER_TYPES, IntegerName, IntegerType, covered_range
+from quant.numerics.half import FloatType
 from quant.numerics.saturation_limits import AccumulatorBits, SaturationLimits
-from quant.targets import ComputePrecision, Equalization, FloatType, Upsampling
+from quant.targets import ComputePrecision, Equalization, Upsampling
 
 GRAPH_OUTPUT = "<graph output>"
 

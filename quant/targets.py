@@ -8,17 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from calib.arrays import Float32
 from calib.errors import UsageError
 from calib.meant import meant
 from quant.numerics.affine import INTEGER_TYPES, IntegerName, IntegerType
-from quant.numerics.half import half_scale, half_scales
+from quant.numerics.half import FloatType
 from quant.numerics.saturation_limits import AccumulatorBits
 
 ComputePrecision = Literal["float", "int16", "int8"]
 Equalization = Literal["none", "growth", "all"]
 Upsampling = Literal["resize", "convtranspose"]
-FloatType = Literal["float32", "float16"]
 
 
 @dataclass(frozen=True)
@@ -97,14 +95,6 @@ class TargetProfile:
         """The precisions that parts of the network can have on this target."""
         integers = tuple(precision for precision, _ in self.integers)
         return integers if self.every_operator else ("float", *integers)
-
-    def stored_scale(self, scale: float) -> float:
-        """Return the scale that a file of this target can hold, nearest to a float32 one."""
-        return half_scale(scale) if self.float_type == "float16" else scale
-
-    def stored_scales(self, scales: Float32) -> Float32:
-        """Return float32 scales of any shape as :meth:`stored_scale` does each."""
-        return half_scales(scales) if self.float_type == "float16" else scales
 
     def higher_precision(self, *, full_integer: bool) -> ComputePrecision:
         """Return what a convolution is promoted to when 8 bits lose too much.

@@ -23,6 +23,7 @@ from quant.analysis.tensor_distributions import PINNED_RANGE, TensorDistribution
 from quant.analysis.topology import MOVERS
 from quant.numerics.affine import IntegerType, affine_parameters, covered_range
 from quant.numerics.distribution import merge
+from quant.numerics.half import stored_scale
 from quant.numerics.pre_activation_scale import (
     Affine,
     choose_before_activation,
@@ -115,7 +116,8 @@ class EdgePlanner:
         }
 
     def _stored(self, affine: Affine) -> Affine:
-        return replace(affine, scale=self.placement.profile.stored_scale(affine.scale))
+        float_type = self.placement.profile.float_type
+        return replace(affine, scale=stored_scale(affine.scale, float_type))
 
     def _planned(
         self,

@@ -14,7 +14,7 @@ from quant.analysis.channel_statistics import channel_statistics
 from quant.analysis.tensor_distributions import TensorDistributions
 from quant.analysis.topology import RESIDUAL, says_how
 from quant.numerics.affine import affine_parameters, bias_scale_floor
-from quant.numerics.half import FP16_MAX
+from quant.numerics.half import FP16_MAX, stored_scale, stored_scales
 from quant.numerics.saturation_limits import SaturationLimits
 from quant.numerics.weight_scales import least_error_scales
 from quant.plan import ConstantQuant, EdgeQuant, WeightQuant
@@ -64,7 +64,7 @@ def plan_weights(
         if len(variance) != weight.shape[1]:  # a grouped convolution
             variance = np.ones(weight.shape[1])
         chosen = least_error_scales(weight, variance, limits, floor=floor)
-        chosen = placement.profile.stored_scales(chosen)
+        chosen = stored_scales(chosen, placement.profile.float_type)
         planned[node.input[1]] = WeightQuant(
             node.name, tuple(map(float, chosen)), limits.accumulator_bits, bias_name
         )
@@ -93,7 +93,7 @@ def plan_constants(placement: Placement) -> dict[str, ConstantQuant]:
             scale, zero_point = affine_parameters(
                 float(value.min()), float(value.max()), integer, symmetric=profile.symmetric
             )
-            scale = profile.stored_scale(scale)
+            scale = stored_scale(scale, profile.float_type)
             planned[name] = ConstantQuant(integer.name, scale, zero_point, readers)
     return planned
 

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 
 from calib.arrays import Float64, Int8
-from quant.numerics.half import half_scales
+from quant.numerics.half import stored_scales
 from quant.passes.prepared import PreparedGraph
 from quant.qdq.int8_weights import RoundedWeights
 from quant.refinement.network import TorchNetwork
@@ -17,8 +17,8 @@ from quant.refinement.recorded_scales import (
     MOST,
     LearnedScales,
     free_grids,
+    learned_scale,
     smallest_weight_scales,
-    stored_scale,
 )
 from quant.rounding.gptq import DRIFT_LIMIT, code_drift
 from quant.rounding.recorded_codes import bias_room, exclusive_bias, on_stored_grid
@@ -37,7 +37,7 @@ def learned_scales(
     factors = network.learned.grid_logs.detach().exp().cpu().numpy().clip(smallest, MOST)
     edges = prepared.plan.edges
     activations = {
-        name: stored_scale(prepared.plan, edges[name].scale, factor, least)
+        name: learned_scale(prepared.plan, edges[name].scale, factor, least)
         for names, factor, least in zip(
             free_grids(prepared.plan).values(), factors, smallest, strict=True
         )
@@ -49,7 +49,7 @@ def learned_scales(
         scales = quant.scale_array * np.exp(logs.detach().cpu().numpy())
         floor = smallest_weight_scales(prepared, quant, activations)
         scales = scales if floor is None else np.maximum(scales, floor)
-        weights[name] = half_scales(scales) if prepared.plan.float_type == "float16" else scales
+        weights[name] = stored_scales(scales, prepared.plan.float_type)
     return LearnedScales(activations, weights)
 
 

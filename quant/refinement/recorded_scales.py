@@ -27,7 +27,7 @@ from quant.analysis.activation_slopes import clipped_share
 from quant.analysis.tensor_distributions import TensorDistributions
 from quant.evidence import RefinementRecord
 from quant.numerics.affine import bias_scale_floor, covered_range
-from quant.numerics.half import half_scale, half_scale_within
+from quant.numerics.half import stored_scale, stored_scale_within
 from quant.numerics.pre_activation_scale import Affine
 from quant.passes.prepared import PreparedGraph
 from quant.plan import EdgeQuant, QuantPlan, WeightQuant
@@ -106,7 +106,7 @@ def _clipped(edge: EdgeQuant, scale: float, distributions: TensorDistributions) 
     return clipped_share(distributions, edge.tensor, low, high, scale)
 
 
-def stored_scale(plan: QuantPlan, scale: float, factor: float, smallest: float) -> float:
+def learned_scale(plan: QuantPlan, scale: float, factor: float, smallest: float) -> float:
     """Return the float32 scale, such as a file of the plan holds, that a grid has come to.
 
     Args:
@@ -116,9 +116,7 @@ def stored_scale(plan: QuantPlan, scale: float, factor: float, smallest: float) 
         smallest: by how much it may shrink.
     """
     learned = float(np.float32(scale * factor))
-    if plan.float_type == "float32":
-        return learned
-    return half_scale_within(learned, *_bounds(scale, smallest))
+    return stored_scale_within(learned, *_bounds(scale, smallest), plan.float_type)
 
 
 def _bounds(scale: float, smallest: float) -> tuple[float, float]:
@@ -189,7 +187,7 @@ def _faults(
         ]
         before = plan.edges[names[0]].scale
         low, high = _bounds(before, smallest)
-        if plan.float_type == "float16" and half_scale(scale) != scale:
+        if stored_scale(scale, plan.float_type) != scale:
             faults.append(f"gives {names[0]!r} the scale {scale:g}, which fp16 does not hold")
         elif not low <= scale <= high:
             faults.append(
