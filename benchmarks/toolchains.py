@@ -24,6 +24,7 @@ from typing import Any
 
 from deploy.simulate.toolchain import Route, Toolchain
 from deploy.simulate.toolchains import find_toolchain
+from deploy.simulate.usage import UsageRecord, read_usage
 
 HEAD = """\
 | toolchain | route | computed in | inputs | parity dB mean | lowest | beside reference dB \
@@ -110,7 +111,7 @@ def esrdeploy() -> list[str]:
 
 
 def row(asked: Asked, route: Route, kind: str, document: Any) -> str:
-    """Return the line of one route in the table.
+    """Return the line of one route in the table; what it took stands in the folder of its outputs.
 
     Args:
         asked: for its toolchain.
@@ -128,23 +129,24 @@ def row(asked: Asked, route: Route, kind: str, document: Any) -> str:
         figures[1:3] = f"{found['parity_db_mean']:.2f}", f"{found['parity_db_lowest']:.2f}"
     if found.get("beside_reference_db") is not None:
         figures[3] = f"{found['beside_reference_db']:+.2f}"
-    cells = [asked.toolchain.name, name, found["precision"], *figures, *_costs(found)]
+    usage = read_usage(Path(document["folder"]) / route.name)
+    cells = [asked.toolchain.name, name, found["precision"], *figures, *_costs(usage)]
     return f"| {' | '.join(cells)} |"
 
 
-def _costs(found: Any) -> list[str]:
+def _costs(usage: UsageRecord) -> list[str]:
     """Return what a route took: seconds of building and of a picture, each of all cores, memory."""
-    pictures = sum(found["pictures"].values())
-    building_s, drawing_s = found["building_seconds"], found["drawing_seconds"]
-    cpu_s = found["building_cpu_seconds"]
-    known = None not in cpu_s.values()
-    drawing_cpu_s = sum(found["cpu_seconds"].values()) - sum(cpu_s.values()) if known else 0.0
+    whole = usage.whole
+    if whole is None:
+        return ["-"] * 5
+    building_cpu_s, drawing_cpu_s = whole.building_cpu_seconds, whole.drawing_cpu_seconds
+    pictures = whole.pictures
     return [
-        f"{sum(building_s.values()):.0f}",
-        f"{sum(cpu_s.values()):.0f}" if known else "-",
-        f"{sum(drawing_s.values()) / pictures:.2f}" if pictures else "-",
-        f"{drawing_cpu_s / pictures:.2f}" if pictures and known else "-",
-        f"{max(found['peak_mb'].values(), default=0)}",
+        f"{whole.building_seconds:.0f}",
+        "-" if building_cpu_s is None else f"{building_cpu_s:.0f}",
+        f"{whole.drawing_seconds / pictures:.2f}" if pictures else "-",
+        f"{drawing_cpu_s / pictures:.2f}" if pictures and drawing_cpu_s is not None else "-",
+        f"{whole.peak_bytes / 1e6:.0f}",
     ]
 
 

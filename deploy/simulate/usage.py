@@ -69,6 +69,12 @@ class StageUsage:
             used.peak_bytes,
         )
 
+    @property
+    def drawing_cpu_seconds(self) -> float | None:
+        """Seconds of all cores since pictures could be drawn; ``None`` where they are unknown."""
+        building = self.building_cpu_seconds
+        return None if building is None else round(self.cpu_seconds - building, 1)
+
     def and_then(self, later: "StageUsage") -> "StageUsage":
         """Return that of two runs together."""
         longest = max(self, later, key=lambda one: one.building_seconds)
@@ -93,6 +99,23 @@ class UsageRecord:
 
     stages: Mapping[PlainName, StageUsage] = field(default_factory=dict)
     schema: Literal["esrdeploy.simulation-usage/1"] = SCHEMA
+
+    @property
+    def whole(self) -> StageUsage | None:
+        """What the stages took, one after another; ``None`` where none is recorded."""
+        stages = list(self.stages.values())
+        if not stages:
+            return None
+        cpu = [one.building_cpu_seconds for one in stages]
+        known = [seconds for seconds in cpu if seconds is not None]
+        return StageUsage(
+            round(sum(one.building_seconds for one in stages), 1),
+            round(sum(known), 1) if len(known) == len(cpu) else None,
+            round(sum(one.drawing_seconds for one in stages), 1),
+            sum(one.pictures for one in stages),
+            round(sum(one.cpu_seconds for one in stages), 1),
+            max(one.peak_bytes for one in stages),
+        )
 
     def document(self) -> dict[str, Any]:
         """Return it as ``--json`` has it: of each figure a mapping by stage."""

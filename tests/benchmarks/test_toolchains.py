@@ -1,9 +1,13 @@
 """The table of toolchains: which routes are run on which bundle, and what a row says."""
 
 import argparse
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from toolchains import HEAD, Asked, row
+
+from deploy.simulate.usage import StageUsage, keep_usage
 
 FOUND = {
     "inputs": 2,
@@ -11,13 +15,18 @@ FOUND = {
     "parity_db_mean": 36.8249,
     "parity_db_lowest": 35.1,
     "beside_reference_db": -0.5,
-    "building_seconds": {"convert": 10.0, "run": 30.4},
-    "building_cpu_seconds": {"convert": 9.0, "run": 50.0},
-    "cpu_seconds": {"convert": 9.0, "run": 57.0},
-    "drawing_seconds": {"convert": 0.0, "run": 5.0},
-    "pictures": {"convert": 0, "run": 2},
-    "peak_mb": {"convert": 700, "run": 5000},
 }
+CONVERT = StageUsage(10.0, 9.0, 0.0, 0, 9.0, 700 * 10**6)
+RUN = StageUsage(30.4, 50.0, 5.0, 2, 57.0, 5000 * 10**6)
+
+
+def simulated(asked: Asked, folder: Path, **stages: StageUsage) -> dict[str, object]:
+    """Lay down what the stages of a toolchain's last route took; return how a document names it."""
+    route = folder / asked.routes[-1].name
+    route.mkdir(exist_ok=True)
+    for name, used in stages.items():
+        keep_usage(route, name, used, anew=True)
+    return {"folder": str(folder)}
 
 
 def cells(asked: Asked, kind: str, document: object) -> list[str]:
@@ -37,19 +46,24 @@ def test_only_own_quantization_is_run_on_the_plain_float_file() -> None:
     assert ("own", "plain") in [(r.name, kind) for r, kind in Asked.of("rknn").runs]
 
 
-def test_a_row_adds_up_the_stages() -> None:
+def test_a_row_adds_up_the_stages(tmp_path: Path) -> None:
     litert = Asked.of("litert=2")
     assert litert.first == 2
-    assert cells(litert, "plain", {"routes": [FOUND]}) == [
+    document = simulated(litert, tmp_path, convert=CONVERT, run=RUN)
+    assert cells(litert, "plain", {**document, "routes": [FOUND]}) == [
         *("litert", "own, the plain float file", "int8", "2", "36.82", "35.10", "-0.50"),
         *("40", "59", "2.50", "3.50", "5000"),
     ]
 
 
-def test_figures_that_are_not_there_are_not_made_up() -> None:
-    bare = {**FOUND, "inputs": 0, "beside_reference_db": None, "pictures": {"run": 0}}
-    bare["building_cpu_seconds"] = {"convert": 9.0, "run": None}
-    assert cells(Asked.of("coreml"), "ours", {"routes": [bare]})[3:] == [
+def test_figures_that_are_not_there_are_not_made_up(tmp_path: Path) -> None:
+    routes = {"routes": [{**FOUND, "inputs": 0, "beside_reference_db": None}]}
+    coreml = Asked.of("coreml")
+    document = simulated(coreml, tmp_path) | routes
+    assert cells(coreml, "ours", document)[3:] == ["0", *["-"] * 8]
+    unread = replace(RUN, building_cpu_seconds=None, pictures=0)
+    document = simulated(coreml, tmp_path, convert=CONVERT, run=unread) | routes
+    assert cells(coreml, "ours", document)[3:] == [
         *("0", "-", "-", "-", "40", "-", "-", "-", "5000")
     ]
 

@@ -14,7 +14,7 @@ from calib.errors import ToolchainError
 from deploy.simulate.drivers.golden_job import GoldenJob
 from deploy.simulate.step import Step, run_step
 from deploy.simulate.toolchain import Toolchain
-from deploy.simulate.usage import StageUsage, Usage
+from deploy.simulate.usage import StageUsage, Usage, UsageRecord
 from tests.deploy.builds import run
 from tests.simulated import WORKS, of_one_stage, put_in_place, stand_in
 
@@ -152,3 +152,22 @@ def test_runs_add_up_in_any_grouping(a: StageUsage, b: StageUsage, c: StageUsage
     assert left.building_seconds == right.building_seconds
     assert left.building_seconds in {one.building_seconds for one in (a, b, c)}
     assert left.peak_bytes == max(a.peak_bytes, b.peak_bytes, c.peak_bytes)
+
+
+@given(st.dictionaries(st.sampled_from("abcd"), usages))
+def test_stages_add_up_to_a_whole(stages: dict[str, StageUsage]) -> None:
+    whole = UsageRecord(stages).whole
+    if whole is None:
+        assert not stages
+        return
+    document = UsageRecord(stages).document()
+    lasted = whole.building_seconds + whole.drawing_seconds
+    assert lasted == pytest.approx(sum(document["seconds"].values()), abs=0.2)
+    assert whole.pictures == sum(document["pictures"].values())
+    assert round(whole.peak_bytes / 1e6) == max(document["peak_mb"].values())
+    building_cpu = document["building_cpu_seconds"].values()
+    assert (whole.building_cpu_seconds is None) == (None in building_cpu)
+    if whole.building_cpu_seconds is not None and whole.drawing_cpu_seconds is not None:
+        assert whole.building_cpu_seconds == pytest.approx(sum(building_cpu))
+        both = whole.building_cpu_seconds + whole.drawing_cpu_seconds
+        assert both == pytest.approx(sum(document["cpu_seconds"].values()))
