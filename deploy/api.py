@@ -19,6 +19,7 @@ import numpy as np
 from calib.arrays import AnyArray
 from calib.colours import GRAY
 from calib.errors import InputError, UsageError
+from deploy.artifacts.find_build import only_build
 from deploy.artifacts.precision import ModelPrecision
 from deploy.build.budget import Budget
 from deploy.build.calibrate import CalibrationRequest
@@ -171,7 +172,8 @@ def upscaler(  # noqa: PLR0913  # five of them have defaults
         UsageError: there is no such build, file, runtime or provider.
         VerificationError: the file is not the one that its manifest names.
     """
-    file = find_file(Path(build), None, precision, backend)
+    folder, _ = only_build(Path(build))
+    file = find_file(folder, None, precision, backend)
     network = load_network(file, provider, memory_mb=memory_mb, own_tiles=own_tiles)
 
     def enlarged(picture: AnyArray) -> AnyArray:

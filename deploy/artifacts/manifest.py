@@ -25,7 +25,6 @@ from deploy.artifacts.files import (
     REPORT_NAME,
     TABLE_ARRAYS_NAME,
     TABLE_NAME,
-    UNFINISHED_NAME,
     Artifact,
     model_file_name,
     plan_file_name,
@@ -37,8 +36,7 @@ from deploy.artifacts.weights_record import WeightsRecord
 
 SCHEMA_VERSION: Literal[13] = 13
 BUNDLE_SCHEMA = "esrdeploy.handoff/"
-_OUTPUTS = {".npy", ".raw"}  # of a build that is not finished there may be .npz
-_CHECK_BUNDLE = "'esrdeploy handoff --check' checks a bundle"
+CHECK_BUNDLE = "'esrdeploy handoff --check' checks a bundle"
 _VERSIONED = ("numpy", "onnx", "onnxruntime", "onnxsim", "opencv-python", "torch")
 
 
@@ -147,34 +145,6 @@ class Manifest:
         return encode(self)
 
 
-def build_folders(path: Path) -> list[Path]:
-    """Return the folders at or under ``path`` that hold a manifest, sorted, unfinished ones not."""
-    folders = sorted(manifest.parent for manifest in path.rglob(MANIFEST_NAME))
-    return [folder for folder in folders if folder.name != UNFINISHED_NAME]
-
-
-def find_builds(path: Path) -> list[Path]:
-    """List the folders of all builds at or under ``path``, sorted.
-
-    Raises:
-        UsageError: ``path`` is no folder, there is no build under it, or it is a bundle.
-    """
-    if path.suffix == ".zip" and path.is_file():
-        raise UsageError(f"{path} is a zip, not a folder of builds; {_CHECK_BUNDLE}")
-    if not path.is_dir():
-        raise UsageError(f"found no folder {path}; run 'esrdeploy build' first or name its output")
-    folders = build_folders(path)
-    if not folders:
-        remedy = "an interrupted build leaves none: run 'esrdeploy build' again"
-        if any(file.suffix in _OUTPUTS for file in path.rglob("*")):
-            remedy = f"'esrdeploy verify --returned {path} BUNDLE' judges a vendor's outputs"
-        raise UsageError(
-            f"found no {MANIFEST_NAME} under {path}, so there is nothing to verify or report; "
-            + remedy
-        )
-    return folders
-
-
 def written_as(path: Path) -> Literal["build", "bundle"] | None:
     """Return what a ``manifest.json`` says it is of, or ``None`` where it says neither.
 
@@ -203,7 +173,7 @@ def read_manifest(path: Path) -> Manifest:
         manifest = read(path, Manifest, VerificationError, "build again")
     except VerificationError:
         if written_as(path) == "bundle":
-            message = f"{path.parent} is a handoff bundle, not a build; {_CHECK_BUNDLE}"
+            message = f"{path.parent} is a handoff bundle, not a build; {CHECK_BUNDLE}"
             raise UsageError(message) from None
         raise
     for problem in _contradictions(manifest):

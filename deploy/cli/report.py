@@ -22,7 +22,8 @@ def report(
 ) -> None:
     """Make report.html of every build under PATH; exit 1 if one shows a failure."""
     from deploy.artifacts.files import MANIFEST_NAME
-    from deploy.artifacts.manifest import find_builds, read_manifest
+    from deploy.artifacts.find_build import find_builds
+    from deploy.artifacts.manifest import read_manifest
     from deploy.report import REPORT_NAME, remake_report
 
     progress = make_progress()

@@ -49,7 +49,7 @@ def require_signed_builds(path: Path, key: Path | None) -> None:
     if key is None:
         return
     from deploy.artifacts.files import MANIFEST_NAME
-    from deploy.artifacts.manifest import find_builds
+    from deploy.artifacts.find_build import find_builds
     from deploy.artifacts.signature import Verifier
 
     verifier = Verifier.load(key)

@@ -24,9 +24,9 @@ from calib.images import Picture, to_input, to_picture
 from calib.photos import PhotoFile
 from calib.table import CalibrationTable
 from calib.tile import Tile
-from deploy.artifacts.files import MANIFEST_NAME, TABLE_NAME
-from deploy.artifacts.manifest import read_manifest
-from deploy.evaluate.request import BuiltModel, FileChoice, find_built_models
+from deploy.artifacts.built_model import BuiltModel
+from deploy.artifacts.files import TABLE_NAME
+from deploy.evaluate.request import FileChoice, find_built_models
 from deploy.metrics.psnr_ssim import parity_db
 from deploy.progress import Advance, Progress
 from deploy.runtime.runner import Runner
@@ -151,8 +151,7 @@ def _compared(
     items: Sequence[BuiltModel], photos: Sequence[PhotoFile], progress: Progress
 ) -> Iterator[PictureDifference]:
     """Compare files of one build with its float file."""
-    folder = items[0].folder
-    manifest = read_manifest(folder / MANIFEST_NAME)
+    folder, manifest = items[0].folder, items[0].manifest
     float_file = BuiltModel(folder, manifest, manifest.float_artifact)
     runs = {item.artifact.path: item.runner() for item in items}
     tile, scale, expected = float_file.tile, float_file.scale, float_file.runner()

@@ -1,4 +1,4 @@
-"""Find the files of builds and the pairs of photographs that an evaluation asks for.
+"""Choose the files of builds and the pairs of photographs that an evaluation asks for.
 
 A model that is not built is refused, and so is an int8 model that was calibrated on a picture
 to be scored: its score would flatter.
@@ -6,27 +6,21 @@ to be scored: its score would flatter.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
-
-import onnx
 
 from calib.digest import sha256_bytes
 from calib.div2k import Pair, evaluation_pairs
-from calib.errors import UsageError, VerificationError
+from calib.errors import UsageError
 from calib.images import read_image, resize_area
-from calib.meant import meant
 from calib.table import CalibrationTable
-from calib.tile import Tile
-from deploy.artifacts.check import check_digest
-from deploy.artifacts.files import MANIFEST_NAME, TABLE_NAME, Artifact
-from deploy.artifacts.judged_runner import judged_runner
-from deploy.artifacts.manifest import Manifest, read_manifest
-from deploy.artifacts.onnx_files import read_model
+from deploy.artifacts.built_model import BuiltModel
+from deploy.artifacts.files import TABLE_NAME
+from deploy.artifacts.find_build import find_several
+from deploy.artifacts.manifest import Manifest
 from deploy.artifacts.precision import ModelPrecision
 from deploy.evaluate.protocols import Shape
-from deploy.network.known_models import MODELS
-from deploy.runtime.runner import Runner
-from quant.passes.rebatch import with_batch
+from deploy.network.known_models import how_to_build
 
 _USUAL_SCALE = 4
 
@@ -37,7 +31,7 @@ class FileChoice:
 
     Attributes:
         builds: folder of builds, such as ``dist``.
-        models: names of builds in it, or their paths; empty for all there are.
+        models: names of builds at or below it, or their paths; empty for all there are.
         precisions: which files of a build; empty for all.
         targets: which int8 files; empty for all.
     """
@@ -65,54 +59,6 @@ class ScoringRequest(FileChoice):
     count: int | None = None
 
 
-@dataclass(frozen=True)
-class BuiltModel:
-    """One file of a build that is to be scored.
-
-    Attributes:
-        folder: of the build.
-        manifest: that names it.
-        artifact: the file.
-    """
-
-    folder: Path
-    manifest: Manifest
-    artifact: Artifact
-
-    def read(self) -> onnx.ModelProto:
-        """Return what the file computes, for one picture at a time: so none is drawn twice.
-
-        Raises:
-            VerificationError: it is not the file that the manifest names.
-        """
-        item, path = self.artifact, self.folder / self.artifact.path
-        named = check_digest(self.folder, item.path, item.sha256, item.size_bytes)
-        if named.status != "passed":
-            raise VerificationError(
-                f"{path} is not the file that the manifest names; run 'esrdeploy verify "
-                f"{self.folder}'"
-            )
-        return with_batch(read_model(path), 1)
-
-    def runner(self) -> Runner:
-        """Return what the file draws, run as it is judged.
-
-        Raises:
-            VerificationError: it is not the file that the manifest names.
-        """
-        return judged_runner(self.read(), self.artifact.precision)
-
-    @property
-    def scale(self) -> int:
-        """Output pixels per input pixel along one side."""
-        return self.manifest.network.scale
-
-    @property
-    def tile(self) -> Tile:
-        """The fixed input of the file."""
-        return self.manifest.network.tile
-
-
 def find_built_models(request: FileChoice) -> list[BuiltModel]:
     """List the files that are asked for, in order of model and precision.
 
@@ -122,48 +68,16 @@ def find_built_models(request: FileChoice) -> list[BuiltModel]:
         UsageError: a model is not built, or not in a precision or for a target asked for, or
             enlarges no pictures.
     """
-    names = request.models or tuple(
-        sorted(path.parent.name for path in request.builds.glob(f"*/{MANIFEST_NAME}"))
-    )
-    if not names:
-        raise UsageError(
-            f"found no build in {request.builds}; run 'esrdeploy build --model NAME' first, or "
-            "name the folder with --builds"
-        )
-    folders = dict.fromkeys(_build_folder(name, request) for name in names)
-    found = [item for folder in folders for item in _files_of(folder, request)]
+    lowest = request.precisions[-1] if request.precisions else None
+    builds = find_several(request.builds, request.models, partial(how_to_build, precision=lowest))
+    found = [item for build in builds.items() for item in _files_of(*build, request)]
     if not found:
         raise UsageError(f"found no build of a network that enlarges pictures in {request.builds}")
     return found
 
 
-def _build_folder(name: str, request: FileChoice) -> Path:
-    """Return the folder of a build that is named as it is called in its place, or by its path.
-
-    Raises:
-        UsageError: there is none.
-    """
-    for folder in (request.builds / name, Path(name)):
-        if (folder / MANIFEST_NAME).is_file():
-            return folder
-    built = sorted(path.parent.name for path in request.builds.glob(f"*/{MANIFEST_NAME}"))
-    build = f"run '{_command(name, request)}' first"
-    if name not in {entry.name for entry in MODELS}:
-        build = "'esrdeploy build --weights FILE --name NAME' makes one"
-    raise UsageError(
-        f"found no build of {name} in {request.builds}, but {', '.join(built) or 'none'}; "
-        f"{build}, or name the folder with --builds{meant(name, built)}"
-    )
-
-
-def _command(name: str, request: FileChoice) -> str:
-    lowest = request.precisions[-1] if request.precisions else "int8"
-    return f"esrdeploy build --model {name} --precision {lowest}"
-
-
-def _files_of(folder: Path, request: FileChoice) -> Iterator[BuiltModel]:
+def _files_of(folder: Path, manifest: Manifest, request: FileChoice) -> Iterator[BuiltModel]:
     name = folder.name
-    manifest = read_manifest(folder / MANIFEST_NAME)
     if manifest.network.output != "picture" and not request.models:
         return
     manifest.network.require_picture("eval")
@@ -171,8 +85,8 @@ def _files_of(folder: Path, request: FileChoice) -> Iterator[BuiltModel]:
     for precision in request.precisions:
         if precision not in {item.precision for item in models}:
             raise UsageError(
-                f"the build of {name} holds no {precision} model; run '{_command(name, request)}' "
-                "first"
+                f"the build of {name} holds no {precision} model; add --precision {precision} to "
+                "the build"
             )
     for target in request.targets:
         if target not in {item.target for item in models}:

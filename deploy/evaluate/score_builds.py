@@ -19,6 +19,7 @@ from calib.div2k import Pair
 from calib.errors import UsageError
 from calib.images import Picture
 from calib.tile import Tile
+from deploy.artifacts.built_model import BuiltModel
 from deploy.artifacts.judged_runner import judged_runner
 from deploy.artifacts.precision import ModelPrecision
 from deploy.evaluate.critic import Critic, CriticMeter
@@ -27,7 +28,6 @@ from deploy.evaluate.fid.inception_onnx import FeatureNetwork
 from deploy.evaluate.protocols import OnPicture, evaluate
 from deploy.evaluate.published_figures import SOURCE
 from deploy.evaluate.request import (
-    BuiltModel,
     ScoringRequest,
     chosen_pairs,
     find_built_models,

@@ -13,7 +13,7 @@ from calib.files import temporary_folder
 from deploy.artifacts.build_folder import Build, check_files, check_named, load_build
 from deploy.artifacts.claim import claimed
 from deploy.artifacts.files import MANIFEST_NAME, model_file_name, serialize
-from deploy.artifacts.manifest import build_folders, read_manifest
+from deploy.artifacts.find_build import only_build
 from deploy.artifacts.signature import Signer
 from deploy.build.quantize import QuantizedModel
 from deploy.handoff.bundle_manifest import BundleFile, BundleManifest, GoldenVector, VendorRecord
@@ -138,20 +138,7 @@ def open_build(path: Path) -> Build:
         UsageError: there is none, or there are several.
         VerificationError: a file is not the one that the manifest names.
     """
-    folders = build_folders(path) if path.is_dir() else []
-    if len(folders) != 1:
-        if not folders:
-            raise UsageError(
-                f"expected one build at {path}, found none; run 'esrdeploy build' first, or name "
-                "the folder of a build"
-            )
-        found = ", ".join(map(str, folders))
-        raise UsageError(
-            f"expected one build at {path}, found {found}; name the folder of one, such as "
-            f"{folders[0]}"
-        )
-    (folder,) = folders
-    manifest = read_manifest(folder / MANIFEST_NAME)
+    folder, manifest = only_build(path)
     asked = (*check_files(folder, manifest), *check_named(folder, manifest))
     failed = [check for check in asked if check.status != "passed"]
     build, unreadable = load_build(folder, manifest, [item.path for item in manifest.artifacts])

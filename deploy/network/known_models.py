@@ -187,6 +187,25 @@ def model_name(name: str) -> str:
     return next(found, name)
 
 
+def how_to_build(name: str, precision: str | None = None) -> str:
+    """Say what makes a build of a model that is asked for by that name.
+
+    Args:
+        name: of a build, or of a known model.
+        precision: that was asked for; ``None``: none. int8 is what is built anyway.
+
+    >>> how_to_build("x2plus", "fp16")
+    "run 'esrdeploy build --model x2plus --precision fp16' first"
+    >>> how_to_build("mine")
+    "'esrdeploy build --weights FILE --name NAME' makes one"
+    """
+    words = "" if precision in {None, "int8"} else f" --precision {precision}"
+    known = model_name(name)
+    if any(entry.name == known for entry in MODELS):
+        return f"run 'esrdeploy build --model {known}{words}' first"
+    return f"'esrdeploy build --weights FILE --name NAME{words}' makes one"
+
+
 def models_of(architecture: Architecture) -> tuple[str, ...]:
     """Return the names of the known models that a network of these sizes may be weights of."""
     return tuple(entry.name for entry in MODELS if entry.architecture == architecture)

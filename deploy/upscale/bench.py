@@ -23,16 +23,18 @@ from calib.files import temporary_folder, write_atomically
 from calib.images import to_input
 from calib.sample import verification_pictures
 from calib.tile import Size
+from deploy.artifacts.find_build import find_build
 from deploy.artifacts.onnx_files import read_model
 from deploy.artifacts.precision import ModelPrecision
 from deploy.ncnn.from_onnx import ncnn_layers
 from deploy.ncnn.write import bin_content, param_text
+from deploy.network.known_models import how_to_build
 from deploy.progress import Progress
 from deploy.runtime.backends import BACKENDS, BackendName, is_installed, require_backends
 from deploy.runtime.resized import resized_model, sides_of
 from deploy.runtime.runner import Runner
 from deploy.runtime.timing import Ratio, Timing, time_by_turns
-from deploy.upscale.built_file import BuiltFile, build_of, runnable_files
+from deploy.upscale.built_file import BuiltFile, runnable_files
 from deploy.upscale.load import loader
 from quant.passes.forms.form import in_usual_form
 from quant.passes.rebatch import with_batch
@@ -203,7 +205,7 @@ def not_measured(request: BenchRequest, rows: Sequence[BenchRow]) -> tuple[str, 
     Raises:
         InputError: there is no such build.
     """
-    _, manifest = build_of(request.builds, request.model)
+    _, manifest = find_build(request.builds, request.model, how_to_build)
     names = {row.candidate.path.name for row in rows}
     return tuple(
         item.path
@@ -226,7 +228,7 @@ def _setting(item: Candidate) -> tuple[str, Size, int | None]:
 
 def _candidates(request: BenchRequest) -> Iterator[Candidate]:
     """Yield what is measured: of each setting the float file first."""
-    folder, manifest = build_of(request.builds, request.model)
+    folder, manifest = find_build(request.builds, request.model, how_to_build)
     installed = tuple(filter(is_installed, BACKENDS))
     tiles: Sequence[Size] = request.tiles or (manifest.network.tile.size,)
     threads: Sequence[int | None] = request.threads or (None,)

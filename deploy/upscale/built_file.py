@@ -6,15 +6,15 @@ from pathlib import Path
 
 import onnx
 
-from calib.errors import UsageError, VerificationError
-from deploy.artifacts.check import check_digest
-from deploy.artifacts.files import MANIFEST_NAME, Artifact
-from deploy.artifacts.manifest import Manifest, build_folders, read_manifest
-from deploy.artifacts.onnx_files import read_model
+from calib.errors import UsageError
+from deploy.artifacts.built_model import BuiltModel
+from deploy.artifacts.files import Artifact
+from deploy.artifacts.find_build import find_build
+from deploy.artifacts.manifest import Manifest
 from deploy.artifacts.precision import ModelPrecision
+from deploy.network.known_models import how_to_build
 from deploy.runtime.backends import BACKENDS, BackendName, is_installed, require_backends
 from quant.passes.forms.form import in_usual_form
-from quant.passes.rebatch import with_batch
 
 _TARGETS: dict[BackendName, tuple[str, ...]] = {"ort": ("ort",), "openvino": ("openvino", "ort")}
 """int8 files that a runtime computes in integers, the one made for it first."""
@@ -23,41 +23,16 @@ _PREFERRED: tuple[ModelPrecision, ...] = ("int8", "fp32", "fp16")  # a CPU compu
 
 
 @dataclass(frozen=True)
-class BuiltFile:
+class BuiltFile(BuiltModel):
     """A file of a build and the runtime that runs it.
 
     Attributes:
-        folder: of the build.
-        manifest: that names it.
-        artifact: the file.
         backend: the runtime.
         instead: why it is not the int8 file that would be taken; empty where it is as asked for.
     """
 
-    folder: Path
-    manifest: Manifest
-    artifact: Artifact
     backend: BackendName
     instead: str = ""
-
-    @property
-    def scale(self) -> int:
-        """Output pixels per input pixel along one side."""
-        return self.manifest.network.scale
-
-    def require_named(self) -> None:
-        """Make sure that the file is the one that the manifest names.
-
-        Raises:
-            VerificationError: it is not.
-        """
-        item = self.artifact
-        check = check_digest(self.folder, item.path, item.sha256, item.size_bytes)
-        if check.status != "passed":
-            raise VerificationError(
-                f"{self.folder / item.path} is not the file that the manifest names; run "
-                f"'esrdeploy verify {self.folder}'"
-            )
 
     def model(self) -> onnx.ModelProto:
         """Read the file, for one picture at a time and in the usual form of pictures.
@@ -67,8 +42,7 @@ class BuiltFile:
         Raises:
             VerificationError: it is not the file that the manifest names.
         """
-        self.require_named()
-        return in_usual_form(with_batch(read_model(self.folder / self.artifact.path), 1))
+        return in_usual_form(self.read())
 
 
 def find_file(
@@ -90,7 +64,7 @@ def find_file(
         UsageError: there is no such build, none of its files is what is asked for, or its network
             enlarges no picture.
     """
-    folder, manifest = build_of(builds, model)
+    folder, manifest = find_build(builds, model, how_to_build)
     manifest.network.require_picture("upscale")
     if backend is not None:
         require_backends((backend,))
@@ -139,33 +113,3 @@ def runnable_files(
             if item.target == target
         ]
         yield from ((item, name) for _, item, name in sorted(found, key=lambda entry: entry[0]))
-
-
-def build_of(builds: Path, model: str | None = None) -> tuple[Path, Manifest]:
-    """Return the folder and the manifest of the build that is asked for.
-
-    Raises:
-        UsageError: there is no such build, or there are several and none is named.
-        VerificationError: its manifest is broken.
-    """
-    folder = _build_folder(builds, model)
-    return folder, read_manifest(folder / MANIFEST_NAME)
-
-
-def _build_folder(builds: Path, model: str | None) -> Path:
-    folders = build_folders(builds) if builds.is_dir() else []
-    named = [folder for folder in folders if model in (None, folder.name)]
-    if len(named) == 1:
-        return named[0]
-    if model is not None and (Path(model) / MANIFEST_NAME).is_file():
-        return Path(model)
-    names = ", ".join(folder.name for folder in folders)
-    if named:
-        raise UsageError(f"found several builds in {builds}: {names}; choose one with --model")
-    if folders:
-        raise UsageError(f"found no build of {model} in {builds}, but {names}")
-    named_model = "" if model is None else f" --model {model}"
-    raise UsageError(
-        f"found no build in {builds}; name the folder of your builds with --builds, or run "
-        f"'esrdeploy build{named_model}' first"
-    )

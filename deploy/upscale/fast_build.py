@@ -4,8 +4,9 @@ from pathlib import Path
 
 from calib.errors import UsageError
 from deploy.artifacts.files import MANIFEST_NAME, TABLE_NAME
-from deploy.artifacts.manifest import Manifest, build_folders, read_manifest
-from deploy.upscale.built_file import build_of
+from deploy.artifacts.find_build import build_folders, find_build
+from deploy.artifacts.manifest import Manifest, read_manifest
+from deploy.network.known_models import how_to_build
 
 
 def fast_build(builds: Path, model: str | None = None) -> Path:
@@ -25,7 +26,7 @@ def fast_build(builds: Path, model: str | None = None) -> Path:
     found = [(folder, read_manifest(folder / MANIFEST_NAME)) for folder in build_folders(builds)]
     fast = [(folder, manifest) for folder, manifest in found if is_full_integer(manifest)]
     if model is not None or not fast:
-        named, manifest = build_of(builds, model)
+        named, manifest = find_build(builds, model, how_to_build)
         if is_full_integer(manifest):
             return named
         fast = [(folder, other) for folder, other in fast if _of_one_network(other, manifest)]

@@ -14,7 +14,8 @@ from deploy.artifacts.build_folder import Build
 from deploy.artifacts.build_warnings import build_warnings
 from deploy.artifacts.check import Check
 from deploy.artifacts.files import MANIFEST_NAME
-from deploy.artifacts.manifest import find_builds, read_manifest
+from deploy.artifacts.find_build import find_builds
+from deploy.artifacts.manifest import read_manifest
 from deploy.progress import Progress
 from deploy.runtime.backends import require_backends
 from deploy.runtime.outputs import Drawn

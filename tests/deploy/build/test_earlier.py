@@ -19,7 +19,8 @@ from deploy.artifacts.files import (
     plan_file_name,
     sensitivity_file_name,
 )
-from deploy.artifacts.manifest import build_folders, read_manifest
+from deploy.artifacts.find_build import build_folders
+from deploy.artifacts.manifest import read_manifest
 from quant.targets import PROFILES
 from tests.deploy.builds import run
 

@@ -74,7 +74,7 @@ def test_an_interrupted_command_says_so(
     def interrupted(*_: object) -> list[Path]:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("deploy.artifacts.manifest.find_builds", interrupted)
+    monkeypatch.setattr("deploy.artifacts.find_build.find_builds", interrupted)
     result = run("report", tmp_path, *options)
     assert result.exit_code == 130
     assert result.stderr.startswith("esrdeploy: interrupted before it was done")

@@ -146,7 +146,7 @@ REFUSED: dict[str, dict[str, tuple[str, str]]] = {
         "an unknown vendor": ("{build} --vendor abacus", "abacus"),
         "a misspelt vendor": ("{build} --vendor nvidea", "did you mean nvidia?"),
         "a target given as a vendor": ("{build} --vendor qnn-w8a16", "--profile qnn-w8a16"),
-        "no build": ("{empty} --vendor qnn", "expected one build"),
+        "no build": ("{empty} --vendor qnn", "found no build"),
         "a bundle given as a build": ("{unpacked} --vendor qnn", "handoff --check"),
         "too few pictures": ("{build} --vendor qnn --count 2", "8"),
         "a bundle that is not there": ("--check {absent}", "absent"),

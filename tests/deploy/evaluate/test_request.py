@@ -1,7 +1,6 @@
 """Which files of which builds are scored, on which pairs, and what is refused."""
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,61 +9,26 @@ import pytest
 from calib.choose_patches import folder_patches
 from calib.dataset import Mode
 from calib.degradation.parameters import Degradation
-from calib.digest import sha256_bytes
 from calib.errors import ImageSetError, UsageError, VerificationError
 from calib.images import read_image, write_image
-from calib.images_record import ImagesSummary
 from calib.statistics import TensorStatistics
 from calib.table import CalibrationTable
-from calib.tile import USUAL_SIZE, Tile
-from deploy.artifacts.build_options import BuildOptions, TargetOptions
-from deploy.artifacts.files import (
-    MANIFEST_NAME,
-    Artifact,
-    model_file_name,
-    plan_file_name,
-)
-from deploy.artifacts.manifest import CalibrationRecord, Manifest
-from deploy.artifacts.network_record import NetworkRecord
+from deploy.artifacts.built_model import BuiltModel
+from deploy.artifacts.files import MANIFEST_NAME
 from deploy.artifacts.precision import ModelPrecision
-from deploy.artifacts.weights_record import WeightsRecord
 from deploy.evaluate.request import (
-    BuiltModel,
     ScoringRequest,
     chosen_pairs,
     find_built_models,
     require_held_out,
 )
+from tests.deploy.manifests import NOTHING, manifest_of
 
 FILES = {
     "a": [("fp32", None), ("fp16", None), ("int8", "ort"), ("int8", "qnn")],
     "b": [("fp32", None), ("fp16", None), ("int8", "ort")],
     "c": [("fp32", None), ("fp16", None)],
 }
-
-
-NOTHING = sha256_bytes(b"")
-
-
-def manifest_of(
-    model: str, files: Sequence[tuple[ModelPrecision, str | None]], scale: int = 4
-) -> Manifest:
-    """Return the manifest of a build of such models, with the records that belong to them."""
-    targets = [target for _, target in files if target]
-    records = ["parity.json", "calibration.json", "calibration.npz"]
-    records += [plan_file_name(model, target) for target in targets]
-    models = [
-        Artifact(model_file_name(model, precision, target), NOTHING, 0, precision, target, 17)
-        for precision, target in files
-    ]
-    return Manifest(
-        model,
-        NetworkRecord("a network", None, (), scale, 1, 1, Tile()),
-        WeightsRecord("file", NOTHING, {}, None, None),
-        CalibrationRecord(NOTHING, ImagesSummary("sample", "crop", 0, 1, 1, USUAL_SIZE, NOTHING)),
-        BuildOptions(files[-1][0], dict.fromkeys(targets, TargetOptions())),
-        (*models, *(Artifact(name, NOTHING, 0) for name in records)),
-    )
 
 
 @pytest.fixture(scope="module")
@@ -139,8 +103,8 @@ def test_a_build_is_named_by_its_folder_s_name_or_its_path(
     [
         pytest.param(
             {"models": ("x4plus",)},
-            "found no build of x4plus in {dist}, but a, b, c; run 'esrdeploy build --model x4plus "
-            "--precision int8' first",
+            "found no build of x4plus in {dist}, but a, b, c; run 'esrdeploy build --model x4plus' "
+            "first",
             id="no such build",
         ),
         pytest.param(
@@ -156,7 +120,7 @@ def test_a_build_is_named_by_its_folder_s_name_or_its_path(
         pytest.param({"models": ("interrupted",)}, "found no build of interrupted", id="cut off"),
         pytest.param(
             {"precisions": ("int8",)},
-            "the build of c holds no int8 model; run 'esrdeploy build --model c --precision int8'",
+            "the build of c holds no int8 model; add --precision int8 to the build",
             id="no such precision",
         ),
         pytest.param(
@@ -166,9 +130,7 @@ def test_a_build_is_named_by_its_folder_s_name_or_its_path(
         ),
     ],
 )
-def test_what_is_not_built_is_refused_with_the_command_that_builds_it(
-    wishes, message, dist
-) -> None:
+def test_what_is_not_built_is_refused_with_what_builds_it(wishes, message, dist) -> None:
     with pytest.raises(UsageError, match=re.escape(message.format(dist=dist))):
         found(dist, **wishes)
 

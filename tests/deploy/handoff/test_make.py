@@ -154,7 +154,7 @@ def test_a_changed_build_is_not_handed_over(small_build: Path, tmp_path: Path) -
 
 
 def test_a_folder_with_no_or_two_builds_is_refused(small_build: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"expected one build at .* found none"):
+    with pytest.raises(UsageError, match=r"found no build in .*; run 'esrdeploy build' first"):
         open_build(tmp_path)
     for name in ("a", "b"):
         shutil.copytree(small_build, tmp_path / name)
