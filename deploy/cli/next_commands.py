@@ -1,12 +1,13 @@
 """Name the commands that come after a build or a bundle, with the words that it needs."""
 
 import shlex
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from deploy.artifacts.manifest import Manifest
+    from deploy.handoff.vendor import Vendor
 
 
 def next_commands(
@@ -43,19 +44,21 @@ def next_commands(
     if images is not None:
         lines.append(["compare", str(images), "--model", str(folder)])
     lines.append(["bench", "--model", str(folder)])
-    asked = {}
-    if manifest.calibration is not None and passed:
-        asked = takers_of(manifest.options.targets, chips, before)
-    packed = _packed(folder, manifest, asked, images)
-    if packed is None:
+    shipped = manifest.calibration is not None and passed
+    asked, others = takers_of(manifest, chips, before) if shipped else ({}, [])
+    if not asked:
         return [_line(line) for line in lines]
-    remark = "" if images is None else "  # puts some of those pictures into the bundle"
-    return [*map(_line, lines), _line([*packed, *own]) + remark]
+    remarks = [] if images is None else ["puts some of those pictures into the bundle"]
+    if others:
+        verb = "takes" if len(others) == 1 else "take"
+        remarks.append(f"{' and '.join(others)} {verb} its files too")
+    packed = _line([*_packed(folder, manifest, asked, images), *own])
+    return [*map(_line, lines), f"{packed}  # {'; '.join(remarks)}" if remarks else packed]
 
 
 def _packed(
-    folder: Path, manifest: "Manifest", asked: dict[str, str], images: Path | None
-) -> list[str] | None:
+    folder: Path, manifest: "Manifest", asked: Mapping[str, str], images: Path | None
+) -> list[str]:
     """Return the words of a ``handoff`` for those asked for.
 
     Args:
@@ -63,24 +66,12 @@ def _packed(
         manifest: of the build.
         asked: word by vendor.
         images: folder of the pictures that golden vectors are taken from.
-
-    Returns:
-        ``None`` where the build was made for no vendor that can take it.
     """
     from deploy.handoff.usual_place import usual_path
-    from deploy.handoff.vendor_limits import takes
-    from deploy.handoff.vendors import vendors
 
-    words = {
-        name: word
-        for name, word in sorted(asked.items())
-        if name in vendors() and takes(vendors()[name], manifest)
-    }
-    if not words:
-        return None
-    line = ["handoff", *(part for word in words.values() for part in ("--vendor", word))]
-    if usual_path(folder, manifest, words).exists():
-        line += _elsewhere(folder, words, images)
+    line = ["handoff", *(part for word in asked.values() for part in ("--vendor", word))]
+    if usual_path(folder, manifest, asked).exists():
+        line += _elsewhere(folder, asked, images)
     return [*line, str(folder)]
 
 
@@ -131,37 +122,52 @@ def _line(words: Sequence[str]) -> str:
 
 
 def takers_of(
-    targets: Collection[str], chips: Sequence[str], before: Collection[str] = ()
-) -> dict[str, str]:
-    """Return the vendors that targets were built for, each with the user's word for it.
+    manifest: "Manifest", chips: Sequence[str], before: Collection[str] = ()
+) -> tuple[dict[str, str], list[str]]:
+    """Return the vendors that a build is for, and the others that take int8 files of it.
+
+    It is for those whose chip was named, and of each other target for the vendor of that name, or
+    else for every vendor that takes it. A target that was named by the maker of a chip is for that
+    maker alone. Vendors whose tools quantize any float file, and take no target's, are named by
+    nobody but the user.
 
     Args:
-        targets: of a build.
-        chips: some of them in the user's words: a chip's maker gets the bundle of that vendor, not
-            that of the target's namesake.
+        manifest: of the build.
+        chips: some of its targets in the user's words: a chip's maker gets the bundle of that
+            vendor, not that of the target's namesake.
         before: targets that the build had already: for whom is not known, so that the namesake
             gets a bundle beside the maker.
 
-    >>> takers_of(["qnn", "tensorrt"], ["rockchip"])
-    {'rknn': 'rockchip', 'tensorrt': 'tensorrt'}
+    Returns:
+        The user's word by vendor, and names of the others; all of them take such a build.
     """
+    from deploy.handoff.vendor_limits import takes
     from deploy.handoff.vendors import vendor_name, vendors
     from quant.targets import find_profile
 
-    meant = {vendor_name(chip): chip for chip in chips}
+    taking = {name: one for name, one in vendors().items() if takes(one, manifest)}
+    targets = {*manifest.options.targets}
     of_makers = {find_profile(chip).name for chip in chips if vendor_name(chip) != chip}
-    rest = {*targets} - of_makers | {*targets} & {*chips, *before}
-    words = {name: meant.get(name, name) for name in {*meant, *namesakes(rest)}}
-    return {name: words[name] for name in vendors() if name in words}
+    for_anyone = targets - of_makers | targets & {*chips, *before}
+    meant = {vendor_name(chip): chip for chip in chips}
+    found, others = {*meant}, set()
+    for target in for_anyone:
+        its, more = _takers(target, taking)
+        found |= {*its}
+        others |= {*more}
+    asked = {name: meant.get(name, name) for name in taking if name in found}
+    return asked, sorted(others - {*asked})
 
 
-def namesakes(targets: Collection[str]) -> list[str]:
-    """Return the vendors that targets are named after, in order of their names.
+def _takers(target: str, vendors: "Mapping[str, Vendor]") -> tuple[list[str], list[str]]:
+    """Return the vendors that a target is for, and the others that take its file.
 
-    >>> namesakes(["ort", "qnn-w8a16", "openvino"])
-    ['openvino', 'qnn']
+    >>> from deploy.handoff.vendors import vendors
+    >>> _takers("qnn", vendors()), _takers("ort", vendors())
+    ((['qnn'], ['rknn', 'web']), (['web'], []))
     """
-    from deploy.handoff.vendors import vendors
-
-    named = {target.partition("-")[0] for target in targets}
-    return [name for name in vendors() if name in named]
+    named = target.partition("-")[0]
+    takers = [name for name, vendor in vendors.items() if target in vendor.profiles]
+    if named not in takers:
+        return takers, []
+    return [named], [name for name in takers if name != named]

@@ -111,15 +111,18 @@ def test_the_report_shows_them_or_says_that_it_shows_others(
 def test_the_build_ends_with_the_commands_that_come_next(own, mine: Path, tiny_x2_weights) -> None:
     folder, shown = own
     lines = [line.removeprefix("next: ") for line in shown.splitlines() if line[:6] == "next: "]
-    verify, compare, bench = lines  # no vendor is called ort, and the report is made
+    verify, compare, bench, web = lines  # the report is made
     assert compare == f"esrdeploy compare {mine} --model {folder}"
     assert verify == f"esrdeploy verify {folder} --weights {tiny_x2_weights} --images {mine}"
     assert bench == f"esrdeploy bench --model {folder}"
+    remark = "puts some of those pictures into the bundle"
+    assert web == f"esrdeploy handoff --vendor web {folder} --images {mine}  # {remark}"
     manifest = read_manifest(folder / "manifest.json")
     targets = dict.fromkeys(("qnn", "openvino"), manifest.options.targets["ort"])
     several = replace(manifest, options=replace(manifest.options, targets=targets))
     handoff = next_commands(folder, several, None, None)[-1]
-    assert handoff == f"esrdeploy handoff --vendor openvino --vendor qnn {folder}"
+    packed = f"esrdeploy handoff --vendor openvino --vendor qnn {folder}"
+    assert handoff == f"{packed}  # rknn and web take its files too"
     *others, handoff = next_commands(folder, several, None, mine, reported=False)
     assert f"esrdeploy report {folder} --images {mine}" in others
     assert handoff.startswith(f"esrdeploy handoff --vendor openvino --vendor qnn {folder} --images")

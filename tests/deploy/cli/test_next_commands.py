@@ -1,5 +1,6 @@
 """The commands that a build or a bundle ends with run as they stand, and lose no chip."""
 
+import re
 import shlex
 import zipfile
 from dataclasses import replace
@@ -12,7 +13,7 @@ import pytest
 from calib.images import write_image
 from calib.tile import Tile
 from deploy.artifacts.manifest import Manifest, read_manifest
-from deploy.cli.next_commands import after_handoff, namesakes, next_commands, takers_of
+from deploy.cli.next_commands import after_handoff, next_commands, takers_of
 from deploy.handoff.bundle_manifest import VendorRecord
 from deploy.handoff.make import HandoffOutcome
 from deploy.handoff.usual_place import bundle_at, usual_path
@@ -61,19 +62,55 @@ def lay_bundle(
 )
 @pytest.mark.parametrize("chips", [*combinations(CHIPS, 1), *combinations(CHIPS, 2)])
 def test_no_target_that_was_built_and_no_chip_that_was_named_is_lost(
-    chips: tuple[str, ...], before: tuple[str, ...]
+    manifest: Manifest, chips: tuple[str, ...], before: tuple[str, ...]
 ) -> None:
     targets = {*before, *(find_profile(chip).name for chip in chips)}
-    words = takers_of(targets, chips, before)
+    words, _ = takers_of(with_targets(manifest, targets), chips, before)
     made = {chip for chip in chips if chip in ALIASES}
     assert {vendor_name(chip) for chip in made} <= {*words}
-    assert {*namesakes({*before})} <= {*words}
-    assert {*namesakes({*chips})} <= {*words}
     assert made - {*words.values()} == set() or len(words) < len(chips)
-    for target in targets - {"ort"}:
+    for target in targets:
         assert any(target in find_vendor(name).profiles for name in words)
-    fresh = takers_of({find_profile(chip).name for chip in chips}, chips)
-    assert {*fresh} == {vendor_name(chip) for chip in made} | {*namesakes({*chips})}
+    for target in {*chips, *before} & {*PROFILES}:
+        namesake = target.partition("-")[0]
+        assert namesake not in vendors() or namesake in words
+
+
+NETWORKS = [{}, {"tile": Tile(batch=2)}, {"tile": Tile(channels=1)}, {"output": "map"}]
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=["usual", "batch", "gray", "map"])
+@pytest.mark.parametrize(
+    "targets", [names for count in range(1, 7) for names in combinations(PROFILES, count)]
+)
+def test_every_vendor_that_takes_a_file_is_proposed_or_named(
+    folder: Path,
+    manifest: Manifest,
+    targets: tuple[str, ...],
+    network: dict[str, Tile],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Tile, "named", lambda _, name: name)  # as the files in the folder are
+    made = with_targets(manifest, {*targets})
+    made = replace(made, network=replace(made.network, **network))
+    for chips in ((), *combinations([name for name in CHIPS if name in targets], 1)):
+        line = next_commands(folder, made, None, None, chips=chips)[-1]
+        words, _, remark = line.partition("  # ")
+        asked = asked_vendors(words) if words.startswith("esrdeploy handoff") else set()
+        named = {*re.findall(r"\w+", remark)} & {*vendors()}
+        assert not asked & named
+        takers = {
+            name
+            for name, vendor in vendors().items()
+            if takes(vendor, made) and {*vendor.profiles} & {*targets}
+        }
+        assert asked | named == takers, line
+
+
+def test_a_target_that_its_maker_named_is_for_that_maker_alone(manifest: Manifest) -> None:
+    for chip, target in ALIASES.items():
+        asked, others = takers_of(with_targets(manifest, {target}), [chip])
+        assert (asked, others) == ({vendor_name(chip): chip}, [])
 
 
 @pytest.mark.parametrize("held", [*combinations(sorted(vendors()), 1), ("ncnn", "qnn", "vacc")])
@@ -85,7 +122,7 @@ def test_a_bundle_for_others_stays_and_is_no_matter(
     lay_bundle(folder, made, handed_over, {*held}, {*held})
     line = next_commands(folder, made, None, None, chips=chips)[-1]
     asked = asked_vendors(line)
-    assert asked == {*takers_of(made.options.targets, chips)}
+    assert asked == {*takers_of(made, chips)[0]}
     assert usual_path(folder, made, asked).exists() == (asked == {*held})
     assert all(f"--vendor {chip}" in line for chip in chips if chip in ALIASES)
 
@@ -105,9 +142,9 @@ def test_a_bundle_is_named_for_nobody_who_does_not_take_the_build(
     made = replace(made, network=replace(made.network, **network))
     lines = next_commands(folder, made, None, None, chips=[chip])
     packs = [line for line in lines if line.startswith("esrdeploy handoff")]
-    expected = [name for name in takers_of(made.options.targets, [chip])
-                if takes(find_vendor(name), made)]  # fmt: skip
-    assert [vendor for line in packs for vendor in asked_vendors(line)] == expected
+    asked, others = takers_of(made, [chip])
+    assert [vendor for line in packs for vendor in asked_vendors(line)] == [*asked]
+    assert all(takes(find_vendor(name), made) for name in (*asked, *others))
 
 
 @pytest.mark.parametrize("there", ["nothing", "for others", "of other golden vectors", "a folder"])
@@ -134,6 +171,19 @@ def test_the_line_runs_as_it_stands(
     assert [vendor.name for vendor in bundle.vendors] == ["openvino"]
     drawn = [vector.sha256 for vector in bundle.golden]
     assert drawn == [vector.sha256 for vector in handed_over.manifest.golden]
+
+
+def test_a_build_for_cpus_alone_is_handed_over_for_browsers(built: Path, tmp_path: Path) -> None:
+    folder = copied(built, tmp_path / "tiny")
+    made = read_manifest(folder / "manifest.json")
+    assert {*made.options.targets} == {"ort"}
+    line = next_commands(folder, made, None, None)[-1]
+    assert line == f"esrdeploy handoff --vendor web {folder}"
+    result = run(*shlex.split(line)[1:])
+    assert result.exit_code == 0, result.output
+    bundle = bundle_at(usual_path(folder, made, {"web"}))
+    assert bundle is not None
+    assert [vendor.name for vendor in bundle.vendors] == ["web"]
 
 
 @pytest.mark.parametrize(
