@@ -21,20 +21,20 @@ def build_folders(path: Path) -> list[Path]:
     Bundles have a manifest too: they are passed over where there is a build beside them, and else
     left to who reads it.
     """
-    folders = sorted(manifest.parent for manifest in path.rglob(MANIFEST_NAME))
-    finished = [folder for folder in folders if folder.name != UNFINISHED_NAME]
-    builds = [item for item in finished if written_as(item / MANIFEST_NAME) != "bundle"]
-    return builds or finished
+    folders = _with_manifest(path)
+    return [item for item in folders if written_as(item / MANIFEST_NAME) != "bundle"] or folders
 
 
 def find_builds(path: Path) -> list[Path]:
-    """List the folders of all builds at or under ``path``, sorted.
+    """List the folders of all builds at or under ``path``, sorted, for who judges them.
+
+    Nothing is passed over there: what says that it is a bundle is left to who reads it.
 
     Raises:
         UsageError: ``path`` is no folder, there is no build under it, or it is a bundle.
     """
     _require_folder(path)
-    folders = build_folders(path)
+    folders = _with_manifest(path)
     if not folders:
         remedy = "an interrupted build leaves none: run 'esrdeploy build' again"
         if any(file.suffix in _OUTPUTS for file in path.rglob("*")):
@@ -135,6 +135,11 @@ def _matching(builds: Path, model: str | None) -> list[Path]:
         return folders
     named = [folder for folder in folders if folder.name == model]
     return named or ([Path(model)] if _has_manifest(Path(model)) else [])
+
+
+def _with_manifest(path: Path) -> list[Path]:
+    folders = sorted(manifest.parent for manifest in path.rglob(MANIFEST_NAME))
+    return [folder for folder in folders if folder.name != UNFINISHED_NAME]
 
 
 def _has_manifest(folder: Path) -> bool:
