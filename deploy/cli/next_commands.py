@@ -51,7 +51,7 @@ def next_commands(
     remarks = [] if images is None else ["puts some of those pictures into the bundle"]
     if others:
         verb = "takes" if len(others) == 1 else "take"
-        remarks.append(f"{' and '.join(others)} {verb} its files too")
+        remarks.append(f"{' and '.join(others)} {verb} int8 files of it too")
     packed = _line([*_packed(folder, manifest, asked, images), *own])
     return [*map(_line, lines), f"{packed}  # {'; '.join(remarks)}" if remarks else packed]
 

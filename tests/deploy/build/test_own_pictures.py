@@ -122,7 +122,7 @@ def test_the_build_ends_with_the_commands_that_come_next(own, mine: Path, tiny_x
     several = replace(manifest, options=replace(manifest.options, targets=targets))
     handoff = next_commands(folder, several, None, None)[-1]
     packed = f"esrdeploy handoff --vendor openvino --vendor qnn {folder}"
-    assert handoff == f"{packed}  # rknn and web take its files too"
+    assert handoff == f"{packed}  # rknn and web take int8 files of it too"
     *others, handoff = next_commands(folder, several, None, mine, reported=False)
     assert f"esrdeploy report {folder} --images {mine}" in others
     assert handoff.startswith(f"esrdeploy handoff --vendor openvino --vendor qnn {folder} --images")
