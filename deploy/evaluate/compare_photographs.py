@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -41,6 +41,7 @@ class ComparisonRequest(FileChoice):
         pictures: files, and folders of files.
     """
 
+    command: ClassVar[str] = "compare"
     pictures: Sequence[Path]
 
 
@@ -122,9 +123,6 @@ def compare_photographs(
     """
     photos = [*_photographs(request.pictures)]
     compared = [item for item in find_built_models(request) if item.artifact.precision != "fp32"]
-    maps = [item.manifest.stem for item in compared if item.manifest.network.output == "map"]
-    if maps:
-        raise UsageError(f"{maps[0]} gives a map, no picture; name another build with --model")
     if not compared:
         raise UsageError("found no file to compare with float; build with --precision int8")
     return tuple(

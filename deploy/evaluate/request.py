@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import ClassVar
 
 from calib.digest import sha256_bytes
 from calib.div2k import Pair, evaluation_pairs
@@ -30,12 +31,14 @@ class FileChoice:
     """Which files of which builds.
 
     Attributes:
+        command: that asks, as a refusal names it.
         builds: folder of builds, such as ``dist``.
         models: names of builds at or below it, or their paths; empty for all there are.
         precisions: which files of a build; empty for all.
         targets: which int8 files; empty for all.
     """
 
+    command: ClassVar[str]
     builds: Path = Path("dist")
     models: tuple[str, ...] = ()
     precisions: tuple[ModelPrecision, ...] = ()
@@ -53,6 +56,7 @@ class ScoringRequest(FileChoice):
         count: how many pairs, the first by name; ``None`` for all.
     """
 
+    command: ClassVar[str] = "eval"
     data: Path
     shape: Shape = "fixed"
     whole: bool = False
@@ -80,7 +84,7 @@ def _files_of(folder: Path, manifest: Manifest, request: FileChoice) -> Iterator
     name = folder.name
     if manifest.network.output != "picture" and not request.models:
         return
-    manifest.network.require_picture("eval")
+    manifest.network.require_picture(request.command)
     models = manifest.models()
     for precision in request.precisions:
         if precision not in {item.precision for item in models}:

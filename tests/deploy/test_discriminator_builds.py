@@ -17,6 +17,7 @@ from calib.tile import Tile
 from deploy.artifacts.files import model_file_name
 from deploy.build.calibrate import CalibrationRequest
 from deploy.build.request import BuildRequest
+from deploy.evaluate.compare_photographs import ComparisonRequest
 from deploy.evaluate.request import ScoringRequest, find_built_models
 from deploy.handoff.bundle_zip import opened
 from deploy.handoff.check import check_bundle
@@ -144,6 +145,11 @@ def asked_to_be_scored(built: BuildOutcome, _: BuildRequest) -> object:
     return find_built_models(ScoringRequest(out, builds=out, models=(built.folder.name,)))
 
 
+def asked_to_be_compared(built: BuildOutcome, _: BuildRequest) -> object:
+    out = built.folder.parent
+    return find_built_models(ComparisonRequest((), builds=out, models=(built.folder.name,)))
+
+
 def asked_to_take_bytes(_: BuildOutcome, request: BuildRequest) -> object:
     return build_model(replace(request, form=Form("uint8")), Silent())
 
@@ -161,6 +167,7 @@ def asked_to_be_x4plus(_: BuildOutcome, request: BuildRequest) -> object:
     [
         (asked_to_enlarge, "one value for each pixel; upscale needs a network"),
         (asked_to_be_scored, "one value for each pixel; eval needs a network"),
+        (asked_to_be_compared, "one value for each pixel; compare needs a network"),
         (asked_to_take_bytes, "forms are of pictures on both ends"),
         (asked_for_odd_sides, "needs sides that 8 divides; choose 64x48"),
         (asked_to_be_x4plus, "is a discriminator, the critic of a network's training"),
