@@ -115,27 +115,32 @@ class SizedNetwork:
         stages, needs = self._stages, self._needs
         if stages is None or needs is None or min(size.sides) < FEWEST_PX * stages.shrink:
             return self._load(self._sized(size))
-        part = Fraction(1, stages.shrink)
         entering = Size(*(side // stages.shrink for side in size.sides))
-        with ThreadPoolExecutor(1) as pool:  # a runtime compiles for a second or two
-            resized = resized_model(stages.trunk, *size.sides, part)
-            trunk = pool.submit(self._load, resized)
-            head = self._loaded_head(entering, stages, needs.head_pixels)
-            run_trunk = trunk.result()
-        return lambda network_input: head(run_trunk(network_input))
-
-    def _loaded_head(self, entering: Size, stages: Stages, most_pixels: float) -> Runner:
-        """Load the head for tiles of a tensor that enters it, of a size."""
-        tile = choose_tile(*entering.sides, lambda _: most_pixels, margin_px=stages.reach_px)
-        tile = Size(*map(min, tile.sides, entering.sides))
+        tile = _head_tile(entering, stages, needs.head_pixels)
         scale = self.scale * stages.shrink
-        head = self._load_head(resized_model(stages.head, *tile.sides, scale))
-        return in_tiles(head, tile, stages.reach_px, scale)
+        # A runtime compiles on one core: the head while the trunk already draws on the others.
+        pool = ThreadPoolExecutor(1)
+        resized = pool.submit(resized_model, stages.head, *tile.sides, scale)
+        run_trunk = self._load(resized_model(stages.trunk, *size.sides, Fraction(1, stages.shrink)))
+        head = pool.submit(lambda: self._load_head(resized.result()))
+        pool.shutdown(wait=False)
+
+        def run(network_input: Float32) -> Float32:
+            drawn = run_trunk(network_input)
+            return in_tiles(head.result(), tile, stages.reach_px, scale)(drawn)
+
+        return run
 
     def _sized(self, size: Size) -> onnx.ModelProto:
         if size == self._built:
             return self._index.model
         return resized_model(self._index, *size.sides, self.scale)
+
+
+def _head_tile(entering: Size, stages: Stages, most_pixels: float) -> Size:
+    """Return the tiles in which the head runs over a tensor that enters it, of a size."""
+    tile = choose_tile(*entering.sides, lambda _: most_pixels, margin_px=stages.reach_px)
+    return Size(*map(min, tile.sides, entering.sides))
 
 
 def _why_fixed(index: GraphIndex) -> tuple[str, int]:
