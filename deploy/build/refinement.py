@@ -51,7 +51,8 @@ def refined(  # noqa: PLR0913  # what is learned from, and where
             judges.record(),
             lambda graph, chosen: _parity_db(graph, chosen, held_out),
         )
-        with progress.stage(f"refining {target} on {where}", total_steps(where)) as advance:
+        steps = total_steps(prepared.index, where)
+        with progress.stage(f"refining {target} on {where}", steps) as advance:
             return refine(prepared, table, weights, examples, where, advance)
 
     held_out = pictures.inputs(judges)

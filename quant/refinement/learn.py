@@ -2,11 +2,11 @@
 
 Small crops of the calibration pictures are drawn by both, and Adam follows the gradient of
 
-    mean over pixels of (seen quantized - seen float)^2
+    root of the mean over pixels of (seen quantized - seen float)^2
 
 through every rounding (quant/refinement/fake_quantize.py), with rates that fall to 0 along half a
 cosine. Each kind of what is learned moves in a unit of its own, so that one rate serves all layers
-(quant/refinement/network.py).
+(quant/refinement/network.py). The root lets a quiet crop count beside a busy one, as decibels do.
 
 On the CPU each crop of a batch is one thread's, and gradients are added in the order of the crops:
 the result does not depend on the number of cores.
@@ -28,6 +28,8 @@ from quant.refinement.limits import hold_weights
 from quant.refinement.network import TorchNetwork
 
 _BETAS = 0.9, 0.99
+# Keeps the gradient of a root finite: 90 dB.
+_NOTHING = 1e-9
 # A crop of x4plus holds more than a gigabyte for its gradient.
 _MOST_WORKERS = 2
 
@@ -104,7 +106,8 @@ def learn(
         found = torch.autograd.grad(loss, tensors, allow_unused=True, materialize_grads=True)
         return float(loss.detach()), found
 
-    with _deterministic(device), ThreadPoolExecutor(_workers(schedule.batch, device)) as pool:
+    workers = _workers(schedule.batch, device)  # counted before each gets one thread
+    with _deterministic(device), ThreadPoolExecutor(workers) as pool:
         for _ in range(schedule.steps):
             batch = [next(crops) for _ in range(schedule.batch)]
             found = list(pool.map(share, batch if device == "cpu" else [torch.cat(batch)]))
@@ -121,7 +124,8 @@ def learn(
 def _loss(network: TorchNetwork, kind: OutputKind, crops: torch.Tensor) -> torch.Tensor:
     with torch.no_grad():
         expected = _seen(network.draw(crops, quantized=False), kind)
-    return torch.mean((_seen(network.draw(crops, quantized=True), kind) - expected) ** 2)
+    away = _seen(network.draw(crops, quantized=True), kind) - expected
+    return torch.sqrt(away.square().mean(dim=(1, 2, 3)) + _NOTHING).mean()
 
 
 def _seen(output: torch.Tensor, kind: OutputKind) -> torch.Tensor:

@@ -22,7 +22,13 @@ from quant.refinement.learn import Rates, Schedule, learn
 from quant.refinement.network import TorchNetwork
 from quant.refinement.operators import require_refinable
 from quant.refinement.recorded_scales import Refined, free_grids, with_learned_scales
-from quant.refinement.refine import Examples, find_device, refine
+from quant.refinement.refine import (
+    Examples,
+    find_device,
+    refine,
+    stages_of,
+    total_steps,
+)
 from quant.rounding.recorded_codes import record_rounding, rounding_faults, stored_weights
 from quant.rounding.round_weights import round_weights
 from quant.targets import PROFILES, find_profile
@@ -88,6 +94,17 @@ def test_torch_draws_what_the_file_does(case: Case, target: str) -> None:
     assert np.abs(drawn[True] - drawn[False]).max() > 1e-4
 
 
+def test_a_small_network_learns_from_more_crops(
+    compact: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = GraphIndex(compact)
+    (small,) = stages_of(index, "cpu").values()
+    monkeypatch.setattr(refinement, "_SMALL", 0)
+    (large,) = stages_of(index, "cpu").values()
+    assert small.crops == 2.5 * large.crops
+    assert total_steps(index, "cpu") == large.steps > 100
+
+
 def test_learning_lowers_the_loss(
     compact: onnx.ModelProto, compact_table: CalibrationTable
 ) -> None:
@@ -99,7 +116,7 @@ def test_learning_lowers_the_loss(
     fast = Schedule(8, 48, 2, replace(ALL, activations=2e-2))
     losses = learn(network, "map", pictures(compact), fast)
     assert len(losses) == 24
-    assert np.mean(losses[-6:]) < 0.8 * np.mean(losses[:6])
+    assert np.mean(losses[-6:]) < 0.9 * np.mean(losses[:6])  # 0.8 of the square
 
 
 @pytest.mark.parametrize("target", ["ort", "tensorrt", "tensorrt-10"])
