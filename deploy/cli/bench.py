@@ -58,13 +58,14 @@ def bench(
 ) -> None:
     """Measure latency, throughput, load time, memory and size of a build's files, by turns."""
     from calib.tile import Tile
+    from deploy.network.known_models import model_name
     from deploy.runtime.backends import BACKENDS
     from deploy.runtime.cpu import this_machine
     from deploy.upscale.bench import BenchRequest, measure, not_measured
 
     request = BenchRequest(
         builds,
-        model,
+        None if model is None else model_name(model),
         backends=tuple(name for name in BACKENDS if RuntimeChoice(name) in (backend or ())),
         tiles=tuple(Tile.parse(text).size for text in dict.fromkeys(tile or ())),
         threads=tuple(dict.fromkeys(threads or ())),

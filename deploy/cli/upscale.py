@@ -119,6 +119,7 @@ def upscale(
     as_json: AsJson = False,
 ) -> None:
     """Enlarge a picture, a clip, or all of a folder; exit 1 if one of a folder fails."""
+    from deploy.network.known_models import model_name
     from deploy.upscale.memory import MEMORY_MB
     from deploy.upscale.request import UpscaleRequest
     from deploy.upscale.run import upscale_pictures
@@ -128,7 +129,7 @@ def upscale(
         source,
         out,
         builds=builds,
-        model=model,
+        model=None if model is None else model_name(model),
         precision=None if precision is None else lowest([precision]),
         fast=fast,
         backend=backend,
