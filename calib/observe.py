@@ -65,7 +65,6 @@ class SegmentedGraph:
                 segment_model(index, segment),
                 optimized=optimized,
                 threads=threads,
-                shared_arena=True,
             )
             for segment in segments
         ]

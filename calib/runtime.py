@@ -37,6 +37,9 @@ _LOG_OFF = 4  # what it would log as an error is raised as one
 class Session:
     """One loaded model, on the CPU execution provider unless another is named.
 
+    All of a process take memory from one arena, so that several of them, one after the other, need
+    no more than the largest. It keeps what it once took.
+
     Args:
         model: a serialized or parsed ONNX model, or the path of one.
         optimized: run with all graph optimizations, or with none.
@@ -44,15 +47,13 @@ class Session:
         config: further onnxruntime session entries, such as
             ``{"session.x64quantprecision": "1"}``.
         save_optimized: where onnxruntime writes the graph it made of the model, if anywhere.
-        shared_arena: take memory from one arena that all such sessions of the process share, so
-            that a chain of them needs no more than its largest member.
         provider: the execution provider; what it does not compute runs on the CPU.
 
     Raises:
         GraphError: onnxruntime refuses the model.
     """
 
-    def __init__(  # noqa: PLR0913  # six of them have defaults
+    def __init__(  # noqa: PLR0913  # five of them have defaults
         self,
         model: onnx.ModelProto | bytes | Path,
         *,
@@ -60,7 +61,6 @@ class Session:
         threads: int | None = None,
         config: Mapping[str, str] | None = None,
         save_optimized: Path | None = None,
-        shared_arena: bool = False,
         provider: str = _CPU,
     ) -> None:
         options = ort.SessionOptions()
@@ -75,9 +75,8 @@ class Session:
         options.enable_mem_pattern = False
         # Idle workers would otherwise spin and take the cores from numpy between two runs.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        if shared_arena:
-            _register_arena()
-            options.add_session_config_entry("session.use_env_allocators", "1")
+        _register_arena()
+        options.add_session_config_entry("session.use_env_allocators", "1")
         for key, value in (config or {}).items():
             options.add_session_config_entry(key, value)
         if save_optimized is not None:

@@ -14,14 +14,13 @@ Runner = Callable[[Float32], Float32]
 """Maps an input [K, 3, H, W] in [0, 1] to an output [K, 3, H*scale, W*scale], for any K."""
 
 
-def model_runner(  # noqa: PLR0913  # five of them have defaults
+def model_runner(
     model: onnx.ModelProto | bytes | Path,
     *,
     optimized: bool,
     threads: int | None = None,
     config: Mapping[str, str] | None = None,
     provider: str = "CPUExecutionProvider",
-    shared_arena: bool = False,
 ) -> Runner:
     """Load a model and return the function it computes.
 
@@ -31,7 +30,6 @@ def model_runner(  # noqa: PLR0913  # five of them have defaults
         threads: for the runtime; ``None`` takes every core.
         config: further entries of the runtime's session configuration.
         provider: execution provider of onnxruntime.
-        shared_arena: see :class:`calib.runtime.Session`.
 
     Raises:
         GraphError: the runtime refuses the model, or its metadata state no form of pictures.
@@ -42,7 +40,6 @@ def model_runner(  # noqa: PLR0913  # five of them have defaults
         threads=threads,
         config=config,
         provider=provider,
-        shared_arena=shared_arena,
     )
     (input_name,), (output_name,) = session.inputs, session.outputs
     batch = session.input_shapes[input_name][0]

@@ -59,8 +59,8 @@ def loader(
     Raises:
         UsageError: the provider is not known, not installed, or of another runtime.
     """
-    if provider is None and backend == "ort":  # of a network in two stages one runs at a time
-        return lambda model: model_runner(model, optimized=True, threads=threads, shared_arena=True)
+    if provider is None and backend == "ort":
+        return lambda model: model_runner(model, optimized=True, threads=threads)
     if provider is None:
         config = _FLOAT32 if float32 else {}
         return lambda model: backend_runner(backend, model, config, threads, kept)

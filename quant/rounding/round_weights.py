@@ -140,9 +140,7 @@ class _Walk:
     def _run(self, segment: Segment, states: list[dict[str, AnyArray]]) -> None:
         """Add what a segment makes of each image to the image's state."""
         workers, threads = shares(len(states), self.threads)
-        session = Session(
-            segment_model(self.index, segment), optimized=True, threads=threads, shared_arena=True
-        )
+        session = Session(segment_model(self.index, segment), optimized=True, threads=threads)
 
         def made(state: dict[str, AnyArray]) -> dict[str, AnyArray]:
             return session.run({name: state[name] for name in segment.inputs}, segment.outputs)
