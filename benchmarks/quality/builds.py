@@ -29,6 +29,7 @@ SETTINGS = {
     "npu": ("qnn", "qnn-w8a16"),
     "ort": ("ort",),
     "qnn": ("qnn",),
+    "tensorrt": ("tensorrt",),
 }
 """Targets by what the build is called; ``full-integer`` adds that option."""
 
