@@ -61,11 +61,7 @@ class SegmentedGraph:
         self._ends = [(segment.inputs, segment.outputs) for segment in segments]
         self._last_reader = {name: at for at, ends in enumerate(self._ends) for name in ends[0]}
         self._sessions = [
-            Session(
-                segment_model(index, segment),
-                optimized=optimized,
-                threads=threads,
-            )
+            Session(segment_model(index, segment), optimized=optimized, threads=threads)
             for segment in segments
         ]
 

@@ -59,10 +59,8 @@ def loader(
     Raises:
         UsageError: the provider is not known, not installed, or of another runtime.
     """
-    if provider is None and backend == "ort":
-        return lambda model: model_runner(model, optimized=True, threads=threads)
     if provider is None:
-        config = _FLOAT32 if float32 else {}
+        config = _FLOAT32 if float32 and backend == "openvino" else {}
         return lambda model: backend_runner(backend, model, config, threads, kept)
     if provider not in PROVIDERS:
         raise UsageError(f"found --provider {provider}; expected one of {', '.join(PROVIDERS)}")
