@@ -60,12 +60,13 @@ def stages_of(index: GraphIndex, device: Device) -> dict[str, Schedule]:
     (entry,) = index.inputs
     shape = index.shape(entry)
     assert shape is not None  # exported with fixed dimensions
+    pixels = math.prod(shape) // shape[1]  # of all pictures of a batch
     total = sum(
         multiplications(index, node)
         for node in index.nodes
         if node.op_type in {"Conv", "ConvTranspose"}
     )
-    share = _OF_SMALL if total < _SMALL * shape[2] * shape[3] else 1.0
+    share = _OF_SMALL if total < _SMALL * pixels else 1.0
     return {
         name: replace(schedule, crops=int(schedule.crops * share))
         for name, schedule in STAGES[device].items()

@@ -12,7 +12,9 @@ from calib.errors import GraphError, UsageError
 from calib.graph import GraphIndex
 from calib.runtime import Session
 from calib.table import CalibrationTable
+from quant.analysis.multiplications import multiplications
 from quant.passes.prepared import PreparedGraph
+from quant.passes.rebatch import with_batch
 from quant.plan import QuantOptions
 from quant.planner import plan_graph
 from quant.qdq.emit import emit_qdq
@@ -103,6 +105,17 @@ def test_a_small_network_learns_from_more_crops(
     (large,) = stages_of(index, "cpu").values()
     assert small.crops == 2.5 * large.crops
     assert total_steps(index, "cpu") == large.steps > 100
+
+
+def test_a_batch_is_no_larger_network(
+    compact: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = GraphIndex(compact)
+    _, _, height, width = index.shape("input") or ()
+    total = sum(multiplications(index, node) for node in index.nodes if node.op_type == "Conv")
+    monkeypatch.setattr(refinement, "_SMALL", 2 * total / (height * width))
+    batched = GraphIndex(with_batch(compact, 4))
+    assert stages_of(batched, "cpu") == stages_of(index, "cpu") != refinement.STAGES["cpu"]
 
 
 def test_learning_lowers_the_loss(
