@@ -25,6 +25,7 @@ from quant.analysis.scale_absorbers import residual_scales
 from quant.analysis.tensor_distributions import ObservationRules, TensorDistributions
 from quant.analysis.topology import Part, Topology
 from quant.fp16.range import require_half
+from quant.numerics.clipping_weights import clipping_weight
 from quant.numerics.saturation_limits import SaturationLimits
 from quant.passes.equalize import (
     ROUNDED_TRUNK_EXPONENT,
@@ -163,9 +164,13 @@ def _equalized(
         ObservationRules(Topology(GraphIndex(model))), table.tensors, folded.tensors
     )
     exponent = TRUNK_EXPONENT if equalization == "all" else 0.0
-    grids = Grids(profile.symmetric, profile.pair_before_activation == "needed")
-    rounded = trunk == "int8" and equalization == "all" and bool(trunks(model))
-    if profile.convolution == "int8" and (grids.symmetric or (rounded and grids.before_activation)):
+    before = profile.pair_before_activation == "needed"
+    joined = equalization == "all" and bool(trunks(model))
+    rounded = joined and trunk == "int8"
+    added_in_float = joined and trunk == "float"
+    grids = Grids(profile.symmetric, before, clipping_weight(trunk_in_float=added_in_float))
+    by_steps = grids.symmetric or added_in_float or (rounded and before)
+    if profile.convolution == "int8" and by_steps:
         found = eight_bit_magnitudes(model, distributions, grids, trunk_rounded=rounded)
         exponent = ROUNDED_TRUNK_EXPONENT if rounded else exponent
     else:

@@ -26,10 +26,12 @@ class Grids:
         symmetric: their zero point is in the middle.
         before_activation: a convolution's output is quantized before its activation too, and not
             only behind it.
+        clipping_weight: how much worse a squared error of clipping is than one of rounding.
     """
 
     symmetric: bool
     before_activation: bool
+    clipping_weight: float = 1.0
 
 
 def step_errors(distributions: TensorDistributions, tensor: str, grids: Grids) -> StepErrors | None:
@@ -42,7 +44,13 @@ def step_errors(distributions: TensorDistributions, tensor: str, grids: Grids) -
         return None
     values, counts, slopes = seen
     slopes = slopes if grids.before_activation else np.ones(len(slopes))
-    return StepErrors.of(values, counts, slopes, symmetric=grids.symmetric)
+    return StepErrors.of(
+        values,
+        counts,
+        slopes,
+        symmetric=grids.symmetric,
+        clipping_weight=grids.clipping_weight,
+    )
 
 
 def _behind_activation(

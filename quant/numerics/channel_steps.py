@@ -3,11 +3,12 @@
 A channel with values v, of probabilities p(v), on a grid of step s whose zero point lies at the
 share z of its 255 steps:
 
-    E(z, s) = s^2/12 + sum over v > (1 - z) 255 s of p(v) (v - (1 - z) 255 s)^2
-                     + sum over v < -z 255 s a of p(v) (v + z 255 s a)^2
+    E(z, s) = s^2/12 + c * sum over v > (1 - z) 255 s of p(v) (v - (1 - z) 255 s)^2
+                     + c * sum over v < -z 255 s a of p(v) (v + z 255 s a)^2
 
 ``a`` is 1, or the channel's slope of the activation behind the grid if v are its outputs: what is
-clipped before it is missing by that much less behind it.
+clipped before it is missing by that much less behind it. ``c`` says how much worse clipping is than
+rounding (quant/numerics/clipping_weights.py).
 
 Channels of one tensor share the zero point, and a step each of them gets by being rescaled
 (quant/passes/equalize.py). Steps are powers of ``2**(1 / STEPS_PER_OCTAVE)``, told by their
@@ -47,7 +48,13 @@ class StepErrors:
 
     @classmethod
     def of(
-        cls, values: Float64, counts: Float64, slopes: Float64, *, symmetric: bool
+        cls,
+        values: Float64,
+        counts: Float64,
+        slopes: Float64,
+        *,
+        symmetric: bool,
+        clipping_weight: float = 1.0,
     ) -> "StepErrors":
         """Measure the channels of a tensor on every grid of the ladder.
 
@@ -57,6 +64,7 @@ class StepErrors:
             slopes: float64 ``[C]``, of the activation behind the grid, whose outputs the values
                 are, not negative; 1 where there is none.
             symmetric: the zero point is in the middle.
+            clipping_weight: how much worse a squared error of clipping is than one of rounding.
         """
         reach = _reach(values, slopes)
         smallest = max(float(reach.max()) * _SMALLEST_SHARE, _SMALLEST)
@@ -70,7 +78,7 @@ class StepErrors:
             clipping_error(v, p, highs) + clipping_error(-v[::-1], p[::-1], lows * a)
             for v, p, a in zip(values, shares, slopes, strict=True)
         ]
-        errors = np.stack(clipped, axis=1) + np.square(steps) / 12.0
+        errors = clipping_weight * np.stack(clipped, axis=1) + np.square(steps) / 12.0
         return cls(first, errors, reach > smallest)
 
     @property

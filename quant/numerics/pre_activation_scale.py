@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from calib.arrays import Float64
-from quant.numerics.affine import IntegerType, affine_parameters
+from quant.numerics.affine import IntegerType, affine_parameters, covered_range
 from quant.numerics.distribution import Distribution, least_squares_range
 
 # Scales tried between the output's, on which the second rounding adds nothing, and the inputs' own.
@@ -62,13 +62,14 @@ class Activated:
         return cls(inputs, slopes, np.where(inputs < 0.0, inputs * slopes, inputs), counts)
 
 
-def choose_before_activation(
+def choose_before_activation(  # noqa: PLR0913  # both grids and what they hold
     activated: Distribution,
     slope: float,
     integer: IntegerType,
     output: Affine | None,
     *,
     symmetric: bool,
+    clipping_weight: float = 1.0,
 ) -> Affine:
     """Return the parameters of the QDQ pair before a LeakyReLU with the least chain error.
 
@@ -78,18 +79,33 @@ def choose_before_activation(
         integer: type of the quantized values, before and after.
         output: parameters of the pair behind the LeakyReLU; ``None`` if there is none.
         symmetric: zero points must be 0.
+        clipping_weight: how much worse a squared error of clipping is than one of rounding.
     """
-    low, high = least_squares_range(activated, integer, symmetric=symmetric, negative_gain=slope)
+    low, high = least_squares_range(
+        activated,
+        integer,
+        symmetric=symmetric,
+        negative_gain=slope,
+        clipping_weight=clipping_weight,
+    )
     free = Affine(*affine_parameters(low / slope, high, integer, symmetric=symmetric))
     if output is None:
         return free
     candidates = [free, *_all_over(output.scale, integer, symmetric=symmetric)]
-    errors = chain_errors(activated, slope, integer, candidates, output)
+    errors = chain_errors(
+        activated, slope, integer, candidates, output, clipping_weight=clipping_weight
+    )
     return candidates[int(np.argmin(errors))]
 
 
-def choose_before_slopes(
-    activated: Activated, free: Affine, integer: IntegerType, output: Affine, *, symmetric: bool
+def choose_before_slopes(  # noqa: PLR0913  # both grids and what they hold
+    activated: Activated,
+    free: Affine,
+    integer: IntegerType,
+    output: Affine,
+    *,
+    symmetric: bool,
+    clipping_weight: float = 1.0,
 ) -> Affine:
     """Return the parameters of the QDQ pair before a PReLU or ReLU with the least chain error.
 
@@ -99,6 +115,7 @@ def choose_before_slopes(
         integer: type of the quantized values, before and after.
         output: parameters of the pair behind the activation.
         symmetric: zero points must be 0.
+        clipping_weight: how much worse a squared error of clipping is than one of rounding.
     """
     octaves = np.log2(free.scale / output.scale) if output.scale < free.scale else 0.0
     steps = np.arange(1, np.ceil(octaves * _STEPS_PER_OCTAVE)) / _STEPS_PER_OCTAVE
@@ -106,7 +123,9 @@ def choose_before_slopes(
     candidates = [free]
     for scale in (output.scale, *wider):
         candidates += _all_over(scale, integer, symmetric=symmetric)
-    errors = activated_errors(activated, integer, candidates, output)
+    errors = activated_errors(
+        activated, integer, candidates, output, clipping_weight=clipping_weight
+    )
     return candidates[int(np.argmin(errors))]
 
 
@@ -117,12 +136,14 @@ def _all_over(scale: float, integer: IntegerType, *, symmetric: bool) -> Iterato
         yield Affine(scale, zero_point)
 
 
-def chain_errors(
+def chain_errors(  # noqa: PLR0913  # both grids and what they hold
     activated: Distribution,
     slope: float,
     integer: IntegerType,
     befores: Sequence[Affine],
     output: Affine,
+    *,
+    clipping_weight: float = 1.0,
 ) -> Float64:
     """Return the mean squared error of both QDQ pairs and the LeakyReLU between them.
 
@@ -132,17 +153,23 @@ def chain_errors(
         integer: type of the quantized values, before and after.
         befores: what to try for the pair before.
         output: parameters of the pair behind.
+        clipping_weight: by how much an error counts more where either pair clips.
 
     Returns:
         One error for each of ``befores``.
     """
     inputs = np.where(activated.values < 0.0, activated.values / slope, activated.values)
     both = Activated(inputs, slope, activated.values, activated.counts)
-    return activated_errors(both, integer, befores, output)
+    return activated_errors(both, integer, befores, output, clipping_weight=clipping_weight)
 
 
 def activated_errors(
-    activated: Activated, integer: IntegerType, befores: Sequence[Affine], output: Affine
+    activated: Activated,
+    integer: IntegerType,
+    befores: Sequence[Affine],
+    output: Affine,
+    *,
+    clipping_weight: float = 1.0,
 ) -> Float64:
     """Return the mean squared error of both QDQ pairs and the activation between them.
 
@@ -151,6 +178,7 @@ def activated_errors(
         integer: type of the quantized values, before and after.
         befores: what to try for the pair before.
         output: parameters of the pair behind.
+        clipping_weight: by how much an error counts more where either pair clips.
 
     Returns:
         One error for each of ``befores``.
@@ -161,6 +189,11 @@ def activated_errors(
     rounded = np.clip(np.rint(activated.inputs / scales), lowest, highest) * scales
     activation = np.where(rounded < 0.0, rounded * activated.slopes, rounded)
     squared = (round_trip(activation, output, integer) - activated.outputs) ** 2
+    if clipping_weight != 1.0:
+        low, high = covered_range(output.scale, output.zero_point, integer)
+        before = (activated.inputs < lowest * scales) | (activated.inputs > highest * scales)
+        behind = (activated.outputs < low) | (activated.outputs > high)
+        squared = np.where(before | behind, clipping_weight * squared, squared)
     errors: Float64 = squared @ activated.counts / activated.counts.sum()
     return errors
 

@@ -56,8 +56,7 @@ def choose_shared(
         integer: type of the quantized values.
         symmetric: the zero point must be 0.
         minimum_range: smallest width that the quantized range must span.
-        clipping_weight: how much worse a squared error of clipping is than one of rounding, in
-            plain tensors.
+        clipping_weight: how much worse a squared error of clipping is than one of rounding.
     """
     merged = merge(member.values for member in members)
     low, high = least_squares_range(
@@ -104,7 +103,10 @@ def _error(
         weights = np.where(within, 1.0, clipping_weight) * values.counts
         return float(np.dot(squared, weights) / values.counts.sum())
     befores = [shared] if symmetric else list(_befores(shared.scale, integer))
-    return float(chain_errors(values, member.slope, integer, befores, shared).min())
+    errors = chain_errors(
+        values, member.slope, integer, befores, shared, clipping_weight=clipping_weight
+    )
+    return float(errors.min())
 
 
 def _befores(scale: float, integer: IntegerType) -> Iterator[Affine]:

@@ -4,9 +4,9 @@
    so that moving and concatenating requantize nothing. A Concat's reader sees all its inputs on one
    grid anyway: a finer scale on an input would only be rounded once more.
 2. Each group's range is the one of least squared error over its merged distribution, or a forced
-   percentile; those of pictures, taken and given, are [0, 1]. Where 8 bits border on a float trunk,
-   clipping counts for more (``CLIPPING_WEIGHT``). The scale is moved to the nearest that a file of
-   the target can hold.
+   percentile; those of pictures, taken and given, are [0, 1]. Beside a float trunk clipping counts
+   for more than rounding (quant/numerics/clipping_weights.py). The scale is moved to the nearest
+   that a file of the target can hold.
 3. The QDQ pair before an activation is chosen last, against the pair behind it
    (quant/numerics/pre_activation_scale.py).
 """
@@ -22,6 +22,7 @@ from quant.analysis.activation_slopes import activated_values, clipped_share, sl
 from quant.analysis.tensor_distributions import PINNED_RANGE, TensorDistributions, leaky_slope
 from quant.analysis.topology import MOVERS
 from quant.numerics.affine import IntegerType, affine_parameters, covered_range
+from quant.numerics.clipping_weights import ALIKE, BORDER_ON_FLOAT, clipping_weight
 from quant.numerics.distribution import merge
 from quant.numerics.half import stored_scale
 from quant.numerics.pre_activation_scale import (
@@ -34,14 +35,6 @@ from quant.plan import EdgeQuant, QuantOptions
 from quant.planning.qdq_placement import Edge, Placement
 
 _PERCENTILE_DIGITS = 6
-# Weight of the squared error of clipping beside that of rounding, for a tensor with a grid to
-# itself where 8 bits border on float: the ends of residual branches, and the trunk as the last
-# convolution of the body reads it. All that the network adds up passes there. Rounding errors of
-# one block and the next partly cancel in a float sum; what is clipped is missing for good, and most
-# of it in pictures that reach beyond those calibrated on. Parity in dB on seven DIV2K pairs,
-# weights in float, target ort, with 1, 5 and 10: x4plus 36.65, 37.23, 37.23, x4plus-anime-6b 39.20,
-# 39.46, 39.60. Elsewhere 1 is best or near it: with --full-integer, 10 loses 0.6 on the second.
-CLIPPING_WEIGHT = 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +62,10 @@ class EdgePlanner:
             if activation is not None:
                 planned[edge.name] = self._plan_before_activation(edge, activation, planned)
         return {edge.name: planned[edge.name] for edge in self.placement.edges}
+
+    @cached_property
+    def _clipping_weight(self) -> float:
+        return clipping_weight(trunk_in_float=self.placement.parts["trunk"] == "float")
 
     @cached_property
     def _groups(self) -> dict[str, list[Edge]]:
@@ -159,9 +156,12 @@ class EdgePlanner:
         made = [edge for edge in members if not self._is_join(edge.tensor)] or members
         tensors = dict.fromkeys(edge.tensor for edge in made)
         profile = self.placement.profile
-        weight, rule = 1.0, "least squares"
+        weight = ALIKE
         if self._borders_on_float(made):
-            weight, rule = CLIPPING_WEIGHT, f"{rule}, clipping weighs {CLIPPING_WEIGHT:g}"
+            weight = BORDER_ON_FLOAT
+        elif len(tensors) > 1:
+            weight = self._clipping_weight
+        rule = "least squares" + ("" if weight == ALIKE else f", clipping weighs {weight:g}")
         affine = choose_shared(
             [
                 Member(self.distributions.distribution(name), self._slope_before(name))
@@ -233,10 +233,22 @@ class EdgePlanner:
         if output is not None and slopes is not None:
             free, _ = self._searched([edge], integer)
             values = activated_values(self.distributions, edge.tensor, slopes)
-            return choose_before_slopes(values, free, integer, output, symmetric=symmetric)
+            return choose_before_slopes(
+                values,
+                free,
+                integer,
+                output,
+                symmetric=symmetric,
+                clipping_weight=self._clipping_weight,
+            )
         made = self.distributions.distribution(activation.output[0])
         return choose_before_activation(
-            made, leaky_slope(activation), integer, output, symmetric=symmetric
+            made,
+            leaky_slope(activation),
+            integer,
+            output,
+            symmetric=symmetric,
+            clipping_weight=self._clipping_weight,
         )
 
 

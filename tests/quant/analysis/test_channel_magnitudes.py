@@ -96,8 +96,10 @@ def test_a_trunk_that_is_rounded_is_equalized_further(
 @pytest.mark.parametrize(
     ("target", "network", "by_steps"),
     [
-        ("ort", "residual", False),
-        ("openvino", "residual", False),
+        ("ort", "compact", False),
+        ("openvino", "compact", False),
+        ("ort", "residual", True),
+        ("openvino", "residual", True),
         ("qnn-w8a16", "residual", False),
         ("qnn", "compact", False),
         ("qnn", "residual", True),

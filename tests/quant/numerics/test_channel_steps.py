@@ -68,6 +68,18 @@ def test_one_value_in_a_million_is_not_covered() -> None:
     assert step_of(spoiled.best[0]) < 0.6 * covering
 
 
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_the_more_clipping_weighs_the_more_a_step_covers(symmetric: bool) -> None:
+    values, ones = np.sort(np.random.default_rng(0).standard_t(4, 200_000))[np.newaxis], np.ones(1)
+    counts = np.ones_like(values)
+    found = [
+        StepErrors.of(values, counts, ones, symmetric=symmetric, clipping_weight=weight).best[0]
+        for weight in (1.0, 4.0, 1e6)
+    ]
+    assert found[0] < found[1] < found[2]
+    assert not symmetric or 127.5 * step_of(found[2]) > 0.99 * np.abs(values).max()
+
+
 def test_beyond_the_ladder_no_step_is_better() -> None:
     errors = channels(normal())
     ends = [errors.first, errors.first + errors.errors.shape[2] - 1]

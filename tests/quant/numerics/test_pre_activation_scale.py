@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quant.numerics.affine import INTEGER_TYPES, IntegerType, affine_parameters
+from quant.numerics.affine import INTEGER_TYPES, IntegerType, affine_parameters, covered_range
 from quant.numerics.distribution import Distribution
 from quant.numerics.pre_activation_scale import (
     Affine,
@@ -44,22 +44,31 @@ def leaky(value: float, slope: float) -> float:
     return slope * value if value < 0 else value
 
 
-def chain_by_hand(made: Distribution, slope: float, before: Affine, behind: Affine) -> float:
+def clips(value: float, affine: Affine) -> bool:
+    low, high = covered_range(affine.scale, affine.zero_point, UINT8)
+    return not low <= value <= high
+
+
+def chain_by_hand(
+    made: Distribution, slope: float, before: Affine, behind: Affine, weight: float
+) -> float:
     total = 0.0
     for value, count in zip(made.values.tolist(), made.counts.tolist(), strict=True):
         entered = value / slope if value < 0 else value
         left = pair(leaky(pair(entered, before, UINT8), slope), behind, UINT8)
-        total += count * (left - value) ** 2
+        counted = weight if clips(entered, before) or clips(value, behind) else 1.0
+        total += counted * count * (left - value) ** 2
     return total / made.counts.sum()
 
 
-@given(counted, st.floats(0.01, 1.0), affines, affines)
+@given(counted, st.floats(0.01, 1.0), affines, affines, st.sampled_from([1.0, 4.0]))
 def test_the_error_of_a_chain_is_that_of_its_values_one_by_one(
-    values, slope, before, behind
+    values, slope, before, behind, weight
 ) -> None:
     made = distribution(*(np.array(column, np.float64) for column in zip(*values, strict=True)))
-    (found,) = chain_errors(made, slope, UINT8, [before], behind)
-    assert found == pytest.approx(chain_by_hand(made, slope, before, behind), abs=1e-9)
+    (found,) = chain_errors(made, slope, UINT8, [before], behind, clipping_weight=weight)
+    by_hand = chain_by_hand(made, slope, before, behind, weight)
+    assert found == pytest.approx(by_hand, abs=1e-9)
 
 
 @given(st.lists(st.floats(-1e3, 1e3), min_size=1), affines, st.sampled_from([UINT8, INT8]))

@@ -98,7 +98,7 @@ def test_clipping_weighs_more_at_the_end_of_a_branch_into_a_float_trunk(
     options, wider, residual, residual_table, monkeypatch
 ) -> None:
     chosen = plan_for(residual, residual_table, "ort", **options).edges
-    monkeypatch.setattr(activation_scales, "CLIPPING_WEIGHT", 1e-3)
+    monkeypatch.setattr(activation_scales, "BORDER_ON_FLOAT", 1e-3)
     careless = plan_for(residual, residual_table, "ort", **options).edges
     assert (chosen["branch"].scale > careless["branch"].scale) is wider
     assert chosen["feat"] == careless["feat"]

@@ -1,0 +1,54 @@
+"""Where clipping counts for more than rounding: wherever a trunk is added up in float."""
+
+from collections.abc import Mapping
+
+import onnx
+import pytest
+
+from calib.table import CalibrationTable
+from quant.numerics import clipping_weights
+from quant.plan import EdgeQuant, QuantOptions
+from quant.targets import PROFILES
+from tests.quant.by_model import make_plan
+
+OPTIONS = ({}, {"trunk": "int8"}, {"full_integer": True})
+TRUNK_IN_FLOAT = [
+    (target, options)
+    for target, profile in PROFILES.items()
+    for options in OPTIONS
+    if profile.trunk == "float" and not options
+]
+ROUNDED = [
+    (target, options)
+    for target, profile in PROFILES.items()
+    for options in OPTIONS
+    if (target, options) not in TRUNK_IN_FLOAT
+    and options.get("trunk", "int8") in profile.precisions
+]
+
+
+@pytest.fixture
+def weighed(residual: onnx.ModelProto, residual_table: CalibrationTable, monkeypatch):
+    """Plans a network with another weight where the trunk is in float."""
+
+    def weighed(target: str, options: dict, weight: float) -> Mapping[str, EdgeQuant]:
+        monkeypatch.setattr(clipping_weights, "BESIDE_FLOAT_TRUNK", weight)
+        asked = QuantOptions(**options)
+        return make_plan(residual, residual_table, PROFILES[target], asked).edges
+
+    return weighed
+
+
+@pytest.mark.parametrize(("target", "options"), TRUNK_IN_FLOAT)
+def test_grids_of_a_dense_block_reach_further_beside_a_float_trunk(
+    target: str, options: dict, weighed
+) -> None:
+    careful, careless = weighed(target, options, 4.0), weighed(target, options, 1e-3)
+    assert careful["x1"].percentile > careless["x1"].percentile
+    assert careful["joined"].scale == careful["x1"].scale == careful["feat"].scale
+    assert careful.get("pre1") is None or careful["pre1"].percentile > careless["pre1"].percentile
+
+
+@pytest.mark.parametrize(("target", "options"), ROUNDED)
+def test_a_rounded_trunk_takes_no_heed_of_it(target: str, options: dict, weighed) -> None:
+    assert weighed(target, options, 4.0) == weighed(target, options, 1e-3)
