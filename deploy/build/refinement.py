@@ -51,7 +51,7 @@ def refined(  # noqa: PLR0913  # what is learned from, and where
             judges.record(),
             lambda graph, chosen: _parity_db(graph, chosen, held_out),
         )
-        steps = total_steps(prepared.index, where)
+        steps = total_steps(prepared, where)
         with progress.stage(f"refining {target} on {where}", steps) as advance:
             return refine(prepared, table, weights, examples, where, advance)
 

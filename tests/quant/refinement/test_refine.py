@@ -48,10 +48,14 @@ def case(request: pytest.FixtureRequest) -> Case:
     return request.getfixturevalue(name), request.getfixturevalue(f"{name}_table")
 
 
+def planned(model: onnx.ModelProto, table: CalibrationTable, target: str) -> PreparedGraph:
+    options = QuantOptions(effort="high")
+    return plan_graph(GraphIndex(model), table, find_profile(target), options)
+
+
 def rounded(case: Case, target: str) -> tuple[PreparedGraph, RoundedWeights]:
     model, table = case
-    options = QuantOptions(effort="high")
-    prepared = plan_graph(GraphIndex(model), table, find_profile(target), options)
+    prepared = planned(model, table, target)
     return prepared, round_weights(prepared, table, pictures(model))
 
 
@@ -76,6 +80,7 @@ def refined(
     examples = Examples(pictures(case[0]), NO_IMAGES, NO_IMAGES, measure)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(refinement, "STAGES", {"cpu": SCHEDULES})
+        patch.setattr(refinement, "BESIDE_FLOAT_TRUNK", {"cpu": SCHEDULES})
         return refine(prepared, case[1], weights, examples, "cpu")
 
 
@@ -97,25 +102,38 @@ def test_torch_draws_what_the_file_does(case: Case, target: str) -> None:
 
 
 def test_a_small_network_learns_from_more_crops(
-    compact: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch
+    compact: onnx.ModelProto, compact_table: CalibrationTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    index = GraphIndex(compact)
-    (small,) = stages_of(index, "cpu").values()
+    prepared = planned(compact, compact_table, "ort")
+    (small,) = stages_of(prepared, "cpu").values()
     monkeypatch.setattr(refinement, "_SMALL", 0)
-    (large,) = stages_of(index, "cpu").values()
+    (large,) = stages_of(prepared, "cpu").values()
     assert small.crops == 2.5 * large.crops
-    assert total_steps(index, "cpu") == large.steps > 100
+    assert total_steps(prepared, "cpu") == large.steps > 100
+
+
+@pytest.mark.parametrize("target", PROFILES)
+def test_scales_are_learned_but_beside_a_trunk_in_float(
+    case: Case, target: str, residual: onnx.ModelProto
+) -> None:
+    model, table = case
+    rates = [stage.rates for stage in stages_of(planned(model, table, target), "cpu").values()]
+    trunk_in_float = model is residual and PROFILES[target].trunk == "float"
+    assert any(rate.activations > 0.0 for rate in rates) is not trunk_in_float
+    assert any(rate.scales > 0.0 for rate in rates) is not trunk_in_float
+    assert all(rate.weights > 0.0 and rate.biases > 0.0 for rate in rates)
 
 
 def test_a_batch_is_no_larger_network(
-    compact: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch
+    compact: onnx.ModelProto, compact_table: CalibrationTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    index = GraphIndex(compact)
+    prepared = planned(compact, compact_table, "ort")
+    index = prepared.index
     _, _, height, width = index.shape("input") or ()
     total = sum(multiplications(index, node) for node in index.nodes if node.op_type == "Conv")
     monkeypatch.setattr(refinement, "_SMALL", 2 * total / (height * width))
-    batched = GraphIndex(with_batch(compact, 4))
-    assert stages_of(batched, "cpu") == stages_of(index, "cpu") != refinement.STAGES["cpu"]
+    batched = planned(with_batch(compact, 4), compact_table, "ort")
+    assert stages_of(batched, "cpu") == stages_of(prepared, "cpu") != refinement.STAGES["cpu"]
 
 
 def test_learning_lowers_the_loss(
