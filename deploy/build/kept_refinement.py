@@ -13,9 +13,11 @@ from calib.dataset import PatchSet
 from calib.digest import canonical_json, sha256_bytes
 from deploy.artifacts.own_code import code_digest
 from deploy.build.kept_file import KeptRecord, named, numbered, read_kept, write_kept
+from deploy.build.kept_learning import KeptLearning
 from quant.evidence import Device, RefinementRecord
 from quant.plan import QuantPlan
 from quant.qdq.int8_weights import RoundedWeights
+from quant.refinement.learning_state import KeepsNothing, StateKeeper
 from quant.refinement.recorded_scales import LearnedScales, Refined
 
 
@@ -43,7 +45,7 @@ def kept_refinement(
     plan: QuantPlan,
     patches: PatchSet,
     device: Device,
-    make: Callable[[], Refined],
+    make: Callable[[Callable[[str], StateKeeper]], Refined],
 ) -> tuple[Refined, bool]:
     """Return what was learned for a plan, kept or made now, and whether it was kept.
 
@@ -52,18 +54,23 @@ def kept_refinement(
         plan: what is refined, with the record of its rounding.
         patches: the pictures that it learns from.
         device: where.
-        make: learns.
+        make: learns; it is given what keeps the state of a stage, by the stage's name.
     """
     if folder is None:
-        return make(), False
+        return make(lambda _: KeepsNothing()), False
     facts = [plan.to_record(), asdict(patches.record()), device, code_digest()]
     made_from = sha256_bytes(canonical_json(facts))
-    path = folder / f"{plan.target}-{made_from[:16]}.refinement"
+    name = f"{plan.target}-{made_from[:16]}"
+    path = folder / f"{name}.refinement"
     found = read_refinement(path, made_from)
     if found is not None:
         return found, True
-    made = make()
+    made = make(
+        lambda stage: KeptLearning(folder / f"{name}.{stage.replace(' ', '-')}.learning", made_from)
+    )
     _write(path, made_from, made)
+    for state in folder.glob(f"{name}.*.learning"):  # large, and of no more use
+        state.unlink()
     return made, False
 
 

@@ -1,5 +1,6 @@
 """Refine what GPTQ left of a network for one target, or take up what was learned before."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from calib.arrays import Float32
@@ -11,6 +12,7 @@ from deploy.progress import Progress
 from quant.passes.prepared import PreparedGraph
 from quant.qdq.emit import emit_qdq
 from quant.qdq.int8_weights import RoundedWeights
+from quant.refinement.learning_state import StateKeeper
 from quant.refinement.recorded_scales import Refined, with_learned_scales
 from quant.refinement.refine import Examples, find_device, refine, total_steps
 from quant.rounding.recorded_codes import record_rounding
@@ -44,7 +46,7 @@ def refined(  # noqa: PLR0913  # what is learned from, and where
     where, target = find_device(device), prepared.plan.target
     judges, patches = pictures.held_out, pictures.learning
 
-    def make() -> Refined:
+    def make(keeper_of: Callable[[str], StateKeeper]) -> Refined:
         examples = Examples(
             pictures.inputs(patches),
             patches.record(),
@@ -53,7 +55,7 @@ def refined(  # noqa: PLR0913  # what is learned from, and where
         )
         steps = total_steps(prepared, where)
         with progress.stage(f"refining {target} on {where}", steps) as advance:
-            return refine(prepared, table, weights, examples, where, advance)
+            return refine(prepared, table, weights, examples, where, advance, keeper_of)
 
     held_out = pictures.inputs(judges)
     made, kept = kept_refinement(folder, prepared.plan, patches, where, make)

@@ -24,6 +24,7 @@ import torch
 
 from calib.arrays import Float32
 from calib.output_kind import OutputKind
+from quant.refinement.learning_state import KeepsNothing, LearningState, StateKeeper
 from quant.refinement.limits import hold_weights
 from quant.refinement.network import TorchNetwork
 
@@ -75,12 +76,13 @@ class Schedule:
         return max(1, self.crops // self.batch)
 
 
-def learn(
+def learn(  # noqa: PLR0913, PLR0917  # what is learned from
     network: TorchNetwork,
     kind: OutputKind,
     pictures: Sequence[Float32],
     schedule: Schedule,
     on_step: Callable[[], None] = lambda: None,
+    keeper: StateKeeper | None = None,
 ) -> list[float]:
     """Move what can be learned of a network, in place; return the loss of each step.
 
@@ -89,17 +91,22 @@ def learn(
         kind: what it gives out.
         pictures: float32 ``[1,C,H,W]``, to learn from.
         schedule: how.
-        on_step: called after each step.
+        on_step: called after each step, and for each that was taken before.
+        keeper: has what was learned before, if anything, and is told of each step.
     """
+    keeper = keeper or KeepsNothing()
     kinds = {name: found for name, found in network.learned.kinds().items() if found}
     groups = [{"params": kinds[name], "lr": getattr(schedule.rates, name)} for name in kinds]
+    rates = [group["lr"] for group in groups]
     optimizer = torch.optim.Adam(groups, betas=_BETAS)
-    falling = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: 0.5 + 0.5 * math.cos(math.pi * step / schedule.steps)
-    )
     tensors = [tensor for found in kinds.values() for tensor in found]
     crops, device = _crops(pictures, schedule), network.device
-    losses = []
+    before = keeper.last()
+    _take_up(before, tensors, optimizer)
+    losses = list(before.losses)
+    for _ in range(before.step):
+        _batch(crops, schedule)
+        on_step()
 
     def share(crop: torch.Tensor) -> tuple[float, tuple[torch.Tensor, ...]]:
         loss = _loss(network, kind, crop.to(device))
@@ -108,17 +115,56 @@ def learn(
 
     workers = _workers(schedule.batch, device)  # counted before each gets one thread
     with _deterministic(device), ThreadPoolExecutor(workers) as pool:
-        for _ in range(schedule.steps):
-            batch = [next(crops) for _ in range(schedule.batch)]
+        for step in range(before.step, schedule.steps):
+            batch = _batch(crops, schedule)
             found = list(pool.map(share, batch if device == "cpu" else [torch.cat(batch)]))
             for place, tensor in enumerate(tensors):
                 tensor.grad = torch.stack([gradients[place] for _, gradients in found]).mean(dim=0)
+            fallen = 0.5 + 0.5 * math.cos(math.pi * step / schedule.steps)
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate * fallen
             optimizer.step()
-            falling.step()
             hold_weights(network)
             losses.append(sum(loss for loss, _ in found) / len(found))
+            keeper.keep(
+                lambda: _state_of(tensors, optimizer, losses), at_end=step + 1 == schedule.steps
+            )
             on_step()
     return losses
+
+
+def _batch(crops: Iterator[torch.Tensor], schedule: Schedule) -> list[torch.Tensor]:
+    return [next(crops) for _ in range(schedule.batch)]
+
+
+def _state_of(
+    tensors: Sequence[torch.Tensor], optimizer: torch.optim.Adam, losses: Sequence[float]
+) -> LearningState:
+    """Return the state behind a step."""
+    found = [optimizer.state[tensor] for tensor in tensors]
+    return LearningState(
+        tuple(losses),
+        [tensor.detach().cpu().numpy().copy() for tensor in tensors],
+        [entry["exp_avg"].cpu().numpy().copy() for entry in found],
+        [entry["exp_avg_sq"].cpu().numpy().copy() for entry in found],
+    )
+
+
+def _take_up(
+    state: LearningState, tensors: Sequence[torch.Tensor], optimizer: torch.optim.Adam
+) -> None:
+    """Bring what is learned, and the optimizer, to a state, in place."""
+    if not state.step:
+        return
+    learned = zip(tensors, state.values, state.means, state.squares, strict=True)
+    for tensor, value, mean, square in learned:
+        with torch.no_grad():
+            tensor.copy_(torch.from_numpy(value))
+        optimizer.state[tensor] = {
+            "step": torch.tensor(float(state.step)),
+            "exp_avg": torch.from_numpy(mean.copy()).to(tensor.device),
+            "exp_avg_sq": torch.from_numpy(square.copy()).to(tensor.device),
+        }
 
 
 def _loss(network: TorchNetwork, kind: OutputKind, crops: torch.Tensor) -> torch.Tensor:

@@ -26,6 +26,7 @@ from quant.passes.prepared import PreparedGraph
 from quant.qdq.int8_weights import RoundedWeights
 from quant.refinement.learn import Rates, Schedule, learn
 from quant.refinement.learned_values import learned_scales, learned_weights
+from quant.refinement.learning_state import KeepsNothing, StateKeeper
 from quant.refinement.network import TorchNetwork
 from quant.refinement.recorded_scales import (
     LearnedScales,
@@ -130,6 +131,7 @@ def refine(  # noqa: PLR0913, PLR0917  # what is learned from
     examples: Examples,
     device: Device,
     on_step: Callable[[], None] = lambda: None,
+    keeper_of: Callable[[str], StateKeeper] = lambda _: KeepsNothing(),
 ) -> Refined:
     """Return the best that was learned, or what GPTQ chose if nothing is better.
 
@@ -140,6 +142,7 @@ def refine(  # noqa: PLR0913, PLR0917  # what is learned from
         examples: pictures.
         device: where to learn.
         on_step: called after each step.
+        keeper_of: gives what keeps the state of a stage, by its name.
 
     Raises:
         UsageError: the graph holds an operator that cannot be refined through.
@@ -151,7 +154,7 @@ def refine(  # noqa: PLR0913, PLR0917  # what is learned from
     found = LearnedScales(), weights
     record = RefinementRecord(device, examples.images, examples.judges, _finite(start), (), {}, {})
     for name, schedule in stages_of(prepared, device).items():
-        learn(network, kind, examples.pictures, schedule, on_step)
+        learn(network, kind, examples.pictures, schedule, on_step, keeper_of(name))
         scales = learned_scales(network, prepared, smallest)
         tried = replace(
             record,

@@ -11,7 +11,7 @@ import pytest
 
 from calib.digest import sha256_file
 from calib.errors import UsageError
-from deploy.build import idle_options, lower, refinement
+from deploy.build import idle_options, kept_learning, lower, refinement
 from deploy.build.calibrate import CalibrationRequest
 from deploy.build.execution import Execution
 from deploy.build.kept_refinement import read_refinement
@@ -20,8 +20,9 @@ from deploy.pipeline import build_model
 from deploy.progress import Silent
 from deploy.report import remake_report
 from quant.plan import QuantOptions
-from quant.refinement import refine
+from quant.refinement import learn, refine
 from quant.refinement.learn import Rates, Schedule
+from quant.refinement.network import TorchNetwork
 from tests.deploy.builds import copied, edit_initializer, rehash, run
 
 SMALL = {
@@ -154,9 +155,44 @@ def test_what_was_learned_is_not_learned_again(
         with pytest.raises(Killed):
             build_model(asked, Silent())
     (kept,) = (asked.folder / ".unfinished").glob("*.refinement")
+    assert not list((asked.folder / ".unfinished").glob("*.learning"))
     assert read_refinement(kept, "0" * 64) is None
     monkeypatch.setattr(refinement, "refine", killed)
     again = build_model(asked, Silent()).folder
+    assert sha256_file(again / INT8) == sha256_file(made / INT8)
+
+
+@pytest.mark.parametrize("killed_at", [1, 2, 3])
+def test_a_build_goes_on_in_the_middle_of_learning(
+    killed_at: int,
+    made: Path,
+    tiny_weights: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = request(tiny_weights, tmp_path)
+    monkeypatch.setattr(kept_learning, "EVERY_S", 0.0)
+    taken: list[int] = []
+    held = learn.hold_weights
+
+    def step(network: TorchNetwork) -> None:
+        if len(taken) == killed_at:
+            raise Killed
+        taken.append(1)
+        held(network)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(learn, "hold_weights", step)
+        with pytest.raises(Killed):
+            build_model(asked, Silent())
+    assert list((asked.folder / ".unfinished").glob("*.learning"))
+
+    stages = json.loads((made / PLAN).read_text())["refined"]["stages"]
+    steps = sum(stage["crops"] // SMALL[stage["name"]].batch for stage in stages)
+    more: list[int] = []
+    monkeypatch.setattr(learn, "hold_weights", lambda network: more.append(1) or held(network))
+    again = build_model(asked, Silent()).folder
+    assert len(more) == steps - killed_at
     assert sha256_file(again / INT8) == sha256_file(made / INT8)
 
 
