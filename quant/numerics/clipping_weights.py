@@ -18,12 +18,12 @@ grids of dense blocks, and those before activations. Parity in dB of x4plus-anim
 pairs, mean and lowest, and on 14 photographs of other kinds, mean and lowest:
 
     target         with 1                        with 4
-    ort            40.69 35.48 | 40.75 26.12     40.82 36.40 | 41.26 28.43
-    openvino       41.50 35.61 | 41.80 27.25     42.36 37.84 | 42.85 28.95
-    tensorrt-10    42.13 35.87 | 41.82 25.65     42.14 37.62 | 42.32 28.20
+    ort            40.73 35.28 | 40.70 27.14     40.78 36.04 | 41.16 28.38
+    openvino       41.54 35.76 | 41.52 27.27     42.33 37.38 | 42.69 28.89
+    tensorrt-10    42.17 35.86 | 41.54 25.60     42.11 37.26 | 42.06 28.19
 
-(openvino with 1: channels compared by what they usually reach). With 3 and 6 ort has 40.67 and
-40.64 on the pairs."""
+With 1, channels of the first two were compared by what they usually reach: by their steps ort has
+40.69 and 40.75. With 3 and 6 it loses a tenth of a dB on the pairs."""
 
 ALIKE = 1.0
 """For a trunk in 8 bits: with 3, x4plus-anime-6b for qnn has 37.90 dB in place of 38.23 on the

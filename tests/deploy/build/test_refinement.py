@@ -162,7 +162,7 @@ def test_what_was_learned_is_not_learned_again(
     assert sha256_file(again / INT8) == sha256_file(made / INT8)
 
 
-@pytest.mark.parametrize("killed_at", [1, 2, 3])
+@pytest.mark.parametrize("killed_at", [1, 4, 7])
 def test_a_build_goes_on_in_the_middle_of_learning(
     killed_at: int,
     made: Path,
