@@ -25,6 +25,8 @@ from calib.form import Form
 
 QDQ_PAIR = frozenset({"QuantizeLinear", "DequantizeLinear"})
 """The operators of a QDQ pair."""
+CONVOLUTIONS = frozenset({"Conv", "ConvTranspose"})
+"""The operators of convolutions in float, and between QDQ pairs."""
 
 _TensorType = tuple[int, tuple[int, ...] | None]
 

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 import onnx
 
 from calib.errors import GraphError
-from calib.graph import GraphIndex
+from calib.graph import CONVOLUTIONS, GraphIndex
 from deploy.network.architecture import KERNEL, Architecture, tensor_shapes
 
-_COUNTED = frozenset({"Conv", "ConvTranspose", "LeakyRelu", "PRelu", "Relu"})
+_COUNTED = CONVOLUTIONS | {"LeakyRelu", "PRelu", "Relu"}
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def complexity(model: onnx.ModelProto) -> Complexity:
             continue
         elements = _size(index, node.output[0])
         own = [name for name in node.input[1:] if name]
-        if node.op_type in {"Conv", "ConvTranspose"}:
+        if node.op_type in CONVOLUTIONS:
             # A Conv multiplies for each value that it makes, its transpose for each that it reads.
             multiplied = elements if node.op_type == "Conv" else _size(index, node.input[0])
             macs += _size(index, own[0]) // _shape(index, own[0])[0] * multiplied

@@ -13,7 +13,7 @@ from functools import partial
 
 import onnx
 
-from calib.graph import QDQ_PAIR, GraphIndex, attribute_of
+from calib.graph import CONVOLUTIONS, QDQ_PAIR, GraphIndex, attribute_of
 from calib.segments import Segment, segment_model
 
 _FLOATS = frozenset((onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16))
@@ -136,7 +136,7 @@ def _reach_px(index: GraphIndex, nodes: Sequence[onnx.NodeProto], entry: str) ->
 
 def _taps(index: GraphIndex, node: onnx.NodeProto) -> Iterator[int]:
     """Yield how many pixels of its input to a side a node may look at."""
-    if node.op_type in {"Conv", "ConvTranspose"}:
+    if node.op_type in CONVOLUTIONS:
         kernel = (index.shape(node.input[1]) or ())[2:]
         dilations = attribute_of(node, "dilations", [1, 1])
         yield from ((size - 1) * step for size, step in zip(kernel, dilations, strict=True))

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from calib.errors import GraphError
+from calib.graph import CONVOLUTIONS
 from quant.analysis.channel_statistics import channel_statistics
 from quant.analysis.tensor_distributions import TensorDistributions
 from quant.analysis.topology import RESIDUAL, says_how
@@ -107,7 +108,7 @@ def half_stored_weights(
     index = placement.topology.index
     names: dict[str, None] = {}
     for node in placement.topology.operators:
-        if node.op_type not in {"Conv", "ConvTranspose"} or node.input[1] in weights:
+        if node.op_type not in CONVOLUTIONS or node.input[1] in weights:
             continue
         value = index.initializer(node.input[1])
         if value is None:

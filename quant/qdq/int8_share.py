@@ -6,10 +6,10 @@ do: that is what runtimes fuse into an integer kernel.
 
 from dataclasses import dataclass
 
+from calib.graph import CONVOLUTIONS
 from quant.analysis.multiplications import multiplications
 from quant.qdq.view import QdqView
 
-_FLOAT_OPERATORS = frozenset({"Conv", "ConvTranspose"})
 _INTEGER_OPERATORS = frozenset({"QLinearConv", "ConvInteger"})
 _BYTES = frozenset({"int8", "uint8"})
 
@@ -71,7 +71,7 @@ def int8_share(view: QdqView) -> Int8Share:
     integer_work: list[int] = []
     wide_work: list[int] = []
     for node in view.operators:
-        if node.op_type not in _FLOAT_OPERATORS | _INTEGER_OPERATORS:
+        if node.op_type not in CONVOLUTIONS | _INTEGER_OPERATORS:
             continue
         made = node.output[0]
         name = node.name or made

@@ -16,6 +16,7 @@ import torch
 
 from calib.arrays import Float32
 from calib.errors import UsageError
+from calib.graph import CONVOLUTIONS
 from calib.images_record import ImagesRecord
 from calib.output_kind import output_kind
 from calib.table import CalibrationTable
@@ -77,9 +78,7 @@ def stages_of(prepared: PreparedGraph, device: Device) -> dict[str, Schedule]:
     assert shape is not None  # exported with fixed dimensions
     pixels = math.prod(shape) // shape[1]  # of all pictures of a batch
     total = sum(
-        multiplications(index, node)
-        for node in index.nodes
-        if node.op_type in {"Conv", "ConvTranspose"}
+        multiplications(index, node) for node in index.nodes if node.op_type in CONVOLUTIONS
     )
     share = _OF_SMALL if total < _SMALL * pixels else 1.0
     return {

@@ -18,7 +18,7 @@ import onnx
 from onnx import numpy_helper
 
 from calib.errors import GraphError
-from calib.graph import QDQ_PAIR, GraphIndex, attribute_of
+from calib.graph import CONVOLUTIONS, QDQ_PAIR, GraphIndex, attribute_of
 from quant.passes.forms.moved_channels import Carried, before, behind, reordered_axis
 
 _ALIKE = frozenset(
@@ -107,7 +107,7 @@ class _Flow:
             raise GraphError(f"tensor {tensor!r} is read in two orders of channels: {_REMEDY}")
 
     def _visit(self, node: onnx.NodeProto) -> None:
-        if node.op_type in {"Conv", "ConvTranspose"}:
+        if node.op_type in CONVOLUTIONS:
             self._take_up(node)
         elif node.op_type in _ALIKE:
             self._require_one_scale(node)
