@@ -86,7 +86,8 @@ def plan_graph(
     if profile.float_type == "float16":
         require_half(topology.index, distributions, profile.name)
     limits = SaturationLimits(options.accumulator_bits or profile.accumulator_bits)
-    edges = EdgePlanner(placement, distributions, options).edges()
+    weight = clipping_weight(trunk_in_float=parts["trunk"] == "float" and bool(trunks(graph.model)))
+    edges = EdgePlanner(placement, distributions, options, weight).edges()
     weights = plan_weights(placement, edges, limits, distributions)
     plan = QuantPlan(
         target=profile.name,

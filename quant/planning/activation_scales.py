@@ -22,7 +22,7 @@ from quant.analysis.activation_slopes import activated_values, clipped_share, sl
 from quant.analysis.tensor_distributions import PINNED_RANGE, TensorDistributions, leaky_slope
 from quant.analysis.topology import MOVERS
 from quant.numerics.affine import IntegerType, affine_parameters, covered_range
-from quant.numerics.clipping_weights import ALIKE, BORDER_ON_FLOAT, clipping_weight
+from quant.numerics.clipping_weights import ALIKE, BORDER_ON_FLOAT
 from quant.numerics.distribution import merge
 from quant.numerics.half import stored_scale
 from quant.numerics.pre_activation_scale import (
@@ -45,11 +45,14 @@ class EdgePlanner:
         placement: which edges there are.
         distributions: of all tensors.
         options: what the user asked for.
+        clipping_weight: how much worse a squared error of clipping is than one of rounding, where
+            nothing more is known of a tensor.
     """
 
     placement: Placement
     distributions: TensorDistributions
     options: QuantOptions
+    clipping_weight: float = ALIKE
 
     def edges(self) -> dict[str, EdgeQuant]:
         """Return all edges by name, in the order of the placement."""
@@ -62,10 +65,6 @@ class EdgePlanner:
             if activation is not None:
                 planned[edge.name] = self._plan_before_activation(edge, activation, planned)
         return {edge.name: planned[edge.name] for edge in self.placement.edges}
-
-    @cached_property
-    def _clipping_weight(self) -> float:
-        return clipping_weight(trunk_in_float=self.placement.parts["trunk"] == "float")
 
     @cached_property
     def _groups(self) -> dict[str, list[Edge]]:
@@ -160,7 +159,7 @@ class EdgePlanner:
         if self._borders_on_float(made):
             weight = BORDER_ON_FLOAT
         elif len(tensors) > 1:
-            weight = self._clipping_weight
+            weight = self.clipping_weight
         rule = "least squares" + ("" if weight == ALIKE else f", clipping weighs {weight:g}")
         affine = choose_shared(
             [
@@ -239,7 +238,7 @@ class EdgePlanner:
                 integer,
                 output,
                 symmetric=symmetric,
-                clipping_weight=self._clipping_weight,
+                clipping_weight=self.clipping_weight,
             )
         made = self.distributions.distribution(activation.output[0])
         return choose_before_activation(
@@ -248,7 +247,7 @@ class EdgePlanner:
             integer,
             output,
             symmetric=symmetric,
-            clipping_weight=self._clipping_weight,
+            clipping_weight=self.clipping_weight,
         )
 
 

@@ -1,4 +1,4 @@
-"""Where clipping counts for more than rounding: wherever a trunk is added up in float."""
+"""Where clipping counts for more than rounding: where there is a trunk, added up in float."""
 
 from collections.abc import Mapping
 
@@ -47,6 +47,17 @@ def test_grids_of_a_dense_block_reach_further_beside_a_float_trunk(
     assert careful["x1"].percentile > careless["x1"].percentile
     assert careful["joined"].scale == careful["x1"].scale == careful["feat"].scale
     assert careful.get("pre1") is None or careful["pre1"].percentile > careless["pre1"].percentile
+
+
+@pytest.mark.parametrize("target", PROFILES)
+def test_a_network_without_a_trunk_takes_no_heed_of_it(
+    target: str, compact: onnx.ModelProto, compact_table: CalibrationTable, monkeypatch
+) -> None:
+    plans = []
+    for weight in (4.0, 1e-3):
+        monkeypatch.setattr(clipping_weights, "BESIDE_FLOAT_TRUNK", weight)
+        plans.append(make_plan(compact, compact_table, PROFILES[target], QuantOptions()))
+    assert plans[0] == plans[1]
 
 
 @pytest.mark.parametrize(("target", "options"), ROUNDED)
