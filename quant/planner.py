@@ -30,7 +30,6 @@ from quant.numerics.saturation_limits import SaturationLimits
 from quant.passes.equalize import (
     ROUNDED_TRUNK_EXPONENT,
     TRUNK_EXPONENT,
-    adds_in_float,
     equalize,
     equalized_tensors,
     trunks,
@@ -87,7 +86,7 @@ def plan_graph(
     if profile.float_type == "float16":
         require_half(topology.index, distributions, profile.name)
     limits = SaturationLimits(options.accumulator_bits or profile.accumulator_bits)
-    weight = clipping_weight(trunk_in_float=adds_in_float(graph.model, parts["trunk"]))
+    weight = clipping_weight(trunk_in_float=parts["trunk"] == "float" and bool(trunks(graph.model)))
     edges = EdgePlanner(placement, distributions, options, weight).edges()
     weights = plan_weights(placement, edges, limits, distributions)
     plan = QuantPlan(

@@ -71,7 +71,6 @@ from quant.analysis.scale_absorbers import (
 )
 from quant.passes.equalization_sets import ChannelClasses, channel_classes
 from quant.passes.rescale import Equalized, rescaled
-from quant.targets import ComputePrecision
 
 # Channels below this share of the tensor's maximum carry noise; equalizing would amplify them on
 # images that do use them.
@@ -136,11 +135,6 @@ def trunks(model: onnx.ModelProto) -> tuple[tuple[str, ...], ...]:
             if of is not None and streams.is_trunk(tensor):
                 found.setdefault(tuple(of.tolist()), []).append(tensor)
     return tuple(map(tuple, found.values()))
-
-
-def adds_in_float(model: onnx.ModelProto, trunk: ComputePrecision) -> bool:
-    """Tell whether a graph has a residual trunk that is added up in float, by its precision."""
-    return trunk == "float" and bool(trunks(model))
 
 
 @dataclass(frozen=True, eq=False)
