@@ -23,7 +23,7 @@ from quant.targets import ComputePrecision, Equalization, Upsampling
 GRAPH_OUTPUT = "<graph output>"
 
 
-PLAN_SCHEMA: Literal[12] = 12
+PLAN_SCHEMA: Literal[13] = 13
 
 Rounding = Literal["nearest", "gptq"]
 Effort = Literal["normal", "high"]
@@ -139,11 +139,11 @@ class EdgeQuant:
 
     def same_grid(self, other: "EdgeQuant") -> bool:
         """Tell whether both quantize the same values to the same integers."""
-        return (self.dtype, self.scale, self.zero_point) == (
-            other.dtype,
-            other.scale,
-            other.zero_point,
-        )
+        return self.same_scale(other) and self.zero_point == other.zero_point
+
+    def same_scale(self, other: "EdgeQuant") -> bool:
+        """Tell whether a step from one integer to the next is the same in both."""
+        return (self.dtype, self.scale) == (other.dtype, other.scale)
 
 
 @dataclass(frozen=True)
@@ -206,6 +206,9 @@ class QuantPlan:
         constants: by the name of the constant.
         integer_concats: names of the Concats that concatenate int8 tensors
             (quant/planning/integer_concats.py).
+        zero_points_apart: names of the Concats whose inputs have zero points of their own. What
+            such a one gives out is not rounded again: its edge says the scale, and the zero point
+            that its readers are told.
         stored_half: names of weights of convolutions left in float that are stored as fp16.
         kept_float: node or tensor to the reason why it is not quantized.
         folded: names of the multiplications by a constant that the convolutions before them take
@@ -234,6 +237,7 @@ class QuantPlan:
     stored_half: tuple[str, ...]
     kept_float: Mapping[str, str]
     integer_concats: tuple[str, ...] = ()
+    zero_points_apart: tuple[str, ...] = ()
     folded: tuple[str, ...] = ()
     equalization: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     transposed: tuple[str, ...] = ()
@@ -241,7 +245,7 @@ class QuantPlan:
     proofs: tuple[ProofRecord, ...] = ()
     rounded: RoundingRecord | None = None
     refined: RefinementRecord | None = None
-    schema: Literal[12] = PLAN_SCHEMA
+    schema: Literal[13] = PLAN_SCHEMA
 
     def to_record(self) -> dict[str, Any]:
         """Return the plan as JSON-able values."""

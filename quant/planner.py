@@ -5,7 +5,7 @@
    Enlargements in float become transposed convolutions where the target asks for it.
 2. Placement says which edges carry a QDQ pair (quant/planning/qdq_placement.py), and each gets its
    scale and zero point (quant/planning/activation_scales.py).
-3. Concats of one scale and zero point concatenate int8 tensors where the target takes that
+3. Concats of one scale concatenate int8 tensors where the target takes that
    (quant/planning/integer_concats.py).
 4. Weights get one scale per output channel (quant/planning/parameters.py).
 5. Where all that stays in float is to be fp16, every value of it is known to fit.
@@ -41,7 +41,7 @@ from quant.passes.prepared import PreparedGraph
 from quant.passes.rescale import Equalized, rescale
 from quant.plan import QuantOptions, QuantPlan
 from quant.planning.activation_scales import EdgePlanner
-from quant.planning.integer_concats import integer_concats
+from quant.planning.integer_concats import integer_concats, zero_points_apart
 from quant.planning.parameters import half_stored_weights, plan_constants, plan_weights
 from quant.planning.qdq_placement import Placement
 from quant.targets import ComputePrecision, Equalization, TargetProfile, Upsampling
@@ -116,6 +116,7 @@ def plan_graph(
         transposed=to_transpose,
         float_type=profile.float_type,
     )
+    plan = replace(plan, zero_points_apart=zero_points_apart(placement, plan))
     plan = replace(plan, integer_concats=integer_concats(placement, plan))
     return PreparedGraph(graph, plan, folded, equalized, topology, {table.digest: distributions})
 

@@ -45,6 +45,7 @@ class TargetProfile:
             that execute every Q and DQ node (quant/planning/integer_concats.py): ``beside float``
             is not where every edge is quantized, since such a file goes to compilers that know
             operators by the pairs around them.
+        zero_points_apart: the inputs of such a Concat may have zero points of their own.
         every_operator: nothing may stay in float, not even the network's ends.
         head: default precision of the convolutions that read the picture.
         trunk: default precision of the residual additions and their constant factors.
@@ -81,6 +82,7 @@ class TargetProfile:
     head: ComputePrecision
     trunk: ComputePrecision
     tail: ComputePrecision
+    zero_points_apart: bool = False
     half_storage: bool = False
     minimum_range: float = 0.0
     accumulator_bits: AccumulatorBits = 32
@@ -144,6 +146,7 @@ ORT = TargetProfile(
     quantized_constants=True,
     concat_shared_scale=False,
     integer_concat="beside float",
+    zero_points_apart=True,
     every_operator=False,
     head="float",
     trunk="float",

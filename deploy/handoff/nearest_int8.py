@@ -28,6 +28,7 @@ from quant.rounding.recorded_codes import stored_weights
 def operands_alone(int8: QuantizedModel) -> onnx.ModelProto:
     """Return the QDQ graph in which nothing is rounded but the operands of int8 convolutions."""
     convolutions = {weight.node for weight in int8.plan.weights.values()}
+    convolutions |= {*int8.plan.zero_points_apart}  # which hand on what they read
     edges = {}
     for name, edge in int8.plan.edges.items():
         readers = tuple(reader for reader in edge.readers if reader in convolutions)

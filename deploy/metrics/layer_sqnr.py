@@ -26,7 +26,7 @@ import onnx
 from calib.ahead import ahead
 from calib.arrays import Float32, Float64
 from calib.errors import GraphError, UsageError
-from calib.graph import GraphIndex
+from calib.graph import GraphIndex, rewritten
 from calib.observe import SegmentedGraph
 from calib.runtime import shares
 from deploy.metrics.decibels import CEILING_DB, with_unit
@@ -102,7 +102,7 @@ def compare_layers(
     """
     if not inputs:
         raise UsageError("no picture to compare layers on; give at least one")
-    compared = _with_values(int8_model)
+    compared, joined = _with_values(prepared, int8_model)
     float_index, int8_index = prepared.index, GraphIndex(compared)
     nodes = {
         tensor: node
@@ -111,7 +111,7 @@ def compare_layers(
         for tensor in node.output
         if tensor
     }
-    counterparts = {tensor: counterpart(int8_index, tensor) for tensor in nodes}
+    counterparts = {tensor: counterpart(int8_index, tensor) for tensor in nodes} | joined
     _, threads = shares(jobs=2)  # the two graphs run side by side
     graphs = [
         SegmentedGraph(model, tuple(wanted), threads=threads, optimized=False)
@@ -188,8 +188,14 @@ def counterpart(int8_index: GraphIndex, tensor: str) -> str:
     return tensor
 
 
-def _with_values(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a QDQ graph in which every quantized tensor has its dequantized value too."""
+def _with_values(
+    prepared: PreparedGraph, model: onnx.ModelProto
+) -> tuple[onnx.ModelProto, dict[str, str]]:
+    """Return a QDQ graph in which every quantized tensor has its dequantized value too.
+
+    Integers of zero points apart have no DequantizeLinear that restores them: their values are
+    joined beside them, by names that come back with the tensors they are of.
+    """
     restored = {n.input[0] for n in model.graph.node if n.op_type == "DequantizeLinear"}
     completed = onnx.ModelProto()
     completed.CopyFrom(model)
@@ -205,7 +211,27 @@ def _with_values(model: onnx.ModelProto) -> onnx.ModelProto:
                     f"{node.name}_value",
                 )
             )
-    return completed
+    return _with_joined_values(prepared, completed)
+
+
+def _with_joined_values(
+    prepared: PreparedGraph, model: onnx.ModelProto
+) -> tuple[onnx.ModelProto, dict[str, str]]:
+    """Add a Concat of values beside each one of integers of zero points apart."""
+    apart = {n.name: n for n in prepared.index.nodes if n.name in prepared.plan.zero_points_apart}
+    index = GraphIndex(model)
+    nodes: list[onnx.NodeProto] = []
+    joined: dict[str, str] = {}
+    for node in index.nodes:
+        nodes.append(node)
+        if node.name in apart:
+            concat = apart[node.name]
+            values = [counterpart(index, name) for name in concat.input]
+            made = joined[concat.output[0]] = f"{concat.output[0]}_value"
+            nodes.append(
+                onnx.helper.make_node("Concat", values, [made], f"{node.name}_value", axis=1)
+            )
+    return rewritten(model, nodes, model.graph.initializer), joined
 
 
 def decision(plan: QuantPlan, node: onnx.NodeProto, tensor: str) -> str:

@@ -2,8 +2,8 @@
 
 Only dimensions change: those of the graph's ends, and the shapes that a Reshape reads. A network
 may be resized where every operator treats all pixels alike: convolutions, what works element by
-element, concatenation of channels, enlargement by a factor, and pixel (un)shuffling, which torch
-writes as Reshape, Transpose, Reshape:
+element, concatenation of channels, padding by constants, enlargement by a factor, and pixel
+(un)shuffling, which torch writes as Reshape, Transpose, Reshape:
 
     [1, 3, H, W] -> [1, 3, H/f, f, W/f, f] -> [1, 3, f, f, H/f, W/f] -> [1, 3*f*f, H/f, W/f]
 
@@ -37,6 +37,7 @@ _ALIKE_EVERYWHERE = frozenset(
         "Identity",
         "LeakyRelu",
         "Mul",
+        "Pad",
         "PRelu",
         "QuantizeLinear",
         "Relu",
@@ -71,7 +72,7 @@ def resized_model(
     """
     index = GraphIndex.of(model)
     model = index.model
-    require_resizable(model)
+    require_resizable(index)
     resized = onnx.ModelProto()
     resized.CopyFrom(model)
     graph = resized.graph
@@ -100,14 +101,16 @@ def resized_model(
     return resized
 
 
-def require_resizable(model: onnx.ModelProto) -> None:
+def require_resizable(model: onnx.ModelProto | GraphIndex) -> None:
     """Make sure that a network works at any size.
 
     Raises:
         GraphError: an operator of it does not; it is named.
     """
-    for node in model.graph.node:
-        if node.op_type not in _ALIKE_EVERYWHERE:
+    index = GraphIndex.of(model)
+    for node in index.nodes:
+        by_values = node.op_type == "Pad" and index.constant(node.input[1]) is None
+        if node.op_type not in _ALIKE_EVERYWHERE or by_values:
             raise GraphError(
                 f"node {node.name!r} ({node.op_type}) may depend on the picture's size, so this "
                 "network runs at its own input size only; run it in tiles"

@@ -106,6 +106,9 @@ def _head(index: GraphIndex) -> set[str]:
 
 
 def _grows(index: GraphIndex, node: onnx.NodeProto) -> bool:
+    """Tell whether a node enlarges; what pads for a convolution behind it does not."""
+    if node.op_type == "Pad":
+        return False
     pixels = partial(_pixels, index)
     given = [count for name in node.input if (count := pixels(name))]
     made = [count for name in node.output if (count := pixels(name))]

@@ -70,6 +70,7 @@ def choose_before_activation(  # noqa: PLR0913  # both grids and what they hold
     *,
     symmetric: bool,
     clipping_weight: float = 1.0,
+    wider: Sequence[float] = (1.0,),
 ) -> Affine:
     """Return the parameters of the QDQ pair before a LeakyReLU with the least chain error.
 
@@ -80,6 +81,7 @@ def choose_before_activation(  # noqa: PLR0913  # both grids and what they hold
         output: parameters of the pair behind the LeakyReLU; ``None`` if there is none.
         symmetric: zero points must be 0.
         clipping_weight: how much worse a squared error of clipping is than one of rounding.
+        wider: scales to try, in scales of the pair behind.
     """
     low, high = least_squares_range(
         activated,
@@ -91,7 +93,10 @@ def choose_before_activation(  # noqa: PLR0913  # both grids and what they hold
     free = Affine(*affine_parameters(low / slope, high, integer, symmetric=symmetric))
     if output is None:
         return free
-    candidates = [free, *_all_over(output.scale, integer, symmetric=symmetric)]
+    candidates = [free]
+    for multiple in wider:
+        scale = float(np.float32(output.scale * multiple))
+        candidates += _all_over(scale, integer, symmetric=symmetric)
     errors = chain_errors(
         activated, slope, integer, candidates, output, clipping_weight=clipping_weight
     )

@@ -1,16 +1,20 @@
 """Choose the one scale and zero point that serve several tensors best.
 
-The inputs of a Concat share scale and zero point, so a dense block reads its trunk tensor and its
-growth tensors on one grid. A growth tensor is rounded twice: before its LeakyReLU and behind it.
-On the *same* step the second rounding finds every non-negative value on its grid already
+The inputs of a Concat share a scale, so a dense block reads its trunk tensor and its growth tensors
+on one grid, or on grids of one step with zero points of their own
+(quant/planning/integer_concats.py). A growth tensor is rounded twice: before its LeakyReLU and
+behind it. On the *same* step the second rounding finds every non-negative value on its grid already
 (quant/numerics/pre_activation_scale.py), so the step of a block is chosen for both roundings
 together:
 
     sum over members of  mse(x, QDQ(x))                               plain tensors
                        + min over z of mse(y, QDQ(leaky(QDQ_z(x))))   before and behind LeakyReLU
 
-over a ladder of steps around the one that suits the merged values, and a few zero points. Members
-count alike whatever their number of channels: a convolution's weights balance them.
+over a ladder of steps around the one that suits the merged values, and a few zero points, the same
+for all members or the best of each. With zero points of their own members need fewer codes for the
+values that only others have, so the ladder reaches further down, and the pair before an activation
+may have a larger step than the one behind it. Members count alike whatever their number of
+channels: a convolution's weights balance them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,6 +28,12 @@ from quant.numerics.pre_activation_scale import Affine, chain_errors, round_trip
 
 # Steps tried: the merged values' own times 2^(k/8), the likeliest first.
 _LADDER = np.exp2(np.array(sorted(range(-4, 9), key=abs)) / 8.0)
+_LADDER_DOWN = np.exp2(np.array(sorted(range(-10, 9), key=abs)) / 8.0)
+# Zero points tried for each member alone, as shares of the integer range.
+_OWN = (0.0625, 0.125, 0.1875, 0.25, 0.3125, 0.375, 0.5)
+# Steps tried for the pair before an activation, in steps behind it, with zero points of their own.
+_WIDER: tuple[float, ...] = (1.0, 1.5, 2.0)
+_ALIKE: tuple[float, ...] = (1.0,)
 # Zero points tried for the QDQ pair before an activation, as shares of the integer range.
 _BEFORE = (0.5, 0.4375, 0.5625, 0.375, 0.625, 0.25, 0.75, 0.125, 0.875, 0.0, 1.0)
 
@@ -41,15 +51,16 @@ class Member:
     slope: float | None = None
 
 
-def choose_shared(
+def choose_shared(  # noqa: PLR0913  # what all share, and what each may have
     members: Sequence[Member],
     integer: IntegerType,
     *,
     symmetric: bool,
     minimum_range: float,
     clipping_weight: float = 1.0,
-) -> Affine:
-    """Return scale and zero point with the least summed error over all members.
+    own_zero_points: bool = False,
+) -> tuple[Affine, ...]:
+    """Return the grid of each member, of one scale, with the least summed error over all.
 
     Args:
         members: at least one.
@@ -57,6 +68,7 @@ def choose_shared(
         symmetric: the zero point must be 0.
         minimum_range: smallest width that the quantized range must span.
         clipping_weight: how much worse a squared error of clipping is than one of rounding.
+        own_zero_points: each member may have another zero point; else they share it too.
     """
     merged = merge(member.values for member in members)
     low, high = least_squares_range(
@@ -64,19 +76,27 @@ def choose_shared(
     )
     start = Affine(*affine_parameters(low, high, integer, symmetric=symmetric))
     floor = max(minimum_range / integer.span, SMALLEST_SCALE)
-    best, least = start, np.inf
-    for scale in dict.fromkeys(float(np.float32(max(start.scale * k, floor))) for k in _LADDER):
-        for zero_point in _zero_points(start.zero_point, integer, symmetric=symmetric):
-            shared = Affine(scale, zero_point)
+    zero_points = _zero_points(start.zero_point, integer, symmetric=symmetric)
+    choices: list[tuple[int, ...]] = [(zero_point,) for zero_point in zero_points]
+    ladder, wider = _LADDER, _ALIKE
+    if own_zero_points and not symmetric:
+        choices = [tuple(dict.fromkeys((*zero_points, *_shares(_OWN, integer))))]
+        ladder, wider = _LADDER_DOWN, _WIDER
+    best, least = (start,) * len(members), np.inf
+    for scale in dict.fromkeys(float(np.float32(max(start.scale * k, floor))) for k in ladder):
+        befores = [] if symmetric else list(_befores(scale, wider, integer))
+        for offered in choices:
+            chosen: list[Affine] = []
             error = 0.0
             for member in members:
-                error += _error(
-                    member, shared, integer, symmetric=symmetric, clipping_weight=clipping_weight
-                )
+                grids = [Affine(scale, zero_point) for zero_point in offered]
+                errors = [_error(member, grid, integer, befores, clipping_weight) for grid in grids]
+                chosen.append(grids[int(np.argmin(errors))])
+                error += min(errors)
                 if error >= least:
                     break
             else:
-                best, least = shared, error
+                best, least = tuple(chosen), error
     return best
 
 
@@ -91,10 +111,10 @@ def _error(
     member: Member,
     shared: Affine,
     integer: IntegerType,
-    *,
-    symmetric: bool,
+    befores: Sequence[Affine],
     clipping_weight: float,
 ) -> float:
+    """Return the error of a member on a grid; without ``befores``, the pair before has the same."""
     values = member.values
     if member.slope is None:
         low, high = covered_range(shared.scale, shared.zero_point, integer)
@@ -102,13 +122,22 @@ def _error(
         squared = (round_trip(values.values, shared, integer) - values.values) ** 2
         weights = np.where(within, 1.0, clipping_weight) * values.counts
         return float(np.dot(squared, weights) / values.counts.sum())
-    befores = [shared] if symmetric else list(_befores(shared.scale, integer))
     errors = chain_errors(
-        values, member.slope, integer, befores, shared, clipping_weight=clipping_weight
+        values,
+        member.slope,
+        integer,
+        befores or [shared],
+        shared,
+        clipping_weight=clipping_weight,
     )
     return float(errors.min())
 
 
-def _befores(scale: float, integer: IntegerType) -> Iterator[Affine]:
-    for share in _BEFORE:
-        yield Affine(scale, integer.qmin + round(share * integer.span))
+def _befores(scale: float, wider: Sequence[float], integer: IntegerType) -> Iterator[Affine]:
+    for multiple in wider:
+        for zero_point in _shares(_BEFORE, integer):
+            yield Affine(float(np.float32(scale * multiple)), zero_point)
+
+
+def _shares(shares: Sequence[float], integer: IntegerType) -> tuple[int, ...]:
+    return tuple(integer.qmin + round(share * integer.span) for share in shares)

@@ -36,6 +36,7 @@ def _misfits(plan: QuantPlan, index: GraphIndex) -> Iterator[str]:
         for reader in edge.readers:
             if reader not in known:
                 yield f"{reader!r} does not read {edge.tensor!r}, as edges has it of {name!r}"
+    yield from _joined_misfits(plan, index)
     for name, quant in plan.weights.items():
         weight = index.constant(name)
         node = next((node for node in index.consumers(name) if node.name == quant.node), None)
@@ -45,3 +46,20 @@ def _misfits(plan: QuantPlan, index: GraphIndex) -> Iterator[str]:
             yield f"weights has {len(quant.scales)} scales of {name!r}, expected {len(weight)}"
         elif plan.edge_read_by(node.input[0], node.name) is None:
             yield f"edges has none through which {quant.node!r} reads {node.input[0]!r}"
+
+
+def _joined_misfits(plan: QuantPlan, index: GraphIndex) -> Iterator[str]:
+    """Say which Concats cannot join integers of zero points apart."""
+    nodes = {node.name: node for node in index.nodes}
+    convolutions = {quant.node for quant in plan.weights.values() if quant.bias is not None}
+    for name in plan.zero_points_apart:
+        node = nodes.get(name)
+        if node is None or node.op_type != "Concat":
+            yield f"zero_points_apart has {name!r}, which is no Concat"
+            continue
+        for tensor in node.input:
+            if plan.edge_read_by(tensor, name) is None:
+                yield f"zero_points_apart has {name!r}, and edges none of {tensor!r} for it"
+        for reader in index.consumers(node.output[0]):
+            if reader.name not in convolutions:
+                yield f"zero_points_apart has {name!r}, which {reader.name!r} does not make up for"

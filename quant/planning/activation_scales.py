@@ -2,7 +2,8 @@
 
 1. Edges whose values are the same numbers, and those of one Concat, form groups with one scale,
    so that moving and concatenating requantize nothing. A Concat's reader sees all its inputs on one
-   grid anyway: a finer scale on an input would only be rounded once more.
+   grid anyway: a finer scale on an input would only be rounded once more. Zero points of their own
+   cost it nothing where a target takes them (quant/planning/integer_concats.py).
 2. Each group's range is the one of least squared error over its merged distribution, or a forced
    percentile; those of pictures, taken and given, are [0, 1]. Beside a float trunk clipping counts
    for more than rounding (quant/numerics/clipping_weights.py). The scale is moved to the nearest
@@ -32,9 +33,14 @@ from quant.numerics.pre_activation_scale import (
 )
 from quant.numerics.shared_scale import Member, choose_shared
 from quant.plan import EdgeQuant, QuantOptions
+from quant.planning.integer_concats import shiftable_concats
 from quant.planning.qdq_placement import Edge, Placement
 
+# Scales tried before an activation whose output has a zero point of its own, in scales behind it.
+_WIDER = (1.0, 1.25, 1.5, 1.75, 2.0)
 _PERCENTILE_DIGITS = 6
+# What joins or moves values: its inputs and its output have one scale.
+_TIES = MOVERS | {"Concat"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,9 +85,8 @@ class EdgePlanner:
             return name
 
         for node in self.placement.topology.operators:
-            joins = node.op_type in MOVERS or node.op_type == "Concat"
             output = edges.get(node.output[0])
-            if not joins or output is None:
+            if node.op_type not in _TIES or output is None:
                 continue
             for tensor in self.placement.topology.data_inputs(node):
                 read = through.get((tensor, node.name))
@@ -97,18 +102,19 @@ class EdgePlanner:
         integer = profile.integer(members[0].precision)
         bounds = self._given_bounds(members)
         if bounds is None:
-            affine, rule = self._searched(members, integer)
-            affine = self._stored(affine)
-            low, high = covered_range(affine.scale, affine.zero_point, integer)
+            grids, rule = self._searched(members, integer)
         else:
             low, high, rule = bounds
             high = max(high, low + profile.minimum_range)
             covering = affine_parameters(low, high, integer, symmetric=profile.symmetric)
-            affine = self._stored(Affine(*covering))
+            grids = dict.fromkeys((edge.tensor for edge in members), Affine(*covering))
         if len(members) > 1:
             rule += f", shared by {len(members)} edges"
         return {
-            edge.name: self._planned(edge, integer, affine, (low, high), rule) for edge in members
+            edge.name: self._planned(
+                edge, integer, self._stored(grids[edge.tensor]), rule, bounds and (low, high)
+            )
+            for edge in members
         }
 
     def _stored(self, affine: Affine) -> Affine:
@@ -120,9 +126,11 @@ class EdgePlanner:
         edge: Edge,
         integer: IntegerType,
         affine: Affine,
-        bounds: tuple[float, float],
         rule: str,
+        bounds: tuple[float, float] | None = None,
     ) -> EdgeQuant:
+        """Return an edge as it is planned; ``bounds`` are those that were asked for, if any."""
+        bounds = bounds or covered_range(affine.scale, affine.zero_point, integer)
         return EdgeQuant(
             tensor=edge.tensor,
             dtype=integer.name,
@@ -147,10 +155,11 @@ class EdgePlanner:
         low, high = values.percentile_range(self.options.percentile)
         return min(low, 0.0), max(high, 0.0), f"percentile {self.options.percentile:g}"
 
-    def _searched(self, members: list[Edge], integer: IntegerType) -> tuple[Affine, str]:
-        """Return the grid that serves all tensors of a group best, and the rule.
+    def _searched(self, members: list[Edge], integer: IntegerType) -> tuple[dict[str, Affine], str]:
+        """Return the grids that serve the tensors of a group best, by tensor, and the rule.
 
-        A Concat adds no values of its own, so its output takes no part in the scale search.
+        A Concat adds no values of its own, so its output takes no part in the search; it has the
+        grid of the first member.
         """
         made = [edge for edge in members if not self._is_join(edge.tensor)] or members
         tensors = dict.fromkeys(edge.tensor for edge in made)
@@ -160,8 +169,10 @@ class EdgePlanner:
             weight = BORDER_ON_FLOAT
         elif len(tensors) > 1:
             weight = self.clipping_weight
+        own = not self._shiftable.isdisjoint(tensors)
         rule = "least squares" + ("" if weight == ALIKE else f", clipping weighs {weight:g}")
-        affine = choose_shared(
+        rule += ", zero points apart" if own else ""
+        found = choose_shared(
             [
                 Member(self.distributions.distribution(name), self._slope_before(name))
                 for name in tensors
@@ -170,8 +181,23 @@ class EdgePlanner:
             symmetric=profile.symmetric,
             minimum_range=profile.minimum_range,
             clipping_weight=weight,
+            own_zero_points=own,
         )
-        return affine, rule
+        grids = dict(zip(tensors, found, strict=True))
+        return {edge.tensor: grids.get(edge.tensor, found[0]) for edge in members}, rule
+
+    @cached_property
+    def _shiftable(self) -> frozenset[str]:
+        """Tensors that only Concats join whose inputs may have zero points of their own."""
+        shiftable = shiftable_concats(self.placement)
+        found: set[str] = set()
+        for members in self._groups.values():
+            tensors = [edge.tensor for edge in members]
+            producers = [self.placement.topology.index.producer(tensor) for tensor in tensors]
+            joins = {node.name for node in producers if node is not None and node.op_type in _TIES}
+            if joins and joins <= shiftable:
+                found.update(tensors)
+        return frozenset(found)
 
     def _borders_on_float(self, edges: Sequence[Edge]) -> bool:
         """Tell whether a tensor alone on its grid is made, or read, by float operators only."""
@@ -219,9 +245,8 @@ class EdgePlanner:
         affine = self._before(edge, activation, integer, output)
         narrowest = float(np.float32(profile.minimum_range / integer.span))
         affine = self._stored(replace(affine, scale=max(affine.scale, narrowest)))
-        bounds = covered_range(affine.scale, affine.zero_point, integer)
         rule = "least squares behind the activation"
-        return self._planned(edge, integer, affine, bounds, rule)
+        return self._planned(edge, integer, affine, rule)
 
     def _before(
         self, edge: Edge, activation: onnx.NodeProto, integer: IntegerType, output: Affine | None
@@ -230,11 +255,11 @@ class EdgePlanner:
         symmetric = self.placement.profile.symmetric
         slopes = slopes_behind(self.distributions.rules, edge.tensor)
         if output is not None and slopes is not None:
-            free, _ = self._searched([edge], integer)
+            grids, _ = self._searched([edge], integer)
             values = activated_values(self.distributions, edge.tensor, slopes)
             return choose_before_slopes(
                 values,
-                free,
+                grids[edge.tensor],
                 integer,
                 output,
                 symmetric=symmetric,
@@ -248,6 +273,7 @@ class EdgePlanner:
             output,
             symmetric=symmetric,
             clipping_weight=self.clipping_weight,
+            wider=_WIDER if activation.output[0] in self._shiftable else _WIDER[:1],
         )
 
 

@@ -7,7 +7,10 @@ Names follow the tensor they belong to:
     t_quantized, t_dequantized               integers and values between them
 
 A Concat of int8 tensors (quant/planning/integer_concats.py) gives its integers out as t itself,
-with no QuantizeLinear.
+with no QuantizeLinear. Where its inputs have zero points of their own, they are padded before it,
+once for all Concats that read them, in place of the convolutions behind it:
+
+    t_padded_1_1_1_1                         the integers of t, around them its zero point
 
 A weight is stored as int8 with one scale per output channel, a bias as int32 with scale
 ``input scale * weight scale``, which is the unit of an integer convolution's accumulator. Where the
@@ -20,15 +23,16 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from calib.arrays import AnyArray, Float32
+from calib.arrays import AnyArray, Float32, Int32
 from calib.errors import GraphError
-from calib.graph import GraphIndex, rewritten
+from calib.graph import GraphIndex, attribute_of, rewritten
 from quant.numerics.affine import INTEGER_TYPES, IntegerType, quantize
 from quant.passes.prepared import PreparedGraph
 from quant.plan import GRAPH_OUTPUT, EdgeQuant, QuantPlan, WeightQuant
 from quant.qdq.int8_weights import RoundedWeights, bias_codes, round_to_nearest
 from quant.qdq.opset import OPSET_16_BITS, raise_opset
 from quant.qdq.typed import strongly_typed
+from quant.qdq.zero_points import bias_shift, integers_apart, values_apart
 
 
 def emit_qdq(prepared: PreparedGraph, rounded: RoundedWeights | None = None) -> onnx.ModelProto:
@@ -64,6 +68,7 @@ class _Emitter:
             self._edges_on.setdefault(edge.tensor, []).append(name)
         self._renamed: dict[str, str] = {}
         self._restored: set[str] = set()
+        self._padded: set[str] = set()
 
     def emit(self) -> onnx.ModelProto:
         for name in self._index.inputs:
@@ -75,6 +80,10 @@ class _Emitter:
                 copy.input[slot] = self._operand(node, slot, name)
             for slot, name in enumerate(node.output):
                 copy.output[slot] = self._renamed.setdefault(name, self._raw_name(name))
+            if node.op_type == "Conv" and integers_apart(self._index, self._plan, node.input[0]):
+                pads = next((one for one in copy.attribute if one.name == "pads"), None)
+                if pads is not None:
+                    pads.ints[:] = [0] * len(pads.ints)
             self._nodes.append(copy)
             for name in filter(None, node.output):
                 self._emit_edges(name)
@@ -106,12 +115,36 @@ class _Emitter:
 
     def _activation(self, node: onnx.NodeProto, name: str) -> str:
         edge = self._plan.edge_read_by(name, node.name)
-        if edge is None:
+        if edge is None or values_apart(self._index, self._plan, name):
             return self._renamed.get(name, name)
-        joins = node.name in self._plan.integer_concats
-        return self._codes_name(edge) if joins else self._dequantized_name(edge)
+        if node.name in self._plan.integer_concats:
+            return self._joined(node, edge)
+        return self._dequantized_name(edge)
+
+    def _joined(self, concat: onnx.NodeProto, edge: str) -> str:
+        """Return the integers of an edge that a Concat reads, padded where it has to be."""
+        codes = self._codes_name(edge)
+        if not integers_apart(self._index, self._plan, concat.output[0]):
+            return codes
+        around = attribute_of(self._index.consumers(concat.output[0])[0], "pads", [0] * 4)
+        if not any(around):
+            return codes
+        sides = "_".join(map(str, around))
+        pads, padded = f"pads_{sides}", f"{edge}_padded_{sides}"
+        if padded not in self._padded:
+            self._padded.add(padded)
+            top, left, bottom, right = around
+            self._put(pads, np.array([0, 0, top, left, 0, 0, bottom, right], np.int64))
+            self._nodes.append(
+                helper.make_node(
+                    "Pad", [codes, pads, f"{edge}_zero_point"], [padded], f"{edge}_Pad_{sides}"
+                )
+            )
+        return padded
 
     def _emit_edges(self, tensor: str) -> None:
+        if values_apart(self._index, self._plan, tensor):
+            return
         for name in self._edges_on.get(tensor, ()):
             edge = self._plan.edges[name]
             source = self._renamed.get(tensor, tensor)
@@ -189,10 +222,18 @@ class _Emitter:
         if through is None:
             raise GraphError(f"the plan quantizes the bias of {node.name!r} but not its input")
         scales = np.float32(self._plan.edges[through].scale) * quant.scale_array
-        steps = bias_codes(name, value, scales)
+        steps = bias_codes(name, value, scales) + self._shift(node)
         self._parameters(key, scales, 0, INTEGER_TYPES["int32"])
         self._put(f"{key}_quantized", steps)
         return self._dequantize(key, axis=0)
+
+    def _shift(self, node: onnx.NodeProto) -> Int32:
+        """Return int32 ``[O]``, what a convolution's bias makes up for of its input."""
+        name = self._weight_of[node.name]
+        codes = self._rounded.codes.get(name)
+        if codes is None:
+            codes = round_to_nearest(self._float_constant(name), self._plan.weights[name])
+        return bias_shift(self._index, self._plan, node, codes).astype(np.int32)
 
     def _emit_half(self, name: str) -> str:
         """Store a float weight as fp16 and place the Cast that restores it, once."""

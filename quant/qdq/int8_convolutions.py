@@ -1,7 +1,7 @@
 """Read what the integer convolutions of a QDQ model store, and make a float model of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
@@ -23,7 +23,8 @@ class Int8Convolution:
         weight_scales: float32 ``[O]``: real value of one quantization step.
         input_scale: real value of one quantization step of the input.
         input_zero_point: quantized value of 0 of the input.
-        bias: float32 ``[O]``, as the file has it; zeros where it has none.
+        bias: float32 ``[O]``, as the file has it, without what makes up for inputs that have zero
+            points of their own (quant/planning/integer_concats.py); zeros where it has none.
     """
 
     codes: Int8
@@ -71,6 +72,14 @@ def int8_convolutions(qdq: onnx.ModelProto) -> dict[str, Int8Convolution]:
             data.zero_point.item(),
             np.zeros(len(codes), np.float32) if len(node.input) < 3 else _bias(view, node),
         )
+        apart = view.zero_points(node.input[0])
+        if apart is not None:
+            away = data.zero_point.item() - np.array(apart)
+            shift = codes.reshape(*codes.shape[:2], -1).sum(axis=2, dtype=np.int64) @ away
+            made_up = shift * (data.scale.item() * steps.astype(np.float64))
+            found[node.name] = replace(
+                found[node.name], bias=(found[node.name].bias - made_up).astype(np.float32)
+            )
     return found
 
 

@@ -116,11 +116,34 @@ class QdqView:
         return self.index.is_constant(tensor)
 
     def holds_codes(self, tensor: str) -> bool:
-        """Tell whether ``tensor`` is made by QuantizeLinear, or a Concat of such."""
+        """Tell whether ``tensor`` is made by QuantizeLinear, or of such by Concat and Pad."""
         producer = self.index.producer(tensor)
-        if producer is not None and producer.op_type == "Concat":
+        if producer is not None and producer.op_type in {"Concat", "Pad"}:
             return self.holds_codes(producer.input[0])
         return producer is not None and producer.op_type == "QuantizeLinear"
+
+    def zero_points(self, tensor: str) -> tuple[int, ...] | None:
+        """Return the zero point of each input channel where Pads and a Concat of integers make it.
+
+        Args:
+            tensor: output of a DequantizeLinear.
+
+        Returns:
+            ``None`` for any other: its DequantizeLinear knows.
+        """
+        node = self.index.producer(tensor)
+        join = None if node is None else self.index.producer(node.input[0])
+        if join is None or join.op_type != "Concat" or not self.holds_codes(join.output[0]):
+            return None
+        found: list[int] = []
+        for name in join.input:
+            maker, shape = self.index.producer(name), self.index.shape(name)
+            if maker is not None and maker.op_type == "Pad":
+                maker = self.index.producer(maker.input[0])
+            if maker is None or maker.op_type != "QuantizeLinear" or shape is None:
+                return None
+            found += [int(self._parameters(maker).zero_point.max())] * shape[1]
+        return tuple(found)
 
     def counts(self, tensor: str) -> bool:
         """Tell whether ``tensor`` holds counts, positions or truth values: nothing to quantize."""

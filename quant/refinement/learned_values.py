@@ -16,7 +16,7 @@ from quant.refinement.network import TorchNetwork
 from quant.refinement.recorded_scales import (
     MOST,
     LearnedScales,
-    free_grids,
+    free_scales,
     learned_scale,
     smallest_weight_scales,
 )
@@ -32,15 +32,13 @@ def learned_scales(
     Args:
         network: learned.
         prepared: the graph that it was made of.
-        smallest: by how much each free grid may shrink.
+        smallest: by how much each free scale may shrink.
     """
-    factors = network.learned.grid_logs.detach().exp().cpu().numpy().clip(smallest, MOST)
+    factors = network.learned.scale_logs.detach().exp().cpu().numpy().clip(smallest, MOST)
     edges = prepared.plan.edges
     activations = {
         name: learned_scale(prepared.plan, edges[name].scale, factor, least)
-        for names, factor, least in zip(
-            free_grids(prepared.plan).values(), factors, smallest, strict=True
-        )
+        for names, factor, least in zip(free_scales(prepared.plan), factors, smallest, strict=True)
         for name in names
     }
     weights = {}

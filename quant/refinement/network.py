@@ -6,7 +6,7 @@ What is learned is a small move away from the plan and from GPTQ's choice:
 
     weights       steps of each weight, from which its code is rounded
     scales        log(s / s of the plan) of each output channel
-    activations   log(s / s of the plan) of each grid; edges of one grid keep sharing it
+    activations   log(s / s of the plan) of each scale; edges that share one keep sharing it
     biases        in units of the noise that rounding the input leaves in the output channel
 """
 
@@ -22,9 +22,10 @@ from quant.numerics.affine import INTEGER_TYPES, dequantize, quantize
 from quant.passes.prepared import PreparedGraph
 from quant.plan import GRAPH_OUTPUT, EdgeQuant, QuantPlan
 from quant.qdq.int8_weights import RoundedWeights, round_to_nearest
+from quant.qdq.zero_points import concat_of_apart
 from quant.refinement.fake_quantize import quantized_activation, quantized_weight
 from quant.refinement.operators import Operation, operation
-from quant.refinement.recorded_scales import free_grids, grid_of
+from quant.refinement.recorded_scales import free_scales
 from quant.rounding.recorded_codes import exclusive_bias
 
 # How far a weight may start from the middle of its code's interval, in steps.
@@ -39,13 +40,13 @@ class Learned:
         steps: float32, the shape of the weight, by weight initializer.
         weight_logs: float32 ``[O]``, likewise.
         bias_moves: float32 ``[O]``, by bias initializer.
-        grid_logs: float32 ``[G]``, one of each grid that may move.
+        scale_logs: float32 ``[S]``, one of each activation scale that may move.
     """
 
     steps: Mapping[str, torch.Tensor]
     weight_logs: Mapping[str, torch.Tensor]
     bias_moves: Mapping[str, torch.Tensor]
-    grid_logs: torch.Tensor
+    scale_logs: torch.Tensor
 
     def kinds(self) -> dict[str, list[torch.Tensor]]:
         """Return all tensors by kind, in one order."""
@@ -53,7 +54,7 @@ class Learned:
             "weights": list(self.steps.values()),
             "scales": list(self.weight_logs.values()),
             "biases": list(self.bias_moves.values()),
-            "activations": [self.grid_logs],
+            "activations": [self.scale_logs],
         }
 
 
@@ -73,7 +74,6 @@ class TorchNetwork:
         device: torch's name of where it is computed.
         float_steps: the float weights in units of the plan's scales, by weight initializer.
         learned: what can be learned of it.
-        grids: the grids that may move, in the order of ``learned.grid_logs``.
     """
 
     def __init__(self, prepared: PreparedGraph, weights: RoundedWeights, device: str) -> None:
@@ -88,16 +88,17 @@ class TorchNetwork:
         self._codes = weights.codes
         self._biases = {name: self._tensor(value) for name, value in weights.biases.items()}
         self._constants: dict[str, torch.Tensor] = {}
-        found = {grid_of(edge) for edge in self._plan.edges.values()}
-        self.grids = tuple(free_grids(self._plan))
-        self._place = {grid: place for place, grid in enumerate(self.grids)}
-        self._planned_scales = {grid: self._tensor(np.float32(grid[1])) for grid in found}
+        shared = free_scales(self._plan)
+        self._place = {name: place for place, names in enumerate(shared) for name in names}
+        self._planned_scales = {
+            name: self._tensor(np.float32(edge.scale)) for name, edge in self._plan.edges.items()
+        }
         self._weight_scales = {
             n: self._tensor(q.scale_array) for n, q in self._plan.weights.items()
         }
         self.float_steps = {name: self._float_steps(name) for name in weights.codes}
         self._steps = self._ordered()
-        self.learned = self._start(weights)
+        self.learned = self._start(weights, len(shared))
 
     def _ordered(self) -> list[_Step]:
         nodes = [node for node in self._index.nodes if node.op_type != "Constant"]
@@ -112,7 +113,7 @@ class TorchNetwork:
             for number, node in enumerate(nodes)
         ]
 
-    def _start(self, weights: RoundedWeights) -> Learned:
+    def _start(self, weights: RoundedWeights, scales: int) -> Learned:
         steps: dict[str, torch.Tensor] = {}
         logs: dict[str, torch.Tensor] = {}
         moves: dict[str, torch.Tensor] = {}
@@ -131,8 +132,8 @@ class TorchNetwork:
                 noise = edge.scale / np.sqrt(12.0) * np.sqrt(np.square(restored).sum(axis=1))
                 self._bias_units[bias] = self._tensor(noise)
                 moves[bias] = torch.zeros(len(codes), device=self.device, requires_grad=True)
-        grids = torch.zeros(len(self.grids), device=self.device, requires_grad=True)
-        return Learned(steps, logs, moves, grids)
+        free = torch.zeros(scales, device=self.device, requires_grad=True)
+        return Learned(steps, logs, moves, free)
 
     def _float_steps(self, name: str) -> torch.Tensor:
         value, scales = self._index.constant(name), self._plan.weights[name].scale_array
@@ -160,12 +161,14 @@ class TorchNetwork:
         (output,) = self._index.outputs
         return run.read(output, GRAPH_OUTPUT, values[output])
 
-    def scale(self, edge: EdgeQuant) -> torch.Tensor:
-        """Return the scale of an edge as learned so far, float32 ``[]``."""
-        grid = grid_of(edge)
-        place = self._place.get(grid)
-        start = self._planned_scales[grid]
-        return start if place is None else start * self.learned.grid_logs[place].exp()
+    def scale(self, edge: str) -> torch.Tensor:
+        """Return the scale of the edge of that name as learned so far, float32 ``[]``."""
+        place, start = self._place.get(edge), self._planned_scales[edge]
+        return start if place is None else start * self.learned.scale_logs[place].exp()
+
+    def rounds(self, edge: EdgeQuant) -> bool:
+        """Tell whether an edge rounds: not where a Concat joins what is rounded already."""
+        return concat_of_apart(self._index, self._plan, edge.tensor) is None
 
     def _tensor(self, value: AnyArray) -> torch.Tensor:
         return torch.from_numpy(np.array(value, np.float32)).to(self.device)
@@ -255,7 +258,11 @@ class _Run:
         if name not in known:
             before = value if edge.after is None else self._through(edge.after, value)
             integer, zero = edge.integer, edge.zero_point
-            known[name] = quantized_activation(
-                before, self._network.scale(edge), integer.qmin - zero, integer.qmax - zero
+            known[name] = (
+                quantized_activation(
+                    before, self._network.scale(name), integer.qmin - zero, integer.qmax - zero
+                )
+                if self._network.rounds(edge)
+                else before
             )
         return known[name]

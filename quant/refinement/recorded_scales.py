@@ -5,7 +5,8 @@ pictures. So a refined plan states them, and whoever makes the plan again takes 
 each is one that refinement could have left:
 
     1 / MOST <= s / s of the table <= MOST
-    edges of one grid still have one, so that what moves or joins values requantizes nothing
+    edges of one grid still have one, so that what moves or joins values requantizes nothing, and
+    what a Concat joins with zero points apart still has one scale
     pictures, taken and given, keep theirs
     a grid that shrank clips at most MOST_CLIPPED of what calibration saw, or no more than before
     where all else is fp16, fp16 holds them exactly (quant/numerics/half.py)
@@ -38,7 +39,7 @@ MOST = 2.0
 MOST_CLIPPED = 0.005
 _FINEST = 0.02  # between two scales that are tried
 
-Grid = tuple[str, float, int]
+_Grid = tuple[str, float, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,27 +70,34 @@ class Refined:
     weights: RoundedWeights
 
 
-def grid_of(edge: EdgeQuant) -> Grid:
+def free_scales(plan: QuantPlan) -> tuple[tuple[str, ...], ...]:
+    """Return the names of the edges that share a scale, for each scale that may move."""
+    grids = {name: _grid_of(edge) for name, edge in plan.edges.items()}
+    leaders = {grid: grid for grid in grids.values()}
+    for concat in plan.zero_points_apart:
+        joined = [leaders[grids[n]] for n, edge in plan.edges.items() if concat in edge.readers]
+        leaders = {g: joined[0] if found in joined else found for g, found in leaders.items()}
+    pinned = {
+        leaders[grids[name]] for name, edge in plan.edges.items() if edge.rule.startswith("pinned")
+    }
+    scales: dict[_Grid, tuple[str, ...]] = {}
+    for name, grid in grids.items():
+        if leaders[grid] not in pinned:
+            scales[leaders[grid]] = (*scales.get(leaders[grid], ()), name)
+    return tuple(scales.values())
+
+
+def _grid_of(edge: EdgeQuant) -> _Grid:
     """Return what two edges agree in if a code means the same value on both."""
     return edge.dtype, edge.scale, edge.zero_point
 
 
-def free_grids(plan: QuantPlan) -> dict[Grid, tuple[str, ...]]:
-    """Return the grids that may move, with the names of their edges."""
-    pinned = {grid_of(e) for e in plan.edges.values() if e.rule.startswith("pinned")}
-    found: dict[Grid, tuple[str, ...]] = {}
-    for name, edge in plan.edges.items():
-        if grid_of(edge) not in pinned:
-            found[grid_of(edge)] = (*found.get(grid_of(edge), ()), name)
-    return found
-
-
 def smallest_factors(prepared: PreparedGraph, table: CalibrationTable) -> list[float]:
-    """Return for each free grid by how much its scale may shrink, at least ``1 / MOST``."""
+    """Return for each free scale by how much it may shrink, at least ``1 / MOST``."""
     distributions = prepared.distributions(table)
     return [
         max(_smallest_factor(prepared.plan.edges[name], distributions) for name in names)
-        for names in free_grids(prepared.plan).values()
+        for names in free_scales(prepared.plan)
     ]
 
 
@@ -172,16 +180,16 @@ def _faults(
     plan = prepared.plan
     if not learned:
         return []
-    grids = free_grids(plan)
-    free = {name for names in grids.values() for name in names}
+    shared = free_scales(plan)
+    free = {name for names in shared for name in names}
     if {*learned} != free:
         odd = min({*learned} ^ free)
         return [f"{'has' if odd in learned else 'lacks'} a scale of edge {odd!r}"]
     faults = []
-    for names, smallest in zip(grids.values(), smallest_factors(prepared, table), strict=True):
+    for names, smallest in zip(shared, smallest_factors(prepared, table), strict=True):
         scale = learned[names[0]]
         faults += [
-            f"gives {name!r} another scale than {names[0]!r}, of the same grid"
+            f"gives {name!r} another scale than {names[0]!r}, with which it shares one"
             for name in names
             if learned[name] != scale
         ]

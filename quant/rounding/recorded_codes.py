@@ -22,6 +22,7 @@ from quant.evidence import RoundingRecord
 from quant.passes.prepared import PreparedGraph
 from quant.plan import QuantPlan, WeightQuant
 from quant.qdq.int8_weights import RoundedWeights, bias_codes
+from quant.qdq.zero_points import bias_shift, sources
 from quant.rounding.gptq import DRIFT_LIMIT, code_drift
 
 # A moved bias is rounded to half a step of its own scale, and computed in float32 at worst.
@@ -77,7 +78,9 @@ def stored_weights(prepared: PreparedGraph, quantized: onnx.ModelProto) -> Round
             biases[bias] = value.astype(np.float64)
         else:
             steps = _initializer(found, f"{bias}_quantized", np.int32, index.shape(bias))
-            biases[bias] = steps.astype(np.float64) * bias_scales(index, plan, quant, name)
+            shift = bias_shift(index, plan, _node(index, quant, name), codes[name])
+            scales = bias_scales(index, plan, quant, name)
+            biases[bias] = (steps - shift).astype(np.float64) * scales
     return RoundedWeights(codes, biases, plan.rounded.nearest)
 
 
@@ -150,7 +153,9 @@ def bias_room(
     restored = codes.reshape(len(codes), -1) * quant.scale_array[:, np.newaxis]
     changed = np.abs(weight.reshape(restored.shape).astype(np.float64) - restored).sum(axis=1)
     edge = plan.edges[plan.edge_read_by(node.input[0], node.name) or ""]
-    allowed = changed * max(map(abs, edge.covered)) + edge.scale * quant.scale_array
+    holding = sources(index, plan, node.input[0]) or (edge,)
+    largest = max(abs(bound) for one in holding for bound in one.covered)
+    allowed = changed * largest + edge.scale * quant.scale_array
     if plan.float_type == "float16" and quant.bias is None:
         allowed += np.finfo(np.float16).smallest_subnormal
     return _float_constant(index, exclusive_bias(index, node) or "").astype(np.float64), allowed

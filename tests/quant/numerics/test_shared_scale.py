@@ -26,8 +26,11 @@ def block(trunk: float, shift: float, scales: tuple[float, ...]) -> list[Member]
     return [Member(distribution(rng.normal(0, trunk, 20_000))), *activated]
 
 
-def chain_loss(members: list[Member], shared: Affine, integer) -> float:
-    """Mean squared errors summed, each member behind the best of all zero points before it."""
+def chain_loss(members: list[Member], shared: Affine, integer, wider=(1.0,)) -> float:
+    """Mean squared errors summed, each member behind the best of all grids before it.
+
+    Those have all zero points, and ``wider`` times the scale.
+    """
     total = 0.0
     for member in members:
         y, counts = member.values.values, member.values.counts
@@ -35,7 +38,11 @@ def chain_loss(members: list[Member], shared: Affine, integer) -> float:
             rounded = [round_trip(y, shared, integer)]
         else:
             x = np.where(y < 0, y / member.slope, y)
-            grids = [Affine(shared.scale, z) for z in range(integer.qmin, integer.qmax, 4)]
+            grids = [
+                Affine(shared.scale * multiple, z)
+                for multiple in wider
+                for z in range(integer.qmin, integer.qmax, 4)
+            ]
             outs = [round_trip(x, grid, integer) for grid in grids]
             rounded = [
                 round_trip(np.where(o < 0, o * member.slope, o), shared, integer) for o in outs
@@ -57,22 +64,30 @@ def test_it_serves_both_roundings_as_well_as_the_merged_values_would(members, ga
     merged = merge(member.values for member in members)
     low, high = least_squares_range(merged, UINT8, symmetric=False)
     plain = Affine(*affine_parameters(low, high, UINT8, symmetric=False))
-    found = choose_shared(members, UINT8, symmetric=False, minimum_range=0.0)
+    found, *others = choose_shared(members, UINT8, symmetric=False, minimum_range=0.0)
+    assert {*others} == {found}
     ratio = chain_loss(members, found, UINT8) / chain_loss(members, plain, UINT8)
     assert ratio < gain
 
 
 def test_symmetric_targets_get_zero_point_zero() -> None:
-    found = choose_shared(block(1.0, 0.0, ()), INT8, symmetric=True, minimum_range=0.0)
-    assert found.zero_point == 0
+    for own in (False, True):
+        found = choose_shared(
+            block(1.0, 0.0, (0.8,)),
+            INT8,
+            symmetric=True,
+            minimum_range=0.0,
+            own_zero_points=own,
+        )
+        assert {grid.zero_point for grid in found} == {0}
 
 
 def test_a_grid_widens_with_the_weight_of_clipping() -> None:
     heavy = [Member(distribution(np.random.default_rng(0).standard_t(3, 20_000)))]
     scales = [
-        choose_shared(
-            heavy, UINT8, symmetric=False, minimum_range=0.0, clipping_weight=weight
-        ).scale
+        choose_shared(heavy, UINT8, symmetric=False, minimum_range=0.0, clipping_weight=weight)[
+            0
+        ].scale
         for weight in (0.1, 1.0, 10.0)
     ]
     assert scales[0] < scales[1] < scales[2]
@@ -82,5 +97,22 @@ def test_a_grid_widens_with_the_weight_of_clipping() -> None:
 
 def test_the_smallest_range_is_kept() -> None:
     tiny = [Member(distribution(np.array([0.0, 1e-7])))]
-    found = choose_shared(tiny, UINT8, symmetric=False, minimum_range=1e-4)
+    (found,) = choose_shared(tiny, UINT8, symmetric=False, minimum_range=1e-4)
     assert found.scale * 255 >= 1e-4 * 0.999
+
+
+def test_zero_points_apart_lose_less_where_members_lie_apart() -> None:
+    members = block(1.0, 0.0, (1.5, 1.5, 1.5))
+
+    def loss(grids: tuple[Affine, ...]) -> float:
+        pairs = zip(members, grids, strict=True)
+        return sum(chain_loss([member], grid, UINT8, (1.0, 1.5, 2.0)) for member, grid in pairs)
+
+    shared, apart = (
+        choose_shared(members, UINT8, symmetric=False, minimum_range=0.0, own_zero_points=own)
+        for own in (False, True)
+    )
+    assert len({grid.scale for grid in apart}) == 1
+    trunk, *growth = (grid.zero_point for grid in apart)
+    assert all(zero_point < trunk for zero_point in growth)
+    assert loss(apart) < 0.98 * loss(shared)

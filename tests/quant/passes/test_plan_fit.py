@@ -66,3 +66,38 @@ def test_what_it_names_has_to_be_there(
     with pytest.raises(GraphError) as refused:
         prepare(GraphIndex(residual), spoil(planned))
     assert message in str(refused.value)
+
+
+def unread(plan: QuantPlan) -> QuantPlan:
+    kept = {name: edge for name, edge in plan.edges.items() if name != "x1"}
+    return replace(plan, edges=kept)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (
+            lambda plan: replace(plan, zero_points_apart=("cat", "conv1")),
+            "zero_points_apart has 'conv1', which is no Concat",
+        ),
+        (
+            lambda plan: replace(plan, zero_points_apart=("dog",)),
+            "zero_points_apart has 'dog', which is no Concat",
+        ),
+        (unread, "zero_points_apart has 'cat', and edges none of 'x1' for it"),
+        (
+            lambda plan: replace(
+                plan, weights={**plan.weights, "w2": replace(plan.weights["w2"], bias=None)}
+            ),
+            "zero_points_apart has 'cat', which 'conv2' does not make up for",
+        ),
+    ],
+)
+def test_only_what_makes_up_for_zero_points_has_them_apart(
+    spoil: Spoil, message: str, residual: onnx.ModelProto, residual_table: CalibrationTable
+) -> None:
+    plan = make_plan(residual, residual_table, PROFILES["ort"], QuantOptions())
+    assert plan.zero_points_apart == ("cat",)
+    with pytest.raises(GraphError) as refused:
+        prepare(GraphIndex(residual), spoil(plan))
+    assert message in str(refused.value)

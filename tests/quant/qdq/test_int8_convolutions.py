@@ -7,7 +7,10 @@ from onnx.reference import ReferenceEvaluator
 
 from calib.errors import GraphError
 from calib.graph import GraphIndex
+from quant.plan import QuantOptions
 from quant.qdq.int8_convolutions import int8_convolutions, on_the_grid
+from quant.targets import PROFILES
+from tests.quant.by_model import emit_qdq, equalized_model, make_plan
 
 FLOAT = """<ir_version: 8, opset_import: ["" : 17]>
 one (float[1,2,3,3] input) => (float[1,3,3,3] output)
@@ -142,3 +145,24 @@ def test_convolutions_in_float_are_left_out_and_keep_their_weights(emitted, resi
         np.testing.assert_allclose(steps, found[node].codes, atol=1e-4)
         away = np.abs(rounded.initializer(name) - index.initializer(name))
         assert 0 < away.max() < 3 * found[node].weight_scales.max()
+
+
+@pytest.mark.parametrize("target", PROFILES)
+def test_biases_are_the_float_ones_whatever_zero_points_they_make_up_for(
+    target, residual, residual_table
+) -> None:
+    plan = make_plan(residual, residual_table, PROFILES[target], QuantOptions())
+    model, index = emit_qdq(residual, plan), GraphIndex(equalized_model(residual, plan))
+    found = int8_convolutions(model)
+    for name, node in (("b1", "conv1"), ("b2", "conv2")):
+        one, expected = found[node], index.initializer(name)
+        steps = one.input_scale * one.weight_scales
+        allowed = 0.51 * steps + (
+            np.abs(expected) * 2.0**-11 if plan.float_type != "float32" else 0
+        )
+        assert (np.abs(one.bias - expected) <= allowed).all()
+    assert (plan.zero_points_apart == ("cat",)) is (target == "ort")
+    if plan.zero_points_apart:  # the file says another one
+        steps = found["conv2"].input_scale * found["conv2"].weight_scales
+        written = GraphIndex(model).initializer("b2_quantized") * steps
+        assert (np.abs(written - index.initializer("b2")) > 10 * steps).any()

@@ -23,7 +23,7 @@ from quant.refinement import refine as refinement
 from quant.refinement.learn import Rates, Schedule, learn
 from quant.refinement.network import TorchNetwork
 from quant.refinement.operators import require_refinable
-from quant.refinement.recorded_scales import Refined, free_grids, with_learned_scales
+from quant.refinement.recorded_scales import Refined, free_scales, with_learned_scales
 from quant.refinement.refine import (
     Examples,
     find_device,
@@ -101,6 +101,16 @@ def test_torch_draws_what_the_file_does(case: Case, target: str) -> None:
     assert np.abs(drawn[True] - drawn[False]).max() > 1e-4
 
 
+def test_what_a_concat_joins_with_zero_points_apart_keeps_one_scale(
+    residual: onnx.ModelProto, residual_table: CalibrationTable
+) -> None:
+    plan = planned(residual, residual_table, "ort").plan
+    assert plan.zero_points_apart == ("cat",)
+    points = {name: plan.edges[name].zero_point for name in ("feat", "x1")}
+    assert len({*points.values()}) == 2
+    assert [names for names in free_scales(plan) if "feat" in names] == [("feat", "x1", "joined")]
+
+
 def test_a_small_network_learns_from_more_crops(
     compact: onnx.ModelProto, compact_table: CalibrationTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,7 +172,7 @@ def test_what_is_learned_is_the_same_each_time_and_allowed(case: Case, target: s
         assert prepared.plan.weights[name].limits.excess(codes) == 0
     done = with_learned_scales(prepared, case[1], first.record, first.scales.weights)
     assert done.plan.edges != prepared.plan.edges
-    for names in free_grids(prepared.plan).values():
+    for names in free_scales(prepared.plan):
         assert len({done.plan.edges[name].scale for name in names}) == 1
     recorded = record_rounding(done, first.weights, NO_IMAGES)
     stored = stored_weights(recorded, emit_qdq(recorded, first.weights))
@@ -212,7 +222,7 @@ def between_numbers_of_fp16(scales: Scales, grid: tuple[str, ...]) -> None:
     ("target", "spoil", "told"),
     [
         ("ort", too_far, "expected"),
-        ("ort", apart_from_its_grid, "of the same grid"),
+        ("ort", apart_from_its_grid, "with which it shares one"),
         ("ort", missing, "lacks a scale of edge"),
         ("tensorrt", between_numbers_of_fp16, "which fp16 does not hold"),
     ],
@@ -228,7 +238,7 @@ def test_a_scale_that_cannot_be_learned_is_refused(
     prepared, weights = rounded(case, target)
     rising = iter((1.0, 2.0, 3.0))
     found = refined(case, prepared, weights, lambda *_: next(rising))
-    shared = next(names for names in free_grids(prepared.plan).values() if len(names) > 1)
+    shared = next(names for names in free_scales(prepared.plan) if len(names) > 1)
     scales = dict(found.record.activations)
     spoil(scales, shared)
     record = replace(found.record, activations=scales)
