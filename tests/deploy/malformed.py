@@ -10,7 +10,7 @@ from typing import Any
 
 VALUES: tuple[Any, ...] = (7, "x", {}, [], None, True, 1e999)
 DEPTH = 100_000
-_ALL_KEYS = 16
+_ALL_KEYS = 20
 
 Path = tuple[int | str, ...]
 
