@@ -25,9 +25,11 @@ from quant.analysis.scale_absorbers import residual_scales
 from quant.analysis.tensor_distributions import ObservationRules, TensorDistributions
 from quant.analysis.topology import Part, Topology
 from quant.fp16.range import require_half
-from quant.numerics.clipping_weights import clipping_weight
+from quant.numerics.clipping_weights import Trunk, channel_weight, grid_weight
 from quant.numerics.saturation_limits import SaturationLimits
 from quant.passes.equalize import (
+    GROWTH_SIZE,
+    GROWTH_SIZE_APART,
     ROUNDED_TRUNK_EXPONENT,
     TRUNK_EXPONENT,
     equalize,
@@ -74,7 +76,10 @@ def plan_graph(
     parts = part_precisions(profile, options)
     equalization = options.equalization or profile.equalization
     folded = fold(graph.model, _to_fold(graph, profile, parts, equalization))
-    equalized = _equalized(folded, table, equalization, profile, parts["trunk"])
+    growth = GROWTH_SIZE
+    if profile.zero_points_apart and not options.full_integer:
+        growth = GROWTH_SIZE_APART
+    equalized = _equalized(folded, table, equalization, profile, parts["trunk"], growth)
     upsampling = options.upsampling or profile.upsampling
     to_transpose = _to_transpose(equalized.model, parts, upsampling)
     topology = Topology(GraphIndex(transposed(equalized.model, to_transpose)))
@@ -86,7 +91,7 @@ def plan_graph(
     if profile.float_type == "float16":
         require_half(topology.index, distributions, profile.name)
     limits = SaturationLimits(options.accumulator_bits or profile.accumulator_bits)
-    weight = clipping_weight(trunk_in_float=parts["trunk"] == "float" and bool(trunks(graph.model)))
+    weight = grid_weight(_trunk(graph.model, parts["trunk"]))
     edges = EdgePlanner(placement, distributions, options, weight).edges()
     weights = plan_weights(placement, edges, limits, distributions)
     plan = QuantPlan(
@@ -152,12 +157,13 @@ def _to_transpose(
     return enlargements(model)
 
 
-def _equalized(
+def _equalized(  # noqa: PLR0913, PLR0917  # what there is to know
     folded: Folded,
     table: CalibrationTable,
     equalization: Equalization,
     profile: TargetProfile,
     trunk: ComputePrecision,
+    growth: float,
 ) -> Equalized:
     model = folded.model
     if equalization == "none":  # nor is anything folded
@@ -167,18 +173,23 @@ def _equalized(
     )
     exponent = TRUNK_EXPONENT if equalization == "all" else 0.0
     before = profile.pair_before_activation == "needed"
-    joined = equalization == "all" and bool(trunks(model))
-    rounded = joined and trunk == "int8"
-    added_in_float = joined and trunk == "float"
-    grids = Grids(profile.symmetric, before, clipping_weight(trunk_in_float=added_in_float))
-    by_steps = grids.symmetric or added_in_float or (rounded and before)
+    found = _trunk(model, trunk) if equalization == "all" else "none"
+    rounded = found == "rounded" and trunk == "int8"
+    grids = Grids(profile.symmetric, before, channel_weight(found))
+    by_steps = grids.symmetric or found == "float" or (rounded and before)
     if profile.convolution == "int8" and by_steps:
-        found = eight_bit_magnitudes(model, distributions, grids, trunk_rounded=rounded)
+        sizes = eight_bit_magnitudes(model, distributions, grids, trunk_rounded=rounded)
         exponent = ROUNDED_TRUNK_EXPONENT if rounded else exponent
     else:
         names = equalized_tensors(model)
-        found = {name: relative_magnitudes(distributions, name) for name in names}
-    return equalize(model, found, trunk=exponent).behind(folded)
+        sizes = {name: relative_magnitudes(distributions, name) for name in names}
+    return equalize(model, sizes, trunk=exponent, growth=growth).behind(folded)
+
+
+def _trunk(model: onnx.ModelProto, precision: ComputePrecision) -> Trunk:
+    if not trunks(model):
+        return "none"
+    return "float" if precision == "float" else "rounded"
 
 
 def part_precisions(profile: TargetProfile, options: QuantOptions) -> dict[Part, ComputePrecision]:

@@ -23,6 +23,8 @@ from calib.arrays import Float64
 from quant.numerics.affine import IntegerType, affine_parameters, covered_range
 from quant.numerics.distribution import Distribution, least_squares_range
 
+# Scales tried before a LeakyReLU, in scales of the pair behind it.
+_WIDER = (1.0, 1.25, 1.5, 1.75, 2.0)
 # Scales tried between the output's, on which the second rounding adds nothing, and the inputs' own.
 _STEPS_PER_OCTAVE = 3
 
@@ -70,7 +72,6 @@ def choose_before_activation(  # noqa: PLR0913  # both grids and what they hold
     *,
     symmetric: bool,
     clipping_weight: float = 1.0,
-    wider: Sequence[float] = (1.0,),
 ) -> Affine:
     """Return the parameters of the QDQ pair before a LeakyReLU with the least chain error.
 
@@ -81,7 +82,6 @@ def choose_before_activation(  # noqa: PLR0913  # both grids and what they hold
         output: parameters of the pair behind the LeakyReLU; ``None`` if there is none.
         symmetric: zero points must be 0.
         clipping_weight: how much worse a squared error of clipping is than one of rounding.
-        wider: scales to try, in scales of the pair behind.
     """
     low, high = least_squares_range(
         activated,
@@ -94,7 +94,7 @@ def choose_before_activation(  # noqa: PLR0913  # both grids and what they hold
     if output is None:
         return free
     candidates = [free]
-    for multiple in wider:
+    for multiple in _WIDER:
         scale = float(np.float32(output.scale * multiple))
         candidates += _all_over(scale, integer, symmetric=symmetric)
     errors = chain_errors(

@@ -11,10 +11,10 @@ together:
                        + min over z of mse(y, QDQ(leaky(QDQ_z(x))))   before and behind LeakyReLU
 
 over a ladder of steps around the one that suits the merged values, and a few zero points, the same
-for all members or the best of each. With zero points of their own members need fewer codes for the
-values that only others have, so the ladder reaches further down, and the pair before an activation
-may have a larger step than the one behind it. Members count alike whatever their number of
-channels: a convolution's weights balance them.
+for all members or the best of each. The pair before the activation may have a larger step too:
+where it has two of those behind it, what is not negative still finds itself on the grid, negative
+values are rounded half as coarsely, and the codes that they leave unused behind the activation are
+used. Members count alike whatever their number of channels: a convolution's weights balance them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,14 +26,14 @@ from quant.numerics.affine import SMALLEST_SCALE, IntegerType, affine_parameters
 from quant.numerics.distribution import Distribution, least_squares_range, merge
 from quant.numerics.pre_activation_scale import Affine, chain_errors, round_trip
 
-# Steps tried: the merged values' own times 2^(k/8), the likeliest first.
+# Steps tried: the merged values' own times 2^(k/8), the likeliest first; behind an activation,
+# which leaves half of the codes of its input unused, further down.
 _LADDER = np.exp2(np.array(sorted(range(-4, 9), key=abs)) / 8.0)
 _LADDER_DOWN = np.exp2(np.array(sorted(range(-10, 9), key=abs)) / 8.0)
 # Zero points tried for each member alone, as shares of the integer range.
 _OWN = (0.0625, 0.125, 0.1875, 0.25, 0.3125, 0.375, 0.5)
-# Steps tried for the pair before an activation, in steps behind it, with zero points of their own.
-_WIDER: tuple[float, ...] = (1.0, 1.5, 2.0)
-_ALIKE: tuple[float, ...] = (1.0,)
+# Steps tried for the pair before an activation, in steps behind it.
+_WIDER = (1.0, 1.5, 2.0)
 # Zero points tried for the QDQ pair before an activation, as shares of the integer range.
 _BEFORE = (0.5, 0.4375, 0.5625, 0.375, 0.625, 0.25, 0.75, 0.125, 0.875, 0.0, 1.0)
 
@@ -78,13 +78,13 @@ def choose_shared(  # noqa: PLR0913  # what all share, and what each may have
     floor = max(minimum_range / integer.span, SMALLEST_SCALE)
     zero_points = _zero_points(start.zero_point, integer, symmetric=symmetric)
     choices: list[tuple[int, ...]] = [(zero_point,) for zero_point in zero_points]
-    ladder, wider = _LADDER, _ALIKE
+    leaky = any(member.slope is not None for member in members)
+    ladder = _LADDER_DOWN if leaky else _LADDER
     if own_zero_points and not symmetric:
         choices = [tuple(dict.fromkeys((*zero_points, *_shares(_OWN, integer))))]
-        ladder, wider = _LADDER_DOWN, _WIDER
     best, least = (start,) * len(members), np.inf
     for scale in dict.fromkeys(float(np.float32(max(start.scale * k, floor))) for k in ladder):
-        befores = [] if symmetric else list(_befores(scale, wider, integer))
+        befores = [] if symmetric else list(_befores(scale, integer))
         for offered in choices:
             chosen: list[Affine] = []
             error = 0.0
@@ -133,8 +133,8 @@ def _error(
     return float(errors.min())
 
 
-def _befores(scale: float, wider: Sequence[float], integer: IntegerType) -> Iterator[Affine]:
-    for multiple in wider:
+def _befores(scale: float, integer: IntegerType) -> Iterator[Affine]:
+    for multiple in _WIDER:
         for zero_point in _shares(_BEFORE, integer):
             yield Affine(float(np.float32(scale * multiple)), zero_point)
 

@@ -42,7 +42,15 @@ arXiv:2211.10438, alpha = 0.5), unless the trunk itself is in 8 bits and gains a
 A growth tensor is joined with the trunk tensor x by a Concat, whose one scale must serve both.
 Its size is free, so every growth channel is brought to the size that x has after equalization:
 
-    A = max_c(m_x[c] / f_x[c])        f_c = m[c] / A        (= t_c * geomean(m) / A).
+    A = max_c(m_x[c] / f_x[c])        f_c = m[c] / A        (= t_c * geomean(m) / A),
+
+or, where its zero point may differ from that of x, a little larger, since next to nothing of it
+lies below 0:
+
+    f_c = m[c] / (5/4 A).
+
+Parity of x4plus-anime-6b for ort on 18 DIV2K pairs and on 14 photographs of other kinds, with
+growth of 1, 5/4 and 3/2 of the size of x: 41.53 and 41.90, 41.85 and 42.29, 41.66 and 42.19 dB.
 
 Measured with target ort, parity of 8-bit pictures with float on DIV2K, in dB: growth gains 2.1
 on x4plus-anime-6b (four pictures, weights rounded to nearest). Beside it the trunk, with weights
@@ -81,6 +89,8 @@ STEPS_PER_OCTAVE = 8
 TRUNK_EXPONENT = 0.5
 ROUNDED_TRUNK_EXPONENT = 0.75
 CHAIN_EXPONENT = 0.75
+GROWTH_SIZE = 1.0
+GROWTH_SIZE_APART = 1.25
 
 
 def equalized_tensors(model: onnx.ModelProto) -> tuple[str, ...]:
@@ -88,12 +98,13 @@ def equalized_tensors(model: onnx.ModelProto) -> tuple[str, ...]:
     return _Streams(GraphIndex(model)).measured
 
 
-def equalize(
+def equalize(  # noqa: PLR0913  # one for each part of a network
     model: onnx.ModelProto,
     magnitudes: Mapping[str, Float32 | Float64],
     *,
     trunk: float = TRUNK_EXPONENT,
     chain: float = CHAIN_EXPONENT,
+    growth: float = GROWTH_SIZE,
     steps_per_octave: int = STEPS_PER_OCTAVE,
 ) -> Equalized:
     """Rescale every channel that can be, to the size that quantizes best.
@@ -105,6 +116,7 @@ def equalize(
         trunk: exponent of the factors of classes of several sources: 0 leaves them as they
             are, 1 makes their channels alike.
         chain: the same of all classes of a graph that has no class of several sources.
+        growth: size of growth channels, in sizes of the trunk tensor beside them.
         steps_per_octave: factors are rounded to powers of ``2**(1 / steps_per_octave)``; with 1
             the result is equal bit for bit.
 
@@ -118,7 +130,7 @@ def equalize(
     profile[streams.sources > 1] *= trunk
     if streams.without_trunk:
         profile *= chain
-    exponents = profile + _levels(streams, measured, profile)
+    exponents = profile + _levels(streams, measured, profile, np.log2(growth))
     exponents = np.rint(exponents * steps_per_octave) / steps_per_octave
     exponents[streams.classes.pinned] = 0.0
     return rescaled(index, streams.classes, np.exp2(exponents))
@@ -227,8 +239,13 @@ def _profile(measured: Mapping[str, Float64], classes: ChannelClasses) -> Float6
     return profile
 
 
-def _levels(streams: _Streams, measured: Mapping[str, Float64], profile: Float64) -> Float64:
-    """Return log2 of f / t, float64 ``[classes]``: nonzero for what a Concat joins."""
+def _levels(
+    streams: _Streams, measured: Mapping[str, Float64], profile: Float64, larger: float
+) -> Float64:
+    """Return log2 of f / t, float64 ``[classes]``: nonzero for what a Concat joins.
+
+    Growth channels become ``larger`` octaves larger than what they are joined with.
+    """
     of = streams.classes.of
     size = np.full(streams.classes.count, np.nan)
     for name, magnitudes in measured.items():
@@ -247,6 +264,7 @@ def _levels(streams: _Streams, measured: Mapping[str, Float64], profile: Float64
             continue
         for name in growth:
             joined = of[name][np.isnan(levels[of[name]])]
-            levels[joined] = np.clip(size[joined] - np.log2(largest), -_LIMIT, _LIMIT)
+            level = size[joined] - np.log2(largest) - larger
+            levels[joined] = np.clip(level, -_LIMIT, _LIMIT)
     found: Float64 = np.nan_to_num(levels)
     return found

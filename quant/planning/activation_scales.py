@@ -36,8 +36,6 @@ from quant.plan import EdgeQuant, QuantOptions
 from quant.planning.integer_concats import shiftable_concats
 from quant.planning.qdq_placement import Edge, Placement
 
-# Scales tried before an activation whose output has a zero point of its own, in scales behind it.
-_WIDER = (1.0, 1.25, 1.5, 1.75, 2.0)
 _PERCENTILE_DIGITS = 6
 # What joins or moves values: its inputs and its output have one scale.
 _TIES = MOVERS | {"Concat"}
@@ -273,7 +271,6 @@ class EdgePlanner:
             output,
             symmetric=symmetric,
             clipping_weight=self.clipping_weight,
-            wider=_WIDER if activation.output[0] in self._shiftable else _WIDER[:1],
         )
 
 

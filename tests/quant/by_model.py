@@ -1,6 +1,7 @@
 """The quant package as tests call it: by float model and plan, each call preparing the graph."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,17 @@ def make_plan(
     model: onnx.ModelProto, table: CalibrationTable, profile: TargetProfile, options: QuantOptions
 ) -> QuantPlan:
     return planner.plan_graph(GraphIndex(model), table, profile, options).plan
+
+
+def with_zero_points_apart(plan: QuantPlan) -> QuantPlan:
+    """Return a plan of the residual graph in which ``x1`` has another zero point than ``feat``."""
+    moved = replace(plan.edges["x1"], zero_point=plan.edges["feat"].zero_point // 2)
+    return replace(
+        plan,
+        edges={**plan.edges, "x1": moved},
+        integer_concats=("cat",),
+        zero_points_apart=("cat",),
+    )
 
 
 def emit_qdq(

@@ -11,7 +11,7 @@ from calib.errors import GraphError
 from quant.plan import QuantOptions
 from quant.qdq.rules import RULES, BrokenRule, RuleViolation, broken_rules, check_rules
 from quant.targets import PROFILES, find_profile
-from tests.quant.by_model import emit_qdq, make_plan
+from tests.quant.by_model import emit_qdq, make_plan, with_zero_points_apart
 
 Spoil = Callable[[onnx.ModelProto], None]
 
@@ -213,10 +213,17 @@ def test_file_of_another_target(made_for, checked_for, expected, emitted) -> Non
     assert {violation.rule for violation in violations} == expected
 
 
-def test_joined_codes_are_not_called_float(emitted) -> None:
-    violations = check_rules(emitted("ort"), find_profile("qnn"))
+@pytest.mark.parametrize("apart", [False, True], ids=["alike", "zero points apart"])
+def test_joined_codes_are_not_called_float(apart, residual, residual_table) -> None:
+    plan = make_plan(residual, residual_table, PROFILES["ort"], QuantOptions())
+    if apart:
+        plan = with_zero_points_apart(plan)
+    model = emit_qdq(residual, plan)
+    assert check_rules(model, PROFILES["ort"]) == ()
+    violations = check_rules(model, find_profile("qnn"))
     found = {v.found for v in violations if v.rule == "every-operator" and v.node == "cat"}
-    read = {f"{name}_padded_1_1_1_1 as integers" for name in ("feat", "x1")}
+    end = "padded_1_1_1_1" if plan.zero_points_apart else "quantized"
+    read = {f"{name}_{end} as integers" for name in ("feat", "x1")}
     assert found == {*read, "joined as integers"}
 
 

@@ -34,6 +34,7 @@ from quant.refinement.refine import (
 from quant.rounding.recorded_codes import record_rounding, rounding_faults, stored_weights
 from quant.rounding.round_weights import round_weights
 from quant.targets import PROFILES, find_profile
+from tests.quant.by_model import with_zero_points_apart
 from tests.quant.conftest import HEADER, NO_IMAGES, parse, pictures
 
 ALL = Rates(0.004, 2e-4, 0.05, 4e-3)
@@ -104,10 +105,14 @@ def test_torch_draws_what_the_file_does(case: Case, target: str) -> None:
 def test_what_a_concat_joins_with_zero_points_apart_keeps_one_scale(
     residual: onnx.ModelProto, residual_table: CalibrationTable
 ) -> None:
-    plan = planned(residual, residual_table, "ort").plan
-    assert plan.zero_points_apart == ("cat",)
-    points = {name: plan.edges[name].zero_point for name in ("feat", "x1")}
-    assert len({*points.values()}) == 2
+    prepared, weights = rounded((residual, residual_table), "ort")
+    plan = with_zero_points_apart(prepared.plan)
+    apart = prepared.under(plan)
+    network, (picture,) = TorchNetwork(apart, weights, "cpu"), pictures(residual, 1)
+    with torch.no_grad():
+        drawn = network.draw(torch.from_numpy(picture), quantized=True).numpy()
+    made = Session(emit_qdq(apart, weights), optimized=False, threads=1)
+    np.testing.assert_allclose(drawn, made.run({"input": picture})["output"], rtol=0, atol=2e-5)
     assert [names for names in free_scales(plan) if "feat" in names] == [("feat", "x1", "joined")]
 
 

@@ -24,6 +24,7 @@ from tests.quant.by_model import (
     round_weights,
     rounding_faults,
     stored_weights,
+    with_zero_points_apart,
 )
 
 PATCH = PatchRecord("a photograph", "1" * 64)
@@ -55,6 +56,18 @@ def test_a_file_gives_back_what_was_chosen(target, residual, residual_table, pro
     for name, bias in rounded.biases.items():
         np.testing.assert_array_equal(stored.biases[name], bias)
     assert emit_qdq(residual, plan, stored) == quantized
+
+
+def test_a_file_gives_back_biases_that_make_up_for_zero_points(told, residual) -> None:
+    plan, rounded = told
+    apart = with_zero_points_apart(plan)
+    quantized = emit_qdq(residual, apart, rounded)
+    stored = stored_weights(residual, apart, quantized)
+    assert set(rounded.biases) >= {"b1", "b2"}
+    for name, bias in rounded.biases.items():
+        np.testing.assert_array_equal(stored.biases[name], bias)
+    assert emit_qdq(residual, apart, stored) == quantized
+    assert quantized != emit_qdq(residual, plan, rounded)
 
 
 def test_one_changed_code_is_named_by_its_digest(told, residual) -> None:
@@ -141,7 +154,7 @@ def test_a_plan_that_says_nothing_of_its_weights_is_not_believed(told, residual)
         "the plan does not say how its weights were rounded"
     ]
     assert stored_weights(residual, silent, emit_qdq(residual, plan, rounded)).codes == {}
-    without = dataclasses.replace(silent, weights={})
+    without = dataclasses.replace(silent, weights={}, zero_points_apart=())
     assert list(rounding_faults(residual, without, RoundedWeights())) == []
 
 
