@@ -77,7 +77,7 @@ def plan_graph(
     equalization = options.equalization or profile.equalization
     folded = fold(graph.model, _to_fold(graph, profile, parts, equalization))
     growth = GROWTH_SIZE
-    if profile.zero_points_apart and not options.full_integer:
+    if profile.zero_points_apart and not options.full_integer and options.percentile is None:
         growth = GROWTH_SIZE_APART
     equalized = _equalized(folded, table, equalization, profile, parts["trunk"], growth)
     upsampling = options.upsampling or profile.upsampling
@@ -121,9 +121,20 @@ def plan_graph(
         transposed=to_transpose,
         float_type=profile.float_type,
     )
-    plan = replace(plan, zero_points_apart=zero_points_apart(placement, plan))
+    plan = _with_zero_points_apart(placement, plan)
     plan = replace(plan, integer_concats=integer_concats(placement, plan))
     return PreparedGraph(graph, plan, folded, equalized, topology, {table.digest: distributions})
+
+
+def _with_zero_points_apart(placement: Placement, plan: QuantPlan) -> QuantPlan:
+    """Return a plan that names these Concats; what they give out is not clipped again."""
+    apart = zero_points_apart(placement, plan)
+    made = {n.output[0] for n in placement.topology.operators if n.name in apart}
+    edges = {
+        name: replace(edge, percentile=100.0) if edge.tensor in made else edge
+        for name, edge in plan.edges.items()
+    }
+    return replace(plan, edges=edges, zero_points_apart=apart)
 
 
 def _to_fold(

@@ -25,10 +25,11 @@ import onnx
 
 from calib.ahead import ahead
 from calib.arrays import Float32, Float64
-from calib.errors import GraphError, UsageError
-from calib.graph import GraphIndex, rewritten
+from calib.errors import UsageError
+from calib.graph import GraphIndex
 from calib.observe import SegmentedGraph
 from calib.runtime import shares
+from deploy.metrics.counterparts import counterpart, with_values
 from deploy.metrics.decibels import CEILING_DB, with_unit
 from quant.passes.prepared import PreparedGraph
 from quant.plan import QuantPlan
@@ -102,7 +103,7 @@ def compare_layers(
     """
     if not inputs:
         raise UsageError("no picture to compare layers on; give at least one")
-    compared, joined = _with_values(prepared, int8_model)
+    compared, joined = with_values(prepared, int8_model)
     float_index, int8_index = prepared.index, GraphIndex(compared)
     nodes = {
         tensor: node
@@ -160,78 +161,6 @@ def what_sqnr_says(errors: Sequence[LayerError]) -> str:
 def worst_layers(errors: Sequence[LayerError], count: int) -> list[LayerError]:
     """Return the tensors of least SQNR, the worst first; of equals, the first in the graph."""
     return sorted(errors, key=lambda error: error.sqnr_db)[:count]
-
-
-def counterpart(int8_index: GraphIndex, tensor: str) -> str:
-    """Return the tensor of an int8 graph whose values stand for a tensor of the float graph.
-
-    Found by wiring: the output of the DequantizeLinear behind the QuantizeLinear that reads the
-    tensor, or of the one that reads the tensor itself where that holds integers; or the tensor
-    of that name where no QDQ pair stands on it, or where the pair makes it.
-
-    Raises:
-        GraphError: the int8 graph has no tensor of that name.
-    """
-    if not int8_index.has_tensor(tensor):
-        raise GraphError(
-            f"the int8 model has no tensor {tensor!r}, the float model has: they are not of one "
-            "network; build again"
-        )
-    for reader in int8_index.consumers(tensor):
-        if reader.op_type == "DequantizeLinear":
-            return reader.output[0]
-        if reader.op_type != "QuantizeLinear":
-            continue
-        for restorer in int8_index.consumers(reader.output[0]):
-            if restorer.op_type == "DequantizeLinear":
-                return restorer.output[0]
-    return tensor
-
-
-def _with_values(
-    prepared: PreparedGraph, model: onnx.ModelProto
-) -> tuple[onnx.ModelProto, dict[str, str]]:
-    """Return a QDQ graph in which every quantized tensor has its dequantized value too.
-
-    Integers of zero points apart have no DequantizeLinear that restores them: their values are
-    joined beside them, by names that come back with the tensors they are of.
-    """
-    restored = {n.input[0] for n in model.graph.node if n.op_type == "DequantizeLinear"}
-    completed = onnx.ModelProto()
-    completed.CopyFrom(model)
-    del completed.graph.node[:]
-    for node in model.graph.node:
-        completed.graph.node.append(node)
-        if node.op_type == "QuantizeLinear" and node.output[0] not in restored:
-            completed.graph.node.append(
-                onnx.helper.make_node(
-                    "DequantizeLinear",
-                    [node.output[0], *node.input[1:]],
-                    [f"{node.output[0]}_value"],
-                    f"{node.name}_value",
-                )
-            )
-    return _with_joined_values(prepared, completed)
-
-
-def _with_joined_values(
-    prepared: PreparedGraph, model: onnx.ModelProto
-) -> tuple[onnx.ModelProto, dict[str, str]]:
-    """Add a Concat of values beside each one of integers of zero points apart."""
-    apart = {n.name: n for n in prepared.index.nodes if n.name in prepared.plan.zero_points_apart}
-    index = GraphIndex(model)
-    nodes: list[onnx.NodeProto] = []
-    joined: dict[str, str] = {}
-    for node in index.nodes:
-        nodes.append(node)
-        if node.name in apart:
-            concat = apart[node.name]
-            values = [counterpart(index, name) for name in concat.input]
-            made = joined[concat.output[0]] = f"{concat.output[0]}_value"
-            nodes.append(
-                onnx.helper.make_node("Concat", values, [made], f"{node.name}_value", axis=1)
-            )
-    return rewritten(model, nodes, model.graph.initializer), joined
 
 
 def decision(plan: QuantPlan, node: onnx.NodeProto, tensor: str) -> str:

@@ -1,7 +1,8 @@
 """Estimate the memory that a network's activations take while it runs.
 
 At each node its inputs, its outputs and whatever a later node reads are alive: as float32, or as
-integers where nothing but a QuantizeLinear reads them, which a runtime fuses into the node before.
+integers where nothing but a QuantizeLinear reads them, which a runtime fuses into the node before,
+or where a Pad makes them.
 Nodes that are fused so, or computed in place, take nothing of their own.
 """
 
@@ -58,8 +59,13 @@ def peak_activation_bytes(model: onnx.ModelProto | GraphIndex, float_copies: flo
 
 
 def _element_bytes(index: GraphIndex, tensor: str, float_copies: float) -> float:
-    readers = index.consumers(tensor)
+    maker, readers = index.producer(tensor), index.consumers(tensor)
+    if maker is not None and maker.op_type == "Pad":
+        return _itemsize(index.element_type(tensor))
     if not readers or any(reader.op_type != "QuantizeLinear" for reader in readers):
         return _FLOAT32_BYTES * float_copies
-    types = (index.element_type(name) for reader in readers for name in reader.output)
-    return sum(onnx.helper.tensor_dtype_to_np_dtype(item).itemsize for item in types)
+    return sum(_itemsize(index.element_type(name)) for reader in readers for name in reader.output)
+
+
+def _itemsize(element_type: int) -> float:
+    return float(onnx.helper.tensor_dtype_to_np_dtype(element_type).itemsize)

@@ -2,8 +2,8 @@
 
 Only dimensions change: those of the graph's ends, and the shapes that a Reshape reads. A network
 may be resized where every operator treats all pixels alike: convolutions, what works element by
-element, concatenation of channels, padding by constants, enlargement by a factor, and pixel
-(un)shuffling, which torch writes as Reshape, Transpose, Reshape:
+element, concatenation of channels, enlargement by a factor, what pads integers for convolutions,
+and pixel (un)shuffling, which torch writes as Reshape, Transpose, Reshape:
 
     [1, 3, H, W] -> [1, 3, H/f, f, W/f, f] -> [1, 3, f, f, H/f, W/f] -> [1, 3*f*f, H/f, W/f]
 
@@ -20,7 +20,8 @@ import onnx
 from onnx import numpy_helper
 
 from calib.errors import GraphError
-from calib.graph import GraphIndex, form_of
+from calib.graph import GraphIndex, attribute_of, form_of
+from quant.qdq.view import QdqView
 
 _ALIKE_EVERYWHERE = frozenset(
     [
@@ -37,7 +38,6 @@ _ALIKE_EVERYWHERE = frozenset(
         "Identity",
         "LeakyRelu",
         "Mul",
-        "Pad",
         "PRelu",
         "QuantizeLinear",
         "Relu",
@@ -109,8 +109,7 @@ def require_resizable(model: onnx.ModelProto | GraphIndex) -> None:
     """
     index = GraphIndex.of(model)
     for node in index.nodes:
-        by_values = node.op_type == "Pad" and index.constant(node.input[1]) is None
-        if node.op_type not in _ALIKE_EVERYWHERE or by_values:
+        if node.op_type not in _ALIKE_EVERYWHERE and not _pads_integers(index, node):
             raise GraphError(
                 f"node {node.name!r} ({node.op_type}) may depend on the picture's size, so this "
                 "network runs at its own input size only; run it in tiles"
@@ -120,6 +119,15 @@ def require_resizable(model: onnx.ModelProto | GraphIndex) -> None:
                 f"node {node.name!r} resizes to a fixed size, so this network runs at its own "
                 "input size only; run it in tiles"
             )
+
+
+def _pads_integers(index: GraphIndex, node: onnx.NodeProto) -> bool:
+    """Tell whether a node pads integers as a convolution would, which our own files do.
+
+    What a float network pads by may be of its size.
+    """
+    pads = node.op_type == "Pad" and attribute_of(node, "mode", b"constant") == b"constant"
+    return pads and QdqView(index).holds_codes(node.input[0])
 
 
 def side_factor(model: onnx.ModelProto | GraphIndex) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from calib.errors import GraphError
 from calib.graph import GraphIndex
+from quant.analysis.zero_point_shifts import can_shift_zero_points
 from quant.plan import GRAPH_OUTPUT, QuantPlan
 
 
@@ -54,12 +55,13 @@ def _joined_misfits(plan: QuantPlan, index: GraphIndex) -> Iterator[str]:
     convolutions = {quant.node for quant in plan.weights.values() if quant.bias is not None}
     for name in plan.zero_points_apart:
         node = nodes.get(name)
-        if node is None or node.op_type != "Concat":
-            yield f"zero_points_apart has {name!r}, which is no Concat"
+        if node is None or not can_shift_zero_points(index, node):
+            yield f"zero_points_apart has {name!r}, which is no Concat that biases make up for"
             continue
-        for tensor in node.input:
-            if plan.edge_read_by(tensor, name) is None:
-                yield f"zero_points_apart has {name!r}, and edges none of {tensor!r} for it"
+        edges = [plan.edges.get(plan.edge_read_by(tensor, name) or "") for tensor in node.input]
+        told = plan.edges.get(node.output[0])
+        if told is None or any(edge is None or not edge.same_scale(told) for edge in edges):
+            yield f"zero_points_apart has {name!r}, and edges no one scale around it"
         for reader in index.consumers(node.output[0]):
             if reader.name not in convolutions:
                 yield f"zero_points_apart has {name!r}, which {reader.name!r} does not make up for"

@@ -22,6 +22,7 @@ import onnx
 from quant.analysis.activation_slopes import activated_values, clipped_share, slopes_behind
 from quant.analysis.tensor_distributions import PINNED_RANGE, TensorDistributions, leaky_slope
 from quant.analysis.topology import MOVERS
+from quant.analysis.zero_point_shifts import is_concat
 from quant.numerics.affine import IntegerType, affine_parameters, covered_range
 from quant.numerics.clipping_weights import ALIKE, BORDER_ON_FLOAT
 from quant.numerics.distribution import merge
@@ -72,7 +73,7 @@ class EdgePlanner:
 
     @cached_property
     def _groups(self) -> dict[str, list[Edge]]:
-        """Edges that share scale and zero point, by the name of one of them."""
+        """Edges that share a scale, and a zero point but where it may lie apart, by one's name."""
         edges = {edge.name: edge for edge in self.placement.edges}
         through = {(e.tensor, r): e.name for e in edges.values() for r in e.readers}
         leader = {name: name for name in edges}
@@ -167,9 +168,7 @@ class EdgePlanner:
             weight = BORDER_ON_FLOAT
         elif len(tensors) > 1:
             weight = self.clipping_weight
-        own = not self._shiftable.isdisjoint(tensors)
         rule = "least squares" + ("" if weight == ALIKE else f", clipping weighs {weight:g}")
-        rule += ", zero points apart" if own else ""
         found = choose_shared(
             [
                 Member(self.distributions.distribution(name), self._slope_before(name))
@@ -179,22 +178,23 @@ class EdgePlanner:
             symmetric=profile.symmetric,
             minimum_range=profile.minimum_range,
             clipping_weight=weight,
-            own_zero_points=own,
+            own_zero_points=self._shiftable.issuperset(edge.name for edge in members),
         )
+        if len({grid.zero_point for grid in found}) > 1:
+            rule += ", zero points apart"
         grids = dict(zip(tensors, found, strict=True))
         return {edge.tensor: grids.get(edge.tensor, found[0]) for edge in members}, rule
 
     @cached_property
     def _shiftable(self) -> frozenset[str]:
-        """Tensors that only Concats join whose inputs may have zero points of their own."""
+        """Names of the edges that only Concats join whose inputs may have zero points apart."""
         shiftable = shiftable_concats(self.placement)
         found: set[str] = set()
         for members in self._groups.values():
-            tensors = [edge.tensor for edge in members]
-            producers = [self.placement.topology.index.producer(tensor) for tensor in tensors]
+            producers = [self.placement.topology.index.producer(one.tensor) for one in members]
             joins = {node.name for node in producers if node is not None and node.op_type in _TIES}
             if joins and joins <= shiftable:
-                found.update(tensors)
+                found.update(edge.name for edge in members)
         return frozenset(found)
 
     def _borders_on_float(self, edges: Sequence[Edge]) -> bool:
@@ -209,8 +209,7 @@ class EdgePlanner:
         return made_in_float or all(precision(node) == "float" for node in readers)
 
     def _is_join(self, tensor: str) -> bool:
-        producer = self.placement.topology.index.producer(tensor)
-        return producer is not None and producer.op_type == "Concat"
+        return is_concat(self.placement.topology.index, tensor)
 
     def _slope_before(self, tensor: str) -> float | None:
         """Return the slope of the LeakyReLU that makes ``tensor`` from a quantized tensor."""

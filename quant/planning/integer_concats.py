@@ -21,15 +21,11 @@ its bias takes up in its own steps, s times the weight's scale, so nothing is ro
 and where the convolution pads by 0, each input is padded by its z_k before.
 """
 
-from collections.abc import Sequence
-
 import onnx
 
-from calib.graph import GraphIndex, attribute_of
+from quant.analysis.zero_point_shifts import can_shift_zero_points
 from quant.plan import EdgeQuant, QuantPlan
 from quant.planning.qdq_placement import Placement
-
-_CHANNEL_AXIS = 1
 
 
 def integer_concats(placement: Placement, plan: QuantPlan) -> tuple[str, ...]:
@@ -63,53 +59,23 @@ def zero_points_apart(placement: Placement, plan: QuantPlan) -> tuple[str, ...]:
 def shiftable_concats(placement: Placement) -> frozenset[str]:
     """Return the Concats whose inputs may have zero points of their own.
 
-    Those are Concats of channels that join integers, not one another's, for int8 convolutions
-    alone, whose int32 biases make up for it.
+    Those join integers for int8 convolutions alone, whose int32 biases make up for it.
     """
     if not _allowed(placement) or not placement.profile.zero_points_apart:
         return frozenset()
     topology = placement.topology
-    concats = [node for node in topology.operators if node.op_type == "Concat"]
     return frozenset(
         node.name
-        for node in concats
-        if attribute_of(node, "axis", 0) == _CHANNEL_AXIS
-        and node.output[0] not in topology.index.outputs
-        and not any(is_concat(topology.index, tensor) for tensor in node.input)
-        and _take_up(placement, topology.readers(node.output[0]))
+        for node in topology.operators
+        if can_shift_zero_points(topology.index, node)
+        and placement.profile.bias == "int32"
+        and all(placement.precision(n) == "int8" for n in topology.readers(node.output[0]))
     )
-
-
-def is_concat(index: GraphIndex, tensor: str) -> bool:
-    """Tell whether a Concat makes ``tensor``."""
-    producer = index.producer(tensor)
-    return producer is not None and producer.op_type == "Concat"
 
 
 def _allowed(placement: Placement) -> bool:
     allowed = placement.profile.integer_concat
     return allowed == "always" or (allowed == "beside float" and not placement.full_integer)
-
-
-def _take_up(placement: Placement, readers: Sequence[onnx.NodeProto]) -> bool:
-    """Tell whether all readers make up for zero points, and pad alike."""
-    alike = len({tuple(attribute_of(node, "pads", [0] * 4)) for node in readers}) == 1
-    return alike and all(_takes_up(placement, node) for node in readers)
-
-
-def _takes_up(placement: Placement, node: onnx.NodeProto) -> bool:
-    """Tell whether a node is a convolution whose bias and padding can make up for zero points."""
-    index = placement.topology.index
-    return (
-        node.op_type == "Conv"
-        and placement.precision(node) == "int8"
-        and placement.profile.bias == "int32"
-        and len(node.input) > 2
-        and index.constant(node.input[2]) is not None
-        and len(index.consumers(node.input[2])) == 1
-        and attribute_of(node, "group", 1) == 1
-        and attribute_of(node, "auto_pad", b"NOTSET") == b"NOTSET"
-    )
 
 
 def _joined(

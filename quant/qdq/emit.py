@@ -13,8 +13,9 @@ once for all Concats that read them, in place of the convolutions behind it:
     t_padded_1_1_1_1                         the integers of t, around them its zero point
 
 A weight is stored as int8 with one scale per output channel, a bias as int32 with scale
-``input scale * weight scale``, which is the unit of an integer convolution's accumulator. Where the
-plan wants all else in fp16, the graph is typed so at the end (quant/qdq/typed.py); names stay.
+``input scale * weight scale``, which is the unit of an integer convolution's accumulator, with what
+it makes up for of zero points apart. Where the plan wants all else in fp16, the graph is typed so
+at the end (quant/qdq/typed.py); names stay.
 """
 
 from functools import cached_property
@@ -23,7 +24,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from calib.arrays import AnyArray, Float32, Int32
+from calib.arrays import AnyArray, Float32, Int8
 from calib.errors import GraphError
 from calib.graph import GraphIndex, attribute_of, rewritten
 from quant.numerics.affine import INTEGER_TYPES, IntegerType, quantize
@@ -32,7 +33,7 @@ from quant.plan import GRAPH_OUTPUT, EdgeQuant, QuantPlan, WeightQuant
 from quant.qdq.int8_weights import RoundedWeights, bias_codes, round_to_nearest
 from quant.qdq.opset import OPSET_16_BITS, raise_opset
 from quant.qdq.typed import strongly_typed
-from quant.qdq.zero_points import bias_shift, integers_apart, values_apart
+from quant.qdq.zero_points import integers_apart, shifted_bias, values_apart
 
 
 def emit_qdq(prepared: PreparedGraph, rounded: RoundedWeights | None = None) -> onnx.ModelProto:
@@ -191,10 +192,7 @@ class _Emitter:
         return edge.tensor if GRAPH_OUTPUT in edge.readers else f"{name}_dequantized"
 
     def _emit_weight(self, name: str, quant: WeightQuant) -> str:
-        weight = self._float_constant(name)
-        codes = self._rounded.codes.get(name)
-        if codes is None:
-            codes = round_to_nearest(weight, quant)
+        weight, codes = self._float_constant(name), self._codes(name, quant)
         if codes.shape != weight.shape or codes.dtype != np.int8:
             raise GraphError(
                 f"the int8 weights given for {name!r} are {codes.dtype}{list(codes.shape)}; "
@@ -209,6 +207,10 @@ class _Emitter:
         self._put(f"{name}_quantized", codes)
         return self._dequantize(name, axis=0)
 
+    def _codes(self, name: str, quant: WeightQuant) -> Int8:
+        codes = self._rounded.codes.get(name)
+        return round_to_nearest(self._float_constant(name), quant) if codes is None else codes
+
     def _emit_bias(self, node: onnx.NodeProto, name: str, quant: WeightQuant) -> str:
         bias = self._rounded.biases.get(name)
         value = self._float_constant(name) if bias is None else bias
@@ -222,18 +224,14 @@ class _Emitter:
         if through is None:
             raise GraphError(f"the plan quantizes the bias of {node.name!r} but not its input")
         scales = np.float32(self._plan.edges[through].scale) * quant.scale_array
-        steps = bias_codes(name, value, scales) + self._shift(node)
+        steps = bias_codes(name, value, scales)
+        if integers_apart(self._index, self._plan, node.input[0]):
+            steps = shifted_bias(
+                self._index, self._plan, node, steps, self._codes(node.input[1], quant)
+            )
         self._parameters(key, scales, 0, INTEGER_TYPES["int32"])
         self._put(f"{key}_quantized", steps)
         return self._dequantize(key, axis=0)
-
-    def _shift(self, node: onnx.NodeProto) -> Int32:
-        """Return int32 ``[O]``, what a convolution's bias makes up for of its input."""
-        name = self._weight_of[node.name]
-        codes = self._rounded.codes.get(name)
-        if codes is None:
-            codes = round_to_nearest(self._float_constant(name), self._plan.weights[name])
-        return bias_shift(self._index, self._plan, node, codes).astype(np.int32)
 
     def _emit_half(self, name: str) -> str:
         """Store a float weight as fp16 and place the Cast that restores it, once."""

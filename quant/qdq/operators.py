@@ -17,14 +17,14 @@ Answer = Literal["taken", "not taken", "not known"]
 
 _OURS = frozenset(
     {"Add", "Cast", "Clip", "Concat", "Constant", "Conv", "ConvTranspose", "DepthToSpace"}
-    | {"DequantizeLinear", "LeakyRelu", "Max", "Mul", "Pad", "PRelu", "QuantizeLinear", "Relu"}
-    | {"Reshape", "Resize", "Slice", "Transpose"}
+    | {"DequantizeLinear", "LeakyRelu", "Max", "Mul", "PRelu", "QuantizeLinear", "Relu", "Reshape"}
+    | {"Resize", "Slice", "Transpose"}
 )
 _OF_QNN = frozenset(
     {"Abs", "Div", "Einsum", "Elu", "Exp", "Expand", "Flatten", "Floor", "Gather", "Gelu", "Gemm"}
     | {"GlobalAveragePool", "GroupNormalization", "HardSigmoid", "HardSwish", "Identity"}
     | {"InstanceNormalization", "LayerNormalization", "Log", "MatMul", "MaxPool", "Mean", "Min"}
-    | {"AveragePool", "BatchNormalization", "Neg", "Pow", "Reciprocal", "ReduceMax"}
+    | {"AveragePool", "BatchNormalization", "Neg", "Pad", "Pow", "Reciprocal", "ReduceMax"}
     | {"ReduceMean", "ReduceMin", "ReduceSum", "RMSNormalization", "Sigmoid", "Softmax", "Softplus"}
     | {"SpaceToDepth", "Split", "Sqrt", "Squeeze", "Sub", "Sum", "Tanh", "Tile", "Unsqueeze"}
     | {"Upsample", "Where"}
@@ -70,7 +70,9 @@ _TENSORRT = OperatorList(
     frozenset({"QLinearConv", "ConvInteger", "MatMulInteger"}),
 )
 OPERATORS: Mapping[str, OperatorList] = {
-    "ort": OperatorList("operators that esrdeploy's builds run with in onnxruntime", _OURS),
+    "ort": OperatorList(
+        "operators that esrdeploy's builds run with in onnxruntime", _OURS | {"Pad"}
+    ),
     "openvino": OperatorList("operators that esrdeploy's builds run with in OpenVINO", _OURS),
     "tensorrt": _TENSORRT,
     "tensorrt-10": _TENSORRT,

@@ -123,7 +123,7 @@ class QdqView:
         return producer is not None and producer.op_type == "QuantizeLinear"
 
     def zero_points(self, tensor: str) -> tuple[int, ...] | None:
-        """Return the zero point of each input channel where Pads and a Concat of integers make it.
+        """Return the zero point of each channel where a Concat joins integers of several.
 
         Args:
             tensor: output of a DequantizeLinear.
@@ -133,8 +133,9 @@ class QdqView:
         """
         node = self.index.producer(tensor)
         join = None if node is None else self.index.producer(node.input[0])
-        if join is None or join.op_type != "Concat" or not self.holds_codes(join.output[0]):
+        if node is None or join is None or not self._joins_channels(join):
             return None
+        told = int(self._parameters(node).zero_point.max())
         found: list[int] = []
         for name in join.input:
             maker, shape = self.index.producer(name), self.index.shape(name)
@@ -143,7 +144,12 @@ class QdqView:
             if maker is None or maker.op_type != "QuantizeLinear" or shape is None:
                 return None
             found += [int(self._parameters(maker).zero_point.max())] * shape[1]
-        return tuple(found)
+        return None if {*found} == {told} else tuple(found)
+
+    def _joins_channels(self, node: onnx.NodeProto) -> bool:
+        """Tell whether a node is a Concat of integers along the channels."""
+        joins = node.op_type == "Concat" and attribute_of(node, "axis", 0) == 1
+        return joins and self.holds_codes(node.output[0])
 
     def counts(self, tensor: str) -> bool:
         """Tell whether ``tensor`` holds counts, positions or truth values: nothing to quantize."""

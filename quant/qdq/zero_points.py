@@ -6,7 +6,7 @@ See quant/planning/integer_concats.py for what it is and why it is exact.
 import numpy as np
 import onnx
 
-from calib.arrays import Int8, Int64
+from calib.arrays import Int8, Int32, Int64
 from calib.errors import GraphError
 from calib.graph import GraphIndex
 from quant.plan import EdgeQuant, QuantPlan
@@ -32,19 +32,9 @@ def values_apart(index: GraphIndex, plan: QuantPlan, tensor: str) -> bool:
 
 
 def sources(index: GraphIndex, plan: QuantPlan, tensor: str) -> tuple[EdgeQuant, ...]:
-    """Return the edges that hold the values of ``tensor``: a Concat's own inputs, or none.
-
-    Raises:
-        GraphError: the plan has no edge for one of them.
-    """
+    """Return the edges that hold the values of ``tensor``: a Concat's own inputs, or none."""
     concat = concat_of_apart(index, plan, tensor)
     names = [] if concat is None else [plan.edge_read_by(t, concat.name) for t in concat.input]
-    missing = [name for name in names if name is None]
-    if concat is not None and missing:
-        raise GraphError(
-            f"zero_points_apart has {concat.name!r}, of which the plan leaves an input in float; "
-            "build again"
-        )
     return tuple(plan.edges[name] for name in names if name is not None)
 
 
@@ -70,6 +60,30 @@ def bias_shift(index: GraphIndex, plan: QuantPlan, node: onnx.NodeProto, codes: 
     ]
     shift: Int64 = sums @ np.concatenate(away)
     return shift
+
+
+def shifted_bias(
+    index: GraphIndex, plan: QuantPlan, node: onnx.NodeProto, steps: Int32, codes: Int8
+) -> Int32:
+    """Return the int32 bias ``[O]`` of a convolution as its file has it.
+
+    Args:
+        index: the float graph under the plan.
+        plan: the plan.
+        node: the convolution.
+        steps: its own int32 bias.
+        codes: its int8 weights ``[O, I, kH, kW]``.
+
+    Raises:
+        GraphError: the sum does not fit int32.
+    """
+    moved = steps + bias_shift(index, plan, node, codes)
+    if np.abs(moved).max(initial=0) > np.iinfo(np.int32).max:
+        raise GraphError(
+            f"the bias of {node.name!r} and what it makes up for do not fit int32; leave the "
+            "convolution in float"
+        )
+    return moved.astype(np.int32)
 
 
 def _channels(index: GraphIndex, tensor: str) -> int:

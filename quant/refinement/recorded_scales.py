@@ -34,6 +34,7 @@ from quant.passes.prepared import PreparedGraph
 from quant.plan import EdgeQuant, QuantPlan, WeightQuant
 from quant.planning.activation_scales import held_percentile
 from quant.qdq.int8_weights import RoundedWeights
+from quant.qdq.zero_points import concat_of_apart
 
 MOST = 2.0
 MOST_CLIPPED = 0.005
@@ -95,10 +96,19 @@ def _grid_of(edge: EdgeQuant) -> _Grid:
 def smallest_factors(prepared: PreparedGraph, table: CalibrationTable) -> list[float]:
     """Return for each free scale by how much it may shrink, at least ``1 / MOST``."""
     distributions = prepared.distributions(table)
+    edges = prepared.plan.edges
     return [
-        max(_smallest_factor(prepared.plan.edges[name], distributions) for name in names)
+        max(
+            _smallest_factor(edges[name], distributions) for name in names if _clips(prepared, name)
+        )
         for names in free_scales(prepared.plan)
     ]
+
+
+def _clips(prepared: PreparedGraph, name: str) -> bool:
+    """Tell whether an edge rounds and clips: not where a Concat joins what is rounded already."""
+    plan = prepared.plan
+    return concat_of_apart(prepared.index, plan, plan.edges[name].tensor) is None
 
 
 def _smallest_factor(edge: EdgeQuant, distributions: TensorDistributions) -> float:
@@ -159,7 +169,7 @@ def with_learned_scales(
         raise GraphError(f"the plan's refinement {fault}; build again")
     distributions = prepared.distributions(table)
     edges = {
-        name: _moved(edge, record.activations[name], distributions)
+        name: _moved(prepared, name, record.activations[name], distributions)
         if name in record.activations
         else edge
         for name, edge in plan.edges.items()
@@ -205,17 +215,23 @@ def _faults(
     return faults
 
 
-def _moved(edge: EdgeQuant, scale: float, distributions: TensorDistributions) -> EdgeQuant:
+def _moved(
+    prepared: PreparedGraph, name: str, scale: float, distributions: TensorDistributions
+) -> EdgeQuant:
     """Return an edge with another scale, and what follows from it."""
+    edge = prepared.plan.edges[name]
     low, high = covered_range(scale, edge.zero_point, edge.integer)
     affine = Affine(scale, edge.zero_point)
+    held = edge.percentile
+    if _clips(prepared, name):
+        held = held_percentile(distributions, edge.tensor, edge.integer, affine)
     return replace(
         edge,
         scale=scale,
         low=low,
         high=high,
         rule=f"learned from {edge.rule}",
-        percentile=held_percentile(distributions, edge.tensor, edge.integer, affine),
+        percentile=held,
     )
 
 

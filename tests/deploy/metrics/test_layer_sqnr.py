@@ -14,8 +14,9 @@ from calib.graph import GraphIndex
 from calib.images import to_input
 from calib.runtime import Session
 from calib.sample import sample_patches
+from deploy.metrics.counterparts import counterpart
 from deploy.metrics.decibels import CEILING_DB
-from deploy.metrics.layer_sqnr import LayerError, compare_layers, counterpart, worst_layers
+from deploy.metrics.layer_sqnr import LayerError, compare_layers, worst_layers
 from quant.numerics.affine import dequantize
 from quant.plan import QuantPlan
 from tests.quant.by_model import equalized_model, prepare

@@ -78,13 +78,20 @@ def unread(plan: QuantPlan) -> QuantPlan:
     [
         (
             lambda plan: replace(plan, zero_points_apart=("cat", "conv1")),
-            "zero_points_apart has 'conv1', which is no Concat",
+            "zero_points_apart has 'conv1', which is no Concat that biases make up for",
         ),
         (
             lambda plan: replace(plan, zero_points_apart=("dog",)),
-            "zero_points_apart has 'dog', which is no Concat",
+            "zero_points_apart has 'dog', which is no Concat that biases make up for",
         ),
-        (unread, "zero_points_apart has 'cat', and edges none of 'x1' for it"),
+        (
+            lambda plan: replace(
+                plan,
+                edges={**plan.edges, "x1": replace(plan.edges["x1"], scale=1.0)},
+            ),
+            "zero_points_apart has 'cat', and edges no one scale around it",
+        ),
+        (unread, "zero_points_apart has 'cat', and edges no one scale around it"),
         (
             lambda plan: replace(
                 plan, weights={**plan.weights, "w2": replace(plan.weights["w2"], bias=None)}

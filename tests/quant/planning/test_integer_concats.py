@@ -1,11 +1,13 @@
 """Concats that may join codes: all grids alike, each input quantized, and the target takes it."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import onnx
 import pytest
 
 from calib.graph import GraphIndex
+from calib.table import CalibrationTable
 from quant.analysis.topology import Topology
 from quant.plan import EdgeQuant, QuantOptions, QuantPlan
 from quant.planning.integer_concats import (
@@ -15,6 +17,7 @@ from quant.planning.integer_concats import (
 )
 from quant.planning.qdq_placement import Placement
 from quant.targets import PROFILES, find_profile
+from tests.quant.by_model import make_plan
 
 PARTS = {"head": "float", "body": "int8", "trunk": "float", "tail": "float"}
 
@@ -194,3 +197,20 @@ def test_only_zero_points_may_differ(change, apart, parsed) -> None:
     assert zero_points_apart(placement, plan) == apart
     joins = integer_concats(placement, replace(plan, zero_points_apart=apart))
     assert joins == (("join",) if apart or not change else ())
+
+
+def test_the_real_network_has_them_apart_and_what_is_joined_clips_nothing(
+    anime_float_path: Path, calibrated_anime: CalibrationTable
+) -> None:
+    model = onnx.load(anime_float_path)
+    plan = make_plan(model, calibrated_anime, PROFILES["ort"], QuantOptions())
+    concats = {n.name: n for n in model.graph.node if n.op_type == "Concat"}
+    assert set(plan.zero_points_apart) <= set(plan.integer_concats) == set(concats)
+    assert len(plan.zero_points_apart) > len(concats) / 2
+    for name in plan.zero_points_apart:
+        sources = [plan.edges[tensor] for tensor in concats[name].input]
+        joined = plan.edges[concats[name].output[0]]
+        assert joined.percentile == 100.0 > min(edge.percentile for edge in sources)
+        assert joined.same_grid(sources[0])
+        assert {edge.scale for edge in sources} == {joined.scale}
+        assert len({edge.zero_point for edge in sources}) > 1
