@@ -126,7 +126,7 @@ class _Loss:
             return makes
 
         top, bottom = constant("top", _TOP), constant("bottom", _BOTTOM)
-        # Padding is the zero point, and 0 once that is taken off.
+        # A convolution pads by the zero point, which is 0 once that is taken off.
         whole = add("Cast", [self.data.node.input[0]], "codes", to=onnx.TensorProto.FLOAT)
         centred = add("Sub", [whole, constant("zero", zero)], "centred")
         shape = {a.name: helper.get_attribute_value(a) for a in self.node.attribute}

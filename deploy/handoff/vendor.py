@@ -147,7 +147,7 @@ class BundleContext:
         This is the int8 model for tools that know an operator by the QDQ pairs around it: the
         same int8 weights and scales, with a QDQ pair on either side of every Concat
         (quant/planning/integer_concats.py). The file is written if the profile's own does
-        otherwise.
+        otherwise. Concats of zero points apart have no such form: it is for profiles without.
         """
         int8 = self.int8[profile]
         if not int8.plan.integer_concats:

@@ -2,9 +2,11 @@
 
 onnxruntime and QNN round twice there: once before the activation and once after it. Two free
 scales add two rounding errors. With the *same* scale on both sides the second rounding finds
-every non-negative value already on its grid and adds nothing; what is left to choose is how far
-below zero the first pair reaches, because a level spent on a negative input is one fewer for
-positive ones, and inputs below the reach are clipped, at the LeakyReLU's slope.
+every non-negative value already on its grid and adds nothing, and so it does with twice the scale
+before: negative values are then rounded half as coarsely behind the activation, which has half of
+its codes left for them. What is left to choose is how far below zero the first pair reaches,
+because a level spent on a negative input is one fewer for positive ones, and inputs below the reach
+are clipped, at the LeakyReLU's slope. Scales between are tried too, for where clipping decides.
 
 Every candidate is judged by the squared error of the whole chain,
 

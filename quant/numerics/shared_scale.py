@@ -1,4 +1,4 @@
-"""Choose the one scale and zero point that serve several tensors best.
+"""Choose the one scale, and the zero points, that serve several tensors best.
 
 The inputs of a Concat share a scale, so a dense block reads its trunk tensor and its growth tensors
 on one grid, or on grids of one step with zero points of their own

@@ -25,6 +25,13 @@ def test_what_is_alive_together_is_counted(body: str, tensors: int) -> None:
     assert peak_activation_bytes(onnx.parser.parse_model(text)) == tensors * TENSOR
 
 
+def test_padded_integers_take_a_byte_each() -> None:
+    body = """<float s = {0.1}, uint8 z = {0}, int64[8] p = {0, 0, 1, 1, 0, 0, 1, 1}>
+    { a = QuantizeLinear(x, s, z) b = Pad(a, p, z) c = DequantizeLinear(b, s, z)
+      y = MaxPool<kernel_shape=[3,3]>(c) }"""
+    assert peak_activation_bytes(onnx.parser.parse_model(HEAD + body)) == 3 * 10 * 10 + TENSOR
+
+
 def test_a_later_reader_keeps_a_tensor_alive() -> None:
     text = HEAD + "{ a = Neg(x) b = Neg(x) c = Add(a, b) y = Add(a, c) }"
     assert peak_activation_bytes(onnx.parser.parse_model(text)) == 3 * TENSOR

@@ -67,10 +67,14 @@ def test_a_side_that_an_unshuffle_does_not_divide_is_refused(random_tensors, pho
     ("node", "reason"),
     [
         (helper.make_node("Softmax", ["input"], ["output"], "attend"), "may depend on the picture"),
+        (
+            helper.make_node("Pad", ["input", "shape"], ["output"], "pad"),
+            "may depend on the picture",
+        ),
         (helper.make_node("Reshape", ["input", "shape"], ["output"], "mix"), "which mixes sides"),
         (helper.make_node("Resize", ["input", "", "", "shape"], ["output"], "fix"), "a fixed size"),
     ],
-    ids=["attention", "windows", "sizes"],
+    ids=["attention", "padding to a multiple", "windows", "sizes"],
 )
 def test_what_depends_on_the_size_is_refused(node: onnx.NodeProto, reason: str) -> None:
     tensor = helper.make_tensor_value_info

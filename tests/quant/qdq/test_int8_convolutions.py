@@ -11,6 +11,7 @@ from quant.plan import QuantOptions
 from quant.qdq.int8_convolutions import int8_convolutions, on_the_grid
 from quant.targets import PROFILES
 from tests.quant.by_model import emit_qdq, equalized_model, make_plan, with_zero_points_apart
+from tests.quant.conftest import RESIDUAL
 
 FLOAT = """<ir_version: 8, opset_import: ["" : 17]>
 one (float[1,2,3,3] input) => (float[1,3,3,3] output)
@@ -167,3 +168,34 @@ def test_biases_are_the_float_ones_whatever_zero_points_they_make_up_for(
         steps = found["conv2"].input_scale * found["conv2"].weight_scales
         written = GraphIndex(model).initializer("b2_quantized") * steps
         assert (np.abs(written - index.initializer("b2")) > 10 * steps).any()
+
+
+GROUPS = {
+    "[conv2] branch = Conv<": "[conv2] branch = Conv<group=2, ",
+    "[4,6,3,3] w2": "[4,3,3,3] w2",
+}
+ROWS = {
+    "[cat] joined = Concat<axis=1>(feat, x1)": "[act2] x2 = LeakyRelu<alpha=0.2>(feat) "
+    "[cat] joined = Concat<axis=2>(feat, x2)",
+    "[conv1] pre1 = Conv<pads=[1,1,1,1]>(feat, w1, b1)": "",
+    "[act1] x1 = LeakyRelu<alpha=0.2>(pre1)": "",
+    "[conv2] branch = Conv<pads=[1,1,1,1]>": "[conv2] branch = Conv<pads=[1,1,1,1], strides=[2,1]>",
+    "float[2,4,3,3] w1, float[2] b1, ": "",
+    "[4,6,3,3] w2": "[4,4,3,3] w2",
+}
+
+
+@pytest.mark.parametrize("target", PROFILES)
+@pytest.mark.parametrize("changes", [GROUPS, ROWS], ids=["groups", "rows joined"])
+def test_what_else_is_joined_is_read_as_it_is(target, changes, parsed, calibrated) -> None:
+    text = RESIDUAL
+    for before, after in changes.items():
+        assert before in text
+        text = text.replace(before, after)
+    model = parsed(text)
+    plan = make_plan(model, calibrated(model), PROFILES[target], QuantOptions(equalization="none"))
+    assert plan.zero_points_apart == ()
+    found = int8_convolutions(emit_qdq(model, plan))["conv2"]
+    expected = GraphIndex(model).initializer("b2")
+    allowed = 0.51 * found.input_scale * found.weight_scales + np.abs(expected) * 2.0**-11
+    assert (np.abs(found.bias - expected) <= allowed).all()
