@@ -91,7 +91,8 @@ def plan_graph(
     if profile.float_type == "float16":
         require_half(topology.index, distributions, profile.name)
     limits = SaturationLimits(options.accumulator_bits or profile.accumulator_bits)
-    weight = grid_weight(_trunk(graph.model, parts["trunk"]))
+    paired = profile.pair_before_activation == "needed"
+    weight = grid_weight(_trunk(graph.model, parts["trunk"]), pair_before_activation=paired)
     edges = EdgePlanner(placement, distributions, options, weight).edges()
     weights = plan_weights(placement, edges, limits, distributions)
     plan = QuantPlan(

@@ -63,3 +63,24 @@ def test_a_network_without_a_trunk_takes_no_heed_of_it(
 @pytest.mark.parametrize(("target", "options"), ROUNDED)
 def test_a_rounded_trunk_takes_no_heed_of_it(target: str, options: dict, weighed) -> None:
     assert weighed(target, options, 4.0) == weighed(target, options, 1e-3)
+
+
+@pytest.mark.parametrize(("target", "options"), ROUNDED)
+def test_beside_a_rounded_trunk_it_counts_where_a_pair_stands_before_each_activation(
+    target: str,
+    options: dict,
+    residual: onnx.ModelProto,
+    residual_table: CalibrationTable,
+    monkeypatch,
+) -> None:
+    plans = []
+    for weight in (4.0, 1e-3):
+        monkeypatch.setattr(clipping_weights, "BESIDE_ROUNDED_TRUNK", weight)
+        asked = QuantOptions(**options)
+        plans.append(make_plan(residual, residual_table, PROFILES[target], asked))
+    careful, careless = (plan.edges for plan in plans)
+    if PROFILES[target].pair_before_activation != "needed":
+        assert plans[0] == plans[1]
+    else:
+        assert careful["x1"].percentile > careless["x1"].percentile
+        assert careful["pre1"].percentile > careless["pre1"].percentile
