@@ -28,7 +28,8 @@ With 1, channels of the first two were compared by what they usually reach: by t
 
 BESIDE_ROUNDED_TRUNK = 2.0
 """For the grids of dense blocks, and those before activations, of a network every addition of whose
-trunk is rounded as well, where a pair before each activation may reach further alone. Parity in dB of x4plus-anime-6b for qnn, as above:
+trunk is rounded as well, where a pair before each activation may reach further alone. Parity in dB
+of x4plus-anime-6b for qnn, as above:
 
     1: 38.13 32.40 | 37.95 25.25        2: 38.71 33.99 | 38.65 26.47
     3: 38.58 34.44 | 38.69 26.92        6: 38.32 34.40 | 38.69 27.59
