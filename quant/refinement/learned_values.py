@@ -38,7 +38,7 @@ def learned_scales(
     edges = prepared.plan.edges
     activations = {
         name: learned_scale(prepared.plan, edges[name].scale, factor, least)
-        for names, factor, least in zip(free_scales(prepared.plan), factors, smallest, strict=True)
+        for names, factor, least in zip(free_scales(prepared), factors, smallest, strict=True)
         for name in names
     }
     weights = {}

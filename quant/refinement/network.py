@@ -88,7 +88,7 @@ class TorchNetwork:
         self._codes = weights.codes
         self._biases = {name: self._tensor(value) for name, value in weights.biases.items()}
         self._constants: dict[str, torch.Tensor] = {}
-        shared = free_scales(self._plan)
+        shared = free_scales(prepared)
         self._place = {name: place for place, names in enumerate(shared) for name in names}
         self._planned_scales = {
             name: self._tensor(np.float32(edge.scale)) for name, edge in self._plan.edges.items()

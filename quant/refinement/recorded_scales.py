@@ -6,7 +6,8 @@ each is one that refinement could have left:
 
     1 / MOST <= s / s of the table <= MOST
     edges of one grid still have one, so that what moves or joins values requantizes nothing, and
-    what a Concat joins with zero points apart still has one scale
+    what a Concat joins with zero points apart still has one scale; so that what is not negative
+    finds itself on the grid behind a LeakyReLU, the scale before is as many of those behind
     pictures, taken and given, keep theirs
     a grid that shrank clips at most MOST_CLIPPED of what calibration saw, or no more than before
     where all else is fp16, fp16 holds them exactly (quant/numerics/half.py)
@@ -15,7 +16,7 @@ All else of an edge follows from its scale. Weights' scales are bound to the flo
 with the int8 weights (quant/rounding/recorded_codes.py).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -71,13 +72,15 @@ class Refined:
     weights: RoundedWeights
 
 
-def free_scales(plan: QuantPlan) -> tuple[tuple[str, ...], ...]:
-    """Return the names of the edges that share a scale, for each scale that may move."""
+def free_scales(prepared: PreparedGraph) -> tuple[tuple[str, ...], ...]:
+    """Return the names of the edges whose scales move together, for each scale that may move."""
+    plan = prepared.plan
     grids = {name: _grid_of(edge) for name, edge in plan.edges.items()}
     leaders = {grid: grid for grid in grids.values()}
-    for concat in plan.zero_points_apart:
-        joined = [leaders[grids[n]] for n, edge in plan.edges.items() if concat in edge.readers]
-        leaders = {g: joined[0] if found in joined else found for g, found in leaders.items()}
+    for tied in (*_joined_apart(plan), *_around_activations(prepared)):
+        joined = {leaders[grids[name]] for name in tied}
+        first = leaders[grids[tied[0]]]
+        leaders = {grid: first if found in joined else found for grid, found in leaders.items()}
     pinned = {
         leaders[grids[name]] for name, edge in plan.edges.items() if edge.rule.startswith("pinned")
     }
@@ -86,6 +89,26 @@ def free_scales(plan: QuantPlan) -> tuple[tuple[str, ...], ...]:
         if leaders[grid] not in pinned:
             scales[leaders[grid]] = (*scales.get(leaders[grid], ()), name)
     return tuple(scales.values())
+
+
+def _joined_apart(plan: QuantPlan) -> Iterator[tuple[str, ...]]:
+    """Yield the edges that each Concat of zero points apart reads."""
+    for concat in plan.zero_points_apart:
+        yield tuple(name for name, edge in plan.edges.items() if concat in edge.readers)
+
+
+def _around_activations(prepared: PreparedGraph) -> Iterator[tuple[str, ...]]:
+    """Yield the edges around each LeakyReLU whose steps are as one to one, or as two to one."""
+    plan = prepared.plan
+    for name, behind in plan.edges.items():
+        made = prepared.index.producer(behind.tensor)
+        if made is not None and made.op_type == "LeakyRelu" and behind.after is None:
+            before = plan.edge_read_by(made.input[0], made.name)
+            if before is not None and plan.edges[before].scale in {
+                behind.scale,
+                2.0 * behind.scale,
+            }:
+                yield before, name
 
 
 def _grid_of(edge: EdgeQuant) -> _Grid:
@@ -101,7 +124,7 @@ def smallest_factors(prepared: PreparedGraph, table: CalibrationTable) -> list[f
         max(
             _smallest_factor(edges[name], distributions) for name in names if _clips(prepared, name)
         )
-        for names in free_scales(prepared.plan)
+        for names in free_scales(prepared)
     ]
 
 
@@ -190,7 +213,7 @@ def _faults(
     plan = prepared.plan
     if not learned:
         return []
-    shared = free_scales(plan)
+    shared = free_scales(prepared)
     free = {name for names in shared for name in names}
     if {*learned} != free:
         odd = min({*learned} ^ free)
@@ -201,7 +224,7 @@ def _faults(
         faults += [
             f"gives {name!r} another scale than {names[0]!r}, with which it shares one"
             for name in names
-            if learned[name] != scale
+            if learned[name] != scale * (plan.edges[name].scale / plan.edges[names[0]].scale)
         ]
         before = plan.edges[names[0]].scale
         low, high = _bounds(before, smallest)
