@@ -68,7 +68,10 @@ def test_devices_pipes_folders_and_loops_are_not_read(tmp_path: Path) -> None:
             read_whole(path)
 
 
-def test_temporary_folders_are_removed_by_whoever_ends_the_process() -> None:
+def test_temporary_folders_are_removed_by_whoever_ends_the_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("calib.files._TEMPORARY", set())  # not those of other tests' fixtures
     with temporary_folder("test") as folder:
         (folder / "file").touch()
         remove_temporary_folders()
