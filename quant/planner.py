@@ -25,7 +25,7 @@ from quant.analysis.scale_absorbers import residual_scales
 from quant.analysis.tensor_distributions import ObservationRules, TensorDistributions
 from quant.analysis.topology import Part, Topology
 from quant.fp16.range import require_half
-from quant.numerics.clipping_weights import Trunk, channel_weight, grid_weight
+from quant.numerics.clipping_weights import channel_weight, grid_weight
 from quant.numerics.saturation_limits import SaturationLimits
 from quant.passes.equalize import (
     GROWTH_SIZE,
@@ -34,7 +34,7 @@ from quant.passes.equalize import (
     TRUNK_EXPONENT,
     equalize,
     equalized_tensors,
-    trunks,
+    trunk_of,
 )
 from quant.passes.fold import Folded, fold
 from quant.passes.lowering.resize_deconvolution import enlargements, transposed
@@ -92,7 +92,9 @@ def plan_graph(
         require_half(topology.index, distributions, profile.name)
     limits = SaturationLimits(options.accumulator_bits or profile.accumulator_bits)
     paired = profile.pair_before_activation == "needed"
-    weight = grid_weight(_trunk(graph.model, parts["trunk"]), pair_before_activation=paired)
+    weight = grid_weight(
+        trunk_of(graph.model, in_float=parts["trunk"] == "float"), pair_before_activation=paired
+    )
     edges = EdgePlanner(placement, distributions, options, weight).edges()
     weights = plan_weights(placement, edges, limits, distributions)
     plan = QuantPlan(
@@ -185,7 +187,7 @@ def _equalized(  # noqa: PLR0913, PLR0917  # what there is to know
     )
     exponent = TRUNK_EXPONENT if equalization == "all" else 0.0
     before = profile.pair_before_activation == "needed"
-    found = _trunk(model, trunk) if equalization == "all" else "none"
+    found = trunk_of(model, in_float=trunk == "float") if equalization == "all" else "none"
     rounded = found == "rounded" and trunk == "int8"
     grids = Grids(profile.symmetric, before, channel_weight(found))
     by_steps = grids.symmetric or found == "float" or (rounded and before)
@@ -196,12 +198,6 @@ def _equalized(  # noqa: PLR0913, PLR0917  # what there is to know
         names = equalized_tensors(model)
         sizes = {name: relative_magnitudes(distributions, name) for name in names}
     return equalize(model, sizes, trunk=exponent, growth=growth).behind(folded)
-
-
-def _trunk(model: onnx.ModelProto, precision: ComputePrecision) -> Trunk:
-    if not trunks(model):
-        return "none"
-    return "float" if precision == "float" else "rounded"
 
 
 def part_precisions(profile: TargetProfile, options: QuantOptions) -> dict[Part, ComputePrecision]:

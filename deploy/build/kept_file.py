@@ -3,7 +3,7 @@
 A file says what it was made from. One that is missing, damaged or of something else counts as none.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -32,18 +32,23 @@ class KeptRecord:
 Record = TypeVar("Record", bound=KeptRecord)
 
 
-def numbered(**kinds: Mapping[str, AnyArray]) -> Arrays:
+def numbered(**kinds: Iterable[AnyArray]) -> Arrays:
     """Return arrays of several kinds under the names that a file has for them, KIND-PLACE."""
     return {
         f"{kind}-{place}": value
         for kind, values in kinds.items()
-        for place, value in enumerate(values.values())
+        for place, value in enumerate(values)
     }
 
 
-def named(arrays: Mapping[str, AnyArray], kind: str, names: Iterable[str]) -> Arrays:
+def listed(arrays: Mapping[str, AnyArray], kind: str, count: int) -> list[AnyArray]:
+    """Return the arrays of one kind in their order; the record holds how many there are."""
+    return [arrays[f"{kind}-{place}"] for place in range(count)]
+
+
+def named(arrays: Mapping[str, AnyArray], kind: str, names: Sequence[str]) -> Arrays:
     """Return the arrays of one kind by their own names, which the record holds in their order."""
-    return {name: arrays[f"{kind}-{place}"] for place, name in enumerate(names)}
+    return dict(zip(names, listed(arrays, kind, len(names)), strict=True))
 
 
 def write_kept(path: Path, record: KeptRecord, arrays: Arrays) -> None:

@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from calib.archive import content_digest
-from deploy.build.kept_file import Arrays, KeptRecord, read_kept, write_kept
+from deploy.build.kept_file import KeptRecord, listed, numbered, read_kept, write_kept
 from quant.refinement.learning_state import LearningState
 
 EVERY_S = 60.0
-_KINDS = ("values", "means", "squares")
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class KeptLearning:
             return LearningState()
         record, arrays = found
         values, means, squares = (
-            [arrays[f"{kind}-{place}"] for place in range(record.count)] for kind in _KINDS
+            listed(arrays, kind, record.count) for kind in ("values", "means", "squares")
         )
         return LearningState(record.losses, values, means, squares)
 
@@ -60,11 +59,7 @@ class KeptLearning:
         if not at_end and time.monotonic() - self._written < EVERY_S:
             return
         found = state()
-        arrays: Arrays = {
-            f"{kind}-{place}": value
-            for kind in _KINDS
-            for place, value in enumerate(getattr(found, kind))
-        }
+        arrays = numbered(values=found.values, means=found.means, squares=found.squares)
         digest = content_digest(arrays)
         record = LearningFile(self.made_from, digest, found.losses, len(found.values))
         write_kept(self.path, record, arrays)

@@ -76,7 +76,7 @@ def kept_refinement(
 
 def _write(path: Path, made_from: str, made: Refined) -> None:
     scales, codes, biases = made.scales.weights, made.weights.codes, made.weights.biases
-    arrays = numbered(scales=scales, codes=codes, biases=biases)
+    arrays = numbered(scales=scales.values(), codes=codes.values(), biases=biases.values())
     record = RefinementFile(
         made_from,
         content_digest(arrays),

@@ -60,7 +60,7 @@ def kept_rounding(
 
 
 def _write(path: Path, made_from: str, made: RoundedWeights) -> None:
-    arrays = numbered(codes=made.codes, biases=made.biases)
+    arrays = numbered(codes=made.codes.values(), biases=made.biases.values())
     record = RoundingFile(
         made_from, content_digest(arrays), tuple(made.codes), tuple(made.biases), dict(made.nearest)
     )

@@ -17,7 +17,7 @@ from quant.numerics.affine import dequantize, quantize
 from quant.numerics.distribution import Distribution
 from quant.passes.prepared import PreparedGraph
 from quant.plan import EdgeQuant
-from quant.qdq.zero_points import concat_of_apart
+from quant.qdq.zero_points import rounds
 
 WORST = 6
 
@@ -52,7 +52,7 @@ def costliest_ranges(
     distributions = prepared.distributions(table)
     found = []
     for edge in prepared.plan.edges.values():
-        if concat_of_apart(prepared.index, prepared.plan, edge.tensor) is not None:
+        if not rounds(prepared.index, prepared.plan, edge):
             continue  # what is joined there is rounded already
         # A second QDQ pair quantizes what the first one left: its tensor is not what was observed.
         if edge.tensor in table.tensors and edge.after is None and edge.dtype in _BYTE_TYPES:

@@ -12,7 +12,7 @@ from quant.fp16.range import Fp16Finding, check_fp16
 from quant.numerics.half import FP16_MAX
 from quant.passes.prepared import PreparedGraph
 from quant.plan import EdgeQuant, QuantPlan
-from quant.qdq.zero_points import concat_of_apart
+from quant.qdq.zero_points import rounds
 
 CLIPPED_LIMIT = 0.05
 """Largest share of a tensor's observed values that a range may cut off.
@@ -107,7 +107,7 @@ def check_ranges(build: Build, prepared: Mapping[str, PreparedGraph]) -> Iterato
                 name: share
                 for name, edge in plan.edges.items()
                 if edge.rule != "pinned"
-                and concat_of_apart(prepared[item.path].index, plan, edge.tensor) is None
+                and rounds(prepared[item.path].index, plan, edge)
                 and edge.scale > 0.0
                 and (share := _clipped(edge, distributions)) > CLIPPED_LIMIT
             }

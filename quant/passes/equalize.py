@@ -77,6 +77,7 @@ from calib.graph import GraphIndex
 from quant.analysis.scale_absorbers import (
     can_absorb_scale,
 )
+from quant.numerics.clipping_weights import Trunk
 from quant.passes.equalization_sets import ChannelClasses, channel_classes
 from quant.passes.rescale import Equalized, rescaled
 
@@ -147,6 +148,13 @@ def trunks(model: onnx.ModelProto) -> tuple[tuple[str, ...], ...]:
             if of is not None and streams.is_trunk(tensor):
                 found.setdefault(tuple(of.tolist()), []).append(tensor)
     return tuple(map(tuple, found.values()))
+
+
+def trunk_of(model: onnx.ModelProto, *, in_float: bool) -> Trunk:
+    """Return what adds a network's residual branches up, where additions are in float or not."""
+    if not trunks(model):
+        return "none"
+    return "float" if in_float else "rounded"
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,7 @@
 """Read what the integer convolutions of a QDQ model store, and make a float model of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import onnx
@@ -11,7 +11,8 @@ from calib.arrays import Float32, Int8
 from calib.errors import GraphError
 from calib.graph import GraphIndex
 from quant.numerics.affine import dequantize
-from quant.qdq.view import QdqView
+from quant.qdq.view import QdqView, QuantParams
+from quant.qdq.zero_points import shift_between
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,17 +71,23 @@ def int8_convolutions(qdq: onnx.ModelProto) -> dict[str, Int8Convolution]:
             steps,
             data.scale.item(),
             data.zero_point.item(),
-            np.zeros(len(codes), np.float32) if len(node.input) < 3 else _bias(view, node),
+            _own_bias(view, node, data, codes, steps),
         )
-        apart = view.zero_points(node.input[0])
-        if apart is not None:
-            away = data.zero_point.item() - np.array(apart)
-            shift = codes.reshape(*codes.shape[:2], -1).sum(axis=2, dtype=np.int64) @ away
-            made_up = shift * (data.scale.item() * steps.astype(np.float64))
-            found[node.name] = replace(
-                found[node.name], bias=(found[node.name].bias - made_up).astype(np.float32)
-            )
     return found
+
+
+def _own_bias(
+    view: QdqView, node: onnx.NodeProto, data: QuantParams, codes: Int8, steps: Float32
+) -> Float32:
+    """Return the bias of a convolution without what it makes up for of its input."""
+    bias = np.zeros(len(codes), np.float32) if len(node.input) < 3 else _bias(view, node)
+    apart = view.zero_points(node.input[0])
+    if apart is None:
+        return bias
+    shift = shift_between(codes, data.zero_point.item(), np.array(apart, np.int64))
+    made_up = shift * (data.scale.item() * steps.astype(np.float64))
+    own: Float32 = (bias - made_up).astype(np.float32)
+    return own
 
 
 def _bias(view: QdqView, node: onnx.NodeProto) -> Float32:

@@ -31,6 +31,11 @@ def values_apart(index: GraphIndex, plan: QuantPlan, tensor: str) -> bool:
     return concat is not None and concat.name not in plan.integer_concats
 
 
+def rounds(index: GraphIndex, plan: QuantPlan, edge: EdgeQuant) -> bool:
+    """Tell whether an edge rounds and clips: not where a Concat joins what is rounded already."""
+    return concat_of_apart(index, plan, edge.tensor) is None
+
+
 def sources(index: GraphIndex, plan: QuantPlan, tensor: str) -> tuple[EdgeQuant, ...]:
     """Return the edges that hold the values of ``tensor``: a Concat's own inputs, or none."""
     concat = concat_of_apart(index, plan, tensor)
@@ -53,12 +58,23 @@ def bias_shift(index: GraphIndex, plan: QuantPlan, node: onnx.NodeProto, codes: 
     if not integers_apart(index, plan, node.input[0]):
         return np.zeros(len(codes), np.int64)
     told = plan.edges[plan.edge_read_by(node.input[0], node.name) or ""].zero_point
-    sums = codes.reshape(*codes.shape[:2], -1).sum(axis=2, dtype=np.int64)
-    away = [
-        np.full(_channels(index, edge.tensor), told - edge.zero_point, np.int64)
+    apart = [
+        np.full(_channels(index, edge.tensor), edge.zero_point, np.int64)
         for edge in sources(index, plan, node.input[0])
     ]
-    shift: Int64 = sums @ np.concatenate(away)
+    return shift_between(codes, told, np.concatenate(apart))
+
+
+def shift_between(codes: Int8, told: int, zero_points: Int64) -> Int64:
+    """Return int64 ``[O]``, by how many steps of its bias a convolution reads too little.
+
+    Args:
+        codes: its int8 weights ``[O, I, kH, kW]``.
+        told: the zero point that it is told of its input.
+        zero_points: those that the channels of its input have, int64 ``[I]``.
+    """
+    sums = codes.reshape(*codes.shape[:2], -1).sum(axis=2, dtype=np.int64)
+    shift: Int64 = sums @ (told - zero_points)
     return shift
 
 

@@ -20,9 +20,9 @@ import torch
 from calib.arrays import AnyArray
 from quant.numerics.affine import INTEGER_TYPES, dequantize, quantize
 from quant.passes.prepared import PreparedGraph
-from quant.plan import GRAPH_OUTPUT, EdgeQuant, QuantPlan
+from quant.plan import GRAPH_OUTPUT, QuantPlan
 from quant.qdq.int8_weights import RoundedWeights, round_to_nearest
-from quant.qdq.zero_points import concat_of_apart
+from quant.qdq.zero_points import rounds
 from quant.refinement.fake_quantize import quantized_activation, quantized_weight
 from quant.refinement.operators import Operation, operation
 from quant.refinement.recorded_scales import free_scales
@@ -74,6 +74,7 @@ class TorchNetwork:
         device: torch's name of where it is computed.
         float_steps: the float weights in units of the plan's scales, by weight initializer.
         learned: what can be learned of it.
+        rounding: names of the edges that round.
     """
 
     def __init__(self, prepared: PreparedGraph, weights: RoundedWeights, device: str) -> None:
@@ -90,6 +91,9 @@ class TorchNetwork:
         self._constants: dict[str, torch.Tensor] = {}
         shared = free_scales(prepared)
         self._place = {name: place for place, names in enumerate(shared) for name in names}
+        self.rounding = {
+            n for n, e in self._plan.edges.items() if rounds(self._index, self._plan, e)
+        }
         self._planned_scales = {
             name: self._tensor(np.float32(edge.scale)) for name, edge in self._plan.edges.items()
         }
@@ -165,10 +169,6 @@ class TorchNetwork:
         """Return the scale of the edge of that name as learned so far, float32 ``[]``."""
         place, start = self._place.get(edge), self._planned_scales[edge]
         return start if place is None else start * self.learned.scale_logs[place].exp()
-
-    def rounds(self, edge: EdgeQuant) -> bool:
-        """Tell whether an edge rounds: not where a Concat joins what is rounded already."""
-        return concat_of_apart(self._index, self._plan, edge.tensor) is None
 
     def _tensor(self, value: AnyArray) -> torch.Tensor:
         return torch.from_numpy(np.array(value, np.float32)).to(self.device)
@@ -262,7 +262,7 @@ class _Run:
                 quantized_activation(
                     before, self._network.scale(name), integer.qmin - zero, integer.qmax - zero
                 )
-                if self._network.rounds(edge)
+                if name in self._network.rounding
                 else before
             )
         return known[name]

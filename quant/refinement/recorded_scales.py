@@ -35,7 +35,7 @@ from quant.passes.prepared import PreparedGraph
 from quant.plan import EdgeQuant, QuantPlan, WeightQuant
 from quant.planning.activation_scales import held_percentile
 from quant.qdq.int8_weights import RoundedWeights
-from quant.qdq.zero_points import concat_of_apart
+from quant.qdq.zero_points import rounds
 
 MOST = 2.0
 MOST_CLIPPED = 0.005
@@ -122,16 +122,12 @@ def smallest_factors(prepared: PreparedGraph, table: CalibrationTable) -> list[f
     edges = prepared.plan.edges
     return [
         max(
-            _smallest_factor(edges[name], distributions) for name in names if _clips(prepared, name)
+            _smallest_factor(edges[name], distributions)
+            for name in names
+            if rounds(prepared.index, prepared.plan, edges[name])
         )
         for names in free_scales(prepared)
     ]
-
-
-def _clips(prepared: PreparedGraph, name: str) -> bool:
-    """Tell whether an edge rounds and clips: not where a Concat joins what is rounded already."""
-    plan = prepared.plan
-    return concat_of_apart(prepared.index, plan, plan.edges[name].tensor) is None
 
 
 def _smallest_factor(edge: EdgeQuant, distributions: TensorDistributions) -> float:
@@ -246,7 +242,7 @@ def _moved(
     low, high = covered_range(scale, edge.zero_point, edge.integer)
     affine = Affine(scale, edge.zero_point)
     held = edge.percentile
-    if _clips(prepared, name):
+    if rounds(prepared.index, prepared.plan, edge):
         held = held_percentile(distributions, edge.tensor, edge.integer, affine)
     return replace(
         edge,

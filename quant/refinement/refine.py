@@ -22,7 +22,7 @@ from calib.output_kind import output_kind
 from calib.table import CalibrationTable
 from quant.analysis.multiplications import multiplications
 from quant.evidence import Device, RefinementRecord, RefinementStage
-from quant.passes.equalize import trunks
+from quant.passes.equalize import trunk_of
 from quant.passes.prepared import PreparedGraph
 from quant.qdq.int8_weights import RoundedWeights
 from quant.refinement.learn import Rates, Schedule, learn
@@ -71,8 +71,9 @@ A crop of general-x4v3 (1.2 million) takes a quarter of the time of one of x4plu
 def stages_of(prepared: PreparedGraph, device: Device) -> dict[str, Schedule]:
     """Return what is learned of a network under its plan in each stage on a device."""
     index = prepared.index
-    added_in_float = prepared.plan.options.trunk == "float" and bool(trunks(prepared.source.model))
-    stages = BESIDE_FLOAT_TRUNK if added_in_float else STAGES
+    in_float = prepared.plan.options.trunk == "float"
+    trunk = trunk_of(prepared.source.model, in_float=in_float)
+    stages = BESIDE_FLOAT_TRUNK if trunk == "float" else STAGES
     (entry,) = index.inputs
     shape = index.shape(entry)
     assert shape is not None  # exported with fixed dimensions
