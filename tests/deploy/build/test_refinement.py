@@ -40,7 +40,7 @@ class Killed(BaseException):
 def short():
     """Learn for a second, and call it better: what is learned is to be found in the files."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(refine, "STAGES", {"cpu": SMALL})
+        patch.setattr(refine, "ON_CPU", dict.fromkeys(refine.ON_CPU, SMALL))
         rising = iter(range(1, 1000))
         patch.setattr(refinement, "_parity_db", lambda *_: float(next(rising)))
         yield

@@ -12,9 +12,7 @@ from calib.errors import GraphError, UsageError
 from calib.graph import GraphIndex
 from calib.runtime import Session
 from calib.table import CalibrationTable
-from quant.analysis.multiplications import multiplications
 from quant.passes.prepared import PreparedGraph
-from quant.passes.rebatch import with_batch
 from quant.plan import QuantOptions
 from quant.planner import plan_graph
 from quant.qdq.emit import emit_qdq
@@ -28,14 +26,13 @@ from quant.refinement.refine import (
     Examples,
     find_device,
     refine,
-    stages_of,
-    total_steps,
 )
 from quant.rounding.recorded_codes import record_rounding, rounding_faults, stored_weights
 from quant.rounding.round_weights import round_weights
 from quant.targets import PROFILES, find_profile
 from tests.quant.by_model import with_zero_points_apart
 from tests.quant.conftest import HEADER, NO_IMAGES, parse, pictures
+from tests.quant.refinement.planned import planned
 
 ALL = Rates(0.004, 2e-4, 0.05, 4e-3)
 SCHEDULES = {"some": Schedule(8, 8, 2, replace(ALL, weights=0.0)), "all": Schedule(8, 8, 2, ALL)}
@@ -47,11 +44,6 @@ Case = tuple[onnx.ModelProto, CalibrationTable]
 def case(request: pytest.FixtureRequest) -> Case:
     name = request.param
     return request.getfixturevalue(name), request.getfixturevalue(f"{name}_table")
-
-
-def planned(model: onnx.ModelProto, table: CalibrationTable, target: str) -> PreparedGraph:
-    options = QuantOptions(effort="high")
-    return plan_graph(GraphIndex(model), table, find_profile(target), options)
 
 
 def rounded(case: Case, target: str) -> tuple[PreparedGraph, RoundedWeights]:
@@ -80,8 +72,7 @@ def refined(
 ) -> Refined:
     examples = Examples(pictures(case[0]), NO_IMAGES, NO_IMAGES, measure)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(refinement, "STAGES", {"cpu": SCHEDULES})
-        patch.setattr(refinement, "BESIDE_FLOAT_TRUNK", {"cpu": SCHEDULES})
+        patch.setattr(refinement, "ON_CPU", dict.fromkeys(refinement.ON_CPU, SCHEDULES))
         return refine(prepared, case[1], weights, examples, "cpu")
 
 
@@ -127,41 +118,6 @@ def test_scales_around_a_leaky_relu_move_together_where_nothing_is_rounded_twice
     changed = prepared.under(replace(prepared.plan, edges={**edges, "pre_up": before}))
     (together,) = [names for names in free_scales(changed) if "up_out" in names]
     assert ("pre_up" in together) is tied
-
-
-def test_a_small_network_learns_from_more_crops(
-    compact: onnx.ModelProto, compact_table: CalibrationTable, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    prepared = planned(compact, compact_table, "ort")
-    (small,) = stages_of(prepared, "cpu").values()
-    monkeypatch.setattr(refinement, "_SMALL", 0)
-    (large,) = stages_of(prepared, "cpu").values()
-    assert small.crops == 2.5 * large.crops
-    assert total_steps(prepared, "cpu") == large.steps > 100
-
-
-@pytest.mark.parametrize("target", PROFILES)
-def test_scales_are_learned_but_beside_a_trunk_in_float(
-    case: Case, target: str, residual: onnx.ModelProto
-) -> None:
-    model, table = case
-    rates = [stage.rates for stage in stages_of(planned(model, table, target), "cpu").values()]
-    trunk_in_float = model is residual and PROFILES[target].trunk == "float"
-    assert any(rate.activations > 0.0 for rate in rates) is not trunk_in_float
-    assert any(rate.scales > 0.0 for rate in rates) is not trunk_in_float
-    assert all(rate.weights > 0.0 and rate.biases > 0.0 for rate in rates)
-
-
-def test_a_batch_is_no_larger_network(
-    compact: onnx.ModelProto, compact_table: CalibrationTable, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    prepared = planned(compact, compact_table, "ort")
-    index = prepared.index
-    _, _, height, width = index.shape("input") or ()
-    total = sum(multiplications(index, node) for node in index.nodes if node.op_type == "Conv")
-    monkeypatch.setattr(refinement, "_SMALL", 2 * total / (height * width))
-    batched = planned(with_batch(compact, 4), compact_table, "ort")
-    assert stages_of(batched, "cpu") == stages_of(prepared, "cpu") != refinement.STAGES["cpu"]
 
 
 def test_learning_lowers_the_loss(
