@@ -3,9 +3,8 @@
 Stage by stage something is learned (quant/refinement/learn.py): on a CPU all at once, in small
 steps where there is a trunk, weights and biases alone where that is added up in float; on a GPU
 first the scales of activations and the biases, then weights too, from where GPTQ left them, with
-their scales. What a stage gives stays
-if the QDQ file made of it, in QDQ reference semantics, is nearer to the float network than all
-before it on pictures that nothing is learned from.
+their scales. What a stage gives stays if the QDQ file made of it, in QDQ reference semantics, is
+nearer to the float network than all before it on pictures that nothing is learned from.
 """
 
 import math
@@ -39,18 +38,12 @@ from quant.refinement.recorded_scales import (
     with_learned_scales,
 )
 
-_CROP_PX, _CROPS, _BATCH = 32, 2000, 2
+_OF_CHAIN = Schedule(32, 2000, 2, Rates(0.004, 1e-3, 0.02, 2e-3))
 
 ON_CPU: Mapping[Trunk, Mapping[str, Schedule]] = {
-    "none": {
-        "all together": Schedule(_CROP_PX, _CROPS, _BATCH, Rates(0.004, 1e-3, 0.02, 2e-3)),
-    },
-    "rounded": {
-        "all together": Schedule(_CROP_PX, _CROPS, _BATCH, Rates(0.001, 2.5e-4, 0.005, 5e-4)),
-    },
-    "float": {
-        "weights and biases": Schedule(_CROP_PX, _CROPS, _BATCH, Rates(0.001, 0.0, 0.005, 0.0)),
-    },
+    "none": {"all together": _OF_CHAIN},
+    "rounded": {"all together": replace(_OF_CHAIN, rates=Rates(0.001, 2.5e-4, 0.005, 5e-4))},
+    "float": {"weights and biases": replace(_OF_CHAIN, rates=Rates(0.001, 0.0, 0.005, 0.0))},
 }
 """What is learned in each stage on a CPU, which is given some minutes, by what adds a trunk up.
 
