@@ -25,7 +25,7 @@ from quant.analysis.scale_absorbers import residual_scales
 from quant.analysis.tensor_distributions import ObservationRules, TensorDistributions
 from quant.analysis.topology import Part, Topology
 from quant.fp16.range import require_half
-from quant.numerics.clipping_weights import channel_weight, grid_weight
+from quant.numerics.clipping_weights import channel_weight, grid_weights
 from quant.numerics.saturation_limits import SaturationLimits
 from quant.passes.equalize import (
     GROWTH_SIZE,
@@ -92,10 +92,10 @@ def plan_graph(
         require_half(topology.index, distributions, profile.name)
     limits = SaturationLimits(options.accumulator_bits or profile.accumulator_bits)
     paired = profile.pair_before_activation == "needed"
-    weight = grid_weight(
+    errors_count = grid_weights(
         trunk_of(graph.model, in_float=parts["trunk"] == "float"), pair_before_activation=paired
     )
-    edges = EdgePlanner(placement, distributions, options, weight).edges()
+    edges = EdgePlanner(placement, distributions, options, errors_count).edges()
     weights = plan_weights(placement, edges, limits, distributions)
     plan = QuantPlan(
         target=profile.name,

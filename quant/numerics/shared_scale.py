@@ -7,14 +7,15 @@ behind it. On the *same* step the second rounding finds every non-negative value
 (quant/numerics/pre_activation_scale.py), so the step of a block is chosen for both roundings
 together:
 
-    sum over members of  mse(x, QDQ(x))                               plain tensors
-                       + min over z of mse(y, QDQ(leaky(QDQ_z(x))))   before and behind LeakyReLU
+    sum over members of  w mse(x, QDQ(x))                               plain tensors
+                       + min over z of w mse(y, QDQ(leaky(QDQ_z(x))))   before and behind LeakyReLU
 
 over a ladder of steps around the one that suits the merged values, and a few zero points, the same
 for all members or the best of each. The pair before the activation may have a larger step too:
 where it has two of those behind it, what is not negative still finds itself on the grid, negative
 values are rounded half as coarsely, and the codes that they leave unused behind the activation are
-used. Members count alike whatever their number of channels: a convolution's weights balance them.
+used. A member's weight w does not follow from its number of channels: a convolution's weights
+balance them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -45,19 +46,22 @@ class Member:
     Attributes:
         values: its distribution.
         slope: of the LeakyReLU that made it from a quantized tensor; ``None`` for any other.
+        weight: how much its error counts.
+        clipping_weight: how much worse a squared error of clipping is than one of rounding.
     """
 
     values: Distribution
     slope: float | None = None
+    weight: float = 1.0
+    clipping_weight: float = 1.0
 
 
-def choose_shared(  # noqa: PLR0913  # what all share, and what each may have
+def choose_shared(
     members: Sequence[Member],
     integer: IntegerType,
     *,
     symmetric: bool,
     minimum_range: float,
-    clipping_weight: float = 1.0,
     own_zero_points: bool = False,
 ) -> tuple[Affine, ...]:
     """Return the grid of each member, of one scale, with the least summed error over all.
@@ -67,12 +71,14 @@ def choose_shared(  # noqa: PLR0913  # what all share, and what each may have
         integer: type of the quantized values.
         symmetric: the zero point must be 0.
         minimum_range: smallest width that the quantized range must span.
-        clipping_weight: how much worse a squared error of clipping is than one of rounding.
         own_zero_points: each member may have another zero point; else they share it too.
     """
     merged = merge(member.values for member in members)
     low, high = least_squares_range(
-        merged, integer, symmetric=symmetric, clipping_weight=clipping_weight
+        merged,
+        integer,
+        symmetric=symmetric,
+        clipping_weight=min(member.clipping_weight for member in members),
     )
     start = Affine(*affine_parameters(low, high, integer, symmetric=symmetric))
     floor = max(minimum_range / integer.span, SMALLEST_SCALE)
@@ -90,7 +96,7 @@ def choose_shared(  # noqa: PLR0913  # what all share, and what each may have
             error = 0.0
             for member in members:
                 grids = [Affine(scale, zero_point) for zero_point in offered]
-                errors = [_error(member, grid, integer, befores, clipping_weight) for grid in grids]
+                errors = [_error(member, grid, integer, befores) for grid in grids]
                 chosen.append(grids[int(np.argmin(errors))])
                 error += min(errors)
                 if error >= least:
@@ -108,29 +114,25 @@ def _zero_points(own: int, integer: IntegerType, *, symmetric: bool) -> tuple[in
 
 
 def _error(
-    member: Member,
-    shared: Affine,
-    integer: IntegerType,
-    befores: Sequence[Affine],
-    clipping_weight: float,
+    member: Member, shared: Affine, integer: IntegerType, befores: Sequence[Affine]
 ) -> float:
-    """Return the error of a member on a grid; without ``befores``, the pair before has the same."""
+    """Return what a grid costs a member; without ``befores``, the pair before has the same."""
     values = member.values
     if member.slope is None:
         low, high = covered_range(shared.scale, shared.zero_point, integer)
         within = (values.values >= low) & (values.values <= high)
         squared = (round_trip(values.values, shared, integer) - values.values) ** 2
-        weights = np.where(within, 1.0, clipping_weight) * values.counts
-        return float(np.dot(squared, weights) / values.counts.sum())
+        weights = np.where(within, 1.0, member.clipping_weight) * values.counts
+        return member.weight * float(np.dot(squared, weights) / values.counts.sum())
     errors = chain_errors(
         values,
         member.slope,
         integer,
         befores or [shared],
         shared,
-        clipping_weight=clipping_weight,
+        clipping_weight=member.clipping_weight,
     )
-    return float(errors.min())
+    return member.weight * float(errors.min())
 
 
 def _befores(scale: float, integer: IntegerType) -> Iterator[Affine]:

@@ -5,15 +5,15 @@
    grid anyway: a finer scale on an input would only be rounded once more. Zero points of their own
    cost it nothing where a target takes them (quant/planning/integer_concats.py).
 2. Each group's range is the one of least squared error over its merged distribution, or a forced
-   percentile; those of pictures, taken and given, are [0, 1]. Beside a float trunk clipping counts
-   for more than rounding (quant/numerics/clipping_weights.py). The scale is moved to the nearest
-   that a file of the target can hold.
+   percentile; those of pictures, taken and given, are [0, 1]. Beside a trunk clipping counts for
+   more than rounding, and a trunk for more than growth (quant/numerics/clipping_weights.py). The
+   scale is moved to the nearest that a file of the target can hold.
 3. The QDQ pair before an activation is chosen last, against the pair behind it
    (quant/numerics/pre_activation_scale.py).
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -24,7 +24,7 @@ from quant.analysis.tensor_distributions import PINNED_RANGE, TensorDistribution
 from quant.analysis.topology import MOVERS
 from quant.analysis.zero_point_shifts import is_concat
 from quant.numerics.affine import IntegerType, affine_parameters, covered_range
-from quant.numerics.clipping_weights import ALIKE, BORDER_ON_FLOAT
+from quant.numerics.clipping_weights import ALIKE, BORDER_ON_FLOAT, GridWeights
 from quant.numerics.distribution import merge
 from quant.numerics.half import stored_scale
 from quant.numerics.pre_activation_scale import (
@@ -50,14 +50,13 @@ class EdgePlanner:
         placement: which edges there are.
         distributions: of all tensors.
         options: what the user asked for.
-        clipping_weight: how much worse a squared error of clipping is than one of rounding, where
-            nothing more is known of a tensor.
+        weights: how errors count.
     """
 
     placement: Placement
     distributions: TensorDistributions
     options: QuantOptions
-    clipping_weight: float = ALIKE
+    weights: GridWeights = field(default_factory=GridWeights)
 
     def edges(self) -> dict[str, EdgeQuant]:
         """Return all edges by name, in the order of the placement."""
@@ -167,23 +166,37 @@ class EdgePlanner:
         if self._borders_on_float(made):
             weight = BORDER_ON_FLOAT
         elif len(tensors) > 1:
-            weight = self.clipping_weight
+            weight = self.weights.clipping
         rule = "least squares" + ("" if weight == ALIKE else f", clipping weighs {weight:g}")
+        weighed = self._weighed(tensors, weight, joined=len(made) < len(members))
         found = choose_shared(
-            [
-                Member(self.distributions.distribution(name), self._slope_before(name))
-                for name in tensors
-            ],
+            weighed,
             integer,
             symmetric=profile.symmetric,
             minimum_range=profile.minimum_range,
-            clipping_weight=weight,
             own_zero_points=self._shiftable.issuperset(edge.name for edge in members),
         )
+        if len({member.weight for member in weighed}) > 1:
+            rule += f", the trunk counts {self.weights.trunk:g} times"
         if len({grid.zero_point for grid in found}) > 1:
             rule += ", zero points apart"
         grids = dict(zip(tensors, found, strict=True))
         return {edge.tensor: grids.get(edge.tensor, found[0]) for edge in members}, rule
+
+    def _weighed(
+        self, tensors: Iterable[str], clipping_weight: float, *, joined: bool
+    ) -> list[Member]:
+        """Return the tensors of a group; what a Concat joins with growth counts as a trunk."""
+        slopes = {name: self._slope_before(name) for name in tensors}
+        beside_growth = joined and any(slope is not None for slope in slopes.values())
+        members: list[Member] = []
+        for name, slope in slopes.items():
+            weight, clipping = 1.0, clipping_weight
+            if beside_growth and slope is None:
+                weight, clipping = self.weights.trunk, self.weights.trunk_clipping
+            values = self.distributions.distribution(name)
+            members.append(Member(values, slope, weight, clipping))
+        return members
 
     @cached_property
     def _shiftable(self) -> frozenset[str]:
@@ -260,7 +273,7 @@ class EdgePlanner:
                 integer,
                 output,
                 symmetric=symmetric,
-                clipping_weight=self.clipping_weight,
+                clipping_weight=self.weights.clipping,
             )
         made = self.distributions.distribution(activation.output[0])
         return choose_before_activation(
@@ -269,7 +282,7 @@ class EdgePlanner:
             integer,
             output,
             symmetric=symmetric,
-            clipping_weight=self.clipping_weight,
+            clipping_weight=self.weights.clipping,
         )
 
 

@@ -1,5 +1,7 @@
 """One grid for several tensors: no worse than that of the merged values, within the rules."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -83,16 +85,27 @@ def test_symmetric_targets_get_zero_point_zero() -> None:
 
 
 def test_a_grid_widens_with_the_weight_of_clipping() -> None:
-    heavy = [Member(distribution(np.random.default_rng(0).standard_t(3, 20_000)))]
-    scales = [
-        choose_shared(heavy, UINT8, symmetric=False, minimum_range=0.0, clipping_weight=weight)[
-            0
-        ].scale
-        for weight in (0.1, 1.0, 10.0)
-    ]
+    heavy = distribution(np.random.default_rng(0).standard_t(3, 20_000))
+    scales = []
+    for weight in (0.1, 1.0, 10.0):
+        member = Member(heavy, clipping_weight=weight)
+        (found,) = choose_shared([member], UINT8, symmetric=False, minimum_range=0.0)
+        scales.append(found.scale)
     assert scales[0] < scales[1] < scales[2]
-    width = heavy[0].values.maximum - heavy[0].values.minimum
+    width = heavy.maximum - heavy.minimum
     assert scales[2] * 255 == pytest.approx(width, rel=0.1)
+
+
+def test_a_grid_comes_nearer_to_what_suits_a_member_the_more_that_counts() -> None:
+    trunk, *growth = block(3.0, 0.0, (0.8, 0.8))
+    alone, *_ = choose_shared([trunk], UINT8, symmetric=False, minimum_range=0.0)
+    scales = []
+    for weight in (0.01, 1.0, 100.0):
+        members = [replace(trunk, weight=weight), *growth]
+        found, *_ = choose_shared(members, UINT8, symmetric=False, minimum_range=0.0)
+        scales.append(found.scale)
+    assert scales[0] < scales[1] <= scales[2]
+    assert scales[2] == pytest.approx(alone.scale, rel=0.1)
 
 
 def test_the_smallest_range_is_kept() -> None:

@@ -84,3 +84,27 @@ def test_beside_a_rounded_trunk_it_counts_where_a_pair_stands_before_each_activa
     else:
         assert careful["x1"].percentile > careless["x1"].percentile
         assert careful["pre1"].percentile > careless["pre1"].percentile
+
+
+@pytest.mark.parametrize(("target", "options"), [*TRUNK_IN_FLOAT, *ROUNDED])
+def test_a_rounded_trunk_counts_for_more_than_the_growth_that_it_is_joined_with(
+    target: str,
+    options: dict,
+    residual: onnx.ModelProto,
+    residual_table: CalibrationTable,
+    monkeypatch,
+) -> None:
+    plans = []
+    for weight, clipping in ((1e-3, 4.0), (1e3, 1e-3), (1e3, 4.0)):
+        monkeypatch.setattr(clipping_weights, "ROUNDED_TRUNK", weight)
+        monkeypatch.setattr(clipping_weights, "ROUNDED_TRUNK_CLIPPING", clipping)
+        asked = QuantOptions(**options)
+        plans.append(make_plan(residual, residual_table, PROFILES[target], asked))
+    if (target, options) in TRUNK_IN_FLOAT or PROFILES[target].pair_before_activation != "needed":
+        assert plans[0] == plans[1] == plans[2]
+    else:
+        little, careless, careful = (plan.edges["feat"] for plan in plans)
+        assert careless.percentile < careful.percentile
+        assert careful.scale != little.scale
+        assert plans[-1].edges["x1"].scale == careful.scale
+        assert "trunk" in careful.rule
