@@ -23,7 +23,7 @@ from quant.targets import ComputePrecision, Equalization, Upsampling
 GRAPH_OUTPUT = "<graph output>"
 
 
-PLAN_SCHEMA: Literal[13] = 13
+PLAN_SCHEMA: Literal[14] = 14
 
 Rounding = Literal["nearest", "gptq"]
 Effort = Literal["normal", "high"]
@@ -211,8 +211,9 @@ class QuantPlan:
             that its readers are told.
         stored_half: names of weights of convolutions left in float that are stored as fp16.
         kept_float: node or tensor to the reason why it is not quantized.
-        folded: names of the multiplications by a constant that the convolutions before them take
-            up before anything else is done (quant/passes/fold.py).
+        folded: names of the multiplications by a constant, and of the additions of what they read
+            themselves, that convolutions take up before anything else is done
+            (quant/passes/fold.py).
         equalization: convolution output to what its channels are divided by then
             (quant/passes/equalize.py).
         transposed: names of the Resize nodes that are one ConvTranspose with the convolution behind
@@ -245,7 +246,7 @@ class QuantPlan:
     proofs: tuple[ProofRecord, ...] = ()
     rounded: RoundingRecord | None = None
     refined: RefinementRecord | None = None
-    schema: Literal[13] = PLAN_SCHEMA
+    schema: Literal[14] = PLAN_SCHEMA
 
     def to_record(self) -> dict[str, Any]:
         """Return the plan as JSON-able values."""

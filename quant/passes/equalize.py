@@ -212,6 +212,8 @@ class _Streams:
         for node in self.index.nodes:
             if node.op_type == "Concat" and self.classes.free(node.output[0]).any():
                 growth = [name for name in node.input if self.is_single(name)]
+                if len(growth) == len(node.input):  # one convolution made the block's input, too
+                    growth = growth[1:]
                 found.append(([name for name in node.input if name not in growth], growth))
         return found
 

@@ -1,9 +1,9 @@
 """Make the float graph that a plan's QDQ graph rounds, once for all who need it.
 
-An int8 model differs from the float file in four ways: convolutions have taken residual scales up,
-channels are rescaled and enlargements in float may be written as transposed convolutions, none of
-which changes the picture, and values are rounded. Weights are rounded, QDQ pairs are placed and
-inner tensors are compared on the graph between: all but rounded.
+An int8 model differs from the float file in four ways: convolutions have taken up residual scales
+and skips, channels are rescaled and enlargements in float may be written as transposed
+convolutions, none of which changes the picture, and values are rounded. Weights are rounded, QDQ
+pairs are placed and inner tensors are compared on the graph between: all but rounded.
 """
 
 from dataclasses import dataclass, field, replace
@@ -29,7 +29,7 @@ class PreparedGraph:
     Attributes:
         source: the float graph as it is shipped; the plan was made for it.
         plan: what is quantized, and how.
-        folded: the graph whose residual scales are taken up by convolutions, as planned.
+        folded: the graph whose residual scales and skips are taken up by convolutions, as planned.
         equalized: that graph with its channels rescaled, as planned.
         topology: the parts of that graph with its enlargements written as planned.
         known: distributions of its tensors, by digest of the calibration table that they are of.

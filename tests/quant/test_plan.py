@@ -47,7 +47,7 @@ def test_table_of_another_graph_is_refused(residual, residual_table) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda r: r.update(schema=0), "plan: schema is 0, expected 13"),
+        (lambda r: r.update(schema=0), "plan: schema is 0, expected 14"),
         (lambda r: r.pop("edges"), "plan: edges is missing"),
         (lambda r: r["edges"]["feat"].pop("scale"), "edges.feat.scale is missing"),
         (lambda r: r.update(rounded={"images": {}}), "rounded.images.origin is missing and"),

@@ -1,14 +1,16 @@
 """Which edges carry a pair on which target, and why the others do not."""
 
+import numpy as np
 import onnx
 import pytest
+from onnx import numpy_helper
 
 from calib.errors import UsageError
 from calib.graph import GraphIndex
 from quant.analysis.topology import Topology
 from quant.plan import QuantOptions
 from quant.planning import activation_scales
-from quant.targets import find_profile
+from quant.targets import PROFILES, find_profile
 from tests.quant.by_model import make_plan
 
 
@@ -184,6 +186,33 @@ def test_a_residual_scale_is_folded_unless_it_serves_a_quantized_convolution(
     assert ("one factor per channel" in plan.kept_float.get("scale", "")) is not folded
     if folded:
         assert not any("scale" in edge.readers for edge in plan.edges.values())
+
+
+@pytest.mark.parametrize("target", PROFILES)
+@pytest.mark.parametrize("options", [{}, {"trunk": "int8"}, {"full_integer": True}], ids=str)
+@pytest.mark.parametrize("middle", [-0.9, 0.9])
+def test_a_skip_is_folded_where_sums_are_in_8_bits_unless_weights_get_coarser(
+    target, options, middle, residual, calibrated
+) -> None:
+    """``middle``: what the branch's convolution has, scaled, where the skip adds 1."""
+    profile = PROFILES[target]
+    if options.get("trunk", profile.trunk) not in profile.precisions:
+        pytest.skip(f"{target} has no such trunk")
+    model = onnx.ModelProto()
+    model.CopyFrom(residual)
+    (held,) = (held for held in model.graph.initializer if held.name == "w2")
+    weight = np.zeros((4, 6, 3, 3), np.float32)
+    weight[range(4), range(4), 1, 1] = middle / 0.2
+    held.CopyFrom(numpy_helper.from_array(weight, "w2"))
+    table = calibrated(model)
+    in_8_bits = profile.convolution == "int8" and (
+        profile.trunk == "int8" or options.get("trunk") == "int8" or "full_integer" in options
+    )
+    plan = plan_for(model, table, target, **options)
+    assert ("sum" in plan.folded) is (in_8_bits and middle < 0.0)
+    if in_8_bits and "int16" in profile.precisions:
+        promoted = plan_for(model, table, target, promoted={"sum": "asked for"}, **options)
+        assert "sum" not in promoted.folded
 
 
 def test_without_equalization_the_graph_stays_as_it_is(residual, residual_table) -> None:
