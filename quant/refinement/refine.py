@@ -19,6 +19,7 @@ from calib.errors import UsageError
 from calib.graph import CONVOLUTIONS
 from calib.images_record import ImagesRecord
 from calib.output_kind import output_kind
+from calib.runtime import give_back_memory
 from calib.table import CalibrationTable
 from quant.analysis.multiplications import multiplications
 from quant.evidence import Device, RefinementRecord, RefinementStage
@@ -155,6 +156,7 @@ def refine(  # noqa: PLR0913, PLR0917  # what is learned from
     found = LearnedScales(), weights
     record = RefinementRecord(device, examples.images, examples.judges, _finite(start), (), {}, {})
     for name, schedule in stages_of(prepared, device).items():
+        give_back_memory()
         learn(network, kind, examples.pictures, schedule, on_step, keeper_of(name))
         scales = learned_scales(network, prepared, smallest)
         tried = replace(
