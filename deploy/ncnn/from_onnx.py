@@ -28,6 +28,7 @@ from calib.arrays import Float32
 from calib.errors import GraphError
 from calib.graph import GraphIndex, attribute_of
 from deploy.ncnn.read import Layer, Value
+from quant.analysis.concats import joins_channels
 
 _RELU_ACTIVATION, _LEAKY_ACTIVATION = 1, 2
 _BINARY_ADD, _BINARY_MULTIPLY = 0, 2
@@ -121,7 +122,7 @@ class _Translation:
         return self._made(node, "PReLU", node.input[:1], {0: slopes.size}, weight=slopes)
 
     def _concat(self, node: onnx.NodeProto) -> Layer:
-        if attribute_of(node, "axis", 0) != 1:
+        if not joins_channels(self._index, node):
             _refuse(node, "expected it to join channels, axis 1")
         return self._made(node, "Concat", node.input, {0: 0})
 

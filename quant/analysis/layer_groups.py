@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import onnx
 
 from calib.errors import GraphError
-from calib.graph import GraphIndex, attribute_of
+from calib.graph import GraphIndex
+from quant.analysis.concats import joined
 from quant.numerics.im2col import Window
 from quant.plan import QuantPlan
 
@@ -69,13 +70,3 @@ def find_layer_groups(
         else:
             groups.append(LayerGroup((node,), sources, window))
     return groups, alone
-
-
-def joined(index: GraphIndex, tensor: str) -> tuple[str, ...]:
-    """Return the tensors that a tensor is the Concat of along its channels, or itself."""
-    producer = index.producer(tensor)
-    if producer is None or producer.op_type != "Concat":
-        return (tensor,)
-    if attribute_of(producer, "axis", 0) not in {1, 1 - len(index.shape(tensor) or ())}:
-        return (tensor,)
-    return tuple(source for name in producer.input for source in joined(index, name))

@@ -14,9 +14,8 @@ import onnx
 
 from calib.arrays import AnyArray, Float64
 from calib.graph import GraphIndex, attribute_of
+from quant.analysis.concats import joins_channels
 from quant.analysis.scale_absorbers import convolution_can_absorb_scale
-
-_CHANNEL_AXIS = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,10 +94,7 @@ def _offset(index: GraphIndex, read: str, tensor: str) -> int | None:
     if read == tensor:
         return 0
     node = index.producer(read)
-    if node is None or node.op_type != "Concat":
-        return None
-    rank = len(index.shape(read) or ())
-    if attribute_of(node, "axis", 0) not in {_CHANNEL_AXIS, _CHANNEL_AXIS - rank}:
+    if node is None or not joins_channels(index, node):
         return None
     first = 0
     for name in node.input:
@@ -107,7 +103,7 @@ def _offset(index: GraphIndex, read: str, tensor: str) -> int | None:
         shape = index.shape(name)
         if shape is None:
             return None
-        first += shape[_CHANNEL_AXIS]
+        first += shape[1]
     return None
 
 

@@ -7,27 +7,19 @@ biases of their own, which pad alike.
 import onnx
 
 from calib.graph import GraphIndex, attribute_of
-
-_CHANNEL_AXIS = 1
+from quant.analysis.concats import is_concat, joins_channels
 
 
 def can_shift_zero_points(index: GraphIndex, concat: onnx.NodeProto) -> bool:
     """Tell whether all that reads a Concat of channels can make up for zero points before it."""
     readers = index.consumers(concat.output[0])
     return (
-        concat.op_type == "Concat"
-        and attribute_of(concat, "axis", 0) == _CHANNEL_AXIS
+        joins_channels(index, concat)
         and concat.output[0] not in index.outputs
         and not any(index.is_constant(name) or is_concat(index, name) for name in concat.input)
         and all(_makes_up(index, node) for node in readers)
         and len({tuple(attribute_of(node, "pads", [0] * 4)) for node in readers}) == 1
     )
-
-
-def is_concat(index: GraphIndex, tensor: str) -> bool:
-    """Tell whether a Concat makes ``tensor``."""
-    producer = index.producer(tensor)
-    return producer is not None and producer.op_type == "Concat"
 
 
 def _makes_up(index: GraphIndex, node: onnx.NodeProto) -> bool:

@@ -31,6 +31,7 @@ from scipy.sparse.csgraph import connected_components
 
 from calib.arrays import Bool, Int64
 from calib.graph import GraphIndex, attribute_of
+from quant.analysis.concats import joins_channels
 from quant.analysis.scale_absorbers import can_absorb_scale
 from quant.analysis.topology import ACTIVATIONS
 
@@ -116,10 +117,8 @@ def _passed_through(
         return None
     numbers = [variables[name] for name in moving]
     if node.op_type == "Concat":
-        rank = len(index.shape(moving[0]) or ())
-        if constants or attribute_of(node, "axis", 0) not in {_CHANNEL_AXIS, _CHANNEL_AXIS - rank}:
-            return None
-        return [np.concatenate(numbers)]
+        whole = joins_channels(index, node) and not constants
+        return [np.concatenate(numbers)] if whole else None
     if not _keeps_channels(node, operands=len(moving), constants=constants):
         return None
     shapes = [index.shape(name) or () for name in (*moving, node.output[0])]

@@ -20,9 +20,9 @@ import numpy as np
 import onnx
 
 from quant.analysis.activation_slopes import activated_values, clipped_share, slopes_behind
+from quant.analysis.concats import is_concat
 from quant.analysis.tensor_distributions import PINNED_RANGE, TensorDistributions, leaky_slope
 from quant.analysis.topology import MOVERS
-from quant.analysis.zero_point_shifts import is_concat
 from quant.numerics.affine import IntegerType, affine_parameters, covered_range
 from quant.numerics.clipping_weights import ALIKE, BORDER_ON_FLOAT, GridWeights
 from quant.numerics.distribution import merge

@@ -15,6 +15,7 @@ from onnx import TensorProto
 from calib.arrays import AnyArray
 from calib.errors import GraphError
 from calib.graph import QDQ_PAIR, GraphIndex, attribute_of
+from quant.analysis.concats import joins_channels
 from quant.numerics.affine import INTEGER_TYPES, IntegerType, quantize
 
 # int32 is what biases are quantized to, and those are read through DequantizeLinear.
@@ -148,8 +149,7 @@ class QdqView:
 
     def _joins_channels(self, node: onnx.NodeProto) -> bool:
         """Tell whether a node is a Concat of integers along the channels."""
-        joins = node.op_type == "Concat" and attribute_of(node, "axis", 0) == 1
-        return joins and self.holds_codes(node.output[0])
+        return joins_channels(self.index, node) and self.holds_codes(node.output[0])
 
     def counts(self, tensor: str) -> bool:
         """Tell whether ``tensor`` holds counts, positions or truth values: nothing to quantize."""

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from calib.errors import UsageError
 from calib.graph import GraphIndex, attribute_of
+from quant.analysis.concats import joins_channels
 from quant.passes.lowering.patterns import enlargement
 
 Operation = Callable[..., torch.Tensor]
@@ -130,8 +131,8 @@ def _space_to_depth(_: GraphIndex, node: onnx.NodeProto) -> Operation:
     return unshuffled
 
 
-def _concat(_: GraphIndex, node: onnx.NodeProto) -> Operation | None:
-    if attribute_of(node, "axis", 1) != 1:
+def _concat(index: GraphIndex, node: onnx.NodeProto) -> Operation | None:
+    if not joins_channels(index, node):
         return None
     return lambda *operands: torch.cat(operands, dim=1)
 

@@ -7,7 +7,7 @@ import onnx
 import pytest
 
 from calib.graph import GraphIndex
-from quant.analysis.layer_groups import find_layer_groups, joined
+from quant.analysis.layer_groups import find_layer_groups
 from quant.plan import QuantOptions, QuantPlan, WeightQuant
 
 HEADER = '<ir_version: 8, opset_import: ["" : 17]>'
@@ -131,27 +131,3 @@ def test_a_convolution_that_cannot_be_sampled_stands_alone_with_its_reason(
     assert groups == [(["one"], ("input",))]
     assert list(alone) == ["w2"]
     assert re.search(reason, alone["w2"])
-
-
-@pytest.mark.parametrize(
-    ("concat", "sources"),
-    [
-        ("Concat<axis=1>(input, a, input)", ("input", "a", "input")),
-        ("Concat<axis=-3>(a, input)", ("a", "input")),
-        ("Concat<axis=2>(a, input)", ("b",)),
-        ("Concat<axis=0>(a, input)", ("b",)),
-        ("Add(a, input)", ("b",)),
-    ],
-    ids=["channels", "counted from behind", "rows", "pictures", "no Concat"],
-)
-def test_only_a_concat_of_channels_is_looked_through(concat, sources, parsed) -> None:
-    model = parsed(
-        HEADER
-        + f"""g (float[1,2,6,6] input) => (float[A,B,C,D] output) <float[2,2,1,1] w>
-        {{
-          [one] a = Conv(input, w)
-          [cat] b = {concat}
-          [end] output = Identity(b)
-        }}"""
-    )
-    assert joined(GraphIndex(model), "b") == sources

@@ -1,6 +1,6 @@
 """Where clipping counts for more than rounding: where there is a trunk, added up in float."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import onnx
 import pytest
@@ -27,12 +27,18 @@ ROUNDED = [
 ]
 
 
-@pytest.fixture
-def weighed(residual: onnx.ModelProto, residual_table: CalibrationTable, monkeypatch):
-    """Plans a network with another weight where the trunk is in float."""
+Weighed = Callable[..., Mapping[str, EdgeQuant]]
 
-    def weighed(target: str, options: dict, weight: float) -> Mapping[str, EdgeQuant]:
-        monkeypatch.setattr(clipping_weights, "BESIDE_FLOAT_TRUNK", weight)
+
+@pytest.fixture
+def weighed(
+    residual: onnx.ModelProto, residual_table: CalibrationTable, monkeypatch: pytest.MonkeyPatch
+) -> Weighed:
+    """Target, options and weights by name to the edges that are planned with them."""
+
+    def weighed(target: str, options: dict, **weights: float) -> Mapping[str, EdgeQuant]:
+        for name, weight in weights.items():
+            monkeypatch.setattr(clipping_weights, name, weight)
         asked = QuantOptions(**options)
         return make_plan(residual, residual_table, PROFILES[target], asked).edges
 
@@ -41,9 +47,11 @@ def weighed(residual: onnx.ModelProto, residual_table: CalibrationTable, monkeyp
 
 @pytest.mark.parametrize(("target", "options"), TRUNK_IN_FLOAT)
 def test_grids_of_a_dense_block_reach_further_beside_a_float_trunk(
-    target: str, options: dict, weighed
+    target: str, options: dict, weighed: Weighed
 ) -> None:
-    careful, careless = weighed(target, options, 4.0), weighed(target, options, 1e-3)
+    careful, careless = (
+        weighed(target, options, BESIDE_FLOAT_TRUNK=weight) for weight in (4.0, 1e-3)
+    )
     assert careful["x1"].percentile > careless["x1"].percentile
     assert careful["joined"].scale == careful["x1"].scale == careful["feat"].scale
     assert careful.get("pre1") is None or careful["pre1"].percentile > careless["pre1"].percentile
@@ -61,26 +69,22 @@ def test_a_network_without_a_trunk_takes_no_heed_of_it(
 
 
 @pytest.mark.parametrize(("target", "options"), ROUNDED)
-def test_a_rounded_trunk_takes_no_heed_of_it(target: str, options: dict, weighed) -> None:
-    assert weighed(target, options, 4.0) == weighed(target, options, 1e-3)
+def test_a_rounded_trunk_takes_no_heed_of_it(target: str, options: dict, weighed: Weighed) -> None:
+    careful, careless = (
+        weighed(target, options, BESIDE_FLOAT_TRUNK=weight) for weight in (4.0, 1e-3)
+    )
+    assert careful == careless
 
 
 @pytest.mark.parametrize(("target", "options"), ROUNDED)
 def test_beside_a_rounded_trunk_it_counts_where_a_pair_stands_before_each_activation(
-    target: str,
-    options: dict,
-    residual: onnx.ModelProto,
-    residual_table: CalibrationTable,
-    monkeypatch,
+    target: str, options: dict, weighed: Weighed
 ) -> None:
-    plans = []
-    for weight in (4.0, 1e-3):
-        monkeypatch.setattr(clipping_weights, "BESIDE_ROUNDED_TRUNK", weight)
-        asked = QuantOptions(**options)
-        plans.append(make_plan(residual, residual_table, PROFILES[target], asked))
-    careful, careless = (plan.edges for plan in plans)
+    careful, careless = (
+        weighed(target, options, BESIDE_ROUNDED_TRUNK=weight) for weight in (4.0, 1e-3)
+    )
     if PROFILES[target].pair_before_activation != "needed":
-        assert plans[0] == plans[1]
+        assert careful == careless
     else:
         assert careful["x1"].percentile > careless["x1"].percentile
         assert careful["pre1"].percentile > careless["pre1"].percentile
@@ -88,23 +92,16 @@ def test_beside_a_rounded_trunk_it_counts_where_a_pair_stands_before_each_activa
 
 @pytest.mark.parametrize(("target", "options"), [*TRUNK_IN_FLOAT, *ROUNDED])
 def test_a_rounded_trunk_counts_for_more_than_the_growth_that_it_is_joined_with(
-    target: str,
-    options: dict,
-    residual: onnx.ModelProto,
-    residual_table: CalibrationTable,
-    monkeypatch,
+    target: str, options: dict, weighed: Weighed
 ) -> None:
-    plans = []
-    for weight, clipping in ((1e-3, 4.0), (1e3, 1e-3), (1e3, 4.0)):
-        monkeypatch.setattr(clipping_weights, "ROUNDED_TRUNK", weight)
-        monkeypatch.setattr(clipping_weights, "ROUNDED_TRUNK_CLIPPING", clipping)
-        asked = QuantOptions(**options)
-        plans.append(make_plan(residual, residual_table, PROFILES[target], asked))
+    little, careless, careful = (
+        weighed(target, options, ROUNDED_TRUNK=weight, ROUNDED_TRUNK_CLIPPING=clipping)
+        for weight, clipping in ((1e-3, 4.0), (1e3, 1e-3), (1e3, 4.0))
+    )
     if (target, options) in TRUNK_IN_FLOAT or PROFILES[target].pair_before_activation != "needed":
-        assert plans[0] == plans[1] == plans[2]
+        assert little == careless == careful
     else:
-        little, careless, careful = (plan.edges["feat"] for plan in plans)
-        assert careless.percentile < careful.percentile
-        assert careful.scale != little.scale
-        assert plans[-1].edges["x1"].scale == careful.scale
-        assert "trunk" in careful.rule
+        assert careless["feat"].percentile < careful["feat"].percentile
+        assert careful["feat"].scale != little["feat"].scale
+        assert careful["x1"].scale == careful["feat"].scale
+        assert "trunk" in careful["feat"].rule
