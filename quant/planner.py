@@ -31,10 +31,10 @@ from quant.numerics.saturation_limits import SaturationLimits
 from quant.passes.equalize import (
     GROWTH_SIZE,
     GROWTH_SIZE_APART,
-    ROUNDED_TRUNK_EXPONENT,
     TRUNK_EXPONENT,
     equalize,
     equalized_tensors,
+    rounded_trunk_exponent,
     trunk_of,
 )
 from quant.passes.fold import Folded, fold
@@ -216,7 +216,7 @@ def _equalized(  # noqa: PLR0913, PLR0917  # what there is to know
     by_steps = grids.symmetric or found == "float" or (rounded and before)
     if profile.convolution == "int8" and by_steps:
         sizes = eight_bit_magnitudes(model, distributions, grids, trunk_rounded=rounded)
-        exponent = ROUNDED_TRUNK_EXPONENT if rounded else exponent
+        exponent = rounded_trunk_exponent(model) if rounded else exponent
     else:
         names = equalized_tensors(model)
         sizes = {name: relative_magnitudes(distributions, name) for name in names}
