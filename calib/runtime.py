@@ -34,6 +34,7 @@ from calib.widen import reference_graph
 ORT_VERSION: str = ort.__version__
 _CPU = "CPUExecutionProvider"
 _EXTEND, _AS_REQUESTED = "arena_extend_strategy", 1  # instead of by the next power of two
+_SHRINK = "memory.enable_memory_arena_shrinkage"
 _LOG_OFF = 4  # what it would log as an error is raised as one
 
 
@@ -102,13 +103,17 @@ class Session:
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
 
     def run(
-        self, feeds: Mapping[str, AnyArray], outputs: Sequence[str] | None = None
+        self,
+        feeds: Mapping[str, AnyArray],
+        outputs: Sequence[str] | None = None,
+        config: Mapping[str, str] | None = None,
     ) -> dict[str, AnyArray]:
         """Run the model once.
 
         Args:
             feeds: an array for each graph input, in its dtype and shape.
             outputs: which outputs to return; ``None`` returns all.
+            config: further onnxruntime run entries.
 
         Returns:
             The arrays by output name.
@@ -117,8 +122,11 @@ class Session:
             GraphError: a node cannot be run.
         """
         names = list(outputs) if outputs is not None else list(self.outputs)
+        options = ort.RunOptions()
+        for key, value in (config or {}).items():
+            options.add_run_config_entry(key, value)
         try:
-            found = self._session.run(names, dict(feeds))
+            found = self._session.run(names, dict(feeds), options)
         except Exception as error:  # onnxruntime's errors share no base class
             reason = str(error).strip().splitlines()[0]
             raise GraphError(f"onnxruntime cannot run the graph: {reason}") from error
@@ -171,25 +179,18 @@ def give_back_memory() -> None:
     Beside the arena of all sessions this empties the heap of the C library where it can, which is
     glibc's. Before x4plus is refined that is 1.2 GB of 2.5.
     """
-    options = ort.RunOptions()
-    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-    _smallest().run(None, {"x": np.zeros(1, np.float32)}, options)
+    _smallest().run({"x": np.zeros(1, np.float32)}, config={_SHRINK: "cpu:0"})
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
         trim(0)
 
 
 @functools.cache
-def _smallest() -> ort.InferenceSession:
+def _smallest() -> Session:
     """Return a session of next to nothing, whose runs can ask for what concerns the arena."""
     text = """<ir_version: 8, opset_import: ["" : 17]>
         smallest (float[1] x) => (float[1] y) { y = Identity(x) }"""
-    _register_arena()
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.add_session_config_entry("session.use_env_allocators", "1")
-    model = onnx.parser.parse_model(text).SerializeToString()
-    return ort.InferenceSession(model, options, providers=[_CPU])
+    return Session(onnx.parser.parse_model(text), optimized=False, threads=1)
 
 
 @functools.cache

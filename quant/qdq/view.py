@@ -134,7 +134,7 @@ class QdqView:
         """
         node = self.index.producer(tensor)
         join = None if node is None else self.index.producer(node.input[0])
-        if node is None or join is None or not self._joins_channels(join):
+        if node is None or join is None or not self._joins_integers(join):
             return None
         told = int(self._parameters(node).zero_point.max())
         found: list[int] = []
@@ -147,7 +147,7 @@ class QdqView:
             found += [int(self._parameters(maker).zero_point.max())] * shape[1]
         return None if {*found} == {told} else tuple(found)
 
-    def _joins_channels(self, node: onnx.NodeProto) -> bool:
+    def _joins_integers(self, node: onnx.NodeProto) -> bool:
         """Tell whether a node is a Concat of integers along the channels."""
         return joins_channels(self.index, node) and self.holds_codes(node.output[0])
 

@@ -1,13 +1,13 @@
 """Where clipping counts for more than rounding: where there is a trunk, added up in float."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import onnx
 import pytest
 
 from calib.table import CalibrationTable
 from quant.numerics import clipping_weights
-from quant.plan import EdgeQuant, QuantOptions
+from quant.plan import QuantOptions, QuantPlan
 from quant.targets import PROFILES
 from tests.quant.by_model import make_plan
 
@@ -27,20 +27,20 @@ ROUNDED = [
 ]
 
 
-Weighed = Callable[..., Mapping[str, EdgeQuant]]
+Weighed = Callable[..., QuantPlan]
 
 
 @pytest.fixture
 def weighed(
     residual: onnx.ModelProto, residual_table: CalibrationTable, monkeypatch: pytest.MonkeyPatch
 ) -> Weighed:
-    """Target, options and weights by name to the edges that are planned with them."""
+    """Target, options and weights by name to the plan that is made with them."""
 
-    def weighed(target: str, options: dict, **weights: float) -> Mapping[str, EdgeQuant]:
+    def weighed(target: str, options: dict, **weights: float) -> QuantPlan:
         for name, weight in weights.items():
             monkeypatch.setattr(clipping_weights, name, weight)
         asked = QuantOptions(**options)
-        return make_plan(residual, residual_table, PROFILES[target], asked).edges
+        return make_plan(residual, residual_table, PROFILES[target], asked)
 
     return weighed
 
@@ -50,7 +50,7 @@ def test_grids_of_a_dense_block_reach_further_beside_a_float_trunk(
     target: str, options: dict, weighed: Weighed
 ) -> None:
     careful, careless = (
-        weighed(target, options, BESIDE_FLOAT_TRUNK=weight) for weight in (4.0, 1e-3)
+        weighed(target, options, BESIDE_FLOAT_TRUNK=weight).edges for weight in (4.0, 1e-3)
     )
     assert careful["x1"].percentile > careless["x1"].percentile
     assert careful["joined"].scale == careful["x1"].scale == careful["feat"].scale
@@ -86,8 +86,8 @@ def test_beside_a_rounded_trunk_it_counts_where_a_pair_stands_before_each_activa
     if PROFILES[target].pair_before_activation != "needed":
         assert careful == careless
     else:
-        assert careful["x1"].percentile > careless["x1"].percentile
-        assert careful["pre1"].percentile > careless["pre1"].percentile
+        for name in ("x1", "pre1"):
+            assert careful.edges[name].percentile > careless.edges[name].percentile
 
 
 @pytest.mark.parametrize(("target", "options"), [*TRUNK_IN_FLOAT, *ROUNDED])
@@ -101,7 +101,8 @@ def test_a_rounded_trunk_counts_for_more_than_the_growth_that_it_is_joined_with(
     if (target, options) in TRUNK_IN_FLOAT or PROFILES[target].pair_before_activation != "needed":
         assert little == careless == careful
     else:
-        assert careless["feat"].percentile < careful["feat"].percentile
-        assert careful["feat"].scale != little["feat"].scale
-        assert careful["x1"].scale == careful["feat"].scale
-        assert "trunk" in careful["feat"].rule
+        trunk = careful.edges["feat"]
+        assert careless.edges["feat"].percentile < trunk.percentile
+        assert trunk.scale != little.edges["feat"].scale
+        assert careful.edges["x1"].scale == trunk.scale
+        assert "trunk" in trunk.rule
