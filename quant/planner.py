@@ -31,11 +31,17 @@ from quant.numerics.saturation_limits import SaturationLimits
 from quant.passes.equalize import (
     GROWTH_SIZE,
     GROWTH_SIZE_APART,
-    TRUNK_EXPONENT,
     equalize,
     equalized_tensors,
-    rounded_trunk_exponent,
+    is_chain,
     trunk_of,
+    trunks,
+)
+from quant.passes.exponents import (
+    CHAIN_EXPONENT,
+    PAIRED_CHAIN_EXPONENT,
+    TRUNK_EXPONENT,
+    rounded_trunk_exponent,
 )
 from quant.passes.fold import Folded, fold
 from quant.passes.lowering.resize_deconvolution import enlargements, transposed
@@ -213,14 +219,17 @@ def _equalized(  # noqa: PLR0913, PLR0917  # what there is to know
     found = trunk_of(model, in_float=trunk == "float") if equalization == "all" else "none"
     rounded = found == "rounded" and trunk == "int8"
     grids = Grids(profile.symmetric, before, channel_weight(found))
-    by_steps = grids.symmetric or found == "float" or (rounded and before)
+    in_pairs = before and not grids.symmetric and is_chain(model)
+    by_steps = grids.symmetric or found == "float" or (rounded and before) or in_pairs
+    chain = CHAIN_EXPONENT
     if profile.convolution == "int8" and by_steps:
         sizes = eight_bit_magnitudes(model, distributions, grids, trunk_rounded=rounded)
-        exponent = rounded_trunk_exponent(model) if rounded else exponent
+        exponent = rounded_trunk_exponent(trunks(model)) if rounded else exponent
+        chain = PAIRED_CHAIN_EXPONENT if in_pairs else chain
     else:
         names = equalized_tensors(model)
         sizes = {name: relative_magnitudes(distributions, name) for name in names}
-    return equalize(model, sizes, trunk=exponent, growth=growth).behind(folded)
+    return equalize(model, sizes, trunk=exponent, chain=chain, growth=growth).behind(folded)
 
 
 def part_precisions(profile: TargetProfile, options: QuantOptions) -> dict[Part, ComputePrecision]:

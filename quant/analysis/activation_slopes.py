@@ -52,22 +52,25 @@ def slopes_behind(rules: ObservationRules, tensor: str) -> Float64 | None:
     return activation_slopes(rules.topology.index, activation, shape[1])
 
 
-def activated_values(distributions: TensorDistributions, tensor: str, slopes: Float64) -> Activated:
+def activated_values(
+    distributions: TensorDistributions, tensor: str, slopes: Float64, points: int = _POINTS
+) -> Activated:
     """Return the values on both sides of the activation that reads a tensor, as equalized.
 
     Args:
         distributions: of all tensors.
         tensor: the activation's input, which was observed.
         slopes: float64 ``[C]``, of its channels.
+        points: how many stand for the values of a histogram bin, evenly spread.
 
     Raises:
         CalibrationError: the table lacks the tensor.
     """
     channels = distributions.statistics_of(tensor).channels
     edges = channels.edges() / np.reshape(distributions.factors.get(tensor, 1.0), (-1, 1))
-    parts = (np.arange(_POINTS) + 0.5) / _POINTS
+    parts = (np.arange(points) + 0.5) / points
     values = edges[:, :-1, np.newaxis] + np.diff(edges)[:, :, np.newaxis] * parts
-    counts = np.broadcast_to(channels.counts[:, :, np.newaxis] / _POINTS, values.shape)
+    counts = np.broadcast_to(channels.counts[:, :, np.newaxis] / points, values.shape)
     filled = counts > 0
     by_value = np.broadcast_to(slopes[:, np.newaxis, np.newaxis], values.shape)
     return Activated.of(values[filled], by_value[filled], counts[filled])

@@ -25,12 +25,9 @@ is all that a tail convolution or the end of a residual branch needs:
     f_c = t_c.
 
 Where there is no trunk (SRVGGNet), every weight that an int8 convolution has reads such a tensor,
-and what activations gain weights lose: three quarters of the way serve both,
+and what activations gain weights lose: about three quarters of the way serve both,
 
-    f_c = t_c^(3/4).
-
-Parity on the embedded sample with exponents 1 and 3/4, in dB: general-x4v3 40.96 and 41.58 for ort,
-41.31 and 41.96 for tensorrt; animevideov3 45.14 and 46.14 for ort.
+    f_c = t_c^a    (quant/passes/exponents.py).
 
 Trunk tensors share their factors but not their sizes, hence the mean of logarithms. A trunk
 channel made larger is a weight column made smaller in every convolution that reads it, so what
@@ -53,12 +50,7 @@ Parity of x4plus-anime-6b for ort on 18 DIV2K pairs and on 14 photographs of oth
 growth of 1, 5/4 and 3/2 of the size of x: 41.53 and 41.90, 41.85 and 42.29, 41.66 and 42.19 dB.
 
 Measured with target ort, parity of 8-bit pictures with float on DIV2K, in dB: growth gains 2.1
-on x4plus-anime-6b (four pictures, weights rounded to nearest). Beside it the trunk, with weights
-rounded by GPTQ, for three exponents a, on nine pictures of x4plus-anime-6b:
-
-    a = 0: 39.51        a = 1/2: 39.78        a = 1: 39.63
-
-and on three of x4plus, with residual scales folded, 39.24, 39.42 and 39.18.
+on x4plus-anime-6b (four pictures, weights rounded to nearest).
 
 Factors are rounded to eighths of an octave, so that two machines choose the same. Only the int8
 models are rescaled; the float and the fp16 file keep the weights as they were trained.
@@ -77,6 +69,7 @@ from calib.graph import GraphIndex
 from quant.analysis.scale_absorbers import can_absorb_scale
 from quant.numerics.clipping_weights import Trunk
 from quant.passes.equalization_sets import ChannelClasses, channel_classes
+from quant.passes.exponents import CHAIN_EXPONENT, TRUNK_EXPONENT
 from quant.passes.rescale import Equalized, rescaled
 
 # Channels below this share of the tensor's maximum carry noise; equalizing would amplify them on
@@ -84,12 +77,7 @@ from quant.passes.rescale import Equalized, rescaled
 _DEAD = 2.0**-16
 # log2 of the largest profile and level: fp16 keeps normal numbers, and weights their precision.
 _LIMIT = 6.0
-_ROUNDED_TRUNK_EXPONENT, _LONG_ROUNDED_TRUNK_EXPONENT = 0.75, 0.6
-# A long trunk has more tensors than this.
-_LONG_TRUNK = 64
 STEPS_PER_OCTAVE = 8
-TRUNK_EXPONENT = 0.5
-CHAIN_EXPONENT = 0.75
 GROWTH_SIZE = 1.0
 GROWTH_SIZE_APART = 1.25
 
@@ -150,20 +138,9 @@ def trunks(model: onnx.ModelProto) -> tuple[tuple[str, ...], ...]:
     return tuple(map(tuple, found.values()))
 
 
-def rounded_trunk_exponent(model: onnx.ModelProto) -> float:
-    """Return the exponent of the factors of a graph's trunks where their additions are rounded.
-
-    Parity in dB with --full-integer: of x4plus, whose trunk has 101 tensors, on three DIV2K pairs,
-    and of x4plus-anime-6b, whose trunk has 46, on 18:
-
-        exponent           0.4     0.5     0.6     0.65    0.7     0.75    0.85    0.9
-        x4plus             37.36   37.45   37.42   37.43   36.88   37.02           36.82
-        x4plus-anime-6b            38.17   38.50   38.30   38.46   38.63   38.52
-
-    Learned, on 18 pairs, x4plus has 38.02 with 0.6 and 37.91 with 0.75.
-    """
-    longest = max(map(len, trunks(model)), default=0)
-    return _LONG_ROUNDED_TRUNK_EXPONENT if longest > _LONG_TRUNK else _ROUNDED_TRUNK_EXPONENT
+def is_chain(model: onnx.ModelProto) -> bool:
+    """Tell whether a graph has no residual trunk: one convolution makes each channel."""
+    return _Streams(GraphIndex(model)).without_trunk
 
 
 def trunk_of(model: onnx.ModelProto, *, in_float: bool) -> Trunk:

@@ -8,8 +8,8 @@
    percentile; those of pictures, taken and given, are [0, 1]. Beside a trunk clipping counts for
    more than rounding, and a trunk for more than growth (quant/numerics/clipping_weights.py). The
    scale is moved to the nearest that a file of the target can hold.
-3. The QDQ pair before an activation is chosen last, against the pair behind it
-   (quant/numerics/pre_activation_scale.py).
+3. The QDQ pair before an activation is chosen last, against the pair behind it, or together with it
+   (quant/planning/around_activations.py).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,25 +19,26 @@ from functools import cached_property
 import numpy as np
 import onnx
 
-from quant.analysis.activation_slopes import activated_values, clipped_share, slopes_behind
+from quant.analysis.activation_slopes import clipped_share
 from quant.analysis.concats import is_concat
 from quant.analysis.tensor_distributions import PINNED_RANGE, TensorDistributions, leaky_slope
 from quant.analysis.topology import MOVERS
+from quant.numerics.activation_pairs import Pairs
 from quant.numerics.affine import IntegerType, affine_parameters, covered_range
 from quant.numerics.clipping_weights import ALIKE, BORDER_ON_FLOAT, GridWeights
 from quant.numerics.distribution import merge
 from quant.numerics.half import stored_scale
-from quant.numerics.pre_activation_scale import (
-    Affine,
-    choose_before_activation,
-    choose_before_slopes,
-)
+from quant.numerics.pre_activation_scale import Affine
 from quant.numerics.shared_scale import Member, choose_shared
 from quant.plan import EdgeQuant, QuantOptions
+from quant.planning.around_activations import ActivationGrids
 from quant.planning.integer_concats import shiftable_concats
 from quant.planning.qdq_placement import Edge, Placement
 
 _PERCENTILE_DIGITS = 6
+# Rules by which pairs around an activation are chosen.
+_BEHIND = "least squares behind the activation"
+_TOGETHER = "least squares of both pairs around the activation"
 # What joins or moves values: its inputs and its output have one scale.
 _TIES = MOVERS | {"Concat"}
 
@@ -62,12 +63,12 @@ class EdgePlanner:
         """Return all edges by name, in the order of the placement."""
         planned: dict[str, EdgeQuant] = {}
         for members in self._groups.values():
-            if self._activation_behind(members[0]) is None:
+            if self._around.reader(members[0]) is None:
                 planned.update(self._plan_group(members))
         for edge in self.placement.edges:
-            activation = self._activation_behind(edge)
+            activation = self._around.reader(edge)
             if activation is not None:
-                planned[edge.name] = self._plan_before_activation(edge, activation, planned)
+                planned.update(self._plan_around(edge, activation, planned))
         return {edge.name: planned[edge.name] for edge in self.placement.edges}
 
     @cached_property
@@ -236,54 +237,47 @@ class EdgePlanner:
     def _paired(self) -> frozenset[str]:
         return frozenset(edge.tensor for edge in self.placement.edges)
 
-    def _activation_behind(self, edge: Edge) -> onnx.NodeProto | None:
-        """Return the activation behind an edge whose range is to be chosen for its sake."""
-        rules = self.distributions.rules
-        chosen = rules.leaky_reader(edge.tensor) or slopes_behind(rules, edge.tensor) is not None
-        return self.placement.topology.activation_of(edge.tensor) if chosen else None
-
-    def _plan_before_activation(
+    def _plan_around(
         self, edge: Edge, activation: onnx.NodeProto, planned: Mapping[str, EdgeQuant]
-    ) -> EdgeQuant:
-        profile = self.placement.profile
-        behind = planned.get(activation.output[0])
-        observed = slopes_behind(self.distributions.rules, edge.tensor) is not None
-        if self.options.percentile is not None or (behind is None and observed):
-            return self._plan_group([edge])[edge.name]
-        integer = profile.integer(edge.precision)
+    ) -> dict[str, EdgeQuant]:
+        """Return the edge before an activation, and the one behind it where both are chosen."""
+        behind, slopes = planned.get(activation.output[0]), self._around.slopes(edge)
+        if self.options.percentile is not None or (behind is None and slopes is not None):
+            return self._plan_group([edge])
+        integer = self.placement.profile.integer(edge.precision)
         output = None if behind is None else Affine(behind.scale, behind.zero_point)
-        affine = self._before(edge, activation, integer, output)
-        narrowest = float(np.float32(profile.minimum_range / integer.span))
-        affine = self._stored(replace(affine, scale=max(affine.scale, narrowest)))
-        rule = "least squares behind the activation"
-        return self._planned(edge, integer, affine, rule)
+        if output is None or slopes is None:
+            before = self._around.before_leaky(activation, integer, output)
+            return {edge.name: self._planned(edge, integer, self._held(before, integer), _BEHIND)}
+        grids, _ = self._searched([edge], integer)
+        free = grids[edge.tensor]
+        before = self._around.before_slopes(edge, slopes, integer, free, output)
+        alone = self._alone.get(activation.output[0])
+        if alone is None or self._borders_on_float([alone]) or alone.precision != edge.precision:
+            return {edge.name: self._planned(edge, integer, self._held(before, integer), _BEHIND)}
+        start = Pairs(self._held(before, integer), output)
+        pairs = self._around.together(edge, slopes, integer, start, self._narrowest(integer))
+        return {
+            edge.name: self._planned(edge, integer, self._held(pairs.before, integer), _TOGETHER),
+            alone.name: self._planned(alone, integer, self._held(pairs.behind, integer), _TOGETHER),
+        }
 
-    def _before(
-        self, edge: Edge, activation: onnx.NodeProto, integer: IntegerType, output: Affine | None
-    ) -> Affine:
-        """Return the grid before an activation; ``output`` is the one behind it."""
-        symmetric = self.placement.profile.symmetric
-        slopes = slopes_behind(self.distributions.rules, edge.tensor)
-        if output is not None and slopes is not None:
-            grids, _ = self._searched([edge], integer)
-            values = activated_values(self.distributions, edge.tensor, slopes)
-            return choose_before_slopes(
-                values,
-                grids[edge.tensor],
-                integer,
-                output,
-                symmetric=symmetric,
-                clipping_weight=self.weights.clipping,
-            )
-        made = self.distributions.distribution(activation.output[0])
-        return choose_before_activation(
-            made,
-            leaky_slope(activation),
-            integer,
-            output,
-            symmetric=symmetric,
-            clipping_weight=self.weights.clipping,
-        )
+    @cached_property
+    def _around(self) -> ActivationGrids:
+        return ActivationGrids(self.placement, self.distributions, self.weights.clipping)
+
+    @cached_property
+    def _alone(self) -> dict[str, Edge]:
+        """Edges whose grid no other shares and nobody asked for, by name."""
+        edges = (members[0] for members in self._groups.values() if len(members) == 1)
+        return {edge.name: edge for edge in edges if self._given_bounds([edge]) is None}
+
+    def _held(self, affine: Affine, integer: IntegerType) -> Affine:
+        """Return a grid of a scale that the target takes and its file can hold."""
+        return self._stored(replace(affine, scale=max(affine.scale, self._narrowest(integer))))
+
+    def _narrowest(self, integer: IntegerType) -> float:
+        return float(np.float32(self.placement.profile.minimum_range / integer.span))
 
 
 def held_percentile(

@@ -96,12 +96,12 @@ def test_a_trunk_that_is_rounded_is_equalized_further(
 @pytest.mark.parametrize(
     ("target", "network", "by_steps"),
     [
-        ("ort", "compact", False),
+        ("ort", "compact", True),
         ("openvino", "compact", False),
         ("ort", "residual", True),
         ("openvino", "residual", True),
         ("qnn-w8a16", "residual", False),
-        ("qnn", "compact", False),
+        ("qnn", "compact", True),
         ("qnn", "residual", True),
         ("tensorrt", "residual", True),
         ("tensorrt-10", "compact", True),

@@ -242,10 +242,13 @@ def test_a_percentile_is_that_of_the_merged_values_and_holds_zero(
 def test_a_pair_before_a_leaky_relu_is_chosen_for_what_stands_behind(
     alpha, parsed, calibrated
 ) -> None:
-    """Also where its slope cannot be undone, so that its input is observed."""
+    """Where its slope cannot be undone its input is observed, and both pairs chosen together."""
     model = parsed(CHAIN % f"[act] c = LeakyRelu<alpha={alpha}>(b)")
     edges = planned(model, calibrated(model))
-    assert edges["b"].rule == "least squares behind the activation"
+    undone = 0.0 < alpha <= 1.0
+    how = "behind the activation" if undone else "of both pairs around the activation"
+    assert edges["b"].rule == f"least squares {how}"
+    assert undone or edges["c"].rule == edges["b"].rule
     assert edges["b"].covered == pytest.approx((edges["b"].low, edges["b"].high))
 
 

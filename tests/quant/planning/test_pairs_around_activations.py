@@ -10,6 +10,7 @@ from quant.numerics.pre_activation_scale import Affine, round_trip
 from quant.plan import EdgeQuant
 from tests.quant.planning.test_activation_scales import CHAIN, planned, seen
 
+TOGETHER = "least squares of both pairs around the activation"
 # Slopes of channels, and how much of the loss of a pair that suits the inputs alone may be left:
 # where a slope is steep, that pair may be the best there is.
 SLOPES = {
@@ -31,7 +32,7 @@ def test_two_pairs_around_slopes_of_channels_lose_no_more_than_two_apart(  # noq
     )
     model = parsed(chain % between)
     edges = planned(model, calibrated(model), target)
-    assert edges["b"].rule == "least squares behind the activation"
+    assert {edges[name].rule for name in "bc"} == {TOGETHER}
     values = seen(model, "b", probes, exposed).reshape(-1, 4, 64)
     by_value = np.broadcast_to(np.reshape(slopes, (1, 4, 1)), values.shape)
 

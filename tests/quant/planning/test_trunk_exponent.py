@@ -7,7 +7,8 @@ import pytest
 
 from calib.table import CalibrationTable
 from quant import planner
-from quant.passes.equalize import TRUNK_EXPONENT, rounded_trunk_exponent
+from quant.passes.equalize import trunks
+from quant.passes.exponents import TRUNK_EXPONENT, rounded_trunk_exponent
 from quant.plan import QuantOptions
 from quant.targets import PROFILES
 from tests.quant.by_model import make_plan
@@ -34,9 +35,9 @@ def residual_blocks(count: int) -> str:
 def test_a_long_rounded_trunk_is_equalized_less_far(
     compact: onnx.ModelProto, parsed: Callable[[str], onnx.ModelProto]
 ) -> None:
-    few, many = (rounded_trunk_exponent(parsed(residual_blocks(n))) for n in (20, 50))
+    few, many = (rounded_trunk_exponent(trunks(parsed(residual_blocks(n)))) for n in (20, 50))
     assert TRUNK_EXPONENT < many < few < 1.0
-    assert rounded_trunk_exponent(compact) == few  # which has no trunk
+    assert rounded_trunk_exponent(trunks(compact)) == few  # which has no trunk
 
 
 @pytest.mark.parametrize(
