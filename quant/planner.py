@@ -19,6 +19,7 @@ import onnx
 from calib.errors import UsageError
 from calib.graph import GraphIndex
 from calib.table import CalibrationTable
+from quant.analysis.activation_slopes import slopes_behind
 from quant.analysis.channel_magnitudes import Grids
 from quant.analysis.channel_statistics import relative_magnitudes
 from quant.analysis.residual_skips import residual_skips
@@ -219,7 +220,7 @@ def _equalized(  # noqa: PLR0913, PLR0917  # what there is to know
     found = trunk_of(model, in_float=trunk == "float") if equalization == "all" else "none"
     rounded = found == "rounded" and trunk == "int8"
     grids = Grids(profile.symmetric, before, channel_weight(found))
-    in_pairs = before and not grids.symmetric and is_chain(model)
+    in_pairs = before and not grids.symmetric and _is_chain_of_slopes(model, distributions.rules)
     by_steps = grids.symmetric or found == "float" or (rounded and before) or in_pairs
     chain = CHAIN_EXPONENT
     if profile.convolution == "int8" and by_steps:
@@ -230,6 +231,13 @@ def _equalized(  # noqa: PLR0913, PLR0917  # what there is to know
         names = equalized_tensors(model)
         sizes = {name: relative_magnitudes(distributions, name) for name in names}
     return equalize(model, sizes, trunk=exponent, chain=chain, growth=growth).behind(folded)
+
+
+def _is_chain_of_slopes(model: onnx.ModelProto, rules: ObservationRules) -> bool:
+    """Tell whether the grids on both sides of all activations of a chain are chosen together."""
+    return is_chain(model) and all(
+        slopes_behind(rules, tensor) is not None for tensor in equalized_tensors(model)
+    )
 
 
 def part_precisions(profile: TargetProfile, options: QuantOptions) -> dict[Part, ComputePrecision]:
