@@ -248,18 +248,24 @@ class EdgePlanner:
         output = None if behind is None else Affine(behind.scale, behind.zero_point)
         if output is None or slopes is None:
             before = self._around.before_leaky(activation, integer, output)
-            return {edge.name: self._planned(edge, integer, self._held(before, integer), _BEHIND)}
+            return self._chosen(_BEHIND, integer, (edge, before))
         grids, _ = self._searched([edge], integer)
         free = grids[edge.tensor]
         before = self._around.before_slopes(edge, slopes, integer, free, output)
         alone = self._alone.get(activation.output[0])
         if alone is None or self._borders_on_float([alone]) or alone.precision != edge.precision:
-            return {edge.name: self._planned(edge, integer, self._held(before, integer), _BEHIND)}
+            return self._chosen(_BEHIND, integer, (edge, before))
         start = Pairs(self._held(before, integer), output)
         pairs = self._around.together(edge, slopes, integer, start, self._narrowest(integer))
+        return self._chosen(_TOGETHER, integer, (edge, pairs.before), (alone, pairs.behind))
+
+    def _chosen(
+        self, rule: str, integer: IntegerType, *grids: tuple[Edge, Affine]
+    ) -> dict[str, EdgeQuant]:
+        """Return edges with the grids chosen for them, as the target takes them."""
         return {
-            edge.name: self._planned(edge, integer, self._held(pairs.before, integer), _TOGETHER),
-            alone.name: self._planned(alone, integer, self._held(pairs.behind, integer), _TOGETHER),
+            edge.name: self._planned(edge, integer, self._held(grid, integer), rule)
+            for edge, grid in grids
         }
 
     @cached_property
