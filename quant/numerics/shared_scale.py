@@ -119,11 +119,7 @@ def _error(
     """Return what a grid costs a member; without ``befores``, the pair before has the same."""
     values = member.values
     if member.slope is None:
-        low, high = covered_range(shared.scale, shared.zero_point, integer)
-        within = (values.values >= low) & (values.values <= high)
-        squared = (round_trip(values.values, shared, integer) - values.values) ** 2
-        weights = np.where(within, 1.0, member.clipping_weight) * values.counts
-        return member.weight * float(np.dot(squared, weights) / values.counts.sum())
+        return member.weight * rounding_error(values, shared, integer, member.clipping_weight)
     errors = chain_errors(
         values,
         member.slope,
@@ -133,6 +129,17 @@ def _error(
         clipping_weight=member.clipping_weight,
     )
     return member.weight * float(errors.min())
+
+
+def rounding_error(
+    values: Distribution, grid: Affine, integer: IntegerType, clipping_weight: float
+) -> float:
+    """Return the mean squared error of a QDQ pair, in which clipping weighs as given."""
+    low, high = covered_range(grid.scale, grid.zero_point, integer)
+    within = (values.values >= low) & (values.values <= high)
+    squared = (round_trip(values.values, grid, integer) - values.values) ** 2
+    weights = np.where(within, 1.0, clipping_weight) * values.counts
+    return float(np.dot(squared, weights) / values.counts.sum())
 
 
 def _befores(scale: float, integer: IntegerType) -> Iterator[Affine]:

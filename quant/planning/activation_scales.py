@@ -33,6 +33,7 @@ from quant.numerics.shared_scale import Member, choose_shared
 from quant.plan import EdgeQuant, QuantOptions
 from quant.planning.around_activations import ActivationGrids
 from quant.planning.integer_concats import shiftable_concats
+from quant.planning.picture_grids import own_grid_of_picture
 from quant.planning.qdq_placement import Edge, Placement
 
 _PERCENTILE_DIGITS = 6
@@ -177,6 +178,9 @@ class EdgePlanner:
             minimum_range=profile.minimum_range,
             own_zero_points=self._shiftable.issuperset(edge.name for edge in members),
         )
+        exact = own_grid_of_picture(self.placement, made, weighed, integer, found[0])
+        if exact is not None:
+            return {edge.tensor: exact for edge in members}, "pinned to the picture's own grid"
         if len({member.weight for member in weighed}) > 1:
             rule += f", the trunk counts {self.weights.trunk:g} times"
         if len({grid.zero_point for grid in found}) > 1:
