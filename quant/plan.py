@@ -215,7 +215,7 @@ class QuantPlan:
             themselves, that convolutions take up before anything else is done
             (quant/passes/fold.py).
         equalization: convolution output to what its channels are divided by then
-            (quant/passes/equalize.py).
+            (quant/passes/equalize.py); negative for those turned round (quant/passes/reversal.py).
         transposed: names of the Resize nodes that are one ConvTranspose with the convolution behind
             them (quant/passes/lowering/resize_deconvolution.py), after all else is done.
         float_type: type of all that is not quantized, between the graph's ends.

@@ -1,7 +1,7 @@
 """Plan how a float graph is quantized for a target, from its calibration table.
 
 1. Residual scales and skips are folded where that is better, and channels rescaled by cross-layer
-   equalization (quant/passes).
+   equalization (quant/passes), by other factors where there is no trunk.
    Enlargements in float become transposed convolutions where the target asks for it.
 2. Placement says which edges carry a QDQ pair (quant/planning/qdq_placement.py), and each gets its
    scale and zero point (quant/planning/activation_scales.py).
@@ -19,8 +19,6 @@ import onnx
 from calib.errors import UsageError
 from calib.graph import GraphIndex
 from calib.table import CalibrationTable
-from quant.analysis.activation_slopes import slopes_behind
-from quant.analysis.channel_magnitudes import Grids
 from quant.analysis.channel_statistics import relative_magnitudes
 from quant.analysis.residual_skips import residual_skips
 from quant.analysis.scale_absorbers import residual_scales
@@ -28,22 +26,18 @@ from quant.analysis.tensor_distributions import ObservationRules, TensorDistribu
 from quant.analysis.topology import Part, Topology
 from quant.fp16.range import require_half
 from quant.numerics.clipping_weights import channel_weight, grid_weights
+from quant.numerics.grids import Grids
 from quant.numerics.saturation_limits import SaturationLimits
+from quant.passes.chain_factors import chain_factors, is_linked
 from quant.passes.equalize import (
     GROWTH_SIZE,
     GROWTH_SIZE_APART,
     equalize,
     equalized_tensors,
-    is_chain,
     trunk_of,
     trunks,
 )
-from quant.passes.exponents import (
-    CHAIN_EXPONENT,
-    PAIRED_CHAIN_EXPONENT,
-    TRUNK_EXPONENT,
-    rounded_trunk_exponent,
-)
+from quant.passes.exponents import TRUNK_EXPONENT, rounded_trunk_exponent
 from quant.passes.fold import Folded, fold
 from quant.passes.lowering.resize_deconvolution import enlargements, transposed
 from quant.passes.magnitudes import eight_bit_magnitudes
@@ -92,7 +86,7 @@ def plan_graph(
     growth = GROWTH_SIZE
     if profile.zero_points_apart and not options.full_integer and options.percentile is None:
         growth = GROWTH_SIZE_APART
-    equalized = _equalized(folded, table, equalization, profile, parts["trunk"], growth)
+    equalized = _equalized(folded, table, equalization, profile, parts, growth)
     upsampling = options.upsampling or profile.upsampling
     to_transpose = _to_transpose(equalized.model, parts, upsampling)
     topology = Topology(GraphIndex(transposed(equalized.model, to_transpose)))
@@ -206,10 +200,10 @@ def _equalized(  # noqa: PLR0913, PLR0917  # what there is to know
     table: CalibrationTable,
     equalization: Equalization,
     profile: TargetProfile,
-    trunk: ComputePrecision,
+    parts: Mapping[Part, ComputePrecision],
     growth: float,
 ) -> Equalized:
-    model = folded.model
+    model, trunk = folded.model, parts["trunk"]
     if equalization == "none":  # nor is anything folded
         return rescale(model, {})
     distributions = TensorDistributions(
@@ -220,24 +214,19 @@ def _equalized(  # noqa: PLR0913, PLR0917  # what there is to know
     found = trunk_of(model, in_float=trunk == "float") if equalization == "all" else "none"
     rounded = found == "rounded" and trunk == "int8"
     grids = Grids(profile.symmetric, before, channel_weight(found))
-    in_pairs = before and not grids.symmetric and _is_chain_of_slopes(model, distributions.rules)
-    by_steps = grids.symmetric or found == "float" or (rounded and before) or in_pairs
-    chain = CHAIN_EXPONENT
+    if profile.convolution == "int8" and is_linked(model, distributions):
+        turn = not profile.quantized_slopes
+        head = parts["head"] == "float"
+        divisors = chain_factors(model, distributions, grids, float_head=head, turn=turn)
+        return rescale(model, divisors).behind(folded)
+    by_steps = grids.symmetric or found == "float" or (rounded and before)
     if profile.convolution == "int8" and by_steps:
         sizes = eight_bit_magnitudes(model, distributions, grids, trunk_rounded=rounded)
         exponent = rounded_trunk_exponent(trunks(model)) if rounded else exponent
-        chain = PAIRED_CHAIN_EXPONENT if in_pairs else chain
     else:
         names = equalized_tensors(model)
         sizes = {name: relative_magnitudes(distributions, name) for name in names}
-    return equalize(model, sizes, trunk=exponent, chain=chain, growth=growth).behind(folded)
-
-
-def _is_chain_of_slopes(model: onnx.ModelProto, rules: ObservationRules) -> bool:
-    """Tell whether the grids on both sides of all activations of a chain are chosen together."""
-    return is_chain(model) and all(
-        slopes_behind(rules, tensor) is not None for tensor in equalized_tensors(model)
-    )
+    return equalize(model, sizes, trunk=exponent, growth=growth).behind(folded)
 
 
 def part_precisions(profile: TargetProfile, options: QuantOptions) -> dict[Part, ComputePrecision]:

@@ -98,6 +98,11 @@ class TargetProfile:
         integers = tuple(precision for precision, _ in self.integers)
         return integers if self.every_operator else ("float", *integers)
 
+    @property
+    def quantized_slopes(self) -> bool:
+        """Whether the slopes of a PReLU share one scale: they are operands like any other."""
+        return self.quantized_constants and self.every_operator
+
     def higher_precision(self, *, full_integer: bool) -> ComputePrecision:
         """Return what a convolution is promoted to when 8 bits lose too much.
 

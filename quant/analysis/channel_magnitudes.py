@@ -5,8 +5,6 @@ channels of like magnitudes are rounded and clipped alike. The largest value see
 picture in fifty may hold it.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from calib.arrays import Float64
@@ -14,24 +12,9 @@ from quant.analysis.activation_slopes import slopes_behind
 from quant.analysis.channel_statistics import channel_statistics
 from quant.analysis.tensor_distributions import TensorDistributions, leaky_slope
 from quant.numerics.channel_steps import STEPS_PER_OCTAVE, StepErrors
+from quant.numerics.grids import Grids
 
 HALF_SPAN = 127.5
-
-
-@dataclass(frozen=True)
-class Grids:
-    """What 8-bit grids a target has.
-
-    Attributes:
-        symmetric: their zero point is in the middle.
-        before_activation: a convolution's output is quantized before its activation too, and not
-            only behind it.
-        clipping_weight: how much worse a squared error of clipping is than one of rounding.
-    """
-
-    symmetric: bool
-    before_activation: bool
-    clipping_weight: float = 1.0
 
 
 def step_errors(distributions: TensorDistributions, tensor: str, grids: Grids) -> StepErrors | None:

@@ -45,9 +45,9 @@ class ChannelStatistics:
         )
 
     def scaled(self, factor: float | Float64) -> "ChannelStatistics":
-        """Return the figures of the values times ``factor``, positive, one or ``[C]``."""
+        """Return the figures of the values times ``factor``, one or ``[C]``."""
         return ChannelStatistics(
-            self.abs_max * factor, self.mean * factor, self.variance * np.square(factor)
+            self.abs_max * np.abs(factor), self.mean * factor, self.variance * np.square(factor)
         )
 
 

@@ -62,7 +62,7 @@ def convolution_can_absorb_scale(index: GraphIndex, node: onnx.NodeProto) -> boo
         return False
     constants = [name for name in node.input[1:] if name]
     return len(set(constants)) == len(constants) and all(
-        _is_exclusive(index, name) for name in constants
+        is_exclusive(index, name) for name in constants
     )
 
 
@@ -72,7 +72,7 @@ def residual_scale(index: GraphIndex, node: onnx.NodeProto) -> ResidualScale | N
         return None
     constants = [name for name in node.input if index.is_constant(name)]
     scaled = [name for name in node.input if name not in constants]
-    if len(constants) != 1 or len(scaled) != 1 or not _is_exclusive(index, constants[0]):
+    if len(constants) != 1 or len(scaled) != 1 or not is_exclusive(index, constants[0]):
         return None
     convolution = index.producer(scaled[0])
     if convolution is None or not convolution_can_absorb_scale(index, convolution):
@@ -111,7 +111,8 @@ def _channel_constants(index: GraphIndex, name: str, shape: tuple[int, ...]) -> 
     return values if ((values > 0.0) & np.isfinite(values)).all() else None
 
 
-def _is_exclusive(index: GraphIndex, name: str) -> bool:
+def is_exclusive(index: GraphIndex, name: str) -> bool:
+    """Tell whether ``name`` is a float32 initializer of one reader that no caller can replace."""
     visible = {info.name for info in (*index.model.graph.input, *index.model.graph.output)}
     return (
         name in index.initializers

@@ -186,7 +186,7 @@ def distribution_of(histogram: Histogram) -> Distribution:
 
 
 def distribution_of_channels(channels: ChannelHistograms, factors: Float64) -> Distribution:
-    """Return the distribution of all channels together, each divided by its factor.
+    """Return the distribution of all channels together, each divided by its factor of either sign.
 
     Values are taken as spread evenly over their bin; the result is counted on ``_POINTS`` bins.
     """
@@ -196,8 +196,9 @@ def distribution_of_channels(channels: ChannelHistograms, factors: Float64) -> D
     # Grid lines at multiples of the width keep what is below zero apart from what is above.
     grid = np.arange(np.floor(low / width), np.ceil(high / width) + 1) * width
     below = np.zeros_like(grid)
-    for channel, counts in zip(edges, channels.counts, strict=True):
-        below += np.interp(grid, channel, np.append(0, np.cumsum(counts)))
+    for channel, numbers, factor in zip(edges, channels.counts, factors, strict=True):
+        way = 1 if factor > 0.0 else -1
+        below += np.interp(grid, channel[::way], np.append(0, np.cumsum(numbers[::way])))
     counts = np.diff(below)
     counts[0] += below[0]
     filled = counts > 0

@@ -3,7 +3,8 @@
 Dividing a channel of a tensor by a positive factor f leaves a network unchanged if everything
 that touches the channel either passes f on or absorbs it:
 
-    LeakyRelu, PRelu, Relu     r(x / f) = r(x) / f: positively homogeneous, any slope
+    LeakyRelu, PRelu, Relu     r(x / f) = r(x) / f: positively homogeneous, any slope; negative
+                               factors are another matter (quant/passes/reversal.py)
     Resize (nearest), Identity copies values
     Mul by constants           linear, one for all channels or one for each; a residual scale
                                absorbs f instead

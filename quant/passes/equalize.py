@@ -29,6 +29,9 @@ and what activations gain weights lose: about three quarters of the way serve bo
 
     f_c = t_c^a    (quant/passes/exponents.py).
 
+Of a chain of PReLUs or ReLUs factors are chosen for the error that each leaves in the output
+instead (quant/passes/chain_factors.py).
+
 Trunk tensors share their factors but not their sizes, hence the mean of logarithms. A trunk
 channel made larger is a weight column made smaller in every convolution that reads it, so what
 activations gain weights lose; the two meet half way, as in SmoothQuant (Xiao et al., 2022,
@@ -136,11 +139,6 @@ def trunks(model: onnx.ModelProto) -> tuple[tuple[str, ...], ...]:
             if of is not None and streams.is_trunk(tensor):
                 found.setdefault(tuple(of.tolist()), []).append(tensor)
     return tuple(map(tuple, found.values()))
-
-
-def is_chain(model: onnx.ModelProto) -> bool:
-    """Tell whether a graph has no residual trunk: one convolution makes each channel."""
-    return _Streams(GraphIndex(model)).without_trunk
 
 
 def trunk_of(model: onnx.ModelProto, *, in_float: bool) -> Trunk:

@@ -16,19 +16,6 @@ CHAIN_EXPONENT = 0.75
 their own. Parity in dB on the embedded sample with 1 and 3/4: general-x4v3 40.96 and 41.58 for ort,
 41.31 and 41.96 for tensorrt; animevideov3 45.14 and 46.14 for ort."""
 
-PAIRED_CHAIN_EXPONENT = 0.65
-"""The same where pairs of zero points before and behind each activation are chosen together, and
-channels compare by their steps. For ort, on 18 DIV2K pairs, mean and lowest, and on 14 photographs
-of other kinds, likewise:
-
-    exponent    general-x4v3                   animevideov3
-    0.65        39.78 36.90 | 39.03 31.48      44.33 39.34 | 42.69 33.00
-    0.68        39.93 37.09 | 38.92 31.65
-    0.75        39.73 36.79 | 38.86 31.70      44.45 39.63 | 42.86 32.97
-
-By the largest values, with 0.75: 39.84 36.90 | 38.79 31.59 and 44.14 37.03 | 42.75 33.59.
-"""
-
 _ROUNDED_TRUNK_EXPONENT, _LONG_ROUNDED_TRUNK_EXPONENT = 0.75, 0.6
 # A long trunk has more tensors than this.
 _LONG_TRUNK = 64

@@ -5,19 +5,17 @@ Channels of a tensor that one convolution makes compare as their own best steps 
 have them where these are rounded too (quant/passes/trunk_magnitudes.py).
 
 Steps are finer than those that hold the largest values, and clip more of pictures unlike those
-calibrated on. That pays on symmetric grids, which have one step for both signs (of 14 photographs
-of other kinds animevideov3 has 43.33 dB in place of 42.97 for tensorrt-10), where there is a trunk
-(quant/numerics/clipping_weights.py), and in chains whose grids before and behind an activation are
-chosen together (quant/passes/exponents.py). Elsewhere it does not: 42.74 in place of 43.12 for
-openvino. So only those are equalized by it (quant/planner.py).
+calibrated on. That pays on symmetric grids, which have one step for both signs, and where there is
+a trunk (quant/numerics/clipping_weights.py), so only those are equalized by it (quant/planner.py).
 """
 
 import onnx
 
 from calib.arrays import Float64
 from calib.graph import GraphIndex
-from quant.analysis.channel_magnitudes import Grids, channel_magnitudes, step_errors
+from quant.analysis.channel_magnitudes import channel_magnitudes, step_errors
 from quant.analysis.tensor_distributions import TensorDistributions
+from quant.numerics.grids import Grids
 from quant.passes.equalize import equalized_tensors, trunks
 from quant.passes.trunk_magnitudes import TrunkTensor, reading_weights, trunk_magnitudes
 

@@ -3,6 +3,8 @@
     Conv    row o of the weight and bias[o] are divided by f of output channel o, column i of the
             weight is multiplied by f of input channel i
     Mul     a residual scale's constant c[k] is multiplied by f_in[k] / f_out[k]
+    PRelu   the slope of a channel that is turned round becomes its reciprocal
+            (quant/passes/reversal.py): f is negative before it, and another one behind it
 
 Only constants change: nodes and names stay.
 """
@@ -20,6 +22,7 @@ from calib.graph import GraphIndex
 from quant.analysis.scale_absorbers import convolution_can_absorb_scale, residual_scales
 from quant.passes.equalization_sets import ChannelClasses, channel_classes
 from quant.passes.fold import Folded
+from quant.passes.reversal import reversible_slopes
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,9 +30,9 @@ class Equalized:
     """A rescaled graph.
 
     Attributes:
-        model: nodes and names of the original; other weights, biases and residual scales.
-        factors: convolution output to float64 ``[C]``: what its channels were divided by.
-            Convolutions whose output kept its scale are left out.
+        model: nodes and names of the original; other weights, biases, residual scales and slopes.
+        factors: convolution output to float64 ``[C]``: what its channels were divided by, negative
+            for those that are turned round. Convolutions whose output kept its scale are left out.
         tensors: the same for every tensor with a channel that was rescaled.
     """
 
@@ -46,7 +49,7 @@ class Equalized:
         return replace(self, tensors=tensors)
 
 
-def rescale(model: onnx.ModelProto, factors: Mapping[str, Sequence[float]]) -> Equalized:
+def rescale(model: onnx.ModelProto, factors: Mapping[str, Sequence[float] | Float64]) -> Equalized:
     """Rescale channels by known factors.
 
     Args:
@@ -54,18 +57,23 @@ def rescale(model: onnx.ModelProto, factors: Mapping[str, Sequence[float]]) -> E
         factors: what ``Equalized.factors`` held: convolution output to one factor per channel.
 
     Raises:
-        GraphError: a factor is not positive, has no channel, or contradicts another's.
+        GraphError: a factor is 0, negative where nothing can be turned round, has no channel, or
+            contradicts another's.
     """
     index = GraphIndex(model)
     classes = channel_classes(index)
     by_class = np.ones(classes.count)
+    slopes = {found.node.input[0]: found.values for found in reversible_slopes(index)}
     for tensor, given in factors.items():
         found = classes.of.get(tensor, np.zeros(0, np.int64))
         values = np.asarray(given, np.float64)
-        if values.shape != found.shape or not (np.isfinite(values) & (values > 0)).all():
+        turns = np.not_equal(slopes.get(tensor, np.zeros(found.shape)), 0.0)
+        known = np.isfinite(values) & (values != 0.0)
+        if values.shape != found.shape or not (known & ((values > 0.0) | turns)).all():
             raise GraphError(
                 f"tensor {tensor!r} has {len(found)} channels to rescale, found the factors "
-                f"{list(given)[:4]} of {len(values)}; expected one positive number for each"
+                f"{list(given)[:4]} of {len(values)}; expected one positive number for each, or a "
+                "negative one before a PReLU of a slope of its own"
             )
         by_class[found] = values
     result = rescaled(index, classes, by_class)
@@ -81,19 +89,26 @@ def rescaled(index: GraphIndex, classes: ChannelClasses, factors: Float64) -> Eq
     Args:
         index: the float graph; it is not changed.
         classes: its channels by the set they belong to.
-        factors: float64 ``[classes]``.
+        factors: float64 ``[classes]``, negative only where channels can be turned round.
     """
     model = onnx.ModelProto()
     model.CopyFrom(index.model)
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
+    tensors = {name: factors[numbers] for name, numbers in classes.of.items()}
+    for slopes in reversible_slopes(index):
+        before = tensors[slopes.node.input[0]]
+        if (before < 0.0).any():
+            tensors[slopes.node.output[0]] = slopes.behind(before)
+            shape = stored[slopes.constant].dims
+            _store(stored[slopes.constant], slopes.turned(before).reshape(shape))
     divisors: dict[str, Float64] = {}
     for node in index.nodes:
         if not convolution_can_absorb_scale(index, node):
             continue
         weight = index.initializer(node.input[1])
         assert weight is not None
-        incoming = _factors(classes, factors, node.input[0], weight.shape[1])
-        outgoing = _factors(classes, factors, node.output[0], weight.shape[0])
+        incoming = tensors.get(node.input[0], np.ones(weight.shape[1]))
+        outgoing = tensors.get(node.output[0], np.ones(weight.shape[0]))
         spread = (1,) * (weight.ndim - 2)
         scaled = weight * incoming.reshape(1, -1, *spread) / outgoing.reshape(-1, 1, *spread)
         _store(stored[node.input[1]], scaled)
@@ -104,19 +119,13 @@ def rescaled(index: GraphIndex, classes: ChannelClasses, factors: Float64) -> Eq
         if (outgoing != 1.0).any():
             divisors[node.output[0]] = outgoing
     for scale in residual_scales(index):
-        incoming, outgoing = factors[classes.of[scale.input]], factors[classes.of[scale.output]]
+        incoming, outgoing = tensors[scale.input], tensors[scale.output]
         if (incoming != outgoing).any():
             rank = len(index.shape(scale.output) or ())
             values = scale.values * incoming / outgoing
             _store(stored[scale.constant], values.reshape(-1, *[1] * (rank - 2)))
-    tensors = {name: factors[numbers] for name, numbers in classes.of.items()}
     changed = {name: found for name, found in tensors.items() if (found != 1.0).any()}
     return Equalized(model, divisors, changed)
-
-
-def _factors(classes: ChannelClasses, factors: Float64, tensor: str, channels: int) -> Float64:
-    found = classes.of.get(tensor)
-    return np.ones(channels) if found is None else factors[found]
 
 
 def _store(target: onnx.TensorProto, values: Float64) -> None:

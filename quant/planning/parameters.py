@@ -79,7 +79,7 @@ def plan_constants(placement: Placement) -> dict[str, ConstantQuant]:
         return {}
     planned: dict[str, ConstantQuant] = {}
     for node in placement.topology.operators:
-        slopes = node.op_type == "PRelu" and profile.every_operator
+        slopes = node.op_type == "PRelu" and profile.quantized_slopes
         precision = placement.precision(node)
         taken = node.op_type in RESIDUAL or placement.is_general(node) or slopes
         if precision == "float" or not taken:

@@ -9,7 +9,9 @@ each is one that refinement could have left:
     what a Concat joins with zero points apart still has one scale; so that what is not negative
     finds itself on the grid behind a LeakyReLU, the scale before is as many of those behind
     pictures, taken and given, keep theirs
-    a grid that shrank clips at most MOST_CLIPPED of what calibration saw, or no more than before
+    a grid that shrank clips at most MOST_CLIPPED of what calibration saw, or no more than before,
+    and is of no tensor that float operators make, all of whose range counts
+    (quant/numerics/clipping_weights.py)
     where all else is fp16, fp16 holds them exactly (quant/numerics/half.py)
 
 All else of an edge follows from its scale. Weights' scales are bound to the float weights together
@@ -122,12 +124,19 @@ def smallest_factors(prepared: PreparedGraph, table: CalibrationTable) -> list[f
     edges = prepared.plan.edges
     return [
         max(
-            _smallest_factor(edges[name], distributions)
+            1.0
+            if _made_in_float(prepared, edges[name])
+            else _smallest_factor(edges[name], distributions)
             for name in names
             if rounds(prepared.index, prepared.plan, edges[name])
         )
         for names in free_scales(prepared)
     ]
+
+
+def _made_in_float(prepared: PreparedGraph, edge: EdgeQuant) -> bool:
+    producer = prepared.index.producer(edge.tensor)
+    return producer is not None and producer.name in prepared.plan.kept_float
 
 
 def _smallest_factor(edge: EdgeQuant, distributions: TensorDistributions) -> float:

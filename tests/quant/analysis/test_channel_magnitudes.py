@@ -8,9 +8,10 @@ import pytest
 
 from calib.graph import GraphIndex
 from quant import planner
-from quant.analysis.channel_magnitudes import Grids, channel_magnitudes, step_errors
+from quant.analysis.channel_magnitudes import channel_magnitudes, step_errors
 from quant.analysis.tensor_distributions import ObservationRules, TensorDistributions
 from quant.analysis.topology import Topology
+from quant.numerics.grids import Grids
 from quant.plan import QuantOptions
 from quant.planner import plan_graph
 from quant.targets import PROFILES
@@ -96,21 +97,26 @@ def test_a_trunk_that_is_rounded_is_equalized_further(
 @pytest.mark.parametrize(
     ("target", "network", "by_steps"),
     [
-        ("ort", "compact", True),
-        ("openvino", "compact", False),
+        ("ort", "leaky chain", False),
+        ("openvino", "leaky chain", False),
+        ("qnn", "leaky chain", False),
+        ("tensorrt", "leaky chain", True),
+        ("tensorrt-10", "leaky chain", True),
+        ("ort", "compact", False),
+        ("tensorrt", "compact", False),
         ("ort", "residual", True),
         ("openvino", "residual", True),
         ("qnn-w8a16", "residual", False),
-        ("qnn", "compact", True),
         ("qnn", "residual", True),
         ("tensorrt", "residual", True),
-        ("tensorrt-10", "compact", True),
     ],
 )
 def test_steps_decide_where_they_pay(
     target: str, network: str, by_steps: bool, request: pytest.FixtureRequest, calibrated: Callable
 ) -> None:
-    model = request.getfixturevalue(network)
+    chain = network == "leaky chain"
+    model = request.getfixturevalue("compact" if chain else network)
+    model = with_leaky_relus(model) if chain else model
     table = calibrated(model)
     seen: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
@@ -122,3 +128,18 @@ def test_steps_decide_where_they_pay(
         )
         plan_graph(GraphIndex(model), table, PROFILES[target], QuantOptions())
     assert bool(seen) == by_steps
+
+
+def with_leaky_relus(compact: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the chain with a LeakyReLU in place of each PReLU."""
+    model = onnx.ModelProto()
+    model.CopyFrom(compact)
+    slopes = {node.input.pop() for node in model.graph.node if node.op_type == "PRelu"}
+    for node in model.graph.node:
+        if node.op_type == "PRelu":
+            node.op_type = "LeakyRelu"
+            node.attribute.append(onnx.helper.make_attribute("alpha", 0.2))
+    kept = [tensor for tensor in model.graph.initializer if tensor.name not in slopes]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
+    return model

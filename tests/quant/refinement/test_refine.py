@@ -21,7 +21,12 @@ from quant.refinement import refine as refinement
 from quant.refinement.learn import Rates, Schedule, learn
 from quant.refinement.network import TorchNetwork
 from quant.refinement.operators import require_refinable
-from quant.refinement.recorded_scales import Refined, free_scales, with_learned_scales
+from quant.refinement.recorded_scales import (
+    Refined,
+    free_scales,
+    smallest_factors,
+    with_learned_scales,
+)
 from quant.refinement.refine import (
     Examples,
     find_device,
@@ -74,6 +79,24 @@ def refined(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(refinement, "ON_CPU", dict.fromkeys(refinement.ON_CPU, SCHEDULES))
         return refine(prepared, case[1], weights, examples, "cpu")
+
+
+@pytest.mark.parametrize("target", ["ort", "qnn"])
+def test_what_is_made_in_float_keeps_its_range(case: Case, target: str) -> None:
+    model, table = case
+    prepared = planned(model, table, target)
+    in_float = {
+        name
+        for name, edge in prepared.plan.edges.items()
+        if prepared.index.producer(edge.tensor) is not None
+        and prepared.index.producer(edge.tensor).name in prepared.plan.kept_float
+    }
+    shrink = dict(zip(free_scales(prepared), smallest_factors(prepared, table), strict=True))
+    kept = {names for names, factor in shrink.items() if in_float & {*names}}
+    assert bool(kept) == (target == "ort")
+    assert all(shrink[names] == 1.0 for names in kept)
+    if target == "qnn":
+        assert min(shrink.values()) < 1.0
 
 
 @pytest.mark.parametrize("target", PROFILES)
