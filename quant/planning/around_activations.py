@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import onnx
 
 from calib.arrays import Float64
-from quant.analysis.activation_slopes import activated_values, slopes_behind
+from quant.analysis.activation_slopes import activated_values, clipped_share, slopes_behind
 from quant.analysis.tensor_distributions import TensorDistributions, leaky_slope
 from quant.numerics.activation_pairs import Pairs, choose_together
-from quant.numerics.affine import IntegerType
+from quant.numerics.affine import IntegerType, affine_parameters, covered_range
 from quant.numerics.pre_activation_scale import (
     Affine,
     choose_before_activation,
@@ -24,6 +24,9 @@ from quant.planning.qdq_placement import Edge, Placement
 
 # Points that stand for the values of a histogram bin where grids are followed in small strides.
 _FINE = 8
+# Share of what calibration saw that a grid before an activation may clip: least squares may give up
+# the negative values of a channel, of a small slope, that stands beside few others.
+_MOST_CLIPPED = 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +90,7 @@ class ActivationGrids:
     def together(
         self, edge: Edge, slopes: Float64, integer: IntegerType, start: Pairs, smallest: float
     ) -> Pairs:
-        """Return the grids before and behind a PReLU or ReLU, chosen together.
+        """Return the grids before and behind a PReLU or ReLU, chosen together if they clip little.
 
         Args:
             edge: the edge before it.
@@ -96,11 +99,23 @@ class ActivationGrids:
             start: the grids as they were chosen one after the other.
             smallest: the smallest scale there may be.
         """
-        return choose_together(
+        symmetric = self.placement.profile.symmetric
+        chosen = choose_together(
             activated_values(self.distributions, edge.tensor, slopes, _FINE),
             start,
             integer,
-            symmetric=self.placement.profile.symmetric,
+            symmetric=symmetric,
             smallest=smallest,
             clipping_weight=self.clipping_weight,
         )
+        for pairs in (chosen, start):
+            if self._clipped(edge, pairs.before, integer) <= _MOST_CLIPPED:
+                return pairs
+        seen = self.distributions.distribution(edge.tensor)
+        scale, zero = affine_parameters(seen.minimum, seen.maximum, integer, symmetric=symmetric)
+        return Pairs(Affine(max(scale, smallest), zero), start.behind)
+
+    def _clipped(self, edge: Edge, grid: Affine, integer: IntegerType) -> float:
+        """Return the share of what calibration saw that a grid before an activation clips."""
+        low, high = covered_range(grid.scale, grid.zero_point, integer)
+        return clipped_share(self.distributions, edge.tensor, low, high, grid.scale)

@@ -3,11 +3,13 @@
 from dataclasses import replace
 
 import numpy as np
+import onnx
 import pytest
 
 from quant.numerics.affine import affine_parameters
 from quant.numerics.pre_activation_scale import Affine, round_trip
 from quant.plan import EdgeQuant
+from tests.quant.conftest import COMPACT, parse
 from tests.quant.planning.test_activation_scales import CHAIN, planned, seen
 
 TOGETHER = "least squares of both pairs around the activation"
@@ -50,3 +52,25 @@ def test_two_pairs_around_slopes_of_channels_lose_no_more_than_two_apart(  # noq
     scale, zero_point = affine_parameters(low, high, edges["b"].integer, symmetric=False)
     apart = replace(edges["b"], scale=scale, zero_point=zero_point)
     assert chain_loss(edges["b"]) <= left * chain_loss(apart)
+
+
+@pytest.mark.parametrize("target", ["ort", "qnn"])
+@pytest.mark.parametrize("seed", range(20))
+def test_no_network_has_much_of_it_clipped_before_an_activation(
+    seed: int, target: str, calibrated
+) -> None:
+    """Networks with random weights, one channel of which reaches far below 0, at a slope near 0."""
+    model = parse(COMPACT, seed)
+    for tensor in model.graph.initializer:
+        values = onnx.numpy_helper.to_array(tensor).copy()
+        if tensor.name == "slope1":
+            values[:] = np.array([0.02, -0.05, 0.01, 0.07], np.float32).reshape(4, 1, 1)
+        if tensor.name == "w1":
+            values[0] *= 10.0
+        if tensor.name == "b1":
+            values[0] -= 3.0
+        tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+    edges = planned(model, calibrated(model), target)
+    before = [edges[name].percentile for name in ("c0", "c1") if name in edges]
+    assert before
+    assert min(before) >= 98.0
