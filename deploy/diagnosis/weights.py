@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from calib.arrays import Float32
+from calib.arrays import Float32, Float64
 from calib.graph import GraphIndex
 
 _ALIKE = 0.9
@@ -121,9 +121,20 @@ def _likeness(reference: Float32, found: Float32) -> float:
         kernels = [k.reshape(len(reference), -1) for k in kernels]
     norms = [np.linalg.norm(k, axis=1) for k in kernels]
     products = (kernels[0] * kernels[1]).sum(axis=1)
-    known = norms[1] > 0.0
+    shares = np.divide(products, norms[1], out=np.zeros_like(products), where=norms[1] > 0.0)
     total = norms[0].sum()
-    return float((products[known] / norms[1][known]).sum() / total) if total else 0.0
+    return _signed_sum(shares.reshape(len(reference), -1)) / total if total else 0.0
+
+
+def _signed_sum(shares: Float64) -> float:
+    """Return the sum of ``[O, I]`` with rows and columns of channels that are turned round negated.
+
+    Equalization may turn them round (quant/passes/reversal.py).
+    """
+    rows = np.where(shares.sum(axis=1) < 0.0, -1.0, 1.0)
+    columns = np.where(rows @ shares < 0.0, -1.0, 1.0)
+    rows = np.where(shares @ columns < 0.0, -1.0, 1.0)
+    return float(rows @ shares @ columns)
 
 
 def _scaling(reference: Float32, found: Float32) -> str | None:
