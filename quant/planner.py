@@ -28,7 +28,7 @@ from quant.fp16.range import require_half
 from quant.numerics.clipping_weights import channel_weight, grid_weights
 from quant.numerics.grids import Grids
 from quant.numerics.saturation_limits import SaturationLimits
-from quant.passes.chain_factors import chain_factors, is_linked
+from quant.passes.chain_factors import chain_factors
 from quant.passes.equalize import (
     GROWTH_SIZE,
     GROWTH_SIZE_APART,
@@ -214,11 +214,12 @@ def _equalized(  # noqa: PLR0913, PLR0917  # what there is to know
     found = trunk_of(model, in_float=trunk == "float") if equalization == "all" else "none"
     rounded = found == "rounded" and trunk == "int8"
     grids = Grids(profile.symmetric, before, channel_weight(found))
-    if profile.convolution == "int8" and is_linked(model, distributions):
+    if profile.convolution == "int8":
         turn = not profile.quantized_slopes
         head = parts["head"] == "float"
-        divisors = chain_factors(model, distributions, grids, float_head=head, turn=turn)
-        return rescale(model, divisors).behind(folded)
+        divisors = chain_factors(distributions, grids, float_head=head, turn=turn)
+        if divisors is not None:
+            return rescale(model, divisors).behind(folded)
     by_steps = grids.symmetric or found == "float" or (rounded and before)
     if profile.convolution == "int8" and by_steps:
         sizes = eight_bit_magnitudes(model, distributions, grids, trunk_rounded=rounded)

@@ -15,7 +15,8 @@ from quant.analysis.tensor_distributions import (
     TensorDistributions,
     leaky_slope,
 )
-from quant.numerics.pre_activation_scale import Activated
+from quant.numerics.affine import IntegerType, covered_range
+from quant.numerics.pre_activation_scale import Activated, Affine
 
 # Points that stand for the values of a histogram bin, evenly spread: a channel's bins are wider
 # than the steps of the grids to be judged.
@@ -104,6 +105,14 @@ def clipped_share(
     kept = np.clip(seen.inputs, low, high)
     moved = np.abs(np.where(kept < 0.0, kept * seen.slopes, kept) - seen.outputs) > step / 2
     return float(seen.counts[moved].sum() / seen.counts.sum())
+
+
+def clipped_on_grid(
+    distributions: TensorDistributions, tensor: str, affine: Affine, integer: IntegerType
+) -> float:
+    """Return the share of the values that calibration saw and a pair of that grid clips."""
+    low, high = covered_range(affine.scale, affine.zero_point, integer)
+    return clipped_share(distributions, tensor, low, high, affine.scale)
 
 
 def _slope_below(rules: ObservationRules, tensor: str) -> float:

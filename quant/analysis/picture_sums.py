@@ -7,10 +7,8 @@ A branch rounded to multiples of 1/255 gives the very picture that it gives in f
 whole steps and adding whole steps change places.
 """
 
-import onnx
-
-from calib.graph import GraphIndex, attribute_of
-from quant.analysis.topology import MOVERS, Topology
+from calib.graph import GraphIndex
+from quant.analysis.topology import Topology, keeps_values
 
 
 def picture_sum(topology: Topology, tensor: str) -> tuple[str, str] | None:
@@ -41,7 +39,7 @@ def _moved_on(index: GraphIndex, tensor: str) -> str:
     """Return the last tensor that movers, each the only reader, make of one."""
     while tensor not in index.outputs:
         readers = index.consumers(tensor)
-        if len(readers) != 1 or not _keeps_values(readers[0]):
+        if len(readers) != 1 or not keeps_values(readers[0]):
             break
         tensor = readers[0].output[0]
     return tensor
@@ -50,13 +48,7 @@ def _moved_on(index: GraphIndex, tensor: str) -> str:
 def _moved_from(index: GraphIndex, tensor: str) -> str:
     """Return the first tensor that movers make one of."""
     node = index.producer(tensor)
-    while node is not None and _keeps_values(node):
+    while node is not None and keeps_values(node):
         tensor = node.input[0]
         node = index.producer(tensor)
     return tensor
-
-
-def _keeps_values(node: onnx.NodeProto) -> bool:
-    """Tell whether a node gives out values of its input, none between them."""
-    copies = node.op_type != "Resize" or attribute_of(node, "mode", b"nearest") == b"nearest"
-    return node.op_type in MOVERS and copies

@@ -33,7 +33,7 @@ from calib.graph import GraphIndex, attribute_of
 from calib.histogram import Histogram
 from calib.statistics import TensorStatistics
 from quant.analysis.scale_absorbers import residual_scale
-from quant.analysis.topology import MOVERS, Topology
+from quant.analysis.topology import MOVERS, Topology, keeps_values
 from quant.numerics.distribution import Distribution, merge
 
 PINNED_RANGE = (0.0, 1.0)
@@ -82,7 +82,7 @@ class ObservationRules:
     def _must_be_observed(self, mover: onnx.NodeProto, tensor: str) -> bool:
         """Tell whether a resize makes new values, or a convolution needs what is regrouped."""
         if mover.op_type == "Resize":
-            return bool(attribute_of(mover, "mode", b"nearest") != b"nearest")
+            return not keeps_values(mover)
         readers = self.topology.readers(tensor)
         return mover.op_type not in _KEEP_CHANNELS and any(n.op_type == "Conv" for n in readers)
 

@@ -20,7 +20,7 @@ from typing import Literal
 import onnx
 
 from calib.errors import GraphError
-from calib.graph import GraphIndex
+from calib.graph import GraphIndex, attribute_of
 from calib.output_kind import output_kind
 
 Part = Literal["head", "body", "trunk", "tail"]
@@ -56,6 +56,12 @@ def says_how(operator: str, slot: int) -> bool:
     (True, False, False)
     """
     return slot > 0 and operator in _SAY_HOW_IN_FLOATS
+
+
+def keeps_values(node: onnx.NodeProto) -> bool:
+    """Tell whether a node moves values of its input and makes none between them."""
+    copies = node.op_type != "Resize" or attribute_of(node, "mode", b"nearest") == b"nearest"
+    return node.op_type in MOVERS and copies
 
 
 @dataclass(frozen=True, eq=False)

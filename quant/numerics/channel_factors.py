@@ -28,6 +28,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from calib.arrays import Bool, Float64, Int64
+from quant.numerics.distribution import error_beyond, tail_sums
 from quant.numerics.grids import Grids
 
 STEPS_PER_OCTAVE = 8
@@ -129,8 +130,7 @@ class _Side:
     def __init__(self, values: Float64, shares: Float64, gains: Float64) -> None:
         """Take magnitudes ``[C, N]``, ascending, 0 for values of the other side; gains ``[C]``."""
         self._values = values
-        sums = [np.cumsum((shares * values**power)[:, ::-1], axis=1)[:, ::-1] for power in range(3)]
-        self._sums = [np.pad(found, ((0, 0), (0, 1))) for found in sums]
+        self._sums = tail_sums(values, shares)
         self.gains = gains[:, np.newaxis]
         self.reach = gains * values[:, -1]
         self.share = np.where(values > 0.0, shares, 0.0).sum(axis=1, keepdims=True)
@@ -140,9 +140,8 @@ class _Side:
         """Return the mean squared error of the outputs if values end at limits ``[C, K]``."""
         ends = zip(self._values, limits, strict=True)
         places = np.stack([np.searchsorted(v, limit, side="right") for v, limit in ends])
-        weight, first, second = (np.take_along_axis(sums, places, axis=1) for sums in self._sums)
-        beyond = np.maximum(second - 2.0 * limits * first + limits**2 * weight, 0.0)
-        found: Float64 = np.square(self.gains) * beyond
+        beyond = [np.take_along_axis(sums, places, axis=1) for sums in self._sums]
+        found: Float64 = np.square(self.gains) * error_beyond(beyond, limits)
         return found
 
 

@@ -14,7 +14,7 @@ smaller, while the same negative side takes 1/a times the room on the edge (the 
 model of rounding, Widrow and Kollar, Quantization Noise, 2008, section 4).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -146,10 +146,29 @@ def clipping_error(values: Float64, counts: Float64, limits: Float64) -> Float64
         limits: any shape.
     """
     start = np.searchsorted(values, limits, side="right")
-    weight, first, second = (
-        np.append(np.cumsum((counts * values**power)[::-1])[::-1], 0.0)[start]
-        for power in (0, 1, 2)
-    )
+    return error_beyond([sums[start] for sums in tail_sums(values, counts)], limits)
+
+
+def tail_sums(values: Float64, counts: Float64) -> list[Float64]:
+    """Return the sums of ``count * value^p`` from each place on, for p = 0, 1 and 2.
+
+    Args:
+        values: float64 ``[..., N]``.
+        counts: likewise.
+
+    Returns:
+        float64 ``[..., N + 1]`` each; the last place has nothing behind it.
+    """
+    ends = [(0, 0)] * (values.ndim - 1) + [(0, 1)]
+    sums = [
+        np.cumsum((counts * values**power)[..., ::-1], axis=-1)[..., ::-1] for power in (0, 1, 2)
+    ]
+    return [np.pad(found, ends) for found in sums]
+
+
+def error_beyond(sums: Sequence[Float64], limits: Float64) -> Float64:
+    """Return the sum of ``count * (value - limit)^2`` from the sums of what lies beyond limits."""
+    weight, first, second = sums
     # The three sums cancel where next to nothing is clipped; rounding must not make an error < 0.
     error: Float64 = np.maximum(second - 2.0 * limits * first + limits**2 * weight, 0.0)
     return error

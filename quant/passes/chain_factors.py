@@ -14,7 +14,7 @@ What the first convolution makes of flat colours counts beside what calibration 
 far as one of magenta flowers does, which gained 2.6 dB by it and no other lost any.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,46 +58,36 @@ class _Link:
         return self.convolution.output[0]
 
 
-def is_linked(model: onnx.ModelProto, distributions: TensorDistributions) -> bool:
-    """Tell whether a graph is a chain: convolutions alone read each tensor to equalize, activated.
-
-    Args:
-        model: the float graph.
-        distributions: of its tensors.
-    """
-    tensors = equalized_tensors(model)
-    return bool(tensors) and len(list(_links(model, distributions))) == len(tensors)
-
-
 def chain_factors(
-    model: onnx.ModelProto,
-    distributions: TensorDistributions,
-    grids: Grids,
-    *,
-    float_head: bool,
-    turn: bool,
-) -> dict[str, Float64]:
+    distributions: TensorDistributions, grids: Grids, *, float_head: bool, turn: bool
+) -> dict[str, Float64] | None:
     """Return what each convolution's output is divided by, float64 ``[C]``.
 
     Args:
-        model: a graph that :func:`is_linked`.
-        distributions: of its tensors.
+        distributions: of the tensors of a graph.
         grids: around its activations.
         float_head: convolutions that see the picture run in float, and what they make is rounded
             behind its activation alone.
         turn: channels may be turned round a PReLU; their factors are negative.
 
+    Returns:
+        ``None`` if the graph is no chain: something else than an activated convolution makes a
+        tensor that could be equalized, or something else than convolutions reads it.
+
     Raises:
         CalibrationError: the table lacks a tensor.
     """
-    index = GraphIndex(model)
     topology = distributions.rules.topology
+    links = _links(distributions)
+    if links is None:
+        return None
+    index = topology.index
     reversible = {found.node.input[0] for found in reversible_slopes(index)} if turn else set()
     at_float = Grids(grids.symmetric, before_activation=False, clipping_weight=BORDER_ON_FLOAT)
     gains: dict[str, Float64] = {}
     factors: dict[str, Float64] = {}
-    for link in reversed(list(_links(model, distributions))):
-        channels = _channels(index, distributions, link, gains, turn=link.tensor in reversible)
+    for link in reversed(links):
+        channels = _channels(distributions, link, gains, turn=link.tensor in reversible)
         in_float = float_head and topology.part(link.convolution) == "head"
         gains[link.tensor] = channels.gains_before
         factors[link.tensor] = _factors(channels, at_float if in_float else grids)
@@ -105,17 +95,20 @@ def chain_factors(
     return dict(reversed(changed.items()))
 
 
-def _links(model: onnx.ModelProto, distributions: TensorDistributions) -> Iterator[_Link]:
-    """Yield the tensors to equalize that activations lie behind, and convolutions behind these."""
-    index, rules = GraphIndex(model), distributions.rules
-    for tensor in equalized_tensors(model):
+def _links(distributions: TensorDistributions) -> list[_Link] | None:
+    """Return all tensors to equalize with what lies behind; ``None`` where they are no chain."""
+    rules, index = distributions.rules, distributions.rules.topology.index
+    links: list[_Link] = []
+    for tensor in equalized_tensors(index.model):
         convolution, activation = index.producer(tensor), rules.topology.activation_of(tensor)
         slopes = slopes_behind(rules, tensor)
         if convolution is None or activation is None or slopes is None:
-            continue
+            return None
         readers = index.consumers(activation.output[0])
-        if readers and all(convolution_can_absorb_scale(index, node) for node in readers):
-            yield _Link(convolution, slopes, readers)
+        if not readers or not all(convolution_can_absorb_scale(index, node) for node in readers):
+            return None
+        links.append(_Link(convolution, slopes, readers))
+    return links or None
 
 
 def _weight(index: GraphIndex, node: onnx.NodeProto) -> Float64:
@@ -125,7 +118,6 @@ def _weight(index: GraphIndex, node: onnx.NodeProto) -> Float64:
 
 
 def _channels(
-    index: GraphIndex,
     distributions: TensorDistributions,
     link: _Link,
     gains: Mapping[str, Float64],
@@ -133,12 +125,13 @@ def _channels(
     turn: bool,
 ) -> Channels:
     """Return a link's channels; ``gains`` says how much errors of what reads them count."""
+    index = distributions.rules.topology.index
     weights = [_weight(index, node) for node in link.readers]
     rows = [
         gains.get(node.output[0], np.ones(len(weight)))
         for node, weight in zip(link.readers, weights, strict=True)
     ]
-    values, shares = _seen(index, distributions, link)
+    values, shares = _seen(distributions, link)
     return Channels(
         values=values,
         shares=shares,
@@ -151,17 +144,13 @@ def _channels(
     )
 
 
-def _seen(
-    index: GraphIndex, distributions: TensorDistributions, link: _Link
-) -> tuple[Float64, Float64]:
+def _seen(distributions: TensorDistributions, link: _Link) -> tuple[Float64, Float64]:
     """Return values ``[C, N]`` before the activation, ascending, and the share of each."""
     observed = distributions.statistics_of(link.tensor).channels
     edges, counts = observed.edges(), observed.counts.astype(np.float64)
-    values, shares = (
-        (edges[:, :-1] + edges[:, 1:]) / 2.0,
-        counts / counts.sum(axis=1, keepdims=True),
-    )
-    colours = flat_colour_range(index, link.convolution)
+    values = (edges[:, :-1] + edges[:, 1:]) / 2.0
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    colours = flat_colour_range(distributions.rules.topology.index, link.convolution)
     if colours is None:
         return values, shares
     values = np.concatenate([values, colours], axis=1)

@@ -19,7 +19,7 @@ from functools import cached_property
 import numpy as np
 import onnx
 
-from quant.analysis.activation_slopes import clipped_share
+from quant.analysis.activation_slopes import clipped_on_grid
 from quant.analysis.concats import is_concat
 from quant.analysis.tensor_distributions import PINNED_RANGE, TensorDistributions, leaky_slope
 from quant.analysis.topology import MOVERS
@@ -178,7 +178,7 @@ class EdgePlanner:
             minimum_range=profile.minimum_range,
             own_zero_points=self._shiftable.issuperset(edge.name for edge in members),
         )
-        exact = own_grid_of_picture(self.placement, made, weighed, integer, found[0])
+        exact = own_grid_of_picture(self.placement, made, weighed[0], integer, found[0])
         if exact is not None:
             return {edge.tensor: exact for edge in members}, "pinned to the picture's own grid"
         if len({member.weight for member in weighed}) > 1:
@@ -294,6 +294,5 @@ def held_percentile(
     distributions: TensorDistributions, tensor: str, integer: IntegerType, affine: Affine
 ) -> float:
     """Return how many percent of a tensor's values a range does not clip, to a millionth."""
-    low, high = covered_range(affine.scale, affine.zero_point, integer)
-    outside = clipped_share(distributions, tensor, low, high, affine.scale)
+    outside = clipped_on_grid(distributions, tensor, affine, integer)
     return round(100.0 * (1.0 - outside), _PERCENTILE_DIGITS)

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import onnx
 
 from calib.arrays import Float64
-from quant.analysis.activation_slopes import activated_values, clipped_share, slopes_behind
+from quant.analysis.activation_slopes import activated_values, clipped_on_grid, slopes_behind
 from quant.analysis.tensor_distributions import TensorDistributions, leaky_slope
 from quant.numerics.activation_pairs import Pairs, choose_together
-from quant.numerics.affine import IntegerType, affine_parameters, covered_range
+from quant.numerics.affine import IntegerType, affine_parameters
 from quant.numerics.pre_activation_scale import (
     Affine,
     choose_before_activation,
@@ -109,13 +109,9 @@ class ActivationGrids:
             clipping_weight=self.clipping_weight,
         )
         for pairs in (chosen, start):
-            if self._clipped(edge, pairs.before, integer) <= _MOST_CLIPPED:
+            clipped = clipped_on_grid(self.distributions, edge.tensor, pairs.before, integer)
+            if clipped <= _MOST_CLIPPED:
                 return pairs
         seen = self.distributions.distribution(edge.tensor)
         scale, zero = affine_parameters(seen.minimum, seen.maximum, integer, symmetric=symmetric)
         return Pairs(Affine(max(scale, smallest), zero), start.behind)
-
-    def _clipped(self, edge: Edge, grid: Affine, integer: IntegerType) -> float:
-        """Return the share of what calibration saw that a grid before an activation clips."""
-        low, high = covered_range(grid.scale, grid.zero_point, integer)
-        return clipped_share(self.distributions, edge.tensor, low, high, grid.scale)

@@ -18,7 +18,7 @@ from quant.planning.qdq_placement import Edge, Placement
 def own_grid_of_picture(
     placement: Placement,
     edges: Sequence[Edge],
-    values: Sequence[Member],
+    member: Member,
     integer: IntegerType,
     free: Affine,
 ) -> Affine | None:
@@ -27,7 +27,7 @@ def own_grid_of_picture(
     Args:
         placement: which edges there are.
         edges: those of one grid.
-        values: of their tensors.
+        member: their values, the same on all.
         integer: type of the quantized values.
         free: the grid that suits the values alone.
     """
@@ -35,10 +35,9 @@ def own_grid_of_picture(
         return None
     if not all(_is_exact(placement, edge.tensor) for edge in edges):
         return None
-    first = values[0]
-    grid, clipped = picture_grid(first.values, integer, symmetric=placement.profile.symmetric)
-    lost = rounding_error(first.values, free, integer, first.clipping_weight)
-    return grid if first.clipping_weight * clipped < lost else None
+    values, weight = member.values, member.clipping_weight
+    grid, clipped = picture_grid(values, integer, symmetric=placement.profile.symmetric)
+    return grid if weight * clipped < rounding_error(values, free, integer, weight) else None
 
 
 def _is_exact(placement: Placement, tensor: str) -> bool:

@@ -27,7 +27,7 @@ from calib.arrays import Float32
 from calib.digest import sha256_bytes
 from calib.errors import GraphError
 from calib.table import CalibrationTable
-from quant.analysis.activation_slopes import clipped_share
+from quant.analysis.activation_slopes import clipped_on_grid
 from quant.analysis.tensor_distributions import TensorDistributions
 from quant.evidence import RefinementRecord
 from quant.numerics.affine import bias_scale_floor, covered_range
@@ -148,8 +148,8 @@ def _smallest_factor(edge: EdgeQuant, distributions: TensorDistributions) -> flo
 
 
 def _clipped(edge: EdgeQuant, scale: float, distributions: TensorDistributions) -> float:
-    low, high = covered_range(scale, edge.zero_point, edge.integer)
-    return clipped_share(distributions, edge.tensor, low, high, scale)
+    grid = Affine(scale, edge.zero_point)
+    return clipped_on_grid(distributions, edge.tensor, grid, edge.integer)
 
 
 def learned_scale(plan: QuantPlan, scale: float, factor: float, smallest: float) -> float:
