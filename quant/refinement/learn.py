@@ -4,9 +4,10 @@ Small crops of the calibration pictures are drawn by both, and Adam follows the 
 
     root of the mean over pixels of (seen quantized - seen float)^2
 
-through every rounding (quant/refinement/fake_quantize.py), with rates that fall to 0 along half a
-cosine. Each kind of what is learned moves in a unit of its own, so that one rate serves all layers
-(quant/refinement/network.py). The root lets a quiet crop count beside a busy one, as decibels do.
+through every rounding (quant/refinement/fake_quantize.py), with rates that fall to 0 along a power
+of half a cosine. Each kind of what is learned moves in a unit of its own, so that one rate serves
+all layers (quant/refinement/network.py). The root lets a quiet crop count beside a busy one, as
+decibels do.
 
 On the CPU each crop of a batch is one thread's, and gradients are added in the order of the crops:
 the result does not depend on the number of cores.
@@ -16,64 +17,24 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 
 from calib.arrays import Float32
 from calib.output_kind import OutputKind
+from quant.refinement.crops import crops
 from quant.refinement.learning_state import KeepsNothing, LearningState, StateKeeper
 from quant.refinement.limits import hold_weights
 from quant.refinement.network import TorchNetwork
+from quant.refinement.schedule import Schedule
 
-_BETAS = 0.9, 0.99
+# Adam's second decay.
+_SQUARES = 0.99
 # Keeps the gradient of a root finite: 90 dB.
 _NOTHING = 1e-9
 # A crop of x4plus holds more than a gigabyte for its gradient.
 _MOST_WORKERS = 2
-
-
-@dataclass(frozen=True)
-class Rates:
-    """How far each kind of what is learned moves in one step at most, in units of its own.
-
-    Attributes:
-        weights: a weight, in steps of its scale.
-        scales: the logarithm of a weight's scale.
-        biases: a bias, in units of its noise.
-        activations: the logarithm of an activation's scale.
-    """
-
-    weights: float
-    scales: float
-    biases: float
-    activations: float
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How much is learned from.
-
-    Attributes:
-        crop_px: side of a crop.
-        crops: how many are drawn, all batches together.
-        batch: crops whose gradients make one step.
-        rates: how fast.
-        seed: draws the crops.
-    """
-
-    crop_px: int
-    crops: int
-    batch: int
-    rates: Rates
-    seed: int = 0
-
-    @property
-    def steps(self) -> int:
-        """How many steps are taken, at least one."""
-        return max(1, self.crops // self.batch)
 
 
 def learn(  # noqa: PLR0913, PLR0917  # what is learned from
@@ -98,14 +59,14 @@ def learn(  # noqa: PLR0913, PLR0917  # what is learned from
     kinds = {name: found for name, found in network.learned.kinds().items() if found}
     groups = [{"params": kinds[name], "lr": getattr(schedule.rates, name)} for name in kinds]
     rates = [group["lr"] for group in groups]
-    optimizer = torch.optim.Adam(groups, betas=_BETAS)
+    optimizer = torch.optim.Adam(groups, betas=(schedule.momentum, _SQUARES))
     tensors = [tensor for found in kinds.values() for tensor in found]
-    crops, device = _crops(pictures, schedule), network.device
+    drawn, device = crops(pictures, schedule), network.device
     before = keeper.last()
     _take_up(before, tensors, optimizer)
     losses = list(before.losses)
     for _ in range(before.step):
-        _batch(crops, schedule)
+        _batch(drawn, schedule)
         on_step()
 
     def share(crop: torch.Tensor) -> tuple[float, tuple[torch.Tensor, ...]]:
@@ -116,11 +77,11 @@ def learn(  # noqa: PLR0913, PLR0917  # what is learned from
     workers = _workers(schedule.batch, device)  # counted before each gets one thread
     with _deterministic(device), ThreadPoolExecutor(workers) as pool:
         for step in range(before.step, schedule.steps):
-            batch = _batch(crops, schedule)
+            batch = _batch(drawn, schedule)
             found = list(pool.map(share, batch if device == "cpu" else [torch.cat(batch)]))
             for place, tensor in enumerate(tensors):
                 tensor.grad = torch.stack([gradients[place] for _, gradients in found]).mean(dim=0)
-            fallen = 0.5 + 0.5 * math.cos(math.pi * step / schedule.steps)
+            fallen = (0.5 + 0.5 * math.cos(math.pi * step / schedule.steps)) ** schedule.fall
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * fallen
             optimizer.step()
@@ -133,8 +94,8 @@ def learn(  # noqa: PLR0913, PLR0917  # what is learned from
     return losses
 
 
-def _batch(crops: Iterator[torch.Tensor], schedule: Schedule) -> list[torch.Tensor]:
-    return [next(crops) for _ in range(schedule.batch)]
+def _batch(drawn: Iterator[torch.Tensor], schedule: Schedule) -> list[torch.Tensor]:
+    return [next(drawn) for _ in range(schedule.batch)]
 
 
 def _state_of(
@@ -176,19 +137,6 @@ def _loss(network: TorchNetwork, kind: OutputKind, crops: torch.Tensor) -> torch
 
 def _seen(output: torch.Tensor, kind: OutputKind) -> torch.Tensor:
     return output.clamp(0.0, 1.0) if kind == "picture" else output
-
-
-def _crops(pictures: Sequence[Float32], schedule: Schedule) -> Iterator[torch.Tensor]:
-    """Yield crops without end: each round through the pictures in an order of its own."""
-    rng = np.random.default_rng(schedule.seed)
-    while True:
-        for number in rng.permutation(len(pictures)):
-            picture = pictures[number]
-            height, width = (min(side, schedule.crop_px) for side in picture.shape[2:])
-            top = int(rng.integers(picture.shape[2] - height + 1))
-            left = int(rng.integers(picture.shape[3] - width + 1))
-            crop = picture[:, :, top : top + height, left : left + width]
-            yield torch.from_numpy(np.ascontiguousarray(crop))
 
 
 def _workers(batch: int, device: str) -> int:

@@ -27,7 +27,7 @@ from quant.numerics.clipping_weights import Trunk
 from quant.passes.equalize import trunk_of
 from quant.passes.prepared import PreparedGraph
 from quant.qdq.int8_weights import RoundedWeights
-from quant.refinement.learn import Rates, Schedule, learn
+from quant.refinement.learn import learn
 from quant.refinement.learned_values import learned_scales, learned_weights
 from quant.refinement.learning_state import KeepsNothing, StateKeeper
 from quant.refinement.network import TorchNetwork
@@ -38,13 +38,22 @@ from quant.refinement.recorded_scales import (
     smallest_factors,
     with_learned_scales,
 )
-
-_OF_CHAIN = Schedule(32, 2000, 2, Rates(0.004, 1e-3, 0.02, 2e-3))
+from quant.refinement.schedule import Rates, Schedule
 
 ON_CPU: Mapping[Trunk, Mapping[str, Schedule]] = {
-    "none": {"all together": _OF_CHAIN},
-    "rounded": {"all together": replace(_OF_CHAIN, rates=Rates(0.001, 2.5e-4, 0.005, 5e-4))},
-    "float": {"weights and biases": replace(_OF_CHAIN, rates=Rates(0.001, 0.0, 0.005, 0.0))},
+    "none": {
+        "all together": Schedule(
+            crop_px=32,
+            crops=2000,
+            batch=2,
+            rates=Rates(0.004, 1e-3, 0.02, 2e-3),
+            fall=2.0,
+            momentum=0.97,
+            recoloured=0.1,
+        )
+    },
+    "rounded": {"all together": Schedule(32, 2000, 2, Rates(0.001, 2.5e-4, 0.005, 5e-4))},
+    "float": {"weights and biases": Schedule(32, 2000, 2, Rates(0.001, 0.0, 0.005, 0.0))},
 }
 """What is learned in each stage on a CPU, which is given some minutes, by what adds a trunk up.
 
@@ -52,8 +61,8 @@ The deeper a network, the more a step in all of its layers moves: beside a trunk
 of those that serve a chain. x4plus-anime-6b for qnn, 18 DIV2K pairs: 38.71 dB before, 38.80 with
 the rates of "none", 39.17 with those of "rounded", 38.87 with those of "float" (decision 20).
 Beside a trunk in float scales are best left as they are: for ort 40.97 dB without them and 40.92
-with them, where it had 40.82 before. Where the loss is the square animevideov3 for ort has 44.7 dB
-in place of 45.1.
+with them, where it had 40.82 before. How rates of a chain fall, and what it learns from, is told by
+animevideov3 (decision 24); where the loss is the square it has 44.7 dB for ort in place of 45.1.
 """
 
 ON_GPU: Mapping[str, Schedule] = {

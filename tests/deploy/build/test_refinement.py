@@ -21,8 +21,8 @@ from deploy.progress import Silent
 from deploy.report import remake_report
 from quant.plan import QuantOptions
 from quant.refinement import learn, refine
-from quant.refinement.learn import Rates, Schedule
 from quant.refinement.network import TorchNetwork
+from quant.refinement.schedule import Rates, Schedule
 from tests.deploy.builds import copied, edit_initializer, rehash, run
 
 SMALL = {

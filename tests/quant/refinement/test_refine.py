@@ -18,7 +18,7 @@ from quant.planner import plan_graph
 from quant.qdq.emit import emit_qdq
 from quant.qdq.int8_weights import RoundedWeights
 from quant.refinement import refine as refinement
-from quant.refinement.learn import Rates, Schedule, learn
+from quant.refinement.learn import learn
 from quant.refinement.network import TorchNetwork
 from quant.refinement.operators import require_refinable
 from quant.refinement.recorded_scales import (
@@ -32,6 +32,7 @@ from quant.refinement.refine import (
     find_device,
     refine,
 )
+from quant.refinement.schedule import Rates, Schedule
 from quant.rounding.recorded_codes import record_rounding, rounding_faults, stored_weights
 from quant.rounding.round_weights import round_weights
 from quant.targets import PROFILES, find_profile
@@ -155,6 +156,36 @@ def test_learning_lowers_the_loss(
     losses = learn(network, "map", pictures(compact), fast)
     assert len(losses) == 24
     assert np.mean(losses[-6:]) < 0.9 * np.mean(losses[:6])  # 0.8 of the square
+
+
+@pytest.mark.parametrize(("fall", "momentum"), [(1.0, 0.9), (2.0, 0.97)])
+def test_rates_fall_along_a_power_of_half_a_cosine(
+    fall: float,
+    momentum: float,
+    compact: onnx.ModelProto,
+    compact_table: CalibrationTable,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    taken: list[list[float]] = []
+    decays: set[float] = set()
+
+    class Watched(torch.optim.Adam):
+        def step(self, closure: None = None) -> None:
+            taken.append([group["lr"] for group in self.param_groups])
+            decays.update(group["betas"][0] for group in self.param_groups)
+            super().step(closure)
+
+    monkeypatch.setattr(torch.optim, "Adam", Watched)
+    prepared, weights = rounded((compact, compact_table), "ort")
+    network = TorchNetwork(prepared, weights, "cpu")
+    schedule = Schedule(8, 16, 2, ALL, fall=fall, momentum=momentum)
+    learn(network, "map", pictures(compact), schedule)
+    first, *_, last = taken
+    assert len(taken) == schedule.steps == 8
+    assert sorted(first) == sorted([ALL.weights, ALL.scales, ALL.biases, ALL.activations])
+    np.testing.assert_allclose(taken[4], np.multiply(first, 0.5**fall))
+    assert max(np.divide(last, first)) < 0.05
+    assert decays == {momentum}
 
 
 @pytest.mark.parametrize("target", ["ort", "tensorrt", "tensorrt-10"])

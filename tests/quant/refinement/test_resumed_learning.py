@@ -7,9 +7,10 @@ import onnx
 import pytest
 
 from calib.table import CalibrationTable
-from quant.refinement.learn import Rates, Schedule, learn
+from quant.refinement.learn import learn
 from quant.refinement.learning_state import LearningState
 from quant.refinement.network import TorchNetwork
+from quant.refinement.schedule import Rates, Schedule
 from quant.rounding.round_weights import round_weights
 from tests.quant.conftest import pictures
 from tests.quant.refinement.test_refine import planned

@@ -9,8 +9,8 @@ from calib.table import CalibrationTable
 from quant.analysis.multiplications import multiplications
 from quant.passes.rebatch import with_batch
 from quant.refinement import refine as refinement
-from quant.refinement.learn import Rates
 from quant.refinement.refine import stages_of, total_steps
+from quant.refinement.schedule import Rates
 from quant.targets import PROFILES
 from tests.quant.refinement.planned import planned
 
@@ -54,6 +54,7 @@ def test_steps_are_smaller_beside_a_trunk(
     (trunk,) = stages_of(planned(residual, residual_table, target), "cpu").values()
     (chain,) = stages_of(planned(compact, compact_table, target), "cpu").values()
     assert all(map(operator.lt, steps_of(trunk.rates), steps_of(chain.rates)))
+    assert trunk.recoloured == 0.0 < chain.recoloured < 0.5
 
 
 def test_a_batch_is_no_larger_network(
