@@ -1,10 +1,11 @@
 """Round the weights of a plan by GPTQ with bias correction, on a few images.
 
-The float graph, equalized as the plan says, is walked once with all images side by side. What a
-dense block concatenates is looked at once for all the convolutions that read a beginning of it:
-their columns' second moment decides the int8 weights (quant/rounding/gptq.py). Bias correction
-adds to each bias what rounding changes in the output's mean (Nagel et al., "Data-Free Quantization
-Through Weight Equalization and Bias Correction", 2019):
+The float graph, equalized as the plan says, is walked once with all images side by side, in a chain
+without a trunk with a sharpened copy of each beside it (quant/rounding/sharpened.py). What a dense
+block concatenates is looked at once for all the convolutions that read a beginning of it: their
+columns' second moment decides the int8 weights (quant/rounding/gptq.py). Bias correction adds to
+each bias what rounding changes in the output's mean (Nagel et al., "Data-Free Quantization Through
+Weight Equalization and Bias Correction", 2019):
 
     b' = b + sum over input channels c of (W - Wq)[c] mean(x_c)
 
@@ -32,11 +33,13 @@ from quant.analysis.channel_statistics import channel_statistics
 from quant.analysis.layer_groups import LayerGroup, find_layer_groups
 from quant.analysis.tensor_distributions import TensorDistributions
 from quant.numerics.blas import one_blas_thread
+from quant.passes.equalize import trunks
 from quant.passes.prepared import PreparedGraph
 from quant.plan import QuantPlan, WeightQuant
 from quant.qdq.int8_weights import RoundedWeights
 from quant.rounding.gptq import ScaledWeight, SecondMoment, gptq_together
 from quant.rounding.recorded_codes import exclusive_bias, on_stored_grid
+from quant.rounding.sharpened import sharpened
 
 IMAGES = 6
 _POSITION_SEED = 0
@@ -61,7 +64,7 @@ def round_weights(
     Args:
         prepared: the float graph under its plan, which says what is quantized; scales are kept.
         table: the calibration table the plan was made from.
-        inputs: float32 ``[1, 3, H, W]``, images such as the network is made for.
+        inputs: float32 ``[1, C, H, W]`` in [0,1], images such as the network is made for.
         threads: threads that run the graph; ``None`` takes every core.
         on_step: called after each weight.
 
@@ -78,7 +81,8 @@ def round_weights(
     refiner = _Refiner(index, plan, distributions, rng, positions, nearest=nearest)
     (entry,) = index.inputs
     walk = _Walk(index, groups, threads)
-    arrivals = walk.arrivals([{entry: values} for values in inputs])
+    seen = inputs if trunks(prepared.source.model) else [*inputs, *map(sharpened, inputs)]
+    arrivals = walk.arrivals([{entry: values} for values in seen])
     moments = ((group, refiner.moment(group, states)) for group, states in arrivals)
     # A group's weights are rounded while the walk goes on to the next.
     with one_blas_thread(), ThreadPoolExecutor(1) as pool:
