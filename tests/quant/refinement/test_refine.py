@@ -14,11 +14,9 @@ from calib.runtime import Session
 from calib.table import CalibrationTable
 from quant.passes.prepared import PreparedGraph
 from quant.plan import QuantOptions
-from quant.planner import plan_graph
 from quant.qdq.emit import emit_qdq
 from quant.qdq.int8_weights import RoundedWeights
 from quant.refinement import refine as refinement
-from quant.refinement.learn import learn
 from quant.refinement.network import TorchNetwork
 from quant.refinement.operators import require_refinable
 from quant.refinement.recorded_scales import (
@@ -35,7 +33,7 @@ from quant.refinement.refine import (
 from quant.refinement.schedule import Rates, Schedule
 from quant.rounding.recorded_codes import record_rounding, rounding_faults, stored_weights
 from quant.rounding.round_weights import round_weights
-from quant.targets import PROFILES, find_profile
+from quant.targets import PROFILES
 from tests.quant.by_model import with_zero_points_apart
 from tests.quant.conftest import HEADER, NO_IMAGES, parse, pictures
 from tests.quant.refinement.planned import planned
@@ -142,50 +140,6 @@ def test_scales_around_a_leaky_relu_move_together_where_nothing_is_rounded_twice
     changed = prepared.under(replace(prepared.plan, edges={**edges, "pre_up": before}))
     (together,) = [names for names in free_scales(changed) if "up_out" in names]
     assert ("pre_up" in together) is tied
-
-
-def test_learning_lowers_the_loss(
-    compact: onnx.ModelProto, compact_table: CalibrationTable
-) -> None:
-    clipping = QuantOptions(percentile=90.0, effort="high")
-    graph = GraphIndex(compact)
-    prepared = plan_graph(graph, compact_table, find_profile("ort"), clipping)
-    weights = round_weights(prepared, compact_table, pictures(compact))
-    network = TorchNetwork(prepared, weights, "cpu")
-    fast = Schedule(8, 48, 2, replace(ALL, activations=2e-2))
-    losses = learn(network, "map", pictures(compact), fast)
-    assert len(losses) == 24
-    assert np.mean(losses[-6:]) < 0.9 * np.mean(losses[:6])  # 0.8 of the square
-
-
-@pytest.mark.parametrize(("fall", "momentum"), [(1.0, 0.9), (2.0, 0.97)])
-def test_rates_fall_along_a_power_of_half_a_cosine(
-    fall: float,
-    momentum: float,
-    compact: onnx.ModelProto,
-    compact_table: CalibrationTable,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    taken: list[list[float]] = []
-    decays: set[float] = set()
-
-    class Watched(torch.optim.Adam):
-        def step(self, closure: None = None) -> None:
-            taken.append([group["lr"] for group in self.param_groups])
-            decays.update(group["betas"][0] for group in self.param_groups)
-            super().step(closure)
-
-    monkeypatch.setattr(torch.optim, "Adam", Watched)
-    prepared, weights = rounded((compact, compact_table), "ort")
-    network = TorchNetwork(prepared, weights, "cpu")
-    schedule = Schedule(8, 16, 2, ALL, fall=fall, momentum=momentum)
-    learn(network, "map", pictures(compact), schedule)
-    first, *_, last = taken
-    assert len(taken) == schedule.steps == 8
-    assert sorted(first) == sorted([ALL.weights, ALL.scales, ALL.biases, ALL.activations])
-    np.testing.assert_allclose(taken[4], np.multiply(first, 0.5**fall))
-    assert max(np.divide(last, first)) < 0.05
-    assert decays == {momentum}
 
 
 @pytest.mark.parametrize("target", ["ort", "tensorrt", "tensorrt-10"])
