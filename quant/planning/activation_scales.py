@@ -10,6 +10,7 @@
    scale is moved to the nearest that a file of the target can hold.
 3. The QDQ pair before an activation is chosen last, against the pair behind it, or together with it
    (quant/planning/around_activations.py).
+4. Ranges of 16 bits that were searched for reach further (quant/planning/ranges.py).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +20,6 @@ from functools import cached_property
 import numpy as np
 import onnx
 
-from quant.analysis.activation_slopes import clipped_on_grid
 from quant.analysis.concats import is_concat
 from quant.analysis.tensor_distributions import PINNED_RANGE, TensorDistributions, leaky_slope
 from quant.analysis.topology import MOVERS
@@ -35,8 +35,8 @@ from quant.planning.around_activations import ActivationGrids
 from quant.planning.integer_concats import shiftable_concats
 from quant.planning.picture_grids import own_grid_of_picture
 from quant.planning.qdq_placement import Edge, Placement
+from quant.planning.ranges import held_percentile, reaching_further
 
-_PERCENTILE_DIGITS = 6
 # Rules by which pairs around an activation are chosen.
 _BEHIND = "least squares behind the activation"
 _TOGETHER = "least squares of both pairs around the activation"
@@ -70,7 +70,11 @@ class EdgePlanner:
             activation = self._around.reader(edge)
             if activation is not None:
                 planned.update(self._plan_around(edge, activation, planned))
-        return {edge.name: planned[edge.name] for edge in self.placement.edges}
+        float_type = self.placement.profile.float_type
+        return {
+            edge.name: reaching_further(planned[edge.name], self.distributions, float_type)
+            for edge in self.placement.edges
+        }
 
     @cached_property
     def _groups(self) -> dict[str, list[Edge]]:
@@ -288,11 +292,3 @@ class EdgePlanner:
 
     def _narrowest(self, integer: IntegerType) -> float:
         return float(np.float32(self.placement.profile.minimum_range / integer.span))
-
-
-def held_percentile(
-    distributions: TensorDistributions, tensor: str, integer: IntegerType, affine: Affine
-) -> float:
-    """Return how many percent of a tensor's values a range does not clip, to a millionth."""
-    outside = clipped_on_grid(distributions, tensor, affine, integer)
-    return round(100.0 * (1.0 - outside), _PERCENTILE_DIGITS)

@@ -35,7 +35,7 @@ from quant.numerics.half import stored_scale, stored_scale_within
 from quant.numerics.pre_activation_scale import Affine
 from quant.passes.prepared import PreparedGraph
 from quant.plan import EdgeQuant, QuantPlan, WeightQuant
-from quant.planning.activation_scales import held_percentile
+from quant.planning.ranges import held_percentile
 from quant.qdq.int8_weights import RoundedWeights
 from quant.qdq.zero_points import rounds
 

@@ -109,14 +109,15 @@ def expose(model: onnx.ModelProto, tensors: tuple[str, ...]) -> onnx.ModelProto:
     return opened
 
 
-def observe(model: onnx.ModelProto) -> CalibrationTable:
+def observe(model: onnx.ModelProto, brightness: float = 1.0) -> CalibrationTable:
     """Calibrate a small graph in one go: every observed tensor as an output."""
     inputs = GraphIndex(model).inputs
     made = tuple(name for name in observed_tensors(model) if name not in inputs)
     session = Session(expose(model, made), optimized=False, threads=1)
     seen: dict[str, TensorStatistics] = {}
     for picture in pictures(model):
-        arrays = {"input": picture, **session.run({"input": picture})}
+        shown = {"input": picture * np.float32(brightness)}
+        arrays = {**shown, **session.run(shown)}
         for name, array in arrays.items():
             statistics = TensorStatistics.of(array)
             seen[name] = seen[name].merge(statistics) if name in seen else statistics
@@ -130,8 +131,8 @@ def parsed() -> Callable[[str], onnx.ModelProto]:
 
 
 @pytest.fixture(scope="session")
-def calibrated() -> Callable[[onnx.ModelProto], CalibrationTable]:
-    """Small model to calibration table."""
+def calibrated() -> Callable[..., CalibrationTable]:
+    """Small model to calibration table, of pictures as dark as is asked for."""
     return observe
 
 
