@@ -2,8 +2,8 @@
 
 Where a range ends is a choice between clipping and a coarser grid. With 8 bits the codes are all
 spent on what calibration saw: a range that holds a test chart costs photographs decibels
-(docs/decisions/0016-a-test-chart-is-shown-not-calibrated-on.md). With 16 bits a grid that is eight
-times as coarse is still 32 times as fine as one of 8, far below what int8 weights lose, and holds
+(docs/decisions/0016-a-test-chart-is-shown-not-calibrated-on.md). With 16 bits a grid that is four
+times as coarse is still 64 times as fine as one of 8, far below what int8 weights lose, and holds
 pictures that nothing was calibrated on: text, drawings, noise.
 """
 
@@ -16,7 +16,7 @@ from quant.numerics.half import FloatType, stored_scale
 from quant.numerics.pre_activation_scale import Affine
 from quant.plan import EdgeQuant
 
-ROOM = 8
+ROOM = 4
 """How many times as far as calibration's values a range of 16 bits reaches.
 
 A power of two: scales keep their ratios, and what fp16 holds exactly it still does.
