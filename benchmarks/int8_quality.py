@@ -3,15 +3,17 @@
     python benchmarks/int8_quality.py x4plus-anime-6b x4plus --data DIV2K --out dist/quality
     python benchmarks/int8_quality.py x4plus --data DIV2K --settings ort --peers aimet --pairs 9
     python benchmarks/int8_quality.py general-x4v3=CHECKPOINT --data DIV2K --real DIR --pairs 0
+    python benchmarks/int8_quality.py x4plus --data DIV2K --peers --also "--head int8"
 
 Every candidate is calibrated on the same 50 LR pictures of DIV2K, none of which has an HR partner,
 and scored on all pairs (benchmarks/quality/pairs.py); with ``--real DIR`` also on the middle tiles
 of the photographs in a folder (tiles.py beside it).
 
 Ours are made by ``esrdeploy build`` with the settings of benchmarks/quality/builds.py, and
-``--effort high`` where that is asked for; a build calibrates once and makes all its targets, so its
-targets share one time. The others are made from our float file by the scripts in benchmarks/peers/,
-each in a virtual environment of its own. Whatever is finished under ``--out`` is not made again.
+``--effort high`` where that is asked for, and once more with each of what ``--also`` names; a
+build calibrates once and makes all its targets, so its targets share one time. The others are made
+from our float file by the scripts in benchmarks/peers/, each in a virtual environment of its own.
+Whatever is finished under ``--out`` is not made again.
 
 The documentation site draws its charts from these tables (tools/site/charts.py).
 """
@@ -19,6 +21,7 @@ The documentation site draws its charts from these tables (tools/site/charts.py)
 import argparse
 import subprocess
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 from peers.toolkits import PEERS
@@ -46,8 +49,8 @@ def candidates(
     network: Network, float_model: Path, options: argparse.Namespace, patches: PatchSet
 ) -> Iterator[Candidate | str]:
     """Yield every int8 candidate as it is made; words where a toolkit fails."""
-    for name in options.settings:
-        setting = Setting(name, options.effort)
+    for name, also in product(options.settings, ("", *options.also)):
+        setting = Setting(name, options.effort, also)
         folder = build_ours(network, setting, options.data, options.out)
         yield from our_candidates(folder, network, setting)
     for name in options.peers:
@@ -94,6 +97,13 @@ def main() -> None:
         "--settings", nargs="+", choices=SETTINGS, default=["default", "full-integer"]
     )
     parser.add_argument("--effort", choices=("normal", "high"), default="normal")
+    parser.add_argument(
+        "--also",
+        nargs="+",
+        default=(),
+        metavar='"--OPTION VALUE"',
+        help="build each setting with these options of esrdeploy build as well",
+    )
     parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS))
     parser.add_argument("--pairs", type=int, help="only the first so many pairs; 0: none")
     options = parser.parse_args()

@@ -69,15 +69,18 @@ class Setting:
     Attributes:
         name: one of :data:`SETTINGS`.
         effort: ``normal`` or ``high``.
+        also: further options of ``esrdeploy build``, as on a command line.
     """
 
     name: str
     effort: str
+    also: str = ""
 
     @property
     def folder(self) -> str:
         """Return what the folder of its builds is called."""
-        return self.name if self.effort == "normal" else f"{self.name}-{self.effort}-effort"
+        named = self.name if self.effort == "normal" else f"{self.name}-{self.effort}-effort"
+        return "-".join([named, *self.also.replace("--", "").split()])
 
     @property
     def options(self) -> list[str]:
@@ -88,8 +91,9 @@ class Setting:
     @property
     def shown(self) -> str:
         """The options that a table shows."""
-        full_integer = " --full-integer" if self.name == "full-integer" else ""
-        return full_integer if self.effort == "normal" else f"{full_integer} --effort {self.effort}"
+        full_integer = "--full-integer" if self.name == "full-integer" else ""
+        effort = "" if self.effort == "normal" else f"--effort {self.effort}"
+        return "".join(f" {words}" for words in (full_integer, self.also.strip(), effort) if words)
 
 
 def build_ours(network: Network, setting: Setting, data: Path, out: Path) -> Path:

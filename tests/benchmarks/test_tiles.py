@@ -102,3 +102,16 @@ def test_high_effort_is_built_beside_what_is_not() -> None:
     assert normal.folder != high.folder
     assert high.options == ["--target", "ort", "--full-integer", "--effort", "high"]
     assert normal.options == ["--target", "ort", "--full-integer"]
+
+
+def test_further_options_are_built_beside_what_has_none() -> None:
+    plain = Setting("ort", "normal")
+    head, growth = (
+        Setting("ort", "normal", also) for also in ("--head int8", "--equalization growth")
+    )
+    assert len({plain.folder, head.folder, growth.folder}) == 3
+    assert head.options == ["--target", "ort", "--head", "int8"]
+    assert head.shown == " --head int8"
+    assert not plain.shown
+    learned = Setting("full-integer", "high", " --trunk int16")
+    assert learned.shown == " --full-integer --trunk int16 --effort high"
