@@ -128,10 +128,10 @@ def _take_up(
         }
 
 
-def _loss(network: TorchNetwork, kind: OutputKind, crops: torch.Tensor) -> torch.Tensor:
+def _loss(network: TorchNetwork, kind: OutputKind, pictures: torch.Tensor) -> torch.Tensor:
     with torch.no_grad():
-        expected = _seen(network.draw(crops, quantized=False), kind)
-    away = _seen(network.draw(crops, quantized=True), kind) - expected
+        expected = _seen(network.draw(pictures, quantized=False), kind)
+    away = _seen(network.draw(pictures, quantized=True), kind) - expected
     return torch.sqrt(away.square().mean(dim=(1, 2, 3)) + _NOTHING).mean()
 
 
