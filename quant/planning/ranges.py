@@ -19,7 +19,9 @@ from quant.plan import EdgeQuant
 ROOM = 4
 """How many times as far as calibration's values a range of 16 bits reaches.
 
-A power of two: scales keep their ratios, and what fp16 holds exactly it still does.
+The least that clips nothing of a test chart: a chip's own rounding grows with the step
+(docs/decisions/0025-ranges-of-16-bits.md). A power of two: scales keep their ratios, and what fp16
+holds exactly it still does.
 """
 
 _MANY_CODES = 2**15
