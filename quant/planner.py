@@ -100,7 +100,7 @@ def plan_graph(
     limits = SaturationLimits(options.accumulator_bits or profile.accumulator_bits)
     paired = profile.pair_before_activation == "needed"
     errors_count = grid_weights(
-        trunk_of(graph.model, in_float=parts["trunk"] == "float"), pair_before_activation=paired
+        trunk_of(graph.model, in_float=_finer_trunk(profile, parts)), pair_before_activation=paired
     )
     edges = EdgePlanner(placement, distributions, options, errors_count).edges()
     weights = plan_weights(placement, edges, limits, distributions)
@@ -211,7 +211,8 @@ def _equalized(  # noqa: PLR0913, PLR0917  # what there is to know
     )
     exponent = TRUNK_EXPONENT if equalization == "all" else 0.0
     before = profile.pair_before_activation == "needed"
-    found = trunk_of(model, in_float=trunk == "float") if equalization == "all" else "none"
+    finer = _finer_trunk(profile, parts)
+    found = trunk_of(model, in_float=finer) if equalization == "all" else "none"
     rounded = found == "rounded" and trunk == "int8"
     grids = Grids(profile.symmetric, before, channel_weight(found))
     if profile.convolution == "int8":
@@ -228,6 +229,11 @@ def _equalized(  # noqa: PLR0913, PLR0917  # what there is to know
         names = equalized_tensors(model)
         sizes = {name: relative_magnitudes(distributions, name) for name in names}
     return equalize(model, sizes, trunk=exponent, growth=growth).behind(folded)
+
+
+def _finer_trunk(profile: TargetProfile, parts: Mapping[Part, ComputePrecision]) -> bool:
+    """Tell whether sums of a trunk are finer than what convolutions read: float, or 16 bits."""
+    return parts["trunk"] != profile.convolution
 
 
 def part_precisions(profile: TargetProfile, options: QuantOptions) -> dict[Part, ComputePrecision]:

@@ -64,3 +64,14 @@ def test_the_exponent_counts_where_the_trunk_is_in_8_bits(
     rounded = plans[0].options.trunk == "int8" and plans[0].options.equalization == "all"
     by_steps = profile.symmetric or profile.pair_before_activation == "needed"
     assert (plans[0] != plans[1]) == (rounded and by_steps)
+
+
+def test_beside_a_trunk_in_16_bits_channels_are_equalized_as_beside_one_in_float(
+    residual: onnx.ModelProto, residual_table: CalibrationTable
+) -> None:
+    in_float, in_16_bits, in_8_bits = (
+        make_plan(residual, residual_table, PROFILES["ort"], QuantOptions(trunk=trunk)).equalization
+        for trunk in ("float", "int16", "int8")
+    )
+    assert in_16_bits["feat"] == in_float["feat"]
+    assert in_16_bits["feat"] != in_8_bits["feat"]
