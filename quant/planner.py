@@ -203,7 +203,7 @@ def _equalized(  # noqa: PLR0913, PLR0917  # what there is to know
     parts: Mapping[Part, ComputePrecision],
     growth: float,
 ) -> Equalized:
-    model, trunk = folded.model, parts["trunk"]
+    model = folded.model
     if equalization == "none":  # nor is anything folded
         return rescale(model, {})
     distributions = TensorDistributions(
@@ -213,7 +213,7 @@ def _equalized(  # noqa: PLR0913, PLR0917  # what there is to know
     before = profile.pair_before_activation == "needed"
     finer = _finer_trunk(profile, parts)
     found = trunk_of(model, in_float=finer) if equalization == "all" else "none"
-    rounded = found == "rounded" and trunk == "int8"
+    rounded = found == "rounded"
     grids = Grids(profile.symmetric, before, channel_weight(found))
     if profile.convolution == "int8":
         turn = not profile.quantized_slopes

@@ -48,13 +48,15 @@ def reaching_further(
     """
     if edge.integer.span < _MANY_CODES or edge.rule.startswith(("pinned", "percentile")):
         return edge
-    affine = Affine(stored_scale(ROOM * edge.scale, float_type), edge.zero_point)
-    low, high = covered_range(affine.scale, affine.zero_point, edge.integer)
-    return replace(
-        edge,
-        scale=affine.scale,
-        low=low,
-        high=high,
-        rule=f"{edge.rule}, {ROOM} times as wide",
-        percentile=held_percentile(distributions, edge.tensor, edge.integer, affine),
-    )
+    scale = stored_scale(ROOM * edge.scale, float_type)
+    return with_scale(edge, scale, f"{edge.rule}, {ROOM} times as wide", distributions)
+
+
+def with_scale(
+    edge: EdgeQuant, scale: float, rule: str, distributions: TensorDistributions
+) -> EdgeQuant:
+    """Return an edge with another scale, and what follows from it; its zero point stays."""
+    affine = Affine(scale, edge.zero_point)
+    low, high = covered_range(scale, edge.zero_point, edge.integer)
+    held = held_percentile(distributions, edge.tensor, edge.integer, affine)
+    return replace(edge, scale=scale, low=low, high=high, rule=rule, percentile=held)

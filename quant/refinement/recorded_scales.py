@@ -30,12 +30,12 @@ from calib.table import CalibrationTable
 from quant.analysis.activation_slopes import clipped_on_grid
 from quant.analysis.tensor_distributions import TensorDistributions
 from quant.evidence import RefinementRecord
-from quant.numerics.affine import bias_scale_floor, covered_range
+from quant.numerics.affine import bias_scale_floor
 from quant.numerics.half import stored_scale, stored_scale_within
 from quant.numerics.pre_activation_scale import Affine
 from quant.passes.prepared import PreparedGraph
 from quant.plan import EdgeQuant, QuantPlan, WeightQuant
-from quant.planning.ranges import held_percentile
+from quant.planning.ranges import with_scale
 from quant.qdq.int8_weights import RoundedWeights
 from quant.qdq.zero_points import rounds
 
@@ -248,19 +248,10 @@ def _moved(
 ) -> EdgeQuant:
     """Return an edge with another scale, and what follows from it."""
     edge = prepared.plan.edges[name]
-    low, high = covered_range(scale, edge.zero_point, edge.integer)
-    affine = Affine(scale, edge.zero_point)
-    held = edge.percentile
+    moved = with_scale(edge, scale, f"learned from {edge.rule}", distributions)
     if rounds(prepared.index, prepared.plan, edge):
-        held = held_percentile(distributions, edge.tensor, edge.integer, affine)
-    return replace(
-        edge,
-        scale=scale,
-        low=low,
-        high=high,
-        rule=f"learned from {edge.rule}",
-        percentile=held,
-    )
+        return moved
+    return replace(moved, percentile=edge.percentile)
 
 
 def smallest_weight_scales(
